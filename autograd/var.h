@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: MIT
+// Var and the tape: reverse-mode automatic differentiation.
+//
+// While a Tape is open on a thread, each op that touches a Var needing a gradient leaves a node on
+// it: the op's inputs, its output and a function that turns the output's gradient into those of
+// the inputs. backward() walks the nodes from the last to the first and drops each as soon as it
+// is done, so activations are freed as the gradients that need them are computed.
+//
+// Two kinds of gradient:
+//  * of activations: returned by the backward function, one tensor an input; summed where a Var
+//    has several users; gone when consumed.
+//  * of parameters: a parameter owns a buffer (a view of the flat gradient buffer). Backward
+//    functions ADD into it and return an empty Tensor in that place.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <ydistill/tensor/tensor.h>
+
+namespace ydistill {
+
+/// The name of an operation. Every differentiable op defines one at namespace scope; the registry
+/// lets the tests demand that each is covered.
+class Op {
+ public:
+  explicit Op(std::string_view name);
+  Op(const Op&) = delete;
+  const std::string& name() const { return name_; }
+  /// All ops linked into the program, by name.
+  static std::vector<std::string> all_names();
+
+ private:
+  std::string name_;
+};
+
+class Var {
+ public:
+  Var() = default;
+  /// A constant: gets no gradient.
+  explicit Var(Tensor value);
+  /// A leaf whose gradient is wanted; grad() is allocated, zero, of the value's shape.
+  static Var leaf(Tensor value);
+  /// A leaf with a given value and gradient buffer. throws ShapeError, DTypeError if they differ.
+  static Var parameter(std::string name, Tensor value, Tensor grad);
+
+  bool defined() const { return impl_ != nullptr; }
+  const Tensor& value() const { return impl_->value; }
+  const Shape& shape() const { return value().shape(); }
+  DType dtype() const { return value().dtype(); }
+  const std::string& name() const { return impl_->name; }
+  bool requires_grad() const { return impl_ != nullptr && impl_->requires_grad; }
+  /// True for leaf() and parameter().
+  bool is_leaf() const { return impl_ != nullptr && impl_->is_leaf; }
+  /// A leaf's gradient buffer, to add into. Undefined tensor for anything else.
+  const Tensor& grad() const { return impl_->grad; }
+
+ private:
+  friend class Tape;
+  friend Var record(const Op&, Tensor, std::vector<Var>,
+                    std::function<std::vector<Tensor>(const Tensor&)>);
+  struct Impl {
+    Tensor value;
+    Tensor grad;  // of a leaf: the buffer; else: the sum so far while backward runs
+    std::string name;
+    bool requires_grad = false;
+    bool is_leaf = false;
+  };
+  std::shared_ptr<Impl> impl_;
+};
+
+/// One gradient per input; an undefined Tensor where none is needed or where it was added into the
+/// input's own grad() buffer.
+using Grads = std::vector<Tensor>;
+using BackwardFn = std::function<Grads(const Tensor& grad_out)>;
+
+/// Makes the Var of an op's output. Where no tape is open or no input needs a gradient, `backward`
+/// is dropped at once.
+Var record(const Op& op, Tensor value, std::vector<Var> inputs, BackwardFn backward);
+
+/// True where record() would keep the backward function: an op may skip saving things otherwise.
+bool is_recording(std::initializer_list<const Var*> inputs);
+
+/// Open from construction to destruction, on this thread. Tapes nest; the innermost records.
+class Tape {
+ public:
+  Tape();
+  ~Tape();
+  Tape(const Tape&) = delete;
+  Tape& operator=(const Tape&) = delete;
+
+  /// Back-propagates from `output` with the gradient `grad_out` (ones for a scalar if undefined)
+  /// and empties the tape. Leaves' gradients are added to, never zeroed.
+  /// throws ShapeError or DTypeError, naming the op, for a gradient that does not fit its Var.
+  void backward(const Var& output, Tensor grad_out = {});
+  /// The same from several outputs at once, each with its gradient.
+  void backward(const std::vector<Var>& outputs, const std::vector<Tensor>& grads_out);
+
+  size_t num_nodes() const { return nodes_.size(); }
+
+ private:
+  friend class NoGrad;
+  friend Var record(const Op&, Tensor, std::vector<Var>, BackwardFn);
+  friend bool is_recording(std::initializer_list<const Var*>);
+  static Tape*& current();
+  struct Node {
+    const Op* op;
+    std::vector<Var> inputs;
+    std::weak_ptr<Var::Impl> output;
+    BackwardFn backward;
+  };
+  void accumulate(const std::string& op, size_t input, const Var& var, Tensor grad);
+
+  std::vector<Node> nodes_;
+  Tape* outer_ = nullptr;
+};
+
+/// While it lives, nothing is recorded on this thread.
+class NoGrad {
+ public:
+  NoGrad();
+  ~NoGrad();
+  NoGrad(const NoGrad&) = delete;
+  NoGrad& operator=(const NoGrad&) = delete;
+
+ private:
+  Tape* outer_;
+};
+
+}  // namespace ydistill

@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: MIT
+#include <ydistill/tensor/add.h>
+
+namespace ydistill {
+
+void add_into(const Tensor& sum, const Tensor& other) {
+  if (sum.shape() != other.shape()) {
+    throw ShapeError("add_into: {} into {}", other.str(), sum.str());
+  }
+  if (sum.dtype() != other.dtype()) {
+    throw DTypeError("add_into: {} into {}", other.str(), sum.str());
+  }
+  dispatch_float(sum.dtype(), "add_into", [&](auto type) {
+    using T = decltype(type);
+    if constexpr (std::is_same_v<T, float>) {
+      add_kernels().add_f32(sum.data<T>(), other.data<T>(), sum.numel());
+    } else {
+      add_kernels().add_f64(sum.data<T>(), other.data<T>(), sum.numel());
+    }
+  });
+}
+
+}  // namespace ydistill

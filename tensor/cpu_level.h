@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: MIT
+// One binary for several x86-64 levels: a hot file (see ydistill_room) is compiled once a level,
+// its code in the namespace YD_CPU_LEVEL, and the best level the CPU has is chosen at run time.
+//
+//   kernels.h        struct AxpyKernels { void (*axpy)(...); };
+//                    YD_DECLARE_CPU_KERNELS(AxpyKernels, axpy_kernels);
+//   kernels_cpu.cpp  namespace YD_CPU_LEVEL { const AxpyKernels& axpy_kernels() { ... } }
+//   caller           axpy_kernels().axpy(...)
+//
+// A hot file includes no header with ordinary inline functions it calls (those could be merged with
+// a copy compiled for a higher level): pointers and sizes in, formulas marked YD_HOST_DEVICE.
+#pragma once
+
+namespace ydistill {
+
+enum class CpuLevel { kBase, kAvx2, kAvx512 };
+
+/// The best level this CPU runs. YDISTILL_CPU_LEVEL=base|avx2|avx512 lowers it.
+CpuLevel cpu_level();
+/// "base", "avx2", "avx512"
+const char* name_of(CpuLevel level);
+
+}  // namespace ydistill
+
+#if defined(__x86_64__)
+#define YD_DECLARE_CPU_KERNELS(Table, function)                    \
+  namespace cpu_base {                                             \
+  const Table& function();                                         \
+  }                                                                \
+  namespace cpu_avx2 {                                             \
+  const Table& function();                                         \
+  }                                                                \
+  namespace cpu_avx512 {                                           \
+  const Table& function();                                         \
+  }                                                                \
+  inline const Table& function() {                                 \
+    switch (::ydistill::cpu_level()) {                             \
+      case ::ydistill::CpuLevel::kAvx512: return cpu_avx512::function(); \
+      case ::ydistill::CpuLevel::kAvx2: return cpu_avx2::function();     \
+      default: return cpu_base::function();                        \
+    }                                                              \
+  }                                                                \
+  static_assert(true)
+#else
+#define YD_DECLARE_CPU_KERNELS(Table, function)                    \
+  namespace cpu_base {                                             \
+  const Table& function();                                         \
+  }                                                                \
+  inline const Table& function() { return cpu_base::function(); }  \
+  static_assert(true)
+#endif

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: MIT
+// Element types of tensors.
+#pragma once
+
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+#include <ydistill/tensor/error.h>
+#include <ydistill/tensor/host_device.h>
+
+namespace ydistill {
+
+/// bfloat16: the upper half of a float32. Storage only; arithmetic happens in float.
+struct BFloat16 {
+  uint16_t bits = 0;
+
+  BFloat16() = default;
+  YD_HOST_DEVICE explicit BFloat16(float value) {
+    const uint32_t u = std::bit_cast<uint32_t>(value);
+    // Round to nearest even; a NaN keeps a set mantissa bit so that it stays a NaN.
+    const bool is_nan = (u & 0x7fffffffu) > 0x7f800000u;
+    const uint32_t rounded = u + 0x7fffu + ((u >> 16) & 1u);
+    bits = is_nan ? uint16_t((u >> 16) | 0x40u) : uint16_t(rounded >> 16);
+  }
+  YD_HOST_DEVICE explicit operator float() const {
+    return std::bit_cast<float>(uint32_t(bits) << 16);
+  }
+};
+
+enum class DType : uint8_t { kFloat32, kFloat64, kBFloat16, kUInt8, kInt64 };
+
+constexpr int64_t size_of(DType dtype) {
+  switch (dtype) {
+    case DType::kFloat32: return 4;
+    case DType::kFloat64: return 8;
+    case DType::kBFloat16: return 2;
+    case DType::kUInt8: return 1;
+    case DType::kInt64: return 8;
+  }
+  return 0;
+}
+
+constexpr std::string_view name_of(DType dtype) {
+  switch (dtype) {
+    case DType::kFloat32: return "float32";
+    case DType::kFloat64: return "float64";
+    case DType::kBFloat16: return "bfloat16";
+    case DType::kUInt8: return "uint8";
+    case DType::kInt64: return "int64";
+  }
+  return "?";
+}
+
+template <class T>
+struct DTypeOf;
+template <>
+struct DTypeOf<float> { static constexpr DType value = DType::kFloat32; };
+template <>
+struct DTypeOf<double> { static constexpr DType value = DType::kFloat64; };
+template <>
+struct DTypeOf<BFloat16> { static constexpr DType value = DType::kBFloat16; };
+template <>
+struct DTypeOf<uint8_t> { static constexpr DType value = DType::kUInt8; };
+template <>
+struct DTypeOf<int64_t> { static constexpr DType value = DType::kInt64; };
+
+template <class T>
+inline constexpr DType dtype_of = DTypeOf<T>::value;
+
+/// Calls f with a value of the C++ type of a float32 or float64 `dtype`: f(float()) or f(double()).
+/// throws DTypeError naming `op` for any other type.
+template <class F>
+decltype(auto) dispatch_float(DType dtype, std::string_view op, F&& f) {
+  switch (dtype) {
+    case DType::kFloat32: return f(float());
+    case DType::kFloat64: return f(double());
+    default: throw DTypeError("{}: takes float32 or float64, got {}", op, name_of(dtype));
+  }
+}
+
+}  // namespace ydistill

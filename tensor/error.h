@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: MIT
+// The exceptions ydistill throws. Every message is one line: what was wrong, what came, what would
+// be right. Library code never prints and never exits; the tools turn these into one line and a
+// non-zero exit code.
+#pragma once
+
+#include <fmt/format.h>
+
+#include <stdexcept>
+#include <string>
+#include <utility>
+
+namespace ydistill {
+
+class Error : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+  template <class... Args>
+  explicit Error(fmt::format_string<Args...> text, Args&&... args)
+    requires(sizeof...(Args) > 0)
+      : std::runtime_error(fmt::format(text, std::forward<Args>(args)...)) {}
+};
+
+#define YD_DEFINE_ERROR(Name)                                        \
+  class Name : public Error {                                        \
+   public:                                                           \
+    using Error::Error;                                              \
+  }
+
+YD_DEFINE_ERROR(ShapeError);        ///< sizes that do not fit together
+YD_DEFINE_ERROR(DTypeError);        ///< an element type the operation does not take
+YD_DEFINE_ERROR(DeviceError);       ///< operands live apart, or the device lacks the operation
+YD_DEFINE_ERROR(ValueError);        ///< a number or name outside its range
+YD_DEFINE_ERROR(FileError);         ///< a file that is missing, unreadable, malformed or unwritable
+YD_DEFINE_ERROR(ConfigError);       ///< a configuration key or value; the message names its path
+YD_DEFINE_ERROR(OutOfMemoryError);  ///< a request beyond the memory limit; names both sizes
+YD_DEFINE_ERROR(NotFiniteError);    ///< NaN or infinity where training cannot go on
+YD_DEFINE_ERROR(LibraryError);      ///< a status of oneDNN, CUDA, cuDNN, ...: expression and text
+
+#undef YD_DEFINE_ERROR
+
+}  // namespace ydistill

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: MIT
+// Scalar formulas that every room shares, for either backend. Float versions are branch-free
+// polynomials, so that plain loops over them vectorise; double versions are the standard library's.
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+
+#include <ydistill/tensor/host_device.h>
+
+namespace ydistill {
+
+/// e^x. Cody-Waite reduction x = n ln2 + r with |r| <= ln2 / 2, then a degree-7 Taylor-like
+/// polynomial: relative error below 2e-7 for x in [-87.3, 88.3]; clamped outside (never 0 or inf).
+YD_HOST_DEVICE float exp_fast(float x) {
+  x = x < -87.3f ? -87.3f : x;
+  x = x > 88.3f ? 88.3f : x;
+  const float shifted = x * 1.44269504f + 12582912.0f;  // 1.5 * 2^23: rounds to an integer
+  const float n = shifted - 12582912.0f;
+  const float r = (x - n * 0.693145752f) - n * 1.42860677e-6f;
+  float p = 1.98412698e-4f;
+  p = p * r + 1.38888889e-3f;
+  p = p * r + 8.33333333e-3f;
+  p = p * r + 4.16666667e-2f;
+  p = p * r + 1.66666667e-1f;
+  p = p * r + 0.5f;
+  p = p * r + 1.0f;
+  p = p * r + 1.0f;
+  // Multiply by 2^n by adding n to the exponent bits.
+  return __builtin_bit_cast(
+      float, __builtin_bit_cast(int32_t, p) + (__builtin_bit_cast(int32_t, shifted) << 23));
+}
+YD_HOST_DEVICE double exp_fast(double x) { return std::exp(x); }
+
+/// 1 / (1 + e^-x)
+template <class T>
+YD_HOST_DEVICE T sigmoid(T x) {
+  return T(1) / (T(1) + exp_fast(-x));
+}
+
+/// x sigmoid(x), also known as swish (Elfwing et al. 2018).
+template <class T>
+YD_HOST_DEVICE T silu(T x) {
+  return x * sigmoid(x);
+}
+
+/// d silu / dx = s (1 + x (1 - s)), s = sigmoid(x)
+template <class T>
+YD_HOST_DEVICE T silu_grad(T x) {
+  const T s = sigmoid(x);
+  return s * (T(1) + x * (T(1) - s));
+}
+
+/// log(1 + e^x) without overflow.
+template <class T>
+YD_HOST_DEVICE T softplus(T x) {
+  return (x > T(0) ? x : T(0)) + std::log1p(std::exp(x > T(0) ? -x : x));
+}
+
+/// Binary cross entropy of a logit x against a target t in [0, 1], the positive part weighted:
+///   -(w t log s + (1 - t) log(1 - s)), s = sigmoid(x)
+template <class T>
+YD_HOST_DEVICE T bce_with_logits(T x, T t, T pos_weight) {
+  return pos_weight * t * softplus(-x) + (T(1) - t) * softplus(x);
+}
+
+/// d bce_with_logits / dx = (1 - t) s - w t (1 - s)
+template <class T>
+YD_HOST_DEVICE T bce_with_logits_grad(T x, T t, T pos_weight) {
+  const T s = sigmoid(x);
+  return (T(1) - t) * s - pos_weight * t * (T(1) - s);
+}
+
+}  // namespace ydistill

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: MIT
+// Tensor: a handle on dense numbers in row-major order.
+//
+// There are no strides: a tensor is always dense, the last axis fastest. Activations are NHWC,
+// convolution weights OHWI. Copying a Tensor copies the handle; the numbers are shared. Views
+// (reshape, slice along the first axis) share them too. A new tensor's memory comes from the
+// thread's arena where one is open (arena.h), else from the heap, 64-byte aligned.
+#pragma once
+
+#include <cstdint>
+#include <initializer_list>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include <ydistill/tensor/arena.h>
+#include <ydistill/tensor/device.h>
+#include <ydistill/tensor/dtype.h>
+#include <ydistill/tensor/shape.h>
+
+namespace ydistill {
+
+class Tensor {
+ public:
+  /// No tensor: defined() is false.
+  Tensor() = default;
+
+  /// Uninitialised. throws OutOfMemoryError.
+  static Tensor empty(const Shape& shape, DType dtype = DType::kFloat32);
+  static Tensor zeros(const Shape& shape, DType dtype = DType::kFloat32);
+  static Tensor full(const Shape& shape, double value, DType dtype = DType::kFloat32);
+  /// A copy of `values`. throws ShapeError if their number is not shape.numel().
+  template <class T>
+  static Tensor of(const Shape& shape, std::span<const T> values);
+  template <class T>
+  static Tensor of(const Shape& shape, const std::vector<T>& values) {
+    return of<T>(shape, std::span<const T>(values));
+  }
+  static Tensor of(const Shape& shape, std::initializer_list<float> values) {
+    return of<float>(shape, std::span<const float>(values.begin(), values.size()));
+  }
+  /// A tensor over existing storage, starting `offset_bytes` in. throws ShapeError if it is short.
+  static Tensor over(std::shared_ptr<Storage> storage, int64_t offset_bytes, const Shape& shape,
+                     DType dtype);
+
+  bool defined() const { return storage_ != nullptr; }
+  const Shape& shape() const { return shape_; }
+  int rank() const { return shape_.rank(); }
+  int64_t size(int axis) const { return shape_[axis]; }
+  int64_t numel() const { return shape_.numel(); }
+  int64_t nbytes() const { return numel() * size_of(dtype_); }
+  DType dtype() const { return dtype_; }
+  Device device() const { return device_; }
+
+  /// The numbers. throws DTypeError if T is not the tensor's element type.
+  template <class T>
+  T* data() const {
+    check_dtype(dtype_of<T>);
+    return reinterpret_cast<T*>(raw());
+  }
+  template <class T>
+  std::span<T> span() const {
+    return {data<T>(), size_t(numel())};
+  }
+  std::byte* raw() const { return storage_ ? storage_->data() + offset_ : nullptr; }
+  /// The number of a one-element tensor as double. throws ShapeError.
+  double item() const;
+  /// Element `i` in row-major order as double, whatever the dtype.
+  double at(int64_t i) const;
+
+  /// Same numbers, other sizes. One size may be -1. throws ShapeError.
+  Tensor reshape(std::initializer_list<int64_t> sizes) const;
+  Tensor reshape(const Shape& shape) const;
+  /// Rows [begin, end) of the first axis, shared. throws ShapeError.
+  Tensor slice(int64_t begin, int64_t end) const;
+  /// A copy with memory of its own.
+  Tensor clone() const;
+  /// A converted copy; the tensor itself where the dtype is already right.
+  Tensor to(DType dtype) const;
+  /// Converting copy into this tensor. throws ShapeError.
+  void copy_from(const Tensor& source) const;
+  void fill(double value) const;
+  void zero() const;
+
+  /// True where nobody else holds these numbers, so an operation may overwrite them.
+  bool is_unique() const { return storage_.use_count() == 1; }
+  bool shares_storage(const Tensor& other) const { return storage_ == other.storage_; }
+
+  /// "float32 [2,3]"
+  std::string str() const;
+
+ private:
+  void check_dtype(DType wanted) const;
+
+  std::shared_ptr<Storage> storage_;
+  int64_t offset_ = 0;  // bytes
+  Shape shape_{0};
+  DType dtype_ = DType::kFloat32;
+  Device device_;
+};
+
+/// True if every number is finite (integers always are).
+bool all_finite(const Tensor& t);
+
+}  // namespace ydistill

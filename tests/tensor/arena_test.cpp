@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: MIT
+#include <ydistill/tensor/arena.h>
+#include <ydistill/tensor/error.h>
+#include <ydistill/tensor/tensor.h>
+
+#include <vector>
+
+#include "support/catch.h"
+
+namespace ydistill {
+namespace {
+
+std::vector<std::byte*> one_step() {
+  std::vector<std::byte*> addresses;
+  std::vector<Tensor> live;
+  for (int64_t n : {1000, 50, 7000, 3}) {
+    live.push_back(Tensor::empty({n}));
+    addresses.push_back(live.back().raw());
+  }
+  live.erase(live.begin() + 1);
+  live.push_back(Tensor::empty({40}));
+  addresses.push_back(live.back().raw());
+  return addresses;
+}
+
+TEST_CASE("arena: a step that repeats its requests gets the same addresses") {
+  const ArenaScope scope(Arena::create(1 << 24));
+  const auto first = one_step();
+  CHECK(first == one_step());
+  CHECK(first[4] == first[1]);  // the freed block was used again
+}
+
+TEST_CASE("arena: freed neighbours merge and the peak stays") {
+  const auto arena = Arena::create(1 << 20);
+  {
+    const ArenaScope scope(arena);
+    auto a = Tensor::empty({1024});
+    auto b = Tensor::empty({1024});
+    auto c = Tensor::empty({1024});
+    CHECK(arena->bytes_in_use() == 3 * 4096);
+  }
+  CHECK(arena->bytes_in_use() == 0);
+  CHECK(arena->peak_bytes() == 3 * 4096);
+  const ArenaScope scope(arena);
+  CHECK(Tensor::empty({3 * 1024}).defined());
+  CHECK(arena->peak_bytes() == 3 * 4096);
+}
+
+TEST_CASE("arena: a request beyond the limit is refused with both sizes") {
+  const ArenaScope scope(Arena::create(1 << 20));
+  CHECK_THROWS_WITH_TEXT(Tensor::empty({1 << 20}), OutOfMemoryError,
+                         "4.0 MiB asked for with 0.0 MiB in use, the limit is 1.0 MiB");
+  CHECK(Tensor::empty({1 << 17}).defined());
+}
+
+TEST_CASE("arena: blocks are 64-byte aligned and outlive the scope") {
+  Tensor kept;
+  {
+    const ArenaScope scope(Arena::create(1 << 20));
+    const Tensor odd = Tensor::empty({3}, DType::kUInt8);
+    kept = Tensor::full({5}, 2.5);
+    CHECK(reinterpret_cast<uintptr_t>(kept.raw()) % 64 == 0);
+  }
+  CHECK(kept.at(4) == 2.5);
+}
+
+TEST_CASE("arena: the machine says how much memory is left") {
+  CHECK(available_memory() > (1 << 20));
+}
+
+}  // namespace
+}  // namespace ydistill

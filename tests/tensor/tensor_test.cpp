@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: MIT
+#include <ydistill/tensor/add.h>
+#include <ydistill/tensor/math.h>
+#include <ydistill/tensor/parallel.h>
+#include <ydistill/tensor/tensor.h>
+
+#include <cmath>
+#include <limits>
+#include <vector>
+
+#include "support/catch.h"
+
+namespace ydistill {
+namespace {
+
+TEST_CASE("shape: sizes and axes are checked and named") {
+  CHECK(Shape({2, 3}).str() == "[2,3]");
+  CHECK(Shape({2, 3})[-1] == 3);
+  CHECK(Shape({2, 0}).numel() == 0);
+  CHECK_THROWS_WITH_TEXT(Shape({2, -1}), ShapeError, "[2,-1]");
+  CHECK_THROWS_WITH_TEXT(Shape({2})[1], ShapeError, "[2] has no axis 1");
+  CHECK_THROWS_WITH_TEXT(Shape({int64_t(1) << 40, int64_t(1) << 40}), ShapeError, "2^62");
+}
+
+TEST_CASE("tensor: views share their numbers and clones do not") {
+  const Tensor t = Tensor::of({2, 3}, {1, 2, 3, 4, 5, 6});
+  const Tensor row = t.slice(1, 2);
+  CHECK(row.shape() == Shape{1, 3});
+  CHECK(row.at(0) == 4);
+  const Tensor copy = t.clone();
+  row.fill(9);
+  CHECK(t.at(5) == 9);
+  CHECK(copy.at(5) == 6);
+  CHECK(t.reshape({-1, 2}).shape() == Shape{3, 2});
+  CHECK_THROWS_WITH_TEXT(t.reshape({4}), ShapeError, "float32 [2,3] has 6 elements, [4] has 4");
+  CHECK_THROWS_WITH_TEXT(t.slice(1, 3), ShapeError, "no rows 1..3");
+}
+
+TEST_CASE("tensor: reading as another type is refused by name") {
+  CHECK_THROWS_WITH_TEXT(Tensor::zeros({2}).data<double>(), DTypeError,
+                         "float32 [2] read as float64");
+}
+
+TEST_CASE("tensor: bfloat16 rounds to nearest even and keeps NaN") {
+  CHECK(float(BFloat16(1.0f)) == 1.0f);
+  CHECK(float(BFloat16(1.00390625f)) == 1.0f);        // halfway, even below
+  CHECK(float(BFloat16(1.01171875f)) == 1.015625f);   // halfway, even above
+  CHECK(std::isnan(float(BFloat16(std::numeric_limits<float>::quiet_NaN()))));
+  CHECK(std::isinf(float(BFloat16(3.4e38f))));
+  CHECK(Tensor::of({2}, {1, -2}).to(DType::kBFloat16).at(1) == -2);
+}
+
+TEST_CASE("tensor: finite means no NaN and no infinity") {
+  const Tensor t = Tensor::zeros({100});
+  CHECK(all_finite(t));
+  t.data<float>()[99] = std::numeric_limits<float>::infinity();
+  CHECK_FALSE(all_finite(t));
+}
+
+TEST_CASE("math: exp_fast is within 2e-7 of exp and sigmoid stays finite") {
+  for (double x = -87; x < 88; x += 0.0137) {
+    const double expected = std::exp(double(float(x)));
+    REQUIRE(std::abs(double(exp_fast(float(x))) / expected - 1) < 2e-7);
+  }
+  CHECK(sigmoid(-200.0f) >= 0);
+  CHECK(sigmoid(-200.0f) < 1e-37f);
+  CHECK(sigmoid(200.0f) == 1.0f);
+  CHECK(bce_with_logits(1000.0f, 0.0f, 1.0f) == 1000.0f);
+}
+
+TEST_CASE("parallel_for: every index exactly once") {
+  for (const int64_t n : {0, 1, 7, 1000}) {
+    std::vector<int> seen(size_t(n), 0);
+    parallel_for(n, 3, [&](int64_t i) { ++seen[size_t(i)]; });
+    CHECK(seen == std::vector<int>(size_t(n), 1));
+  }
+}
+
+TEST_CASE("add_into: adds and checks") {
+  const Tensor a = Tensor::of({3}, {1, 2, 3});
+  add_into(a, Tensor::of({3}, {10, 20, 30}));
+  CHECK(a.at(2) == 33);
+  CHECK_THROWS_AS(add_into(a, Tensor::zeros({4})), ShapeError);
+  CHECK_THROWS_AS(add_into(a, Tensor::zeros({3}, DType::kFloat64)), DTypeError);
+}
+
+}  // namespace
+}  // namespace ydistill

@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: MIT
+# Finds every library ydistill links and gives each one a target of our own, so that the rooms and
+# an installed package name them the same way. Reads YDISTILL_ONEDNN, _TURBOJPEG, _PT.
+
+find_package(Threads REQUIRED)
+
+function(ydistill_dependency name)
+  add_library(ydistill_${name} INTERFACE IMPORTED GLOBAL)
+  target_link_libraries(ydistill_${name} INTERFACE ${ARGN})
+endfunction()
+
+find_package(OpenMP COMPONENTS CXX)
+if(OpenMP_CXX_FOUND)
+  ydistill_dependency(openmp OpenMP::OpenMP_CXX)
+else()
+  ydistill_dependency(openmp Threads::Threads)
+endif()
+
+find_package(nlohmann_json REQUIRED)
+ydistill_dependency(json nlohmann_json::nlohmann_json)
+find_package(fmt REQUIRED)
+ydistill_dependency(fmt fmt::fmt)
+find_package(pugixml REQUIRED)
+ydistill_dependency(pugixml pugixml::pugixml)
+find_package(yaml-cpp REQUIRED)
+if(TARGET yaml-cpp::yaml-cpp)
+  ydistill_dependency(yaml yaml-cpp::yaml-cpp)
+else()
+  ydistill_dependency(yaml yaml-cpp)
+endif()
+
+find_path(YDISTILL_STB_INCLUDE_DIR stb/stb_image.h REQUIRED)
+add_library(ydistill_stb INTERFACE IMPORTED GLOBAL)
+target_include_directories(ydistill_stb SYSTEM INTERFACE ${YDISTILL_STB_INCLUDE_DIR})
+
+if(YDISTILL_ONEDNN)
+  find_package(dnnl REQUIRED)
+  ydistill_dependency(onednn DNNL::dnnl)
+endif()
+if(YDISTILL_TURBOJPEG)
+  find_package(libjpeg-turbo REQUIRED)
+  if(TARGET libjpeg-turbo::turbojpeg)
+    ydistill_dependency(turbojpeg libjpeg-turbo::turbojpeg)
+  else()
+    ydistill_dependency(turbojpeg libjpeg-turbo::turbojpeg-static)
+  endif()
+endif()
+if(YDISTILL_PT)
+  # libzip's own CMake package also demands its command-line tools; pkg-config does not.
+  find_package(PkgConfig REQUIRED)
+  pkg_check_modules(YDISTILL_LIBZIP REQUIRED IMPORTED_TARGET GLOBAL libzip)
+  ydistill_dependency(zip PkgConfig::YDISTILL_LIBZIP)
+endif()

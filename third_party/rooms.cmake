@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: MIT
+# How a room (one folder, one static library) is declared, and how the rooms are installed.
+
+set_property(GLOBAL PROPERTY YDISTILL_ROOMS "")
+set_property(GLOBAL PROPERTY YDISTILL_FACTS "")
+
+# ydistill_fact(<text>): one line of the summary that configuring prints.
+function(ydistill_fact text)
+  set_property(GLOBAL APPEND PROPERTY YDISTILL_FACTS "${text}")
+endfunction()
+
+function(ydistill_print_summary)
+  get_property(facts GLOBAL PROPERTY YDISTILL_FACTS)
+  foreach(fact IN LISTS facts)
+    message(STATUS "ydistill: ${fact}")
+  endforeach()
+endfunction()
+
+# Warnings and sanitizers: for our own targets only, never exported.
+function(ydistill_own_flags target)
+  target_compile_options(${target} PRIVATE $<$<COMPILE_LANGUAGE:CXX>:-Wall -Wextra -Wpedantic>)
+  if(YDISTILL_WERROR)
+    target_compile_options(${target} PRIVATE $<$<COMPILE_LANGUAGE:CXX>:-Werror>)
+  endif()
+  if(YDISTILL_SANITIZE)
+    target_compile_options(${target} PRIVATE
+      $<$<COMPILE_LANGUAGE:CXX>:-fsanitize=${YDISTILL_SANITIZE} -fno-omit-frame-pointer
+                                -fno-sanitize-recover=all>)
+    target_link_options(${target} PUBLIC -fsanitize=${YDISTILL_SANITIZE})
+  endif()
+endfunction()
+
+# ydistill_room(<room> SOURCES ... [HOT ...] [LINK ...] [PRIVATE_LINK ...])
+# SOURCES are compiled once. HOT sources (loops over activations) are compiled once for each
+# x86-64 level, with YD_CPU_LEVEL naming the namespace; see tensor/cpu_level.h. HEADERS are what
+# an installed package shows; without it, every *.h of the folder.
+function(ydistill_room room)
+  cmake_parse_arguments(ARG "" "" "SOURCES;HOT;LINK;PRIVATE_LINK" ${ARGN})
+  set(target ydistill_${room})
+  add_library(${target} STATIC ${ARG_SOURCES})
+  add_library(ydistill::${room} ALIAS ${target})
+  set_target_properties(${target} PROPERTIES EXPORT_NAME ${room})
+  target_compile_features(${target} PUBLIC cxx_std_20)
+  target_include_directories(${target} PUBLIC
+    $<BUILD_INTERFACE:${YDISTILL_INCLUDE_DIR}> $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
+  target_link_libraries(${target} PUBLIC ${ARG_LINK} PRIVATE ${ARG_PRIVATE_LINK})
+  ydistill_own_flags(${target})
+
+  if(ARG_HOT)
+    set(levels base)
+    if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
+      set(levels base avx2 avx512)
+    endif()
+    set(flags_base "")
+    set(flags_avx2 -march=x86-64-v3)
+    set(flags_avx512 -march=x86-64-v4 -mprefer-vector-width=512)
+    foreach(level IN LISTS levels)
+      add_library(${target}_${level} OBJECT ${ARG_HOT})
+      target_compile_features(${target}_${level} PRIVATE cxx_std_20)
+      target_include_directories(${target}_${level} PRIVATE ${YDISTILL_INCLUDE_DIR})
+      target_compile_definitions(${target}_${level} PRIVATE YD_CPU_LEVEL=cpu_${level})
+      target_link_libraries(${target}_${level} PRIVATE ydistill_openmp)
+      ydistill_own_flags(${target}_${level})
+      # errno and trapping are not observed; sums keep their order, so this is not -ffast-math.
+      target_compile_options(${target}_${level} PRIVATE
+        $<$<NOT:$<CONFIG:Debug>>:-O3> -fno-math-errno -fno-trapping-math ${flags_${level}})
+      target_sources(${target} PRIVATE $<TARGET_OBJECTS:${target}_${level}>)
+    endforeach()
+  endif()
+  set_property(GLOBAL APPEND PROPERTY YDISTILL_ROOMS ${room})
+endfunction()
+
+function(ydistill_install_package)
+  get_property(rooms GLOBAL PROPERTY YDISTILL_ROOMS)
+  # ydistill::detect is what embedders link; ydistill::ydistill is everything.
+  add_library(ydistill INTERFACE)
+  add_library(ydistill::ydistill ALIAS ydistill)
+  set(targets ydistill)
+  foreach(room IN LISTS rooms)
+    target_link_libraries(ydistill INTERFACE ydistill_${room})
+    list(APPEND targets ydistill_${room})
+    install(DIRECTORY ${PROJECT_SOURCE_DIR}/${room}
+            DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/ydistill FILES_MATCHING PATTERN "*.h")
+  endforeach()
+  install(TARGETS ${targets} EXPORT ydistill-targets ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
+  install(EXPORT ydistill-targets NAMESPACE ydistill::
+          DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/ydistill)
+  include(CMakePackageConfigHelpers)
+  configure_package_config_file(third_party/ydistill-config.cmake.in
+    ${PROJECT_BINARY_DIR}/ydistill-config.cmake
+    INSTALL_DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/ydistill)
+  write_basic_package_version_file(${PROJECT_BINARY_DIR}/ydistill-config-version.cmake
+    COMPATIBILITY SameMinorVersion)
+  install(FILES ${PROJECT_BINARY_DIR}/ydistill-config.cmake
+                ${PROJECT_BINARY_DIR}/ydistill-config-version.cmake
+                third_party/dependencies.cmake
+          DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/ydistill)
+endfunction()
