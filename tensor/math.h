@@ -51,10 +51,26 @@ YD_HOST_DEVICE T silu_grad(T x) {
   return s * (T(1) + x * (T(1) - s));
 }
 
+/// log(1 + u) for u in [0, 1], as 2 atanh(z) with z = u / (2 + u) <= 1/3: seven terms of the odd
+/// series, relative error below 4e-7 (of which 2e-8 from leaving off the rest).
+YD_HOST_DEVICE float log1p_unit(float u) {
+  const float z = u / (2.0f + u);
+  const float q = z * z;
+  float p = 1.53846154e-1f;
+  p = p * q + 1.81818182e-1f;
+  p = p * q + 2.22222222e-1f;
+  p = p * q + 2.85714286e-1f;
+  p = p * q + 0.4f;
+  p = p * q + 6.66666667e-1f;
+  p = p * q + 2.0f;
+  return z * p;
+}
+YD_HOST_DEVICE double log1p_unit(double u) { return std::log1p(u); }
+
 /// log(1 + e^x) without overflow.
 template <class T>
 YD_HOST_DEVICE T softplus(T x) {
-  return (x > T(0) ? x : T(0)) + std::log1p(std::exp(x > T(0) ? -x : x));
+  return (x > T(0) ? x : T(0)) + log1p_unit(exp_fast(x > T(0) ? -x : x));
 }
 
 /// Binary cross entropy of a logit x against a target t in [0, 1], the positive part weighted:

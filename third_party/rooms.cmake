@@ -2,6 +2,7 @@
 # How a room (one folder, one static library) is declared, and how the rooms are installed.
 
 set_property(GLOBAL PROPERTY YDISTILL_ROOMS "")
+set_property(GLOBAL PROPERTY YDISTILL_HEADER_FOLDERS "")
 set_property(GLOBAL PROPERTY YDISTILL_FACTS "")
 
 # ydistill_fact(<text>): one line of the summary that configuring prints.
@@ -19,6 +20,10 @@ endfunction()
 # Warnings and sanitizers: for our own targets only, never exported.
 function(ydistill_own_flags target)
   target_compile_options(${target} PRIVATE $<$<COMPILE_LANGUAGE:CXX>:-Wall -Wextra -Wpedantic>)
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
+    # GCC bug 105651: a false alarm on every std::string operator+.
+    target_compile_options(${target} PRIVATE $<$<COMPILE_LANGUAGE:CXX>:-Wno-restrict>)
+  endif()
   if(YDISTILL_WERROR)
     target_compile_options(${target} PRIVATE $<$<COMPILE_LANGUAGE:CXX>:-Werror>)
   endif()
@@ -30,12 +35,13 @@ function(ydistill_own_flags target)
   endif()
 endfunction()
 
-# ydistill_room(<room> SOURCES ... [HOT ...] [LINK ...] [PRIVATE_LINK ...])
+# ydistill_room(<room> [NESTED] SOURCES ... [HOT ...] [LINK ...] [PRIVATE_LINK ...])
 # SOURCES are compiled once. HOT sources (loops over activations) are compiled once for each
 # x86-64 level, with YD_CPU_LEVEL naming the namespace; see tensor/cpu_level.h. HEADERS are what
 # an installed package shows; without it, every *.h of the folder.
+# A NESTED room is a folder inside another room, which installs its headers.
 function(ydistill_room room)
-  cmake_parse_arguments(ARG "" "" "SOURCES;HOT;LINK;PRIVATE_LINK" ${ARGN})
+  cmake_parse_arguments(ARG "NESTED" "" "SOURCES;HOT;LINK;PRIVATE_LINK" ${ARGN})
   set(target ydistill_${room})
   add_library(${target} STATIC ${ARG_SOURCES})
   add_library(ydistill::${room} ALIAS ${target})
@@ -68,6 +74,9 @@ function(ydistill_room room)
     endforeach()
   endif()
   set_property(GLOBAL APPEND PROPERTY YDISTILL_ROOMS ${room})
+  if(NOT ARG_NESTED)
+    set_property(GLOBAL APPEND PROPERTY YDISTILL_HEADER_FOLDERS ${room})
+  endif()
 endfunction()
 
 function(ydistill_install_package)
@@ -79,7 +88,10 @@ function(ydistill_install_package)
   foreach(room IN LISTS rooms)
     target_link_libraries(ydistill INTERFACE ydistill_${room})
     list(APPEND targets ydistill_${room})
-    install(DIRECTORY ${PROJECT_SOURCE_DIR}/${room}
+  endforeach()
+  get_property(folders GLOBAL PROPERTY YDISTILL_HEADER_FOLDERS)
+  foreach(folder IN LISTS folders)
+    install(DIRECTORY ${PROJECT_SOURCE_DIR}/${folder}
             DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/ydistill FILES_MATCHING PATTERN "*.h")
   endforeach()
   install(TARGETS ${targets} EXPORT ydistill-targets ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})

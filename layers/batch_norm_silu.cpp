@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: MIT
+#include <ydistill/layers/batch_norm_silu.h>
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+namespace ydistill {
+namespace {
+
+const Op kBatchNormSilu("batch_norm_silu");
+
+template <class T>
+const BatchNormKernels<T>& kernels() {
+  if constexpr (std::is_same_v<T, float>) {
+    return batch_norm_kernels().f32;
+  } else {
+    return batch_norm_kernels().f64;
+  }
+}
+
+struct Dims {
+  int64_t rows, channels, rows_per_chunk;
+  int64_t num_chunks() const { return (rows + rows_per_chunk - 1) / rows_per_chunk; }
+};
+
+Dims dims_of(const Shape& shape) {
+  const int64_t channels = shape[-1];
+  const int64_t rows = channels > 0 ? shape.numel() / channels : 0;
+  // About 64 thousand elements a chunk: enough to amortise its partial sums.
+  return {rows, channels, std::max<int64_t>(1, (int64_t(1) << 16) / std::max<int64_t>(1, channels))};
+}
+
+/// Adds the chunks' partial sums in order: sums[2][channels].
+std::vector<double> total(const std::vector<double>& partial, const Dims& dims) {
+  std::vector<double> sums(size_t(2 * dims.channels), 0.0);
+  for (int64_t chunk = 0; chunk < dims.num_chunks(); ++chunk) {
+    const double* from = partial.data() + chunk * 2 * dims.channels;
+    for (size_t i = 0; i < sums.size(); ++i) sums[i] += from[i];
+  }
+  return sums;
+}
+
+/// What the backward needs of the forward, per channel.
+template <class T>
+struct Saved {
+  std::vector<T> scale, offset, mean;
+  std::vector<double> inv_std;
+};
+
+template <class T>
+Saved<T> statistics(const T* y, const Dims& dims, const T* gamma, const T* beta,
+                    const BatchNormOptions& options, T* running_mean, T* running_var) {
+  const size_t channels = size_t(dims.channels);
+  std::vector<double> partial(size_t(dims.num_chunks()) * 2 * channels);
+  kernels<T>().sums(y, y, dims.rows, dims.channels, dims.rows_per_chunk, partial.data());
+  const std::vector<double> sums = total(partial, dims);
+  Saved<T> saved{std::vector<T>(channels), std::vector<T>(channels), std::vector<T>(channels),
+                 std::vector<double>(channels)};
+  const double n = double(dims.rows);
+  for (size_t c = 0; c < channels; ++c) {
+    const double shifted_mean = sums[c] / n;
+    const double mean = double(y[c]) + shifted_mean;
+    const double var = std::max(0.0, sums[channels + c] / n - shifted_mean * shifted_mean);
+    const double inv_std = 1 / std::sqrt(var + options.eps);
+    saved.inv_std[c] = inv_std;
+    saved.mean[c] = T(mean);
+    saved.scale[c] = T(double(gamma[c]) * inv_std);
+    saved.offset[c] = T(double(beta[c]) - mean * double(gamma[c]) * inv_std);
+    const double keep = 1 - options.momentum;
+    running_mean[c] = T(keep * double(running_mean[c]) + options.momentum * mean);
+    running_var[c] = T(keep * double(running_var[c]) + options.momentum * var * n / (n - 1));
+  }
+  return saved;
+}
+
+/// With g = grad_out, dz = g silu'(z), N values a channel:
+///   d beta = sum dz      d gamma = sum dz x^
+///   d y = gamma inv_std (dz - mean(dz) - x^ mean(dz x^))
+template <class T>
+Tensor backward(const Tensor& grad_out, const Tensor& y, const Saved<T>& saved, const Var& gamma,
+                const Var& beta, bool overwrite) {
+  const Dims dims = dims_of(y.shape());
+  const size_t channels = size_t(dims.channels);
+  std::vector<double> partial(size_t(dims.num_chunks()) * 2 * channels);
+  kernels<T>().grad_sums(grad_out.data<T>(), y.data<T>(), saved.scale.data(), saved.offset.data(),
+                         saved.mean.data(), dims.rows, dims.channels, dims.rows_per_chunk,
+                         partial.data());
+  const std::vector<double> sums = total(partial, dims);
+  std::vector<T> slope(channels), intercept(channels);
+  const double n = double(dims.rows);
+  for (size_t c = 0; c < channels; ++c) {
+    const double sum_dz = sums[c];
+    const double sum_dz_xhat = sums[channels + c] * saved.inv_std[c];
+    if (beta.requires_grad()) beta.grad().template data<T>()[c] += T(sum_dz);
+    if (gamma.requires_grad()) gamma.grad().template data<T>()[c] += T(sum_dz_xhat);
+    const double scale = double(saved.scale[c]);
+    slope[c] = T(-scale * saved.inv_std[c] * sum_dz_xhat / n);
+    intercept[c] = T(-scale * sum_dz / n);
+  }
+  const Tensor grad_y = overwrite ? grad_out : Tensor::empty(y.shape(), y.dtype());
+  kernels<T>().grad_input(grad_out.data<T>(), y.data<T>(), saved.scale.data(),
+                          saved.offset.data(), saved.mean.data(), slope.data(), intercept.data(),
+                          dims.rows, dims.channels, grad_y.data<T>());
+  return grad_y;
+}
+
+void check(const Var& y, const Var& gamma, const Var& beta, const Tensor& running_mean,
+           const Tensor& running_var, const Var& residual) {
+  if (y.shape().rank() < 2) {
+    throw ShapeError("batch_norm_silu: takes [..., C], got {}", y.shape().str());
+  }
+  const Shape per_channel{y.shape()[-1]};
+  for (const Tensor* t : {&gamma.value(), &beta.value(), &running_mean, &running_var}) {
+    if (t->shape() != per_channel) {
+      throw ShapeError("batch_norm_silu: input {} needs {} per channel, got {}", y.shape().str(),
+                       per_channel.str(), t->str());
+    }
+    if (t->dtype() != y.dtype()) {
+      throw DTypeError("batch_norm_silu: input is {}, per channel {}", name_of(y.dtype()),
+                       name_of(t->dtype()));
+    }
+  }
+  if (residual.defined() && residual.shape() != y.shape()) {
+    throw ShapeError("batch_norm_silu: input is {}, residual {}", y.shape().str(),
+                     residual.shape().str());
+  }
+  if (y.shape().numel() == y.shape()[-1]) {
+    throw ValueError("batch_norm_silu: input {} has one value a channel, which has no variance; "
+                     "use a larger batch or picture",
+                     y.shape().str());
+  }
+}
+
+}  // namespace
+
+Var batch_norm_silu(const Var& y, const Var& gamma, const Var& beta, const Tensor& running_mean,
+                    const Tensor& running_var, const BatchNormOptions& options,
+                    const Var& residual) {
+  check(y, gamma, beta, running_mean, running_var, residual);
+  if (y.value().numel() == 0) return Var(Tensor::empty(y.shape(), y.dtype()));
+  return dispatch_float(y.dtype(), "batch_norm_silu", [&](auto type) {
+    using T = decltype(type);
+    const Dims dims = dims_of(y.shape());
+    auto saved = std::make_shared<const Saved<T>>(statistics<T>(
+        y.value().data<T>(), dims, gamma.value().data<T>(), beta.value().data<T>(), options,
+        running_mean.data<T>(), running_var.data<T>()));
+    Tensor out = Tensor::empty(y.shape(), y.dtype());
+    kernels<T>().apply(y.value().data<T>(), saved->scale.data(), saved->offset.data(),
+                       residual.defined() ? residual.value().data<T>() : nullptr, dims.rows,
+                       dims.channels, out.data<T>());
+    std::vector<Var> inputs{y, gamma, beta};
+    if (residual.defined()) inputs.push_back(residual);
+    return record(kBatchNormSilu, std::move(out), std::move(inputs),
+                  [=, y = y.value(), has_residual = residual.defined()](const Tensor& grad_out) {
+                    const bool overwrite = !has_residual && grad_out.is_unique();
+                    Grads grads(has_residual ? 4 : 3);
+                    grads[0] = backward<T>(grad_out, y, *saved, gamma, beta, overwrite);
+                    if (has_residual) grads[3] = grad_out;
+                    return grads;
+                  });
+  });
+}
+
+void silu_inplace(const Tensor& x, const Tensor& residual) {
+  if (residual.defined() && residual.shape() != x.shape()) {
+    throw ShapeError("silu_inplace: input is {}, residual {}", x.str(), residual.str());
+  }
+  dispatch_float(x.dtype(), "silu_inplace", [&](auto type) {
+    using T = decltype(type);
+    kernels<T>().silu(x.data<T>(), residual.defined() ? residual.data<T>() : nullptr, x.numel());
+  });
+}
+
+}  // namespace ydistill

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: MIT
+// Batch normalisation, SiLU and an optional residual in one operation (training).
+//
+//   mean_c, var_c = over all N H W of channel c          (var biased)
+//   x^ = (y - mean) / sqrt(var + eps)
+//   z  = gamma x^ + beta
+//   out = silu(z) + residual
+//
+// Two passes forward (statistics, apply) and two backward; only y is kept. Ioffe & Szegedy 2015.
+#pragma once
+
+#include <ydistill/autograd/var.h>
+#include <ydistill/tensor/cpu_level.h>
+
+namespace ydistill {
+
+struct BatchNormOptions {
+  double eps = 1e-3;       ///< YOLOv5's, not PyTorch's default 1e-5
+  double momentum = 0.03;  ///< running = (1 - momentum) running + momentum batch
+};
+
+/// y                    [N,H,W,C], the convolution's output
+/// gamma, beta          [C] leaves; gradients are added into their buffers
+/// running_mean, _var   [C], updated in place; the variance that goes in is the unbiased one
+/// residual             [N,H,W,C] or an undefined Var; its gradient is grad_out itself
+/// returns              [N,H,W,C]
+/// throws ShapeError, DTypeError; ValueError where a channel has a single value (no variance)
+Var batch_norm_silu(const Var& y, const Var& gamma, const Var& beta, const Tensor& running_mean,
+                    const Tensor& running_var, const BatchNormOptions& options,
+                    const Var& residual = {});
+
+/// x = silu(x) + residual in place, for inference. x [.., C]; residual of the same shape or
+/// undefined.
+void silu_inplace(const Tensor& x, const Tensor& residual);
+
+/// Loops over rows x channels, channels fastest. Sums go to partial[chunk][2][channels], one chunk
+/// per `rows_per_chunk` rows, so that their order never depends on threads.
+template <class T>
+struct BatchNormKernels {
+  /// sum (y - shift), sum (y - shift)^2; shift is one row, so a large mean cancels nothing
+  void (*sums)(const T* y, const T* shift, int64_t rows, int64_t channels, int64_t rows_per_chunk,
+               double* partial);
+  /// out = silu(scale y + offset) + residual (may be null)
+  void (*apply)(const T* y, const T* scale, const T* offset, const T* residual, int64_t rows,
+                int64_t channels, T* out);
+  /// dz = grad_out silu'(scale y + offset): sum dz, sum dz (y - mean)
+  void (*grad_sums)(const T* grad_out, const T* y, const T* scale, const T* offset, const T* mean,
+                    int64_t rows, int64_t channels, int64_t rows_per_chunk, double* partial);
+  /// grad_y = scale dz + slope (y - mean) + intercept
+  void (*grad_input)(const T* grad_out, const T* y, const T* scale, const T* offset, const T* mean,
+                     const T* slope, const T* intercept, int64_t rows, int64_t channels,
+                     T* grad_y);
+  void (*silu)(T* x, const T* residual, int64_t n);
+};
+
+struct BatchNormKernelTable {
+  BatchNormKernels<float> f32;
+  BatchNormKernels<double> f64;
+};
+YD_DECLARE_CPU_KERNELS(BatchNormKernelTable, batch_norm_kernels);
+
+}  // namespace ydistill

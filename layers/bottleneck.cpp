@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: MIT
+#include <ydistill/layers/bottleneck.h>
+
+namespace ydistill {
+
+Bottleneck::Bottleneck(ParameterStore& store, const std::string& name, int64_t in_channels,
+                       int64_t out_channels, int64_t hidden, bool shortcut)
+    : cv1_(store, name + ".cv1", {.in_channels = in_channels, .out_channels = hidden}),
+      cv2_(store, name + ".cv2",
+           {.in_channels = hidden, .out_channels = out_channels, .kernel = 3}),
+      add_(shortcut && in_channels == out_channels) {}
+
+Var Bottleneck::forward(const Var& x, ForwardMode mode) {
+  return cv2_.forward(cv1_.forward(x, mode), mode, add_ ? x : Var());
+}
+
+void Bottleneck::initialise(Rng& rng) {
+  cv1_.initialise(rng);
+  cv2_.initialise(rng);
+}
+
+void Bottleneck::prepare_inference() {
+  cv1_.prepare_inference();
+  cv2_.prepare_inference();
+}
+
+}  // namespace ydistill

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: MIT
+// YOLOv5's Bottleneck: 1x1, 3x3, and the input added where the shapes allow and it is asked for.
+#pragma once
+
+#include <ydistill/layers/conv_bn_silu.h>
+
+namespace ydistill {
+
+/// x + cv2(cv1(x)) with cv1 1x1 to `hidden` channels, cv2 3x3 to out_channels. The sum only where
+/// `shortcut` and in_channels = out_channels. Inside C3 hidden = out_channels.
+class Bottleneck : public Module {
+ public:
+  Bottleneck(ParameterStore& store, const std::string& name, int64_t in_channels,
+             int64_t out_channels, int64_t hidden, bool shortcut);
+  Var forward(const Var& x, ForwardMode mode) override;
+  void initialise(Rng& rng) override;
+  void prepare_inference() override;
+
+ private:
+  ConvBnSilu cv1_, cv2_;
+  bool add_;
+};
+
+}  // namespace ydistill

@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: MIT
+// The convolution of tensor/conv.h as an operation on the tape.
+#pragma once
+
+#include <memory>
+
+#include <ydistill/autograd/var.h>
+#include <ydistill/tensor/conv.h>
+
+namespace ydistill {
+
+/// y = x * weight + bias.
+/// x       [N,H,W,C]; weight [O,K,K,C] and bias [O] (or an undefined Var) are leaves: their
+///         gradients are added into their buffers.
+/// packed  working copies of the weights, valid for `version`; may be null.
+/// returns [N,OH,OW,O]
+/// throws  ShapeError, DTypeError
+Var conv2d(const Var& x, const Var& weight, const Var& bias, const Conv2dOptions& options,
+           std::shared_ptr<PackedWeights> packed = nullptr, uint64_t version = 0);
+
+}  // namespace ydistill

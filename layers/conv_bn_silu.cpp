@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: MIT
+#include <ydistill/layers/conv_bn_silu.h>
+
+#include <cmath>
+
+namespace ydistill {
+
+void initialise_uniform(const Tensor& t, int64_t fan_in, Rng& rng) {
+  const double bound = 1 / std::sqrt(double(fan_in));
+  t.copy_from(rng.uniform(t.shape(), -bound, bound, t.dtype()));
+}
+
+ConvBnSilu::ConvBnSilu(ParameterStore& store, const std::string& name,
+                       const ConvBnSiluOptions& options)
+    : store_(store), options_(options), packed_(std::make_shared<PackedWeights>()) {
+  const int64_t k = options.kernel, out = options.out_channels;
+  conv_ = {options.stride, options.padding >= 0 ? options.padding : k / 2};
+  weight_ = store.add(name + ".conv.weight", {out, k, k, options.in_channels},
+                      ParameterGroup::kDecay);
+  gamma_ = store.add(name + ".bn.weight", {out}, ParameterGroup::kNoDecay);
+  beta_ = store.add(name + ".bn.bias", {out}, ParameterGroup::kBias);
+  mean_ = store.add_statistic(name + ".bn.running_mean", {out}, 0);
+  var_ = store.add_statistic(name + ".bn.running_var", {out}, 1);
+}
+
+Var ConvBnSilu::forward(const Var& x, ForwardMode mode, const Var& residual) {
+  if (mode == ForwardMode::kTrain) {
+    const Var y = conv2d(x, store_.var(weight_), {}, conv_, packed_, store_.version());
+    return batch_norm_silu(y, store_.var(gamma_), store_.var(beta_), store_.statistic(mean_),
+                           store_.statistic(var_), batch_norm_, residual);
+  }
+  if (!folded_weight_.defined()) {
+    throw ValueError("{}: prepare_inference() must come before inference", store_.name(weight_));
+  }
+  const Tensor y = conv2d_forward(x.value(), folded_weight_, folded_bias_, conv_,
+                                  folded_packed_.get(), /*version=*/1);
+  silu_inplace(y, residual.defined() ? residual.value() : Tensor());
+  return Var(y);
+}
+
+void ConvBnSilu::initialise(Rng& rng) {
+  const Tensor& weight = store_.var(weight_).value();
+  initialise_uniform(weight, options_.in_channels * options_.kernel * options_.kernel, rng);
+  store_.var(gamma_).value().fill(1);
+  store_.var(beta_).value().fill(0);
+  store_.statistic(mean_).fill(0);
+  store_.statistic(var_).fill(1);
+}
+
+void ConvBnSilu::prepare_inference() {
+  const ArenaScope heap(nullptr);  // outlives any step
+  const Tensor& weight = store_.var(weight_).value();
+  folded_weight_ = Tensor::empty(weight.shape(), weight.dtype());
+  folded_bias_ = Tensor::empty({options_.out_channels}, weight.dtype());
+  folded_packed_ = std::make_shared<PackedWeights>();
+  dispatch_float(weight.dtype(), "prepare_inference", [&](auto type) {
+    using T = decltype(type);
+    const int64_t per_channel = weight.numel() / options_.out_channels;
+    for (int64_t o = 0; o < options_.out_channels; ++o) {
+      const double scale =
+          store_.var(gamma_).value().at(o) /
+          std::sqrt(store_.statistic(var_).at(o) + batch_norm_.eps);
+      folded_bias_.data<T>()[o] =
+          T(store_.var(beta_).value().at(o) - store_.statistic(mean_).at(o) * scale);
+      const T* from = weight.data<T>() + o * per_channel;
+      T* to = folded_weight_.data<T>() + o * per_channel;
+      for (int64_t i = 0; i < per_channel; ++i) to[i] = T(double(from[i]) * scale);
+    }
+  });
+}
+
+}  // namespace ydistill

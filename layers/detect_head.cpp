@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: MIT
+#include <ydistill/layers/detect_head.h>
+
+#include <cmath>
+
+#include <ydistill/layers/conv_bn_silu.h>
+#include <ydistill/layers/reshape.h>
+
+namespace ydistill {
+
+DetectHead::DetectHead(ParameterStore& store, const std::string& name,
+                       const std::vector<int64_t>& in_channels, int64_t anchors_per_head,
+                       int64_t num_classes)
+    : store_(store), anchors_(anchors_per_head), num_classes_(num_classes),
+      in_channels_(in_channels) {
+  const int64_t out = anchors_per_head * (5 + num_classes);
+  for (size_t k = 0; k < in_channels.size(); ++k) {
+    const std::string prefix = name + ".m." + std::to_string(k);
+    weights_.push_back(
+        store.add(prefix + ".weight", {out, 1, 1, in_channels[k]}, ParameterGroup::kDecay));
+    biases_.push_back(store.add(prefix + ".bias", {out}, ParameterGroup::kBias));
+    packed_.push_back(std::make_shared<PackedWeights>());
+  }
+}
+
+std::vector<Var> DetectHead::forward(const std::vector<Var>& xs) {
+  if (xs.size() != weights_.size()) {
+    throw ShapeError("detect: {} scales expected, got {}", weights_.size(), xs.size());
+  }
+  std::vector<Var> heads;
+  for (size_t k = 0; k < xs.size(); ++k) {
+    const Var y = conv2d(xs[k], store_.var(weights_[k]), store_.var(biases_[k]), {}, packed_[k],
+                         store_.version());
+    const Shape& s = y.shape();
+    heads.push_back(reshape(y, {s[0], s[1], s[2], anchors_, 5 + num_classes_}));
+  }
+  return heads;
+}
+
+void DetectHead::initialise(Rng& rng, const std::vector<double>& strides) {
+  for (size_t k = 0; k < weights_.size(); ++k) {
+    initialise_uniform(store_.var(weights_[k]).value(), in_channels_[k], rng);
+    const Tensor& bias = store_.var(biases_[k]).value();
+    initialise_uniform(bias, in_channels_[k], rng);
+    const double cells = 640 / strides.at(k);
+    const double objectness = std::log(8 / (cells * cells));
+    const double classes = std::log(0.6 / (double(num_classes_) - 0.99999));
+    dispatch_float(bias.dtype(), "initialise", [&](auto type) {
+      using T = decltype(type);
+      T* b = bias.data<T>();
+      const int64_t per_anchor = 5 + num_classes_;
+      for (int64_t a = 0; a < anchors_; ++a) {
+        b[a * per_anchor + 4] += T(objectness);
+        for (int64_t c = 5; c < per_anchor; ++c) b[a * per_anchor + c] += T(classes);
+      }
+    });
+  }
+}
+
+}  // namespace ydistill

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: MIT
+// The last layer of YOLOv5: a 1x1 convolution with bias on each scale.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <ydistill/layers/conv2d.h>
+#include <ydistill/layers/module.h>
+
+namespace ydistill {
+
+/// Declares NAME.m.K.weight [A (5+C),1,1,C_K] and NAME.m.K.bias [A (5+C)] for each scale K.
+class DetectHead {
+ public:
+  /// in_channels: of each scale, finest first.
+  DetectHead(ParameterStore& store, const std::string& name,
+             const std::vector<int64_t>& in_channels, int64_t anchors_per_head,
+             int64_t num_classes);
+
+  /// xs[k] [N,H_k,W_k,C_k] -> raw logits [N,H_k,W_k,A,5+C]: tx ty tw th objectness classes.
+  std::vector<Var> forward(const std::vector<Var>& xs);
+  /// PyTorch's default weights, and biases with the prior YOLOv5 gives them:
+  ///   objectness += ln(8 / (640 / stride)^2)     class += ln(0.6 / (num_classes - 0.99999))
+  void initialise(Rng& rng, const std::vector<double>& strides);
+
+ private:
+  ParameterStore& store_;
+  int64_t anchors_, num_classes_;
+  std::vector<int64_t> in_channels_;
+  std::vector<int> weights_, biases_;
+  std::vector<std::shared_ptr<PackedWeights>> packed_;
+};
+
+}  // namespace ydistill

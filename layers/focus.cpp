@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: MIT
+#include <ydistill/layers/focus.h>
+
+#include <ydistill/tensor/error.h>
+
+namespace ydistill {
+namespace {
+
+void check(const Tensor& images, const char* op) {
+  if (images.dtype() != DType::kUInt8) {
+    throw DTypeError("{}: takes uint8 pictures, got {}", op, images.str());
+  }
+  if (images.rank() != 4 || images.size(3) != 3) {
+    throw ShapeError("{}: takes pictures [N,H,W,3], got {}", op, images.str());
+  }
+}
+
+template <class T>
+const FocusKernels<T>& kernels() {
+  if constexpr (std::is_same_v<T, float>) {
+    return focus_kernels().f32;
+  } else {
+    return focus_kernels().f64;
+  }
+}
+
+/// Copies between [O,6,6,3] and [O,3,3,12]; `copy(six, focus)` gets both flat indices.
+template <class Copy>
+void for_each_stem_weight(int64_t out_channels, const Copy& copy) {
+  for (int64_t o = 0; o < out_channels; ++o) {
+    for (int64_t row = 0; row < 6; ++row) {
+      for (int64_t col = 0; col < 6; ++col) {
+        for (int64_t c = 0; c < 3; ++c) {
+          const int64_t slice = row % 2 + 2 * (col % 2);
+          copy(((o * 6 + row) * 6 + col) * 3 + c,
+               ((o * 3 + row / 2) * 3 + col / 2) * 12 + slice * 3 + c);
+        }
+      }
+    }
+  }
+}
+
+}  // namespace
+
+Tensor focus_input(const Tensor& images, DType dtype) {
+  check(images, "focus_input");
+  const int64_t n = images.size(0), h = images.size(1), w = images.size(2);
+  if (h % 2 != 0 || w % 2 != 0) {
+    throw ShapeError("focus_input: height and width must be even, got {}", images.str());
+  }
+  const Tensor out = Tensor::empty({n, h / 2, w / 2, 12}, dtype);
+  dispatch_float(dtype, "focus_input", [&](auto type) {
+    using T = decltype(type);
+    kernels<T>().focus(images.data<uint8_t>(), n, h, w, out.data<T>());
+  });
+  return out;
+}
+
+Tensor scaled_input(const Tensor& images, DType dtype) {
+  check(images, "scaled_input");
+  const Tensor out = Tensor::empty(images.shape(), dtype);
+  dispatch_float(dtype, "scaled_input", [&](auto type) {
+    using T = decltype(type);
+    kernels<T>().scale(images.data<uint8_t>(), images.numel(), out.data<T>());
+  });
+  return out;
+}
+
+Tensor stem_weight_to_focus(const Tensor& six) {
+  if (six.rank() != 4 || six.shape() != Shape{six.size(0), 6, 6, 3}) {
+    throw ShapeError("stem_weight_to_focus: takes [O,6,6,3], got {}", six.str());
+  }
+  const Tensor focus = Tensor::empty({six.size(0), 3, 3, 12}, six.dtype());
+  dispatch_float(six.dtype(), "stem_weight_to_focus", [&](auto type) {
+    using T = decltype(type);
+    for_each_stem_weight(six.size(0), [from = six.data<T>(), to = focus.data<T>()](
+                                          int64_t i, int64_t j) { to[j] = from[i]; });
+  });
+  return focus;
+}
+
+Tensor stem_weight_from_focus(const Tensor& focus) {
+  if (focus.rank() != 4 || focus.shape() != Shape{focus.size(0), 3, 3, 12}) {
+    throw ShapeError("stem_weight_from_focus: takes [O,3,3,12], got {}", focus.str());
+  }
+  const Tensor six = Tensor::empty({focus.size(0), 6, 6, 3}, focus.dtype());
+  dispatch_float(focus.dtype(), "stem_weight_from_focus", [&](auto type) {
+    using T = decltype(type);
+    for_each_stem_weight(focus.size(0), [from = focus.data<T>(), to = six.data<T>()](
+                                            int64_t i, int64_t j) { to[i] = from[j]; });
+  });
+  return six;
+}
+
+}  // namespace ydistill

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: MIT
+#include <ydistill/layers/focus.h>
+#include <ydistill/tensor/parallel.h>
+
+namespace ydistill::YD_CPU_LEVEL {
+namespace {
+
+template <class T>
+void focus(const uint8_t* images, int64_t batch, int64_t height, int64_t width, T* out) {
+  const int64_t half_height = height / 2, half_width = width / 2;
+  parallel_for(batch * half_height, 1, [=](int64_t row) {
+    const uint8_t* even = images + row * 2 * width * 3;
+    const uint8_t* odd = even + width * 3;
+    T* to = out + row * half_width * 12;
+    for (int64_t j = 0; j < half_width; ++j) {
+      for (int64_t c = 0; c < 3; ++c) {
+        to[j * 12 + c] = T(even[j * 6 + c]) / T(255);
+        to[j * 12 + 3 + c] = T(odd[j * 6 + c]) / T(255);
+        to[j * 12 + 6 + c] = T(even[j * 6 + 3 + c]) / T(255);
+        to[j * 12 + 9 + c] = T(odd[j * 6 + 3 + c]) / T(255);
+      }
+    }
+  });
+}
+
+template <class T>
+void scale(const uint8_t* images, int64_t n, T* out) {
+  parallel_ranges(n, 1 << 15, [=](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) out[i] = T(images[i]) / T(255);
+  });
+}
+
+}  // namespace
+
+const FocusKernelTable& focus_kernels() {
+  static const FocusKernelTable table{{focus<float>, scale<float>}, {focus<double>, scale<double>}};
+  return table;
+}
+
+}  // namespace ydistill::YD_CPU_LEVEL

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: MIT
+#include <ydistill/layers/parameters.h>
+
+#include <algorithm>
+
+namespace ydistill {
+namespace {
+
+constexpr int64_t kAlignBytes = 64;
+
+int64_t aligned(int64_t elements, DType dtype) {
+  const int64_t unit = kAlignBytes / size_of(dtype);
+  return (elements + unit - 1) / unit * unit;
+}
+
+Tensor view(const Tensor& flat, int64_t begin, const Shape& shape) {
+  return flat.slice(begin, begin + shape.numel()).reshape(shape);
+}
+
+}  // namespace
+
+void ParameterStore::check_new(const std::string& name) const {
+  if (values_.defined()) throw ValueError("parameters: {} declared after allocate()", name);
+  const auto same = [&](const auto& entry) { return entry.name == name; };
+  if (std::any_of(parameters_.begin(), parameters_.end(), same) ||
+      std::any_of(statistics_.begin(), statistics_.end(), same)) {
+    throw ValueError("parameters: {} declared twice", name);
+  }
+}
+
+int ParameterStore::add(std::string name, const Shape& shape, ParameterGroup group) {
+  check_new(name);
+  parameters_.push_back({std::move(name), shape, group, {}});
+  return num_parameters() - 1;
+}
+
+int ParameterStore::add_statistic(std::string name, const Shape& shape, double initial_value) {
+  check_new(name);
+  statistics_.push_back({std::move(name), shape, initial_value, {}});
+  return num_statistics() - 1;
+}
+
+void ParameterStore::allocate() {
+  if (values_.defined()) throw ValueError("parameters: allocate() called twice");
+  const ArenaScope heap(nullptr);  // parameters outlive any step
+  int64_t total = 0;
+  std::vector<int64_t> begins(parameters_.size());
+  for (int group = 0; group < kNumParameterGroups; ++group) {
+    const int64_t begin = total;
+    for (size_t i = 0; i < parameters_.size(); ++i) {
+      if (int(parameters_[i].group) != group) continue;
+      begins[i] = total;
+      total += aligned(parameters_[i].shape.numel(), dtype_);
+    }
+    ranges_[size_t(group)] = {begin, total};
+  }
+  values_ = Tensor::zeros({total}, dtype_);
+  grads_ = Tensor::zeros({total}, dtype_);
+  for (size_t i = 0; i < parameters_.size(); ++i) {
+    Entry& p = parameters_[i];
+    p.var = Var::parameter(p.name, view(values_, begins[i], p.shape),
+                           view(grads_, begins[i], p.shape));
+  }
+
+  int64_t statistics_total = 0;
+  for (const Statistic& s : statistics_) statistics_total += aligned(s.shape.numel(), dtype_);
+  statistics_flat_ = Tensor::zeros({statistics_total}, dtype_);
+  int64_t begin = 0;
+  for (Statistic& s : statistics_) {
+    s.value = view(statistics_flat_, begin, s.shape);
+    s.value.fill(s.initial);
+    begin += aligned(s.shape.numel(), dtype_);
+  }
+}
+
+int64_t ParameterStore::num_elements() const {
+  int64_t sum = 0;
+  for (const Entry& p : parameters_) sum += p.shape.numel();
+  return sum;
+}
+
+}  // namespace ydistill

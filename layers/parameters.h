@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: MIT
+// The parameters of a model, in flat buffers.
+//
+// Layers declare parameters by name and shape while the model is built; allocate() then lays them
+// out in one buffer of values and one of gradients, grouped as the optimizer treats them:
+//
+//   | convolution weights (decay) | batch-norm weights | biases |        each 64-byte aligned
+//
+// Optimizer, EMA, clipping, exchange and checkpoints are each one pass over a buffer. Batch norm's
+// running statistics form a buffer of their own: averaged by the EMA, never trained.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include <ydistill/autograd/var.h>
+
+namespace ydistill {
+
+enum class ParameterGroup : uint8_t { kDecay, kNoDecay, kBias };
+inline constexpr int kNumParameterGroups = 3;
+
+class ParameterStore {
+ public:
+  explicit ParameterStore(DType dtype = DType::kFloat32) : dtype_(dtype) {}
+  ParameterStore(const ParameterStore&) = delete;
+  ParameterStore& operator=(const ParameterStore&) = delete;
+
+  /// Declares a parameter and returns its index. throws ValueError for a name that is taken, or
+  /// after allocate().
+  int add(std::string name, const Shape& shape, ParameterGroup group);
+  /// Declares a running statistic and returns its index.
+  int add_statistic(std::string name, const Shape& shape, double initial_value);
+  /// Lays out the buffers; values and gradients are zero, statistics at their initial values.
+  void allocate();
+
+  int num_parameters() const { return int(parameters_.size()); }
+  int num_statistics() const { return int(statistics_.size()); }
+  const std::string& name(int parameter) const { return at(parameters_, parameter).name; }
+  const std::string& statistic_name(int i) const { return at(statistics_, i).name; }
+  ParameterGroup group(int parameter) const { return at(parameters_, parameter).group; }
+  /// The parameter as a leaf of the graph; its value and gradient are views of the flat buffers.
+  const Var& var(int parameter) const { return at(parameters_, parameter).var; }
+  const Tensor& statistic(int i) const { return at(statistics_, i).value; }
+  /// Elements without the padding between parameters.
+  int64_t num_elements() const;
+
+  /// The whole buffers, one-dimensional, padding (always zero) included.
+  const Tensor& values() const { return values_; }
+  const Tensor& grads() const { return grads_; }
+  const Tensor& statistics() const { return statistics_flat_; }
+  /// [begin, end) of a group in the flat buffers.
+  std::pair<int64_t, int64_t> range(ParameterGroup group) const {
+    return ranges_[size_t(group)];
+  }
+  DType dtype() const { return dtype_; }
+
+  /// Changes whenever the values may have changed; working copies are made anew then.
+  uint64_t version() const { return version_; }
+  void mark_changed() { ++version_; }
+
+ private:
+  struct Entry {
+    std::string name;
+    Shape shape;
+    ParameterGroup group;
+    Var var;
+  };
+  struct Statistic {
+    std::string name;
+    Shape shape;
+    double initial;
+    Tensor value;
+  };
+  template <class T>
+  static const T& at(const std::vector<T>& list, int i) {
+    return list.at(size_t(i));
+  }
+  void check_new(const std::string& name) const;
+
+  DType dtype_;
+  std::vector<Entry> parameters_;
+  std::vector<Statistic> statistics_;
+  Tensor values_, grads_, statistics_flat_;
+  std::array<std::pair<int64_t, int64_t>, kNumParameterGroups> ranges_{};
+  uint64_t version_ = 1;
+};
+
+}  // namespace ydistill

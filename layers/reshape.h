@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: MIT
+// Another shape for the same numbers.
+#pragma once
+
+#include <ydistill/autograd/var.h>
+
+namespace ydistill {
+
+/// Shares the numbers of x. throws ShapeError if the sizes do not fit.
+Var reshape(const Var& x, const Shape& shape);
+
+}  // namespace ydistill

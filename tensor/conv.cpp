@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: MIT
+// Checks and dispatch of the convolution: oneDNN where it serves, else the plain loops.
+#include <ydistill/tensor/conv.h>
+
+#include <ydistill/tensor/conv_reference.h>
+#ifdef YD_HAVE_ONEDNN
+#include <ydistill/tensor/conv_onednn.h>
+#endif
+
+namespace ydistill {
+
+#ifndef YD_HAVE_ONEDNN
+struct PackedWeights::Impl {};
+PackedWeights::PackedWeights() = default;
+PackedWeights::~PackedWeights() = default;
+PackedWeights::PackedWeights(PackedWeights&&) noexcept = default;
+PackedWeights& PackedWeights::operator=(PackedWeights&&) noexcept = default;
+#endif
+
+namespace {
+
+void check_dtypes(std::initializer_list<const Tensor*> tensors) {
+  const DType dtype = (*tensors.begin())->dtype();
+  for (const Tensor* t : tensors) {
+    if (t->defined() && t->dtype() != dtype) {
+      throw DTypeError("conv2d: operands are {} and {}", name_of(dtype), name_of(t->dtype()));
+    }
+  }
+}
+
+void check_bias(const Tensor& bias, const Conv2dGeometry& g) {
+  if (bias.defined() && bias.shape() != Shape{g.out_channels}) {
+    throw ShapeError("conv2d: bias is {}, {} output channels need [{}]", bias.str(),
+                     g.out_channels, g.out_channels);
+  }
+}
+
+void check_grad(const Tensor& grad_y, const Conv2dGeometry& g) {
+  if (grad_y.shape() != g.output_shape()) {
+    throw ShapeError("conv2d: the gradient of the output is {}, expected {}", grad_y.str(),
+                     g.output_shape().str());
+  }
+}
+
+template <class T>
+T* data_or_null(const Tensor& t) {
+  return t.defined() ? t.data<T>() : nullptr;
+}
+
+}  // namespace
+
+Conv2dGeometry conv2d_geometry(const Shape& x, const Shape& weight, const Conv2dOptions& options) {
+  if (x.rank() != 4 || weight.rank() != 4) {
+    throw ShapeError("conv2d: takes an input [N,H,W,C] and a weight [O,K,K,C], got {} and {}",
+                     x.str(), weight.str());
+  }
+  if (weight[3] != x[3]) {
+    throw ShapeError("conv2d: weight {} needs {} input channels, input {} has {}", weight.str(),
+                     weight[3], x.str(), x[3]);
+  }
+  if (weight[1] != weight[2] || options.stride < 1 || options.padding < 0) {
+    throw ShapeError("conv2d: kernel {}x{} stride {} padding {}: the kernel must be square, the "
+                     "stride >= 1 and the padding >= 0",
+                     weight[1], weight[2], options.stride, options.padding);
+  }
+  const Conv2dGeometry g{x[0], x[1], x[2], x[3], weight[0], weight[1], options};
+  if (g.in_height + 2 * options.padding < g.kernel || g.in_width + 2 * options.padding < g.kernel) {
+    throw ShapeError("conv2d: input {} is smaller than the kernel {}x{}", x.str(), g.kernel,
+                     g.kernel);
+  }
+  return g;
+}
+
+Tensor conv2d_forward(const Tensor& x, const Tensor& weight, const Tensor& bias,
+                      const Conv2dOptions& options, [[maybe_unused]] PackedWeights* packed,
+                      [[maybe_unused]] uint64_t version) {
+  const Conv2dGeometry g = conv2d_geometry(x.shape(), weight.shape(), options);
+  check_dtypes({&x, &weight, &bias});
+  check_bias(bias, g);
+  const Tensor y = Tensor::empty(g.output_shape(), x.dtype());
+  if (y.numel() == 0) return y;
+#ifdef YD_HAVE_ONEDNN
+  if (x.dtype() == DType::kFloat32 &&
+      onednn::conv2d_forward(g, x.data<float>(), weight.data<float>(), data_or_null<float>(bias),
+                             y.data<float>(), packed, version)) {
+    return y;
+  }
+#endif
+  dispatch_float(x.dtype(), "conv2d", [&](auto type) {
+    using T = decltype(type);
+    conv2d_forward_reference<T>(g, x.data<T>(), weight.data<T>(), data_or_null<T>(bias),
+                                y.data<T>());
+  });
+  return y;
+}
+
+Tensor conv2d_backward_input(const Tensor& grad_y, const Tensor& weight, const Shape& x_shape,
+                             const Conv2dOptions& options, [[maybe_unused]] PackedWeights* packed,
+                             [[maybe_unused]] uint64_t version) {
+  const Conv2dGeometry g = conv2d_geometry(x_shape, weight.shape(), options);
+  check_dtypes({&grad_y, &weight});
+  check_grad(grad_y, g);
+  const Tensor grad_x = Tensor::empty(x_shape, grad_y.dtype());
+  if (grad_x.numel() == 0) return grad_x;
+#ifdef YD_HAVE_ONEDNN
+  if (grad_y.dtype() == DType::kFloat32 &&
+      onednn::conv2d_backward_input(g, grad_y.data<float>(), weight.data<float>(),
+                                    grad_x.data<float>(), packed, version)) {
+    return grad_x;
+  }
+#endif
+  dispatch_float(grad_y.dtype(), "conv2d", [&](auto type) {
+    using T = decltype(type);
+    conv2d_backward_input_reference<T>(g, grad_y.data<T>(), weight.data<T>(), grad_x.data<T>());
+  });
+  return grad_x;
+}
+
+void conv2d_backward_weight(const Tensor& grad_y, const Tensor& x, const Conv2dOptions& options,
+                            const Tensor& grad_weight, const Tensor& grad_bias) {
+  const Conv2dGeometry g = conv2d_geometry(x.shape(), grad_weight.shape(), options);
+  check_dtypes({&grad_y, &x, &grad_weight, &grad_bias});
+  check_grad(grad_y, g);
+  check_bias(grad_bias, g);
+  if (x.numel() == 0) return;
+#ifdef YD_HAVE_ONEDNN
+  if (x.dtype() == DType::kFloat32 &&
+      onednn::conv2d_backward_weight(g, grad_y.data<float>(), x.data<float>(),
+                                     grad_weight.data<float>(), data_or_null<float>(grad_bias))) {
+    return;
+  }
+#endif
+  dispatch_float(x.dtype(), "conv2d", [&](auto type) {
+    using T = decltype(type);
+    conv2d_backward_weight_reference<T>(g, grad_y.data<T>(), x.data<T>(), grad_weight.data<T>(),
+                                        data_or_null<T>(grad_bias));
+  });
+}
+
+std::vector<std::string> conv_plan_report() {
+#ifdef YD_HAVE_ONEDNN
+  return onednn::plan_report();
+#else
+  return {};
+#endif
+}
+
+std::string conv_backend_name() {
+#ifdef YD_HAVE_ONEDNN
+  return onednn::name();
+#else
+  return "plain loops";
+#endif
+}
+
+}  // namespace ydistill

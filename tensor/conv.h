@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: MIT
+// 2-D convolution in three directions, behind one interface.
+//
+//   y[n,i,j,o] = bias[o] + sum_{p,q,c} x[n, i s + p - pad, j s + q - pad, c] w[o,p,q,c]
+//
+// Tensors are dense NHWC, weights OHWI, kernels square. float32 goes to oneDNN where this build has
+// it and it has an optimised kernel; float64 (for gradient checks) and everything else to the plain
+// loops of conv_reference.h, which are the definition.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <ydistill/tensor/tensor.h>
+
+namespace ydistill {
+
+struct Conv2dOptions {
+  int64_t stride = 1;   ///< pixels, both axes
+  int64_t padding = 0;  ///< zeros on every side
+  bool operator==(const Conv2dOptions&) const = default;
+};
+
+/// All sizes of one convolution.
+struct Conv2dGeometry {
+  int64_t batch, in_height, in_width, in_channels, out_channels, kernel;
+  Conv2dOptions options;
+
+  int64_t out_height() const {
+    return (in_height + 2 * options.padding - kernel) / options.stride + 1;
+  }
+  int64_t out_width() const {
+    return (in_width + 2 * options.padding - kernel) / options.stride + 1;
+  }
+  Shape input_shape() const { return {batch, in_height, in_width, in_channels}; }
+  Shape output_shape() const { return {batch, out_height(), out_width(), out_channels}; }
+  Shape weight_shape() const { return {out_channels, kernel, kernel, in_channels}; }
+  /// Multiply-adds of one direction.
+  int64_t macs() const {
+    return output_shape().numel() * kernel * kernel * in_channels;
+  }
+  bool operator==(const Conv2dGeometry&) const = default;
+};
+
+/// The working copies of one layer's weights in the layouts the library wants. Whoever changes the
+/// weights changes `version`; a copy made at another version is made anew before its next use.
+/// Not to be shared between threads.
+class PackedWeights {
+ public:
+  PackedWeights();
+  ~PackedWeights();
+  PackedWeights(PackedWeights&&) noexcept;
+  PackedWeights& operator=(PackedWeights&&) noexcept;
+  struct Impl;
+  Impl& impl() { return *impl_; }
+
+ private:
+  std::unique_ptr<Impl> impl_;
+};
+
+/// Checks shapes and gives the geometry. x [N,H,W,C], weight [O,K,K,C].
+/// throws ShapeError naming both shapes.
+Conv2dGeometry conv2d_geometry(const Shape& x, const Shape& weight, const Conv2dOptions& options);
+
+/// y [N,OH,OW,O]. bias [O] or undefined. packed may be null: then the weights are packed each time.
+/// throws ShapeError, DTypeError.
+Tensor conv2d_forward(const Tensor& x, const Tensor& weight, const Tensor& bias,
+                      const Conv2dOptions& options, PackedWeights* packed = nullptr,
+                      uint64_t version = 0);
+
+/// The gradient of x, of shape x_shape, from grad_y [N,OH,OW,O].
+Tensor conv2d_backward_input(const Tensor& grad_y, const Tensor& weight, const Shape& x_shape,
+                             const Conv2dOptions& options, PackedWeights* packed = nullptr,
+                             uint64_t version = 0);
+
+/// ADDS the weight's gradient to grad_weight [O,K,K,C] and, where defined, the bias's to
+/// grad_bias [O].
+void conv2d_backward_weight(const Tensor& grad_y, const Tensor& x, const Conv2dOptions& options,
+                            const Tensor& grad_weight, const Tensor& grad_bias);
+
+enum class ConvDirection { kForward, kBackwardInput, kBackwardWeight };
+
+/// One line a plan built so far: geometry, direction and the library's name of the kernel.
+std::vector<std::string> conv_plan_report();
+
+/// "oneDNN 2.6.3" or "plain loops"
+std::string conv_backend_name();
+
+}  // namespace ydistill

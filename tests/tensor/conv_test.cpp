@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: MIT
+// The library's float32 convolutions against the plain loops in float64, which are the definition;
+// the plain loops against finite differences (tests/layers) and a sum done by hand (here).
+#include <ydistill/tensor/conv.h>
+#include <ydistill/tensor/conv_reference.h>
+#include <ydistill/tensor/random.h>
+
+#include <cmath>
+
+#include "support/catch.h"
+
+namespace ydistill {
+namespace {
+
+struct Case {
+  int64_t batch, size, in_channels, out_channels, kernel, stride, padding;
+};
+
+// Kinds of layers a YOLOv5 has: stem, 3x3 with both strides, 1x1, head with odd channels.
+const Case kCases[] = {{2, 12, 12, 32, 3, 1, 1}, {1, 9, 32, 64, 3, 2, 1}, {2, 8, 16, 24, 1, 1, 0},
+                       {2, 5, 64, 75, 1, 1, 0},  {1, 16, 3, 16, 6, 2, 2}, {1, 7, 1, 1, 3, 1, 1},
+                       {3, 6, 40, 8, 3, 1, 1}};
+
+double worst_relative(const Tensor& got, const Tensor& expected) {
+  double worst = 0, scale = 1e-30;
+  for (int64_t i = 0; i < got.numel(); ++i) {
+    worst = std::max(worst, std::abs(got.at(i) - expected.at(i)));
+    scale = std::max(scale, std::abs(expected.at(i)));
+  }
+  return worst / scale;
+}
+
+// Sums of up to 32 * 9 * 144 products in float32 with random signs.
+constexpr double kFloat32Tolerance = 5e-6;
+
+TEST_CASE("conv2d: float32 in three directions agrees with the float64 loops") {
+  for (const Case& c : kCases) {
+    const Conv2dOptions options{c.stride, c.padding};
+    Rng rng(11);
+    const Tensor x = rng.uniform({c.batch, c.size, c.size + 2, c.in_channels}, -1, 1);
+    const Tensor w = rng.uniform({c.out_channels, c.kernel, c.kernel, c.in_channels}, -1, 1);
+    const Tensor bias = rng.uniform({c.out_channels}, -1, 1);
+    const Conv2dGeometry g = conv2d_geometry(x.shape(), w.shape(), options);
+    const Tensor grad_y = rng.uniform(g.output_shape(), -1, 1);
+    INFO(x.str() << " * " << w.str());
+    const auto d = [](const Tensor& t) { return t.to(DType::kFloat64); };
+
+    PackedWeights packed;
+    for (const uint64_t version : {0, 1, 1}) {  // packed anew, packed and kept, taken from the copy
+      CHECK(worst_relative(conv2d_forward(x, w, bias, options, &packed, version),
+                           conv2d_forward(d(x), d(w), d(bias), options)) < kFloat32Tolerance);
+      CHECK(worst_relative(conv2d_backward_input(grad_y, w, x.shape(), options, &packed, version),
+                           conv2d_backward_input(d(grad_y), d(w), x.shape(), options)) <
+            kFloat32Tolerance);
+    }
+    const Tensor start_w = rng.uniform(w.shape(), -1, 1), start_b = rng.uniform(bias.shape(), -1, 1);
+    const Tensor grad_w = start_w.clone(), grad_b = start_b.clone();
+    const Tensor grad_w64 = d(start_w), grad_b64 = d(start_b);
+    conv2d_backward_weight(grad_y, x, options, grad_w, grad_b);
+    conv2d_backward_weight(d(grad_y), d(x), options, grad_w64, grad_b64);
+    CHECK(worst_relative(grad_w, grad_w64) < kFloat32Tolerance);
+    CHECK(worst_relative(grad_b, grad_b64) < kFloat32Tolerance);
+  }
+}
+
+TEST_CASE("conv2d: packed weights follow the version") {
+  const Tensor x = Tensor::full({1, 4, 4, 16}, 1);
+  const Tensor w = Tensor::full({16, 1, 1, 16}, 1);
+  PackedWeights packed;
+  CHECK(conv2d_forward(x, w, {}, {}, &packed, 1).at(0) == 16);
+  w.fill(2);
+  CHECK(conv2d_forward(x, w, {}, {}, &packed, 2).at(0) == 32);
+}
+
+TEST_CASE("conv2d: a sum done by hand") {
+  // 3x3 ones on a 3x3 picture of ones: 4 at corners, 6 at edges, 9 in the middle.
+  const Tensor y = conv2d_forward(Tensor::full({1, 3, 3, 1}, 1, DType::kFloat64),
+                                  Tensor::full({1, 3, 3, 1}, 1, DType::kFloat64), {}, {1, 1});
+  const double expected[] = {4, 6, 4, 6, 9, 6, 4, 6, 4};
+  for (int64_t i = 0; i < 9; ++i) CHECK(y.at(i) == expected[i]);
+}
+
+TEST_CASE("conv2d: wrong operands are refused by name") {
+  const Tensor x = Tensor::zeros({8, 80, 80, 32});
+  CHECK_THROWS_WITH_TEXT(conv2d_forward(x, Tensor::zeros({64, 3, 3, 16}), {}, {1, 1}), ShapeError,
+                         "weight [64,3,3,16] needs 16 input channels");
+  CHECK_THROWS_WITH_TEXT(
+      conv2d_forward(x, Tensor::zeros({64, 3, 3, 32}), Tensor::zeros({3}), {1, 1}), ShapeError,
+      "64 output channels need [64]");
+  CHECK_THROWS_AS(conv2d_forward(x, Tensor::zeros({64, 3, 3, 32}, DType::kFloat64), {}, {1, 1}),
+                  DTypeError);
+  CHECK_THROWS_WITH_TEXT(conv2d_forward(Tensor::zeros({1, 2, 2, 3}), Tensor::zeros({4, 6, 6, 3}), {},
+                                        {2, 1}),
+                         ShapeError, "smaller than the kernel 6x6");
+}
+
+TEST_CASE("conv2d: an empty batch gives an empty output") {
+  CHECK(conv2d_forward(Tensor::zeros({0, 4, 4, 8}), Tensor::zeros({8, 3, 3, 8}), {}, {1, 1})
+            .shape() == Shape{0, 4, 4, 8});
+}
+
+TEST_CASE("conv2d: the plan report names geometry and kernel") {
+  conv2d_forward(Tensor::zeros({1, 4, 4, 8}), Tensor::zeros({8, 3, 3, 8}), {}, {1, 1});
+  if (conv_backend_name() == "plain loops") YD_SKIP("this build has no oneDNN");
+  const auto report = conv_plan_report();
+  CHECK(std::any_of(report.begin(), report.end(), [](const std::string& line) {
+    return line.find("[1,4,4,8] -> [1,4,4,8], 3x3 stride 1, forward: ") == 0;
+  }));
+}
+
+}  // namespace
+}  // namespace ydistill

@@ -1,0 +1,328 @@
+// SPDX-License-Identifier: MIT
+#include <ydistill/yolo/checkpoint.h>
+
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <cmath>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <unordered_map>
+
+#include <ydistill/layers/focus.h>
+#include <ydistill/tensor/io/safetensors.h>
+#include <ydistill/yolo/graph_guess.h>
+
+namespace ydistill {
+namespace {
+
+constexpr const char* kFormat = "ydistill-1";
+
+const Tensor* find(const NamedTensors& tensors, const std::string& name) {
+  for (const auto& [key, tensor] : tensors) {
+    if (key == name) return &tensor;
+  }
+  return nullptr;
+}
+
+/// Anchors the file keeps as numbers win over those of its description: autoanchor changes them.
+void take_anchors(Checkpoint& checkpoint) {
+  const std::string name = fmt::format("model.{}.anchors", checkpoint.spec.layers.size() - 1);
+  const Tensor* grid = find(checkpoint.tensors, name);
+  Anchors anchors = checkpoint.spec.anchors;
+  const int64_t heads = int64_t(anchors.strides.size());
+  if (grid == nullptr || grid->numel() != heads * checkpoint.spec.anchors_per_head() * 2) return;
+  bool differ = false;
+  for (int64_t k = 0; k < heads; ++k) {
+    for (int64_t a = 0; a < checkpoint.spec.anchors_per_head(); ++a) {
+      for (int64_t d = 0; d < 2; ++d) {
+        const double px = grid->at((k * checkpoint.spec.anchors_per_head() + a) * 2 + d) *
+                          anchors.strides[size_t(k)];
+        double& known = anchors.wh_px[size_t(k)][size_t(a)][size_t(d)];
+        // Files keep them in half precision: within its rounding they are the description's.
+        if (std::abs(px - known) > 1e-3 * known) {
+          known = px;
+          differ = true;
+        }
+      }
+    }
+  }
+  if (differ) checkpoint.spec = checkpoint.spec.with_anchors(anchors);
+}
+
+void finish(const std::string& path, Checkpoint& checkpoint) {
+  for (auto& [name, tensor] : checkpoint.tensors) {
+    if (tensor.dtype() != DType::kInt64 && tensor.dtype() != DType::kUInt8) {
+      tensor = tensor.to(DType::kFloat32);
+    }
+  }
+  take_anchors(checkpoint);
+  std::vector<std::string>& names = checkpoint.class_names;
+  if (names.empty()) {
+    for (int64_t c = 0; c < checkpoint.spec.num_classes; ++c) names.push_back(fmt::format("class{}", c));
+  }
+  if (int64_t(names.size()) != checkpoint.spec.num_classes) {
+    throw FileError("{}: {} class names for {} classes", path, names.size(),
+                    checkpoint.spec.num_classes);
+  }
+}
+
+Checkpoint from_pt(const std::filesystem::path& path, PtWeights prefer) {
+  PtCheckpoint pt = read_pt(path, prefer);
+  Checkpoint checkpoint;
+  checkpoint.source = pt.source;
+  checkpoint.class_names = std::move(pt.class_names);
+  checkpoint.tensors = std::move(pt.tensors);
+  try {
+    checkpoint.spec = pt.spec_json.empty() ? guess_graph(checkpoint.tensors)
+                                           : graph_from_json(pt.spec_json);
+    // The description says what the network was made for, the weights say what it is.
+    const int64_t classes = guess_num_classes(checkpoint.tensors, checkpoint.spec);
+    if (classes != checkpoint.spec.num_classes) {
+      checkpoint.spec = checkpoint.spec.with_classes(classes);
+    }
+  } catch (const ValueError& error) {
+    throw FileError("{}: {}", path.string(), error.what());
+  }
+  return checkpoint;
+}
+
+Checkpoint from_safetensors(const std::filesystem::path& path) {
+  TensorFile file = read_safetensors(path);
+  Checkpoint checkpoint;
+  checkpoint.source = "safetensors";
+  checkpoint.tensors = std::move(file.tensors);
+  checkpoint.metadata = std::move(file.metadata);
+  try {
+    const auto graph = checkpoint.metadata.find("graph");
+    checkpoint.spec = graph != checkpoint.metadata.end() ? graph_from_json(graph->second)
+                                                         : guess_graph(checkpoint.tensors);
+  } catch (const ValueError& error) {
+    throw FileError("{}: {}", path.string(), error.what());
+  }
+  const auto names = checkpoint.metadata.find("names");
+  if (names != checkpoint.metadata.end()) {
+    const auto list = nlohmann::json::parse(names->second, nullptr, false);
+    if (!list.is_array() || !std::all_of(list.begin(), list.end(), [](const auto& name) {
+          return name.is_string();
+        })) {
+      throw FileError("{}: metadata `names` is not a list of class names", path.string());
+    }
+    checkpoint.class_names = list.get<std::vector<std::string>>();
+  }
+  return checkpoint;
+}
+
+bool is_zip(const std::filesystem::path& path) {
+  std::ifstream in(path, std::ios::binary);
+  char magic[2] = {};
+  in.read(magic, 2);
+  return in && magic[0] == 'P' && magic[1] == 'K';
+}
+
+/// [O,K,K,C] <-> [O,C,K,K]
+Tensor permuted(const Tensor& t, bool to_oihw) {
+  if (t.rank() != 4) return t.clone();
+  const int64_t o = t.size(0);
+  const int64_t c = to_oihw ? t.size(3) : t.size(1);
+  const int64_t taps = t.numel() / std::max<int64_t>(1, o * c);
+  const Tensor out = to_oihw ? Tensor::empty({o, c, t.size(1), t.size(2)}, t.dtype())
+                             : Tensor::empty({o, t.size(2), t.size(3), c}, t.dtype());
+  dispatch_float(t.dtype(), "permuted", [&](auto type) {
+    using T = decltype(type);
+    const T* from = t.data<T>();
+    T* to = out.data<T>();
+    for (int64_t i = 0; i < o; ++i) {
+      for (int64_t ch = 0; ch < c; ++ch) {
+        for (int64_t tap = 0; tap < taps; ++tap) {
+          const int64_t ohwi = (i * taps + tap) * c + ch, oihw = (i * c + ch) * taps + tap;
+          to_oihw ? to[oihw] = from[ohwi] : to[ohwi] = from[oihw];
+        }
+      }
+    }
+  });
+  return out;
+}
+
+constexpr const char* kStemWeight = "model.0.conv.weight";
+
+/// A parameter as the file wants it.
+Tensor to_file(const Model& model, const std::string& name, const Tensor& value) {
+  if (model.has_stem_6x6() && name == kStemWeight) {
+    return permuted(stem_weight_from_focus(value), true);
+  }
+  return permuted(value, true);
+}
+
+/// The shape a parameter has in a file.
+Shape file_shape(const Model& model, const std::string& name, const Shape& s) {
+  if (s.rank() != 4) return s;
+  if (model.has_stem_6x6() && name == kStemWeight) return {s[0], 3, 6, 6};
+  return {s[0], s[3], s[1], s[2]};
+}
+
+/// A file's tensor (of file_shape) into a parameter.
+void from_file(const Model& model, const std::string& name, const Tensor& tensor,
+               const Tensor& value) {
+  const Tensor ohwi = permuted(tensor.to(value.dtype()), false);
+  value.copy_from(model.has_stem_6x6() && name == kStemWeight ? stem_weight_to_focus(ohwi) : ohwi);
+}
+
+/// The part of `flat` that holds parameter i.
+Tensor part(const ParameterStore& store, int i, const Tensor& flat) {
+  const Tensor& own = store.var(i).value();
+  const int64_t begin = (own.raw() - store.values().raw()) / size_of(own.dtype());
+  return flat.slice(begin, begin + own.numel()).reshape(own.shape());
+}
+
+Tensor statistic_part(const ParameterStore& store, int i, const Tensor& flat) {
+  const Tensor& own = store.statistic(i);
+  const int64_t begin = (own.raw() - store.statistics().raw()) / size_of(own.dtype());
+  return flat.slice(begin, begin + own.numel()).reshape(own.shape());
+}
+
+using Index = std::unordered_map<std::string, const Tensor*>;
+
+Index index_of(const NamedTensors& tensors) {
+  Index index;
+  for (const auto& [name, tensor] : tensors) index.emplace(name, &tensor);
+  return index;
+}
+
+/// Copies one named tensor where it fits; notes in the report where it does not.
+void take(const Model& model, const Index& index, const std::string& name, const Tensor& value,
+          LoadReport& report) {
+  ++report.total;
+  const auto found = index.find(name);
+  if (found == index.end()) {
+    report.missing.push_back(name);
+    return;
+  }
+  const Shape wanted = file_shape(model, name, value.shape());
+  const Tensor& tensor = *found->second;
+  if (tensor.shape() != wanted) {
+    report.mismatched.push_back(
+        fmt::format("{}: file {}, model {}", name, tensor.shape().str(), wanted.str()));
+    return;
+  }
+  if (!all_finite(tensor)) {
+    throw NotFiniteError("weights: {} holds NaN or infinity", name);
+  }
+  from_file(model, name, tensor, value);
+  ++report.loaded;
+}
+
+void require_all(const LoadReport& report) {
+  if (!report.mismatched.empty()) throw ValueError("weights: {}", report.mismatched.front());
+  if (!report.missing.empty()) throw ValueError("weights: {} is missing", report.missing.front());
+}
+
+}  // namespace
+
+Checkpoint load_checkpoint(const std::filesystem::path& path, PtWeights prefer) {
+  std::error_code ignored;
+  if (!std::filesystem::exists(path, ignored)) {
+    throw FileError("{}: no such file (weights are .pt or .safetensors)", path.string());
+  }
+  const bool pt = is_zip(path) || path.extension() != ".safetensors";
+  Checkpoint checkpoint = pt ? from_pt(path, prefer) : from_safetensors(path);
+  finish(path.string(), checkpoint);
+  return checkpoint;
+}
+
+void save_checkpoint(const std::filesystem::path& path, const Checkpoint& checkpoint) {
+  TensorFile file{checkpoint.tensors, checkpoint.metadata};
+  file.metadata["format"] = kFormat;
+  file.metadata["graph"] = checkpoint.spec.json;
+  file.metadata["graph_name"] = checkpoint.spec.name;
+  file.metadata["names"] = nlohmann::json(checkpoint.class_names).dump();
+  write_safetensors(path, file);
+}
+
+LoadReport load_weights(Model& model, const NamedTensors& tensors) {
+  const Index index = index_of(tensors);
+  ParameterStore& store = model.parameters();
+  LoadReport report;
+  for (int i = 0; i < store.num_parameters(); ++i) {
+    take(model, index, store.name(i), store.var(i).value(), report);
+  }
+  for (int i = 0; i < store.num_statistics(); ++i) {
+    take(model, index, store.statistic_name(i), store.statistic(i), report);
+  }
+  if (report.loaded == 0) {
+    throw ValueError("weights: none of the {} tensors of {} is in the file, the first is {}",
+                     report.total, model.spec().name, store.name(0));
+  }
+  store.mark_changed();
+  return report;
+}
+
+void load_all_weights(Model& model, const NamedTensors& tensors) {
+  require_all(load_weights(model, tensors));
+}
+
+NamedTensors export_parameters(const Model& model, const Tensor& flat) {
+  const ParameterStore& store = model.parameters();
+  NamedTensors tensors;
+  for (int i = 0; i < store.num_parameters(); ++i) {
+    tensors.emplace_back(store.name(i), to_file(model, store.name(i), part(store, i, flat)));
+  }
+  return tensors;
+}
+
+NamedTensors export_statistics(const Model& model, const Tensor& flat) {
+  const ParameterStore& store = model.parameters();
+  NamedTensors tensors;
+  for (int i = 0; i < store.num_statistics(); ++i) {
+    tensors.emplace_back(store.statistic_name(i), statistic_part(store, i, flat).clone());
+  }
+  return tensors;
+}
+
+NamedTensors export_weights(const Model& model) {
+  NamedTensors tensors = export_parameters(model, model.parameters().values());
+  for (auto& entry : export_statistics(model, model.parameters().statistics())) {
+    tensors.push_back(std::move(entry));
+  }
+  const GraphSpec& spec = model.spec();
+  const int64_t heads = int64_t(spec.anchors.strides.size()), per_head = spec.anchors_per_head();
+  const Tensor anchors = Tensor::empty({heads, per_head, 2});
+  for (int64_t k = 0; k < heads; ++k) {
+    for (int64_t a = 0; a < per_head; ++a) {
+      for (int64_t d = 0; d < 2; ++d) {
+        anchors.data<float>()[(k * per_head + a) * 2 + d] =
+            float(spec.anchors.wh_px[size_t(k)][size_t(a)][size_t(d)] / spec.anchors.strides[size_t(k)]);
+      }
+    }
+  }
+  tensors.emplace_back(fmt::format("model.{}.anchors", spec.layers.size() - 1), anchors);
+  return tensors;
+}
+
+void import_parameters(const Model& model, const NamedTensors& tensors, const Tensor& flat) {
+  const Index index = index_of(tensors);
+  const ParameterStore& store = model.parameters();
+  LoadReport report;
+  for (int i = 0; i < store.num_parameters(); ++i) {
+    take(model, index, store.name(i), part(store, i, flat), report);
+  }
+  require_all(report);
+}
+
+void import_statistics(const Model& model, const NamedTensors& tensors, const Tensor& flat) {
+  const Index index = index_of(tensors);
+  const ParameterStore& store = model.parameters();
+  LoadReport report;
+  for (int i = 0; i < store.num_statistics(); ++i) {
+    take(model, index, store.statistic_name(i), statistic_part(store, i, flat), report);
+  }
+  require_all(report);
+}
+
+std::unique_ptr<Model> build_model(const Checkpoint& checkpoint) {
+  auto model = std::make_unique<Model>(checkpoint.spec);
+  load_all_weights(*model, checkpoint.tensors);
+  return model;
+}
+
+}  // namespace ydistill

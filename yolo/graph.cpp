@@ -1,0 +1,371 @@
+// SPDX-License-Identifier: MIT
+#include <ydistill/yolo/graph.h>
+
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <cmath>
+#include <fstream>
+#include <iterator>
+#include <nlohmann/json.hpp>
+#include <optional>
+
+#include <ydistill/tensor/error.h>
+#include <ydistill/yolo/graph_table.h>
+
+namespace ydistill {
+namespace {
+
+using nlohmann::json;
+
+constexpr int kMaxLayers = 1000;
+constexpr int64_t kMaxChannels = 1 << 16;
+
+struct TypeName {
+  const char* name;
+  LayerType type;
+};
+constexpr TypeName kTypes[] = {
+    {"Conv", LayerType::kConv}, {"Focus", LayerType::kFocus},
+    {"Bottleneck", LayerType::kBottleneck}, {"C3", LayerType::kC3},
+    {"SPP", LayerType::kSpp}, {"SPPF", LayerType::kSpp},
+    {"nn.Upsample", LayerType::kUpsample}, {"Concat", LayerType::kConcat},
+    {"Detect", LayerType::kDetect}};
+
+/// ceil(c width / 8) 8, as YOLOv5 rounds channels.
+int64_t scaled_channels(int64_t channels, double width) {
+  return int64_t(std::ceil(double(channels) * width / 8)) * 8;
+}
+
+/// max(round(n depth), 1), half to even as Python rounds.
+int64_t scaled_repeats(int64_t repeats, double depth) {
+  if (repeats <= 1) return repeats;
+  return std::max<int64_t>(int64_t(std::nearbyint(double(repeats) * depth)), 1);
+}
+
+/// Reads one module of the list; `what` opens its error messages.
+class LayerReader {
+ public:
+  LayerReader(const json& entry, int index) : index_(index) {
+    if (!entry.is_array() || entry.size() != 4 || !entry[1].is_number_integer() ||
+        !entry[2].is_string() || !entry[3].is_array()) {
+      fail("expected [from, repeats, \"Type\", [arguments]], got " + entry.dump());
+    }
+    from_ = entry[0];
+    repeats_ = entry[1].get<int64_t>();
+    type_ = entry[2].get<std::string>();
+    args_ = entry[3];
+    if (repeats_ < 1 || repeats_ > 1000) fail(fmt::format("repeats {} outside 1..1000", repeats_));
+  }
+
+  [[noreturn]] void fail(const std::string& reason) const {
+    throw ValueError("graph: module {}{}: {}", index_, type_.empty() ? "" : " (" + type_ + ")",
+                     reason);
+  }
+
+  LayerType type() const {
+    for (const TypeName& t : kTypes) {
+      if (type_ == t.name) return t.type;
+    }
+    fail("unknown type; known are Conv, Focus, Bottleneck, C3, SPP, SPPF, nn.Upsample, Concat, Detect");
+  }
+  const std::string& type_name() const { return type_; }
+  int64_t repeats() const { return repeats_; }
+  size_t num_args() const { return args_.size(); }
+
+  /// Indices of the inputs, negative ones resolved. -1 only for the first module's picture.
+  std::vector<int> from() const {
+    std::vector<int> inputs;
+    for (const json& f : from_.is_array() ? from_ : json::array({from_})) {
+      if (!f.is_number_integer()) fail("`from` must be a number or a list of numbers");
+      const int64_t value = f.get<int64_t>();
+      const int64_t at = value < 0 ? index_ + value : value;
+      if (at >= index_ || at < -1 || (at == -1 && index_ != 0)) {
+        fail(fmt::format("`from` {} names no earlier module", value));
+      }
+      inputs.push_back(int(at));
+    }
+    if (inputs.empty()) fail("`from` names no module");
+    return inputs;
+  }
+
+  int64_t integer(size_t i, int64_t fallback, int64_t low, int64_t high) const {
+    if (i >= args_.size()) return fallback;
+    if (!args_[i].is_number_integer()) {
+      fail(fmt::format("argument {} must be an integer, got {}", i, args_[i].dump()));
+    }
+    const int64_t value = args_[i].get<int64_t>();
+    if (value < low || value > high) {
+      fail(fmt::format("argument {} is {}, allowed are {}..{}", i, value, low, high));
+    }
+    return value;
+  }
+  int64_t channels(double width) const {
+    if (args_.empty()) fail("needs the number of channels as its first argument");
+    return scaled_channels(integer(0, 0, 1, kMaxChannels), width);
+  }
+  bool boolean(size_t i, bool fallback) const {
+    if (i >= args_.size()) return fallback;
+    if (!args_[i].is_boolean()) {
+      fail(fmt::format("argument {} must be true or false, got {}", i, args_[i].dump()));
+    }
+    return args_[i].get<bool>();
+  }
+  const json& arg(size_t i) const { return args_[i]; }
+
+ private:
+  int index_;
+  json from_, args_;
+  int64_t repeats_ = 1;
+  std::string type_;
+};
+
+LayerSpec read_layer(const LayerReader& in, const std::vector<LayerSpec>& before, double depth,
+                     double width) {
+  LayerSpec layer;
+  layer.type = in.type();
+  layer.type_name = in.type_name();
+  layer.from = in.from();
+  double reduction = 0;
+  for (const int from : layer.from) {
+    layer.in_channels.push_back(from < 0 ? 3 : before[size_t(from)].out_channels);
+    const double r = from < 0 ? 1 : before[size_t(from)].reduction;
+    if (layer.type != LayerType::kDetect && reduction != 0 && r != reduction) {
+      in.fail(fmt::format("its inputs have strides {} and {}, which do not fit together", reduction, r));
+    }
+    reduction = r;
+  }
+  if (before.empty() != (layer.from[0] == -1)) in.fail("only the first module takes the picture");
+  const bool many = layer.type == LayerType::kConcat || layer.type == LayerType::kDetect;
+  if (!many && layer.from.size() != 1) in.fail("takes one input");
+  if (layer.type != LayerType::kC3 && in.repeats() != 1) in.fail("only C3 can be repeated");
+  switch (layer.type) {
+    case LayerType::kConv:
+      layer.out_channels = in.channels(width);
+      layer.kernel = in.integer(1, 1, 1, 15);
+      layer.stride = in.integer(2, 1, 1, 8);
+      layer.padding = in.integer(3, -1, 0, 15);
+      break;
+    case LayerType::kFocus:
+      if (!before.empty()) in.fail("must be the first module");
+      layer.out_channels = in.channels(width);
+      layer.kernel = in.integer(1, 1, 1, 15);
+      break;
+    case LayerType::kBottleneck:
+      layer.out_channels = in.channels(width);
+      layer.shortcut = in.boolean(1, true);
+      break;
+    case LayerType::kC3:
+      layer.out_channels = in.channels(width);
+      layer.shortcut = in.boolean(1, true);
+      layer.repeats = scaled_repeats(in.repeats(), depth);
+      break;
+    case LayerType::kSpp: {
+      layer.out_channels = in.channels(width);
+      const json windows = layer.type_name == "SPP" ? json{5, 9, 13} : json(5);
+      if (in.num_args() > 1 && in.arg(1) != windows) {
+        in.fail(fmt::format("windows {} are not supported, only {}", in.arg(1).dump(),
+                            windows.dump()));
+      }
+      break;
+    }
+    case LayerType::kUpsample:
+      if (in.integer(1, 2, 2, 2) != 2) in.fail("only a factor of 2 is supported");
+      if (in.num_args() > 2 && in.arg(2) != "nearest") in.fail("only \"nearest\" is supported");
+      layer.out_channels = layer.in_channels[0];
+      break;
+    case LayerType::kConcat:
+      for (const int64_t channels : layer.in_channels) layer.out_channels += channels;
+      break;
+    case LayerType::kDetect: break;
+  }
+  const double scale = layer.type == LayerType::kFocus      ? 2
+                       : layer.type == LayerType::kUpsample ? 0.5
+                                                            : double(layer.stride);
+  layer.reduction = reduction * scale;
+  return layer;
+}
+
+std::vector<std::vector<std::array<double, 2>>> read_anchors(const json& anchors) {
+  std::vector<std::vector<std::array<double, 2>>> heads;
+  if (!anchors.is_array()) throw ValueError("graph: anchors must be a list of lists of numbers");
+  for (const json& head : anchors) {
+    std::vector<std::array<double, 2>> pairs;
+    if (!head.is_array() || head.empty() || head.size() % 2 != 0 ||
+        !std::all_of(head.begin(), head.end(), [](const json& v) {
+          return v.is_number() && std::isfinite(v.get<double>()) && v.get<double>() > 0;
+        })) {
+      throw ValueError("graph: the anchors of a scale are width, height, width, height, ... > 0, got {}",
+                       head.dump());
+    }
+    for (size_t i = 0; i < head.size(); i += 2) {
+      pairs.push_back({head[i].get<double>(), head[i + 1].get<double>()});
+    }
+    heads.push_back(std::move(pairs));
+  }
+  return heads;
+}
+
+double read_multiple(const json& spec, const char* key) {
+  const json value = spec.value(key, json(1.0));
+  if (!value.is_number() || !(value.get<double>() > 0) || value.get<double>() > 100) {
+    throw ValueError("graph: {} must be a number > 0, got {}", key, value.dump());
+  }
+  return value.get<double>();
+}
+
+int64_t read_classes(const json& spec) {
+  const json value = spec.value("nc", json(80));
+  if (!value.is_number_integer() || value.get<int64_t>() < 1 || value.get<int64_t>() > 100000) {
+    throw ValueError("graph: nc must be an integer >= 1, got {}", value.dump());
+  }
+  return value.get<int64_t>();
+}
+
+/// Names a graph that equals a released one but for classes and anchors.
+std::string recognise(const json& spec) {
+  for (const NamedGraph& known : release_graphs()) {
+    json other = json::parse(known.json);
+    bool same = std::abs(other["depth_multiple"].get<double>() - read_multiple(spec, "depth_multiple")) < 1e-9 &&
+                std::abs(other["width_multiple"].get<double>() - read_multiple(spec, "width_multiple")) < 1e-9;
+    for (const char* part : {"backbone", "head"}) {
+      const json& a = spec[part];
+      const json& b = other[part];
+      same = same && a.size() == b.size();
+      for (size_t i = 0; same && i < a.size(); ++i) {
+        // The arguments of Upsample are null or "None" by release; all else must be equal.
+        same = a[i][0] == b[i][0] && a[i][1] == b[i][1] && a[i][2] == b[i][2] &&
+               (a[i][2] == "nn.Upsample" || a[i][2] == "Detect" || a[i][3] == b[i][3]);
+      }
+    }
+    if (same) return known.name;
+  }
+  return "custom";
+}
+
+size_t edit_distance(std::string_view a, std::string_view b) {
+  std::vector<size_t> row(b.size() + 1);
+  for (size_t j = 0; j <= b.size(); ++j) row[j] = j;
+  for (size_t i = 1; i <= a.size(); ++i) {
+    size_t diagonal = row[0];
+    row[0] = i;
+    for (size_t j = 1; j <= b.size(); ++j) {
+      const size_t above = row[j];
+      row[j] = std::min({above + 1, row[j - 1] + 1, diagonal + (a[i - 1] != b[j - 1] ? 1 : 0)});
+      diagonal = above;
+    }
+  }
+  return row[b.size()];
+}
+
+}  // namespace
+
+int64_t GraphSpec::anchors_per_head() const {
+  return int64_t(anchors.wh_px.at(0).size());
+}
+
+int64_t GraphSpec::max_stride() const {
+  return int64_t(*std::max_element(anchors.strides.begin(), anchors.strides.end()));
+}
+
+GraphSpec GraphSpec::with_classes(int64_t classes) const {
+  nlohmann::json spec = nlohmann::json::parse(json);
+  spec["nc"] = classes;
+  return graph_from_json(spec.dump());
+}
+
+GraphSpec GraphSpec::with_anchors(const Anchors& other) const {
+  nlohmann::json spec = nlohmann::json::parse(json);
+  nlohmann::json lists = nlohmann::json::array();
+  for (const auto& head : other.wh_px) {
+    nlohmann::json list = nlohmann::json::array();
+    for (const auto& wh : head) {
+      list.push_back(wh[0]);
+      list.push_back(wh[1]);
+    }
+    lists.push_back(list);
+  }
+  spec["anchors"] = lists;
+  return graph_from_json(spec.dump());
+}
+
+GraphSpec graph_from_json(const std::string& text) {
+  json spec = json::parse(text, nullptr, /*allow_exceptions=*/false, /*ignore_comments=*/true);
+  if (spec.is_discarded() || !spec.is_object()) {
+    throw ValueError("graph: not a JSON object with the keys nc, anchors, backbone, head");
+  }
+  for (const char* part : {"backbone", "head"}) {
+    if (!spec.contains(part) || !spec[part].is_array()) {
+      throw ValueError("graph: {} must be a list of modules", part);
+    }
+  }
+  if (!spec.contains("anchors")) throw ValueError("graph: anchors are missing");
+
+  GraphSpec graph;
+  graph.num_classes = read_classes(spec);
+  graph.depth_multiple = read_multiple(spec, "depth_multiple");
+  graph.width_multiple = read_multiple(spec, "width_multiple");
+  json modules = spec["backbone"];
+  for (const json& module : spec["head"]) modules.push_back(module);
+  if (modules.empty() || modules.size() > size_t(kMaxLayers)) {
+    throw ValueError("graph: {} modules, allowed are 1..{}", modules.size(), kMaxLayers);
+  }
+  for (size_t i = 0; i < modules.size(); ++i) {
+    const LayerReader reader(modules[i], int(i));
+    graph.layers.push_back(
+        read_layer(reader, graph.layers, graph.depth_multiple, graph.width_multiple));
+    if ((graph.layers.back().type == LayerType::kDetect) != (i + 1 == modules.size())) {
+      reader.fail("Detect must be the last module, and the last module must be Detect");
+    }
+  }
+  graph.anchors.wh_px = read_anchors(spec["anchors"]);
+  const LayerSpec& detect = graph.detect();
+  if (graph.anchors.wh_px.size() != detect.from.size()) {
+    throw ValueError("graph: Detect has {} scales, anchors are given for {}", detect.from.size(),
+                     graph.anchors.wh_px.size());
+  }
+  for (const auto& head : graph.anchors.wh_px) {
+    if (head.size() != graph.anchors.wh_px[0].size()) {
+      throw ValueError("graph: every scale needs the same number of anchors, got {} and {}",
+                       graph.anchors.wh_px[0].size(), head.size());
+    }
+  }
+  for (const int from : detect.from) {
+    graph.anchors.strides.push_back(graph.layers[size_t(from)].reduction);
+  }
+  graph.name = recognise(spec);
+  graph.json = spec.dump();
+  return graph;
+}
+
+std::vector<std::string> graph_names() {
+  std::vector<std::string> names;
+  for (const NamedGraph& graph : release_graphs()) names.push_back(graph.name);
+  return names;
+}
+
+GraphSpec graph_by_name(std::string_view name, int64_t num_classes) {
+  const std::vector<NamedGraph> graphs = release_graphs();
+  for (const NamedGraph& graph : graphs) {
+    if (graph.name == name) return graph_from_json(graph.json).with_classes(num_classes);
+  }
+  const auto nearest =
+      std::min_element(graphs.begin(), graphs.end(), [&](const NamedGraph& a, const NamedGraph& b) {
+        return edit_distance(a.name, name) < edit_distance(b.name, name);
+      });
+  throw ValueError("graph: no graph is called \"{}\"; did you mean \"{}\"? Known: {}", name,
+                   nearest->name, fmt::join(graph_names(), ", "));
+}
+
+GraphSpec graph_from_file(const std::string& path) {
+  std::ifstream in(path, std::ios::binary);
+  if (!in) throw FileError("{}: cannot be read", path);
+  const std::string text{std::istreambuf_iterator<char>(in), {}};
+  try {
+    return graph_from_json(text);
+  } catch (const ValueError& error) {
+    throw ValueError("{}: {}", path, error.what());
+  }
+}
+
+}  // namespace ydistill

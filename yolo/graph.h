@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: MIT
+// What a YOLOv5 network is made of, before there are numbers.
+//
+// The form is the one of YOLOv5's model files: a list of modules [from, repeats, type, arguments],
+// a depth and a width multiple, anchors. Every size n/s/m/l/x of a release is the same list with
+// other multiples. JSON with the same keys describes a network of one's own:
+//
+//   {"nc": 80, "depth_multiple": 0.33, "width_multiple": 0.5,
+//    "anchors": [[10,13, 16,30, 33,23], [30,61, 62,45, 59,119], [116,90, 156,198, 373,326]],
+//    "backbone": [[-1, 1, "Conv", [64, 6, 2, 2]], ...], "head": [..., [[17,20,23], 1, "Detect", ["nc", "anchors"]]]}
+//
+// Types: Conv, Focus, Bottleneck, C3, SPP, SPPF, nn.Upsample, Concat, Detect.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <ydistill/yolo/anchors.h>
+
+namespace ydistill {
+
+enum class LayerType : uint8_t { kConv, kFocus, kBottleneck, kC3, kSpp, kUpsample, kConcat, kDetect };
+
+/// One module, multiples applied.
+struct LayerSpec {
+  LayerType type = LayerType::kConv;
+  std::string type_name;   ///< as the file says: "SPPF", ...
+  std::vector<int> from;   ///< indices of earlier modules; -1: the picture
+  std::vector<int64_t> in_channels;  ///< of each input
+  int64_t out_channels = 0;
+  int64_t repeats = 1;     ///< bottlenecks of a C3
+  bool shortcut = true;    ///< of Bottleneck and C3
+  int64_t kernel = 1, stride = 1, padding = -1;  ///< of Conv; -1: kernel / 2
+  double reduction = 1;    ///< input pixels per cell of its output
+};
+
+struct GraphSpec {
+  std::string name;  ///< "yolov5s-v5", "yolov5n", ..., or "custom"
+  int64_t num_classes = 80;
+  std::vector<LayerSpec> layers;  ///< the last is Detect
+  Anchors anchors;                ///< of each scale, in pixels, with the strides
+  double depth_multiple = 1, width_multiple = 1;
+  std::string json;  ///< the file it came from, with num_classes and anchors as they are here
+
+  const LayerSpec& detect() const { return layers.back(); }
+  int64_t anchors_per_head() const;
+  /// Largest stride: pictures' sides are multiples of it.
+  int64_t max_stride() const;
+  /// The same network for another number of classes.
+  GraphSpec with_classes(int64_t num_classes) const;
+  /// The same network with other anchors (as many).
+  GraphSpec with_anchors(const Anchors& anchors) const;
+};
+
+/// "yolov5n" ... "yolov5x": the graph of v6.0 to v7.0 (6x6 stem, SPPF). "yolov5s-v5" ... "yolov5x-v5":
+/// v5.0 (Focus, SPP). throws ValueError naming the nearest known name.
+GraphSpec graph_by_name(std::string_view name, int64_t num_classes = 80);
+/// All names graph_by_name knows.
+std::vector<std::string> graph_names();
+/// throws ValueError that names the module and what is wrong with it.
+GraphSpec graph_from_json(const std::string& json);
+/// throws FileError, ValueError.
+GraphSpec graph_from_file(const std::string& path);
+
+}  // namespace ydistill

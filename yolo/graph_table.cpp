@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: MIT
+// The graphs of the public releases, as data.
+#include <ydistill/yolo/graph_table.h>
+
+namespace ydistill {
+namespace {
+
+// Both releases share the head; layer 9 of v5.0 is the C3 that v6 moved to layer 8.
+constexpr const char* kHead = R"(
+  "head": [[-1, 1, "Conv", [512, 1, 1]],
+           [-1, 1, "nn.Upsample", [null, 2, "nearest"]],
+           [[-1, 6], 1, "Concat", [1]],
+           [-1, 3, "C3", [512, false]],
+           [-1, 1, "Conv", [256, 1, 1]],
+           [-1, 1, "nn.Upsample", [null, 2, "nearest"]],
+           [[-1, 4], 1, "Concat", [1]],
+           [-1, 3, "C3", [256, false]],
+           [-1, 1, "Conv", [256, 3, 2]],
+           [[-1, 14], 1, "Concat", [1]],
+           [-1, 3, "C3", [512, false]],
+           [-1, 1, "Conv", [512, 3, 2]],
+           [[-1, 10], 1, "Concat", [1]],
+           [-1, 3, "C3", [1024, false]],
+           [[17, 20, 23], 1, "Detect", ["nc", "anchors"]]])";
+
+constexpr const char* kBackboneV5 = R"(
+  "backbone": [[-1, 1, "Focus", [64, 3]],
+               [-1, 1, "Conv", [128, 3, 2]],
+               [-1, 3, "C3", [128]],
+               [-1, 1, "Conv", [256, 3, 2]],
+               [-1, 9, "C3", [256]],
+               [-1, 1, "Conv", [512, 3, 2]],
+               [-1, 9, "C3", [512]],
+               [-1, 1, "Conv", [1024, 3, 2]],
+               [-1, 1, "SPP", [1024, [5, 9, 13]]],
+               [-1, 3, "C3", [1024, false]]])";
+
+constexpr const char* kBackboneV6 = R"(
+  "backbone": [[-1, 1, "Conv", [64, 6, 2, 2]],
+               [-1, 1, "Conv", [128, 3, 2]],
+               [-1, 3, "C3", [128]],
+               [-1, 1, "Conv", [256, 3, 2]],
+               [-1, 6, "C3", [256]],
+               [-1, 1, "Conv", [512, 3, 2]],
+               [-1, 9, "C3", [512]],
+               [-1, 1, "Conv", [1024, 3, 2]],
+               [-1, 3, "C3", [1024]],
+               [-1, 1, "SPPF", [1024, 5]]])";
+
+constexpr const char* kAnchors =
+    R"("anchors": [[10,13, 16,30, 33,23], [30,61, 62,45, 59,119], [116,90, 156,198, 373,326]])";
+
+struct Size {
+  const char* letter;
+  const char* depth;
+  const char* width;
+};
+constexpr Size kSizes[] = {{"n", "0.33", "0.25"},
+                           {"s", "0.33", "0.50"},
+                           {"m", "0.67", "0.75"},
+                           {"l", "1.0", "1.0"},
+                           {"x", "1.33", "1.25"}};
+
+std::string text_of(const Size& size, const char* backbone) {
+  return std::string("{\"nc\": 80, \"depth_multiple\": ") + size.depth +
+         ", \"width_multiple\": " + size.width + ",\n  " + kAnchors + "," + backbone + "," + kHead +
+         "}";
+}
+
+}  // namespace
+
+std::vector<NamedGraph> release_graphs() {
+  std::vector<NamedGraph> graphs;
+  for (const Size& size : kSizes) {
+    graphs.push_back({std::string("yolov5") + size.letter, text_of(size, kBackboneV6)});
+    // v5.0 was released as s, m, l and x.
+    if (std::string(size.letter) != "n") {
+      graphs.push_back({std::string("yolov5") + size.letter + "-v5", text_of(size, kBackboneV5)});
+    }
+  }
+  return graphs;
+}
+
+}  // namespace ydistill

@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: MIT
+#include <ydistill/yolo/model.h>
+
+#include <ydistill/layers/c3.h>
+#include <ydistill/layers/concat.h>
+#include <ydistill/layers/focus.h>
+#include <ydistill/layers/spp.h>
+#include <ydistill/layers/upsample.h>
+
+namespace ydistill {
+namespace {
+
+std::string module_name(size_t i) {
+  return "model." + std::to_string(i);
+}
+
+std::unique_ptr<Module> make_module(ParameterStore& store, size_t i, const LayerSpec& layer,
+                                    bool stem_6x6) {
+  const std::string name = module_name(i);
+  const int64_t in = layer.in_channels[0], out = layer.out_channels;
+  switch (layer.type) {
+    case LayerType::kConv:
+      if (stem_6x6) {
+        return std::make_unique<ConvBnSilu>(
+            store, name, ConvBnSiluOptions{.in_channels = 12, .out_channels = out, .kernel = 3});
+      }
+      return std::make_unique<ConvBnSilu>(
+          store, name, ConvBnSiluOptions{in, out, layer.kernel, layer.stride, layer.padding});
+    case LayerType::kFocus:
+      return std::make_unique<ConvBnSilu>(
+          store, name + ".conv",
+          ConvBnSiluOptions{.in_channels = 12, .out_channels = out, .kernel = layer.kernel});
+    case LayerType::kBottleneck:
+      return std::make_unique<Bottleneck>(store, name, in, out, out / 2, layer.shortcut);
+    case LayerType::kC3:
+      return std::make_unique<C3>(store, name, C3Options{in, out, layer.repeats, layer.shortcut});
+    case LayerType::kSpp: return std::make_unique<Spp>(store, name, in, out);
+    case LayerType::kUpsample:
+    case LayerType::kConcat:
+    case LayerType::kDetect: return nullptr;
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+Model::Model(GraphSpec spec, DType dtype)
+    : spec_(std::move(spec)), store_(std::make_unique<ParameterStore>(dtype)) {
+  const LayerSpec& first = spec_.layers.at(0);
+  stem_6x6_ = first.type == LayerType::kConv && first.kernel == 6 && first.stride == 2 &&
+              first.padding == 2;
+  focus_ = stem_6x6_ || first.type == LayerType::kFocus;
+  last_use_.assign(spec_.layers.size(), -1);
+  for (size_t i = 0; i < spec_.layers.size(); ++i) {
+    const LayerSpec& layer = spec_.layers[i];
+    for (const int from : layer.from) {
+      if (from >= 0) last_use_[size_t(from)] = int(i);
+    }
+    modules_.push_back(make_module(*store_, i, layer, stem_6x6_ && i == 0));
+    if (layer.type == LayerType::kDetect) {
+      detect_ = std::make_unique<DetectHead>(*store_, module_name(i), layer.in_channels,
+                                             spec_.anchors_per_head(), spec_.num_classes);
+    }
+  }
+  store_->allocate();
+}
+
+Tensor Model::network_input(const Tensor& images) const {
+  const int64_t stride = spec_.max_stride();
+  if (images.rank() != 4 || images.size(3) != 3 || images.size(1) % stride != 0 ||
+      images.size(2) % stride != 0 || images.numel() == 0) {
+    throw ShapeError("model {}: takes pictures uint8 [N,H,W,3] with H and W multiples of {}, got {}",
+                     spec_.name, stride, images.str());
+  }
+  return focus_ ? focus_input(images, store_->dtype()) : scaled_input(images, store_->dtype());
+}
+
+std::vector<Var> Model::forward(const Tensor& images, ForwardMode mode, const Observer& observe) {
+  Var x(network_input(images));
+  std::vector<Var> outputs(spec_.layers.size());
+  for (size_t i = 0; i < spec_.layers.size(); ++i) {
+    const LayerSpec& layer = spec_.layers[i];
+    std::vector<Var> inputs;
+    for (const int from : layer.from) inputs.push_back(from < 0 ? x : outputs[size_t(from)]);
+    x = Var();
+    if (layer.type == LayerType::kDetect) return detect_->forward(inputs);
+    switch (layer.type) {
+      case LayerType::kConcat: outputs[i] = concat(inputs); break;
+      case LayerType::kUpsample: outputs[i] = upsample2x(inputs[0]); break;
+      default: outputs[i] = modules_[i]->forward(inputs[0], mode);
+    }
+    inputs.clear();
+    if (observe) observe(int(i), outputs[i].value());
+    for (const int from : layer.from) {  // let go of what nobody reads any more
+      if (from >= 0 && last_use_[size_t(from)] == int(i)) outputs[size_t(from)] = Var();
+    }
+  }
+  throw ValueError("model {}: the graph has no Detect", spec_.name);
+}
+
+void Model::initialise(uint64_t seed) {
+  for (size_t i = 0; i < modules_.size(); ++i) {
+    Rng rng(seed, 0, i, /*purpose=*/0x1417);
+    if (modules_[i]) modules_[i]->initialise(rng);
+    if (spec_.layers[i].type == LayerType::kDetect) {
+      detect_->initialise(rng, spec_.anchors.strides);
+    }
+  }
+  store_->mark_changed();
+}
+
+void Model::prepare_inference() {
+  for (const auto& module : modules_) {
+    if (module) module->prepare_inference();
+  }
+}
+
+std::vector<Conv2dGeometry> Model::convolutions(int64_t batch, int64_t height,
+                                                int64_t width) const {
+  std::vector<Conv2dGeometry> all;
+  for (size_t i = 0; i < spec_.layers.size(); ++i) {
+    const LayerSpec& layer = spec_.layers[i];
+    // Size of the module's output; a convolution inside it works at that size, but for the
+    // strided one, whose input is larger.
+    const auto at = [&](double reduction, int64_t in, int64_t out, int64_t kernel, int64_t stride,
+                        int64_t padding) {
+      const int64_t h = int64_t(double(height) / reduction), w = int64_t(double(width) / reduction);
+      all.push_back({batch, h * stride, w * stride, in, out, kernel,
+                     {stride, padding >= 0 ? padding : kernel / 2}});
+    };
+    const double r = layer.reduction;
+    const int64_t in = layer.in_channels[0], out = layer.out_channels;
+    switch (layer.type) {
+      case LayerType::kConv:
+        if (i == 0 && stem_6x6_) {
+          at(r, 12, out, 3, 1, -1);
+        } else {
+          at(r, in, out, layer.kernel, layer.stride, layer.padding);
+        }
+        break;
+      case LayerType::kFocus: at(r, 12, out, layer.kernel, 1, -1); break;
+      case LayerType::kBottleneck:
+        at(r, in, out / 2, 1, 1, -1);
+        at(r, out / 2, out, 3, 1, -1);
+        break;
+      case LayerType::kC3: {
+        const int64_t hidden = out / 2;
+        at(r, in, hidden, 1, 1, -1);
+        for (int64_t b = 0; b < layer.repeats; ++b) {
+          at(r, hidden, hidden, 1, 1, -1);
+          at(r, hidden, hidden, 3, 1, -1);
+        }
+        at(r, in, hidden, 1, 1, -1);
+        at(r, 2 * hidden, out, 1, 1, -1);
+        break;
+      }
+      case LayerType::kSpp:
+        at(r, in, in / 2, 1, 1, -1);
+        at(r, in / 2 * 4, out, 1, 1, -1);
+        break;
+      case LayerType::kDetect:
+        for (size_t k = 0; k < layer.from.size(); ++k) {
+          at(spec_.anchors.strides[k], layer.in_channels[k],
+             spec_.anchors_per_head() * (5 + spec_.num_classes), 1, 1, -1);
+        }
+        break;
+      case LayerType::kUpsample:
+      case LayerType::kConcat: break;
+    }
+  }
+  return all;
+}
+
+double Model::gflops(int64_t height, int64_t width) const {
+  double macs = 0;
+  for (const Conv2dGeometry& g : convolutions(1, height, width)) macs += double(g.macs());
+  return 2e-9 * macs;
+}
+
+}  // namespace ydistill

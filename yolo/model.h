@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: MIT
+// A YOLOv5 network with its parameters.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <ydistill/layers/detect_head.h>
+#include <ydistill/layers/module.h>
+#include <ydistill/layers/parameters.h>
+#include <ydistill/yolo/graph.h>
+
+namespace ydistill {
+
+/// Not thread-safe: one model a thread.
+class Model {
+ public:
+  /// Builds the graph; parameters are zero until initialise() or load. float64 is for gradient
+  /// checks.
+  explicit Model(GraphSpec spec, DType dtype = DType::kFloat32);
+
+  /// Sees every module's output: index, [N,H,W,C].
+  using Observer = std::function<void(int, const Tensor&)>;
+
+  /// images: uint8 [N,H,W,3] RGB, H and W multiples of spec().max_stride().
+  /// returns raw logits of each scale, finest first, [N,H/stride,W/stride,A,5+C].
+  /// throws ShapeError, DTypeError; ValueError for inference without prepare_inference().
+  std::vector<Var> forward(const Tensor& images, ForwardMode mode, const Observer& observe = {});
+
+  /// Fresh parameters, a function of the seed alone.
+  void initialise(uint64_t seed);
+  /// Folds parameters and running statistics for inference; call again after they change.
+  void prepare_inference();
+
+  const GraphSpec& spec() const { return spec_; }
+  ParameterStore& parameters() { return *store_; }
+  const ParameterStore& parameters() const { return *store_; }
+  /// True where the first module is a 6x6 stride-2 stem, kept as the 3x3 one on Focus input.
+  bool has_stem_6x6() const { return stem_6x6_; }
+  /// Multiply-adds times two of the convolutions for one picture, in 1e9.
+  double gflops(int64_t height, int64_t width) const;
+  /// The geometry of every convolution, in order, for a batch of pictures.
+  std::vector<Conv2dGeometry> convolutions(int64_t batch, int64_t height, int64_t width) const;
+
+ private:
+  Tensor network_input(const Tensor& images) const;
+
+  GraphSpec spec_;
+  std::unique_ptr<ParameterStore> store_;
+  std::vector<std::unique_ptr<Module>> modules_;  // null for upsample, concat, detect
+  std::unique_ptr<DetectHead> detect_;
+  std::vector<int> last_use_;
+  bool stem_6x6_ = false;
+  bool focus_ = false;
+};
+
+}  // namespace ydistill
