@@ -25,9 +25,7 @@ std::vector<std::string> Op::all_names() {
   return {op_names().begin(), op_names().end()};
 }
 
-Var::Var(Tensor value) : impl_(std::make_shared<Impl>()) {
-  impl_->value = std::move(value);
-}
+Var::Var(Tensor value) : value_(std::move(value)) {}
 
 Var Var::leaf(Tensor value) {
   Tensor grad = Tensor::zeros(value.shape(), value.dtype());
@@ -44,10 +42,8 @@ Var Var::parameter(std::string name, Tensor value, Tensor grad) {
                      grad.str());
   }
   Var var(std::move(value));
-  var.impl_->grad = std::move(grad);
-  var.impl_->name = std::move(name);
-  var.impl_->requires_grad = true;
-  var.impl_->is_leaf = true;
+  var.slot_ = std::make_shared<Slot>(
+      Slot{std::move(grad), var.shape(), var.dtype(), std::move(name), /*is_leaf=*/true});
   return var;
 }
 
@@ -81,26 +77,29 @@ Var record(const Op& op, Tensor value, std::vector<Var> inputs, BackwardFn backw
   const bool wanted = tape != nullptr && std::any_of(inputs.begin(), inputs.end(),
                                                      [](const Var& v) { return v.requires_grad(); });
   if (!wanted) return out;
-  out.impl_->requires_grad = true;
-  tape->nodes_.push_back({&op, std::move(inputs), out.impl_, std::move(backward)});
+  out.slot_ = std::make_shared<Var::Slot>(Var::Slot{{}, out.shape(), out.dtype(), "", false});
+  std::vector<std::shared_ptr<Var::Slot>> slots;
+  for (const Var& input : inputs) slots.push_back(input.slot_);
+  tape->nodes_.push_back({&op, std::move(slots), out.slot_, std::move(backward)});
   return out;
 }
 
-void Tape::accumulate(const std::string& op, size_t input, const Var& var, Tensor grad) {
-  if (!grad.defined() || !var.requires_grad()) return;
-  if (grad.shape() != var.shape()) {
-    throw ShapeError("{}: the gradient of input {} is {}, the input is {}", op, input,
-                     grad.str(), var.value().str());
+void Tape::accumulate(const std::string& op, size_t input, Var::Slot* slot, Tensor grad) {
+  if (!grad.defined() || slot == nullptr) return;
+  if (grad.shape() != slot->shape) {
+    throw ShapeError("{}: the gradient of input {} is {}, the input is {} {}", op, input,
+                     grad.str(), name_of(slot->dtype), slot->shape.str());
   }
-  if (grad.dtype() != var.dtype()) {
-    throw DTypeError("{}: the gradient of input {} is {}, the input is {}", op, input,
-                     grad.str(), var.value().str());
+  if (grad.dtype() != slot->dtype) {
+    throw DTypeError("{}: the gradient of input {} is {}, the input is {} {}", op, input,
+                     grad.str(), name_of(slot->dtype), slot->shape.str());
   }
-  Tensor& sum = var.impl_->grad;
+  Tensor& sum = slot->grad;
   if (!sum.defined()) {
     sum = std::move(grad);
   } else {
-    if (!var.is_leaf() && !sum.is_unique()) sum = sum.clone();  // shared by an op's outputs
+    // Not where it is shared: an op may have handed the same tensor to two inputs.
+    if (!slot->is_leaf && !sum.is_unique()) sum = sum.clone();
     add_into(sum, grad);
   }
 }
@@ -120,22 +119,21 @@ void Tape::backward(const std::vector<Var>& outputs, const std::vector<Tensor>& 
   if (outputs.size() != grads_out.size()) {
     throw ShapeError("backward: {} outputs, {} gradients", outputs.size(), grads_out.size());
   }
-  for (size_t i = 0; i < outputs.size(); ++i) accumulate("backward", i, outputs[i], grads_out[i]);
+  for (size_t i = 0; i < outputs.size(); ++i) accumulate("backward", i, outputs[i].slot_.get(), grads_out[i]);
   // What backward functions compute must not be recorded.
   const NoGrad no_grad;
   while (!nodes_.empty()) {
     Node node = std::move(nodes_.back());
     nodes_.pop_back();
-    const std::shared_ptr<Var::Impl> output = node.output.lock();
-    if (!output || !output->grad.defined()) continue;  // nothing downstream depends on it
-    Grads grads = node.backward(std::exchange(output->grad, {}));
+    if (!node.output->grad.defined()) continue;  // nothing downstream depends on it
+    Grads grads = node.backward(std::exchange(node.output->grad, {}));
     node.backward = nullptr;  // frees what it saved before the next allocation
     if (grads.size() != node.inputs.size()) {
       throw ShapeError("{}: backward gave {} gradients for {} inputs", node.op->name(),
                        grads.size(), node.inputs.size());
     }
     for (size_t i = 0; i < grads.size(); ++i) {
-      accumulate(node.op->name(), i, node.inputs[i], std::move(grads[i]));
+      accumulate(node.op->name(), i, node.inputs[i].get(), std::move(grads[i]));
     }
   }
 }

@@ -47,29 +47,33 @@ class Var {
   /// A leaf with a given value and gradient buffer. throws ShapeError, DTypeError if they differ.
   static Var parameter(std::string name, Tensor value, Tensor grad);
 
-  bool defined() const { return impl_ != nullptr; }
-  const Tensor& value() const { return impl_->value; }
+  bool defined() const { return value_.defined(); }
+  const Tensor& value() const { return value_; }
   const Shape& shape() const { return value().shape(); }
   DType dtype() const { return value().dtype(); }
-  const std::string& name() const { return impl_->name; }
-  bool requires_grad() const { return impl_ != nullptr && impl_->requires_grad; }
+  /// The name of a parameter, else "".
+  std::string name() const { return slot_ ? slot_->name : ""; }
+  bool requires_grad() const { return slot_ != nullptr; }
   /// True for leaf() and parameter().
-  bool is_leaf() const { return impl_ != nullptr && impl_->is_leaf; }
-  /// A leaf's gradient buffer, to add into. Undefined tensor for anything else.
-  const Tensor& grad() const { return impl_->grad; }
+  bool is_leaf() const { return slot_ != nullptr && slot_->is_leaf; }
+  /// A leaf's gradient buffer, to add into. Undefined for anything else.
+  Tensor grad() const { return is_leaf() ? slot_->grad : Tensor(); }
 
  private:
   friend class Tape;
   friend Var record(const Op&, Tensor, std::vector<Var>,
                     std::function<std::vector<Tensor>(const Tensor&)>);
-  struct Impl {
-    Tensor value;
+  /// Where a gradient gathers. The tape holds slots, not values: an activation lives only as long
+  /// as a backward function that reads it.
+  struct Slot {
     Tensor grad;  // of a leaf: the buffer; else: the sum so far while backward runs
+    Shape shape;
+    DType dtype = DType::kFloat32;
     std::string name;
-    bool requires_grad = false;
     bool is_leaf = false;
   };
-  std::shared_ptr<Impl> impl_;
+  Tensor value_;
+  std::shared_ptr<Slot> slot_;  // null: a constant
 };
 
 /// One gradient per input; an undefined Tensor where none is needed or where it was added into the
@@ -108,11 +112,11 @@ class Tape {
   static Tape*& current();
   struct Node {
     const Op* op;
-    std::vector<Var> inputs;
-    std::weak_ptr<Var::Impl> output;
+    std::vector<std::shared_ptr<Var::Slot>> inputs;
+    std::shared_ptr<Var::Slot> output;
     BackwardFn backward;
   };
-  void accumulate(const std::string& op, size_t input, const Var& var, Tensor grad);
+  static void accumulate(const std::string& op, size_t input, Var::Slot* slot, Tensor grad);
 
   std::vector<Node> nodes_;
   Tape* outer_ = nullptr;
