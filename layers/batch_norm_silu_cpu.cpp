@@ -14,7 +14,7 @@ constexpr int64_t kElementsPerTask = 1 << 15;
 
 YD_HOST_DEVICE int64_t block_rows(int64_t channels) {
   const int64_t rows = kBlockElements / channels;
-  return rows < 1 ? 1 : (rows > 128 ? 128 : rows);
+  return rows < 1 ? 1 : (rows > 16 ? 16 : rows);
 }
 
 YD_HOST_DEVICE int64_t task_rows(int64_t channels) {

@@ -53,8 +53,8 @@ inline std::optional<std::filesystem::path> reference_file(const std::string& na
 
 }  // namespace ydistill::test
 
-/// Defines `path` as a reference file, or skips the case by name.
-#define YD_REFERENCE_OR_SKIP(path, name)                                          \
-  const auto path##_found = ::ydistill::test::reference_file(name);               \
-  if (!path##_found) YD_SKIP("YDISTILL_REFERENCE is not set (needs " name ")");   \
-  const std::filesystem::path path = *path##_found
+/// Defines `variable` as the path of a reference file, or skips the case by name.
+#define YD_REFERENCE_OR_SKIP(variable, name)                                        \
+  const auto variable##_found = ::ydistill::test::reference_file(name);             \
+  if (!variable##_found) YD_SKIP("YDISTILL_REFERENCE is not set (needs " name ")"); \
+  const std::filesystem::path variable = *variable##_found

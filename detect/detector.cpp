@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: MIT
+#include <ydistill/detect/detector.h>
+
+#include <algorithm>
+
+#include <ydistill/data/letterbox.h>
+#include <ydistill/tensor/arena.h>
+#include <ydistill/yolo/checkpoint.h>
+
+namespace ydistill {
+
+struct Detector::State {
+  std::unique_ptr<Model> model;
+  std::vector<std::string> names;
+  DetectorOptions options;
+  std::shared_ptr<Arena> arena;
+};
+
+Detector::Detector(const std::filesystem::path& weights, const DetectorOptions& options)
+    : Detector(load_checkpoint(weights, PtWeights::kEma), options) {}
+
+Detector::Detector(const Checkpoint& checkpoint, const DetectorOptions& options)
+    : state_(std::make_unique<State>()) {
+  const int64_t stride = checkpoint.spec.max_stride();
+  if (options.image_size < stride || options.image_size % stride != 0) {
+    throw ValueError("detector: image_size must be a multiple of {}, got {}", stride,
+                     options.image_size);
+  }
+  if (!(options.conf >= 0 && options.conf <= 1)) {
+    throw ValueError("detector: conf must be 0..1, got {}", options.conf);
+  }
+  if (!(options.iou >= 0 && options.iou <= 1)) {
+    throw ValueError("detector: iou must be 0..1, got {}", options.iou);
+  }
+  state_->model = build_model(checkpoint);
+  state_->model->prepare_inference();
+  state_->names = checkpoint.class_names;
+  state_->options = options;
+  state_->arena = Arena::create();
+}
+
+Detector::~Detector() = default;
+Detector::Detector(Detector&&) noexcept = default;
+Detector& Detector::operator=(Detector&&) noexcept = default;
+
+std::vector<std::vector<Detection>> Detector::detect_inputs(const Tensor& images) {
+  const NoGrad no_grad;
+  std::vector<Tensor> heads;
+  for (const Var& head : state_->model->forward(images, ForwardMode::kInference)) {
+    heads.push_back(head.value());
+  }
+  NmsOptions options;
+  options.conf = state_->options.conf;
+  options.iou = state_->options.iou;
+  options.max_det = state_->options.max_det;
+  return nms_heads(heads, state_->model->spec().anchors, options);
+}
+
+std::vector<Detection> Detector::detect(std::span<const uint8_t> rgb, int64_t width,
+                                        int64_t height) {
+  if (width < 1 || height < 1 || int64_t(rgb.size()) != width * height * 3) {
+    throw ValueError("detector: a picture of {}x{} has {} bytes, got {}", width, height,
+                     std::max<int64_t>(width, 0) * std::max<int64_t>(height, 0) * 3, rgb.size());
+  }
+  return detect(Image{width, height, {rgb.begin(), rgb.end()}});
+}
+
+std::vector<Detection> Detector::detect(const Image& image) {
+  const ArenaScope scope(state_->arena);
+  const Letterbox letterbox =
+      detection_letterbox(image.width, image.height, state_->options.image_size,
+                          state_->model->spec().max_stride());
+  const Tensor input = Tensor::empty({1, letterbox.height, letterbox.width, 3}, DType::kUInt8);
+  apply_letterbox(image, letterbox, input.data<uint8_t>());
+  std::vector<Detection> found = std::move(detect_inputs(input).at(0));
+  for (Detection& d : found) {
+    const CornerBox box = to_picture(letterbox, {d.x1, d.y1, d.x2, d.y2});
+    d.x1 = float(box.x1);
+    d.y1 = float(box.y1);
+    d.x2 = float(box.x2);
+    d.y2 = float(box.y2);
+  }
+  return found;
+}
+
+const std::vector<std::string>& Detector::class_names() const {
+  return state_->names;
+}
+
+const DetectorOptions& Detector::options() const {
+  return state_->options;
+}
+
+}  // namespace ydistill

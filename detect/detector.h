@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: MIT
+// Detector: picture in, boxes out. What embedders use.
+//
+//   ydistill::Detector detector("best.safetensors");
+//   for (const auto& found : detector.detect(rgb, width, height)) ...
+//
+// No globals; one Detector a thread. After the first picture of a size nothing more is allocated
+// from the system.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include <ydistill/data/image.h>
+#include <ydistill/yolo/nms.h>
+
+namespace ydistill {
+
+class Arena;
+struct Checkpoint;
+
+struct DetectorOptions {
+  double conf = 0.25;        ///< scores above this are reported, 0..1
+  double iou = 0.45;         ///< of two boxes that overlap more than this only the better is kept
+  int64_t max_det = 300;     ///< boxes a picture
+  int64_t image_size = 640;  ///< the longer side in the network, pixels; a multiple of the stride
+};
+
+class Detector {
+ public:
+  /// weights: .pt of YOLOv5 v5.0 to v7.0, or .safetensors. throws FileError; ValueError for options
+  /// out of range.
+  explicit Detector(const std::filesystem::path& weights, const DetectorOptions& options = {});
+  explicit Detector(const Checkpoint& checkpoint, const DetectorOptions& options = {});
+  ~Detector();
+  Detector(Detector&&) noexcept;
+  Detector& operator=(Detector&&) noexcept;
+
+  /// rgb: [height, width, 3], rows from the top. Boxes are in pixels of the picture, clipped to it,
+  /// best score first. throws ValueError if rgb has another size.
+  std::vector<Detection> detect(std::span<const uint8_t> rgb, int64_t width, int64_t height);
+  std::vector<Detection> detect(const Image& image);
+  /// Boxes for a network input, uint8 [N,H,W,3], in its own pixels, one list a picture.
+  std::vector<std::vector<Detection>> detect_inputs(const Tensor& images);
+
+  const std::vector<std::string>& class_names() const;
+  const DetectorOptions& options() const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace ydistill

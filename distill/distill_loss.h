@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: MIT
+// The distillation loss: the student's raw logits are drawn towards the teacher's, weighted by how
+// sure the teacher is that there is an object (after Mehta and Ozturk, "Object detection at 200
+// frames per second", arXiv 1805.06361). Value and gradient come from one pass.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include <ydistill/autograd/var.h>
+#include <ydistill/yolo/anchors.h>
+#include <ydistill/yolo/detection_loss.h>
+
+namespace ydistill {
+
+/// How the class logits s of the student and t of the teacher are compared.
+enum class DistillKind {
+  kL2,   ///< (s - t)^2
+  kKl,   ///< T^2 KL(softmax(t / T), softmax(s / T)), class by class
+  kBce,  ///< binary cross entropy of s against sigmoid(t)
+};
+
+/// "l2", "kl" or "bce". throws ValueError for another name.
+DistillKind distill_kind_of(const std::string& name);
+
+struct DistillOptions {
+  DistillKind kind = DistillKind::kL2;
+  double temperature = 20;  ///< T, for kKl; > 0
+  LossGains gains;          ///< as multiplied in
+};
+
+/// The gains as they are multiplied in: `gain` times the base gains, obj and cls scaled as those of
+/// the detection loss, box not. throws ValueError as scaled_gains.
+LossGains scaled_distill_gains(double gain, const LossGains& base, int64_t num_classes,
+                               int64_t num_heads, int64_t image_size);
+
+/// The terms with their gains, times the number of pictures.
+struct DistillTerms {
+  double box = 0, obj = 0, cls = 0;
+};
+
+/// True where every anchor's sides agree within one part in 1000 (a checkpoint may have been rounded
+/// to float16), so that equal logits mean equal boxes.
+bool same_anchors(const Anchors& a, const Anchors& b);
+
+/// student_heads, teacher_heads  raw logits of the same shapes, float32 or float64 [N,H,W,A,5+C].
+///           The teacher's are constants: no gradient ever reaches them.
+/// terms     may be null.
+/// returns   the scalar box + obj + cls, dtype of the heads; each term is its gain times N times the
+///           sum over heads of a mean over all boxes, labelled or not, weighted by
+///           w = sigmoid(teacher's objectness logit):
+///   box  mean over boxes and 4 channels of w (s - t)^2 of the raw logits. With other anchors, equal
+///        logits are other boxes: then sigmoids are compared, the teacher's of width and height
+///        times sqrt(teacher's anchor / student's anchor), which is where the student decodes to
+///        the teacher's box; the means of x, y and of w, h (over 2 channels each) are added
+///   obj  mean over boxes of w (s - t)^2
+///   cls  mean over boxes and classes of w times the kind's measure; 0 where there is one class
+/// Zero, and so is the gradient, where student and teacher agree (for kBce the gradient only).
+/// Sums are kept in double over fixed chunks: the result does not depend on the threads.
+/// throws    ShapeError, DTypeError where the heads differ, naming both; ValueError for options,
+///           strides that differ or anchors out of range.
+Var distill_loss(const std::vector<Var>& student_heads, const std::vector<Tensor>& teacher_heads,
+                 const Anchors& student_anchors, const Anchors& teacher_anchors,
+                 const DistillOptions& options, DistillTerms* terms = nullptr);
+
+}  // namespace ydistill

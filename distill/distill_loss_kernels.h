@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: MIT
+// The loop of the distillation loss over the boxes of a head.
+#pragma once
+
+#include <cstdint>
+
+#include <ydistill/tensor/cpu_level.h>
+
+namespace ydistill {
+
+enum class DistillClassTerm { kNone, kL2, kKl, kBce };
+
+template <class T>
+struct DistillArgs {
+  const T* student;  // [boxes, 5 + classes]
+  const T* teacher;
+  T* grad;  // of the student, written whole; or null
+  int64_t boxes, classes;
+  int64_t anchors;     // box i has anchor i % anchors; the first box has anchor 0
+  const T* wh_ratios;  // [anchors, 2], or null where the anchors are the same
+  DistillClassTerm class_term;
+  T temperature;
+  // What the gradients of the three terms are multiplied with.
+  T box_scale, obj_scale, cls_scale;
+};
+
+/// Sums over boxes and channels, weighted by the teacher's objectness.
+struct DistillSums {
+  double box, obj, cls;
+};
+
+struct DistillKernels {
+  DistillSums (*distill_f32)(const DistillArgs<float>&);
+  DistillSums (*distill_f64)(const DistillArgs<double>&);
+};
+YD_DECLARE_CPU_KERNELS(DistillKernels, distill_kernels);
+
+}  // namespace ydistill

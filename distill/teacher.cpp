@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: MIT
+#include <ydistill/distill/teacher.h>
+
+#include <fmt/ranges.h>
+
+namespace ydistill {
+
+Teacher::Teacher(const Checkpoint& checkpoint)
+    : model_(build_model(checkpoint)), class_names_(checkpoint.class_names) {
+  model_->prepare_inference();
+}
+
+std::vector<Tensor> Teacher::logits(const Tensor& images) {
+  const NoGrad no_grad;
+  std::vector<Tensor> heads;
+  for (const Var& head : model_->forward(images, ForwardMode::kInference)) {
+    heads.push_back(head.value());
+  }
+  return heads;
+}
+
+void check_teacher(const GraphSpec& student, const std::vector<std::string>& student_names,
+                   const GraphSpec& teacher, const std::vector<std::string>& teacher_names) {
+  if (student_names.size() != teacher_names.size()) {
+    throw ConfigError("teacher: it knows {} classes, the student {}; both need the same classes in "
+                      "the same order",
+                      teacher_names.size(), student_names.size());
+  }
+  for (size_t c = 0; c < student_names.size(); ++c) {
+    if (student_names[c] != teacher_names[c]) {
+      throw ConfigError("teacher: its class {} is \"{}\", the student's is \"{}\"; both need the "
+                        "same classes in the same order",
+                        c, teacher_names[c], student_names[c]);
+    }
+  }
+  if (student.anchors.strides != teacher.anchors.strides) {
+    throw ConfigError("teacher: its heads have strides {}, the student's {}",
+                      fmt::join(teacher.anchors.strides, ", "),
+                      fmt::join(student.anchors.strides, ", "));
+  }
+  if (student.anchors_per_head() != teacher.anchors_per_head()) {
+    throw ConfigError("teacher: its heads have {} anchors each, the student's {}",
+                      teacher.anchors_per_head(), student.anchors_per_head());
+  }
+}
+
+}  // namespace ydistill

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: MIT
+// The teacher: a frozen network whose logits the student learns from.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <ydistill/yolo/checkpoint.h>
+
+namespace ydistill {
+
+/// Always in inference mode: running statistics, convolutions folded, nothing recorded, parameters
+/// of its own. Nothing that training does can change it.
+class Teacher {
+ public:
+  /// throws ValueError if the checkpoint lacks a weight.
+  explicit Teacher(const Checkpoint& checkpoint);
+
+  /// Raw logits of each scale, [N,H,W,A,5+C], for uint8 pictures [N,H,W,3].
+  std::vector<Tensor> logits(const Tensor& images);
+
+  const GraphSpec& spec() const { return model_->spec(); }
+  const std::vector<std::string>& class_names() const { return class_names_; }
+  /// The network itself, for validation.
+  Model& model() { return *model_; }
+
+ private:
+  std::unique_ptr<Model> model_;
+  std::vector<std::string> class_names_;
+};
+
+/// Checks that a student can learn from a teacher: the same classes in the same order, the same
+/// number of scales, strides and anchors per scale. Anchors of other sizes are fine (rescaled).
+/// throws ConfigError naming both sides of the first difference.
+void check_teacher(const GraphSpec& student, const std::vector<std::string>& student_names,
+                   const GraphSpec& teacher, const std::vector<std::string>& teacher_names);
+
+}  // namespace ydistill

@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: MIT
+// Every recorded case of the reference through the whole engine. The limit of a tensor is ten times
+// the original's own float32 noise, and at least 5e-6 of its largest entry; of a head, box,
+// objectness and class columns are each on their own scale.
+#include <ydistill/train/trace.h>
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <map>
+#include <nlohmann/json.hpp>
+
+#include "support/catch.h"
+#include "support/files.h"
+
+namespace ydistill {
+namespace {
+
+struct Share {
+  double worst = 0;  ///< largest difference as a share of its limit
+  std::string where;
+  int64_t tensors = 0;
+};
+
+/// Columns [begin, end) of the last axis against their own limit.
+void compare_columns(const std::string& name, const Tensor& got, const Tensor& expected,
+                     int64_t begin, int64_t end, double noise, Share& share) {
+  const int64_t width = std::max<int64_t>(1, expected.rank() > 0 ? expected.size(-1) : 1);
+  double scale = 0, worst = 0;
+  bool finite = true;
+  for (int64_t i = 0; i < expected.numel(); ++i) {
+    if (i % width < begin || i % width >= end) continue;
+    const double difference = std::abs(got.at(i) - expected.at(i));
+    finite = finite && std::isfinite(difference);
+    worst = std::max(worst, difference);
+    scale = std::max(scale, std::abs(expected.at(i)));
+  }
+  const double limit = std::max(10 * noise, 5e-6 * scale);
+  const double part = !finite ? INFINITY : worst == 0 ? 0 : worst / limit;
+  if (!(part <= share.worst)) {
+    share.worst = part;
+    share.where = name;
+  }
+}
+
+bool is_head(const std::string& name) {
+  return name.find("head") != std::string::npos || name.find("decoded") != std::string::npos;
+}
+
+/// Compares what a trace gave with everything that is recorded under `prefix`.
+void compare(const TensorFile& got, const TensorFile& reference, const nlohmann::json& noise,
+             const std::string& prefix, Share& share) {
+  for (const auto& [name, expected] : reference.tensors) {
+    if (!name.starts_with(prefix)) continue;
+    // The batch file keeps network outputs under their full names.
+    const std::string short_name =
+        prefix == "student." || prefix == "teacher." ? name : name.substr(prefix.size());
+    const Tensor* found = got.find(short_name);
+    INFO(name);
+    REQUIRE(found != nullptr);
+    REQUIRE(found->shape() == expected.shape());
+    const double own_noise = noise.value(name, 0.0);
+    const int64_t width = expected.rank() > 0 ? expected.size(-1) : 1;
+    if (is_head(name)) {
+      compare_columns(name, *found, expected, 0, 4, own_noise, share);
+      compare_columns(name, *found, expected, 4, 5, own_noise, share);
+      compare_columns(name, *found, expected, 5, width, own_noise, share);
+    } else {
+      compare_columns(name, *found, expected, 0, width, own_noise, share);
+    }
+    ++share.tensors;
+  }
+}
+
+void check_file(const std::filesystem::path& root, const std::string& batch,
+                const std::string& student, const std::string& teacher) {
+  const std::filesystem::path file = root / "reference" / batch;
+  const TensorFile reference = read_safetensors(file);
+  const auto noise = nlohmann::json::parse(reference.metadata.at("noise"));
+  const auto cases = nlohmann::json::parse(reference.metadata.at("cases"));
+  bool first = true;
+  for (const auto& [name, settings] : cases.items()) {
+    TraceOptions options;
+    options.student = root / "weights" / student;
+    options.teacher = root / "weights" / teacher;
+    options.batch = file;
+    options.case_name = name;
+    options.layers = first;
+    const TensorFile got = run_trace(options);
+    Share share;
+    if (first) {
+      compare(got, reference, noise, "student.", share);
+      Share teacher_share;
+      compare(got, reference, noise, "teacher.", teacher_share);
+      fmt::print("{:<24} {:<12} {:>4} tensors, largest share of a limit {:.3f} ({})\n", batch,
+                 "evaluation", share.tensors, share.worst, share.where);
+      CHECK(share.worst <= 1);
+      share = Share();
+    }
+    compare(got, reference, noise, name + ".", share);
+    fmt::print("{:<24} {:<12} {:>4} tensors, largest share of a limit {:.3f} ({})\n", batch, name,
+               share.tensors, share.worst, share.where);
+    CHECK(share.tensors > 0);
+    CHECK(share.worst <= 1);
+
+    if (settings.at("steps").get<int>() == 0) {  // the losses alone, without any network
+      options.heads_from_batch = options.teacher_from_batch = true;
+      options.layers = false;
+      const TensorFile losses = run_trace(options);
+      for (const char* part : {"loss", "distill_terms", "grad_head0", "grad_head1", "grad_head2"}) {
+        TensorFile one;
+        one.add(part, losses.at(part));
+        TensorFile expected;
+        expected.add(name + "." + part, reference.at(name + "." + part));
+        Share alone;
+        compare(one, expected, noise, name + ".", alone);
+        CHECK(alone.worst <= 1);
+      }
+    }
+    first = false;
+  }
+  std::fflush(stdout);
+}
+
+TEST_CASE("trace: every case of the v5.0 batch is within its limits", "[reference]") {
+  YD_REFERENCE_OR_SKIP(root, "");
+  check_file(root, "train_s_m.safetensors", "yolov5s-v5-voc20.pt", "yolov5m-v5-voc20.pt");
+}
+
+TEST_CASE("trace: every case of the v6 batch is within its limits", "[reference]") {
+  YD_REFERENCE_OR_SKIP(root, "");
+  check_file(root, "train_n_v6.safetensors", "yolov5n-v6-coco.pt", "yolov5n-v6-coco.pt");
+}
+
+TEST_CASE("trace: an unknown case is refused with those there are", "[reference]") {
+  YD_REFERENCE_OR_SKIP(root, "");
+  TraceOptions options;
+  options.batch = root / "reference/train_n_v6.safetensors";
+  options.student = root / "weights/yolov5n-v6-coco.pt";
+  options.case_name = "l3";
+  CHECK_THROWS_WITH_TEXT(run_trace(options), ValueError, "no case \"l3\"; there are");
+}
+
+}  // namespace
+}  // namespace ydistill

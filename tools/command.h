@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: MIT
+// What the commands of `ydistill` share. Each command is one file: it parses, calls the library,
+// prints.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <functional>
+#include <string>
+
+namespace ydistill::tools {
+
+inline constexpr int kRunFailed = 1;
+inline constexpr int kWrongUsage = 2;
+
+/// Each adds its subcommand to the app; the returned function runs it and gives the exit code.
+using Run = std::function<int()>;
+Run add_train(CLI::App& app);
+Run add_val(CLI::App& app);
+Run add_detect(CLI::App& app);
+Run add_convert(CLI::App& app);
+Run add_info(CLI::App& app);
+Run add_trace(CLI::App& app);
+
+/// Prints a document to standard output, nothing else.
+void print_json(const std::string& text);
+/// A message to standard error.
+void message(const std::string& text);
+/// Refuses devices and precisions this build cannot do; "auto" chooses and says what.
+/// throws ConfigError.
+void choose_device(const std::string& device, const std::string& precision);
+
+}  // namespace ydistill::tools

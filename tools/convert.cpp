@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: MIT
+#include <fmt/format.h>
+
+#include <memory>
+
+#include <ydistill/tools/command.h>
+#include <ydistill/yolo/checkpoint.h>
+
+namespace ydistill::tools {
+
+Run add_convert(CLI::App& app) {
+  struct Args {
+    std::string in, out;
+  };
+  auto args = std::make_shared<Args>();
+  CLI::App* cmd = app.add_subcommand("convert", "Convert a .pt checkpoint to .safetensors");
+  cmd->add_option("in", args->in, "checkpoint to read: .pt or .safetensors")->required();
+  cmd->add_option("out", args->out, "file to write: .safetensors")->required();
+  return [args] {
+    if (std::filesystem::path(args->out).extension() != ".safetensors") {
+      throw ConfigError("{}: the file to write must end in .safetensors", args->out);
+    }
+    const Checkpoint in = load_checkpoint(args->in, PtWeights::kEma);
+    const auto model = build_model(in);  // every weight is there and finite
+    save_checkpoint(args->out, {model->spec(), in.class_names, export_weights(*model), {}, ""});
+    message(fmt::format("{}: {} with {} classes, {} parameters, from `{}` of {}", args->out,
+                        in.spec.name, in.spec.num_classes, model->parameters().num_elements(),
+                        in.source, args->in));
+    return 0;
+  };
+}
+
+}  // namespace ydistill::tools

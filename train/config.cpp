@@ -1,0 +1,391 @@
+// SPDX-License-Identifier: MIT
+// Reading and writing of the config file. A Config starts as the defaults; the file's values and
+// then the overrides are laid over it, each checked against its row of the table.
+
+#include <ydistill/train/config.h>
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <fstream>
+#include <iterator>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include <ydistill/tensor/error.h>
+#include <ydistill/train/config_table.h>
+
+namespace ydistill {
+
+namespace {
+
+namespace fs = std::filesystem;
+using Json = nlohmann::ordered_json;
+
+/// Where values come from: what messages call it, and where its relative paths start.
+struct Origin {
+  std::string name;
+  fs::path base;
+};
+
+/// `value` for a message: JSON on one line, cut where it is long.
+std::string shown(const Json& value) {
+  std::string text = value.dump(-1, ' ', false, Json::error_handler_t::replace);
+  constexpr size_t kLongest = 60;
+  if (text.size() <= kLongest) return text;
+  size_t end = kLongest;
+  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) --end;  // whole UTF-8
+  return text.substr(0, end) + "...";
+}
+
+bool in_range(double value, const ConfigRange& range) {
+  const bool low = range.minimum_excluded ? value > range.minimum : value >= range.minimum;
+  const bool high = range.maximum_excluded ? value < range.maximum : value <= range.maximum;
+  return low && high;
+}
+
+/// A whole number that a double and an int64_t both hold exactly.
+std::optional<int64_t> whole_number(const Json& value) {
+  if (value.is_number_unsigned()) {
+    const uint64_t number = value.get<uint64_t>();
+    if (number <= uint64_t(INT64_MAX)) return int64_t(number);
+  } else if (value.is_number_integer()) {
+    return value.get<int64_t>();
+  } else if (value.is_number_float()) {
+    const double number = value.get<double>();
+    if (std::abs(number) < 9e15 && number == std::floor(number)) return int64_t(number);
+  }
+  return std::nullopt;
+}
+
+/// The value a row takes from JSON, or nothing where type, range or choice is wrong.
+std::optional<ConfigValue> accepted(const ConfigField& field, const Json& value) {
+  switch (field.kind) {
+    case ConfigKind::kBoolean:
+      if (value.is_boolean()) return value.get<bool>();
+      break;
+    case ConfigKind::kInteger:
+      if (const auto number = whole_number(value)) {
+        if (in_range(double(*number), field.range) && *number % field.range.multiple_of == 0) {
+          return *number;
+        }
+      }
+      break;
+    case ConfigKind::kNumber:
+      if (value.is_number() && in_range(value.get<double>(), field.range)) {
+        return value.get<double>();
+      }
+      break;
+    case ConfigKind::kString:
+    case ConfigKind::kPath:
+    case ConfigKind::kGraph:
+      if (value.is_string()) {
+        const std::string& text = value.get_ref<const std::string&>();
+        const bool fits = field.accepts ? field.accepts(text) : !text.empty();
+        if (fits && text.find('\0') == std::string::npos) return text;
+      }
+      break;
+    case ConfigKind::kChoice:
+      if (value.is_string() && std::count(field.choices.begin(), field.choices.end(),
+                                          value.get_ref<const std::string&>()) > 0) {
+        return value.get<std::string>();
+      }
+      break;
+    case ConfigKind::kNames:
+      if (value.is_array() &&
+          std::all_of(value.begin(), value.end(), [](const Json& v) { return v.is_string(); })) {
+        return value.get<std::vector<std::string>>();
+      }
+      break;
+  }
+  return std::nullopt;
+}
+
+bool is_relocated_path(const ConfigField& field, const std::string& text) {
+  if (field.kind == ConfigKind::kGraph) return text.ends_with(".json");
+  return field.kind == ConfigKind::kPath && field.path != "run.dir";
+}
+
+[[noreturn]] void unknown_key(const Origin& origin, const std::string& path) {
+  const std::string nearest = nearest_config_path(path);
+  if (!nearest.empty()) {
+    throw ConfigError("{}: {}: unknown key; did you mean {}?", origin.name, path, nearest);
+  }
+  std::vector<std::string> siblings;
+  const auto add = [&](const std::string& known) {
+    if (parent_path(known) == parent_path(path)) siblings.emplace_back(last_part(known));
+  };
+  for (const ConfigSection& s : config_sections()) add(s.path);
+  for (const ConfigField& f : config_fields()) add(f.path);
+  if (siblings.empty()) throw ConfigError("{}: {}: unknown key", origin.name, path);
+  throw ConfigError("{}: {}: unknown key; known here: {}", origin.name, path,
+                    fmt::join(siblings, ", "));
+}
+
+/// Makes the optional section a key stands in.
+void make_parents(Config& config, const std::string& path) {
+  const ConfigSection* section = find_config_section(parent_path(path));
+  if (section && section->emplace && !section->present(config)) section->emplace(config, true);
+}
+
+void apply_field(Config& config, const ConfigField& field, const Json& json, const Origin& origin) {
+  std::optional<ConfigValue> value = accepted(field, json);
+  if (!value) {
+    throw ConfigError("{}: {}: expected {}, got {}", origin.name, field.path, expected_text(field),
+                      shown(json));
+  }
+  if (std::string* text = std::get_if<std::string>(&*value)) {
+    if (is_relocated_path(field, *text)) *text = (origin.base / *text).lexically_normal().string();
+  }
+  make_parents(config, field.path);
+  field.set(config, *value);
+}
+
+void apply(Config& config, const std::string& path, const Json& json, const Origin& origin);
+
+void apply_members(Config& config, const std::string& path, const Json& json,
+                   const Origin& origin) {
+  for (const auto& [key, value] : json.items()) {
+    if (path.empty() && key == "$schema" && value.is_string()) continue;  // for editors
+    apply(config, path.empty() ? key : path + '.' + key, value, origin);
+  }
+}
+
+void apply(Config& config, const std::string& path, const Json& json, const Origin& origin) {
+  if (const ConfigField* field = find_config_field(path)) {
+    apply_field(config, *field, json, origin);
+    return;
+  }
+  const ConfigSection* section = find_config_section(path);
+  if (!section) unknown_key(origin, path);
+  if (json.is_null() && section->emplace) {
+    section->emplace(config, false);
+    return;
+  }
+  if (!json.is_object()) {
+    throw ConfigError("{}: {}: expected an object{}, got {}", origin.name, path,
+                      section->emplace ? " or null" : "", shown(json));
+  }
+  if (section->emplace && (section->replaced_whole || !section->present(config))) {
+    section->emplace(config, true);
+  }
+  apply_members(config, path, json, origin);
+}
+
+/// Refuses a key that an object gives twice; JSON itself would keep either.
+class TwiceGivenKeys {
+ public:
+  explicit TwiceGivenKeys(const std::string& source) : source_(source) {}
+
+  bool operator()(int, Json::parse_event_t event, Json& parsed) {
+    switch (event) {
+      case Json::parse_event_t::object_start:
+        open_.emplace_back();
+        break;
+      case Json::parse_event_t::object_end:
+        open_.pop_back();
+        break;
+      case Json::parse_event_t::key:
+        if (!open_.back().insert(parsed.get<std::string>()).second) {
+          throw ConfigError("{}: the key {} is given twice in one object", source_, shown(parsed));
+        }
+        break;
+      default:
+        break;
+    }
+    return true;
+  }
+
+ private:
+  std::string source_;
+  std::vector<std::set<std::string>> open_;
+};
+
+/// "line 3, column 5" of the byte that the parser stopped at (1-based, as it counts).
+std::string place(const std::string& text, size_t byte) {
+  const size_t end = std::min(byte == 0 ? 0 : byte - 1, text.size());
+  const auto begin = text.begin();
+  const int64_t line = 1 + std::count(begin, begin + int64_t(end), '\n');
+  const size_t last_break = end == 0 ? std::string::npos : text.rfind('\n', end - 1);
+  const size_t column = last_break == std::string::npos ? end + 1 : end - last_break;
+  return fmt::format("line {}, column {}", line, column);
+}
+
+Json parse_text(const std::string& text, const std::string& source) {
+  try {
+    const Json json = Json::parse(text, TwiceGivenKeys(source), true, true);
+    if (!json.is_object()) {
+      throw ConfigError("{}: expected a JSON object, got {}", source, shown(json));
+    }
+    return json;
+  } catch (const Json::parse_error& error) {
+    // "[...] parse error at line 3, column 5: syntax error while parsing ...": the last part.
+    std::string reason = error.what();
+    const size_t colon = reason.find(": ");
+    if (colon != std::string::npos) reason.erase(0, colon + 2);
+    throw ConfigError("{}: {}: {}", source, place(text, error.byte), reason);
+  } catch (const Json::exception& error) {  // a number beyond double
+    std::string reason = error.what();
+    const size_t bracket = reason.find("] ");
+    if (bracket != std::string::npos) reason.erase(0, bracket + 2);
+    throw ConfigError("{}: {}", source, reason);
+  }
+}
+
+struct Override {
+  std::string path;
+  Json value;
+};
+
+Override parse_override(const std::string& text, const Origin& origin) {
+  const size_t equals = text.find('=');
+  if (equals == 0 || equals == std::string::npos) {
+    throw ConfigError("{}: expected key.path=value, got {}", origin.name, shown(Json(text)));
+  }
+  Override result{text.substr(0, equals), {}};
+  const std::string raw = text.substr(equals + 1);
+  Json value = Json::parse(raw, nullptr, false);
+  const ConfigField* field = find_config_field(result.path);
+  const bool wants_text =
+      field && (field->kind == ConfigKind::kString || field->kind == ConfigKind::kPath ||
+                field->kind == ConfigKind::kGraph || field->kind == ConfigKind::kChoice);
+  // run.name=7 is a name, whatever JSON makes of it.
+  if (value.is_discarded() || (wants_text && !value.is_string())) value = raw;
+  result.value = std::move(value);
+  return result;
+}
+
+void check_source(const std::optional<DataSourceConfig>& source, const std::string& path,
+                  const std::string& name) {
+  if (!source) return;
+  const int kinds =
+      int(!source->yolo.empty()) + int(!source->voc.empty()) + int(!source->coco.empty());
+  if (kinds != 1) {
+    throw ConfigError("{}: {}: expected exactly one of yolo, voc and coco, got {}", name, path,
+                      kinds == 0 ? "none" : "more");
+  }
+  const auto goes_with = [&](const char* key, bool given, const char* owner, bool has_owner,
+                             const char* meaning) {
+    if (given == has_owner) return;
+    if (given) throw ConfigError("{}: {}.{}: goes with {} only", name, path, key, owner);
+    throw ConfigError("{}: {}.{}: missing; {} needs {}", name, path, key, owner, meaning);
+  };
+  goes_with("split", !source->split.empty(), "voc", !source->voc.empty(),
+            "the name of a list in ImageSets/Main");
+  goes_with("images", !source->images.empty(), "coco", !source->coco.empty(),
+            "the folder of the pictures");
+}
+
+/// What no single row can see.
+void check_whole(const Config& config, const std::string& name) {
+  if (config.model.weights.empty() && config.model.graph.empty()) {
+    throw ConfigError("{}: model: missing; give model.weights, model.graph or both", name);
+  }
+  if (config.teacher && config.teacher->weights.empty()) {
+    throw ConfigError("{}: teacher.weights: missing; a teacher needs a checkpoint", name);
+  }
+  if (!config.data.train && !config.data.val) {
+    throw ConfigError("{}: data: missing; give data.train, data.val or both", name);
+  }
+  check_source(config.data.train, "data.train", name);
+  check_source(config.data.val, "data.val", name);
+  std::set<std::string> seen;
+  for (const std::string& class_name : config.data.names) {
+    if (class_name.empty()) throw ConfigError("{}: data.names: a class name is empty", name);
+    if (!seen.insert(class_name).second) {
+      throw ConfigError("{}: data.names: {} stands there twice", name, shown(Json(class_name)));
+    }
+  }
+}
+
+Config defaults(TrainConfig::Compat compat) {
+  Config config;
+  if (compat == TrainConfig::Compat::kV5) {
+    for (const ConfigField& field : config_fields()) {
+      if (field.v5_default) field.set(config, *field.v5_default);
+    }
+  }
+  return config;
+}
+
+Json to_json_value(const ConfigValue& value) {
+  if (const double* number = std::get_if<double>(&value)) {
+    // 10, not 10.0, as people write it.
+    if (const auto whole = whole_number(Json(*number))) return *whole;
+  }
+  return std::visit([](const auto& v) { return Json(v); }, value);
+}
+
+std::string read_text(const fs::path& file) {
+  std::error_code error;
+  if (fs::is_directory(file, error)) {
+    throw FileError("{}: expected a config file, found a folder", file.string());
+  }
+  std::ifstream in(file, std::ios::binary);
+  if (!in) throw FileError("{}: no such config file, or it cannot be opened", file.string());
+  std::string text((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
+  if (in.bad()) throw FileError("{}: cannot be read", file.string());
+  return text;
+}
+
+}  // namespace
+
+Config parse_config(const std::string& json_text, const fs::path& base_dir,
+                    std::span<const std::string> overrides, const std::string& source_name) {
+  const Origin file{source_name, fs::absolute(base_dir)};
+  const Origin command_line{"command line", fs::current_path()};
+  const Json json = parse_text(json_text, source_name);
+  std::vector<Override> parsed;
+  for (const std::string& text : overrides) parsed.push_back(parse_override(text, command_line));
+
+  const auto laid_over = [&](TrainConfig::Compat compat) {
+    Config config = defaults(compat);
+    apply_members(config, "", json, file);
+    for (const Override& o : parsed) apply(config, o.path, o.value, command_line);
+    return config;
+  };
+  // Which defaults hold is itself a key: read once to see it, again if it is the other one.
+  Config config = laid_over(TrainConfig::Compat::kV7);
+  const TrainConfig::Compat compat = config.train.compat;
+  if (compat != TrainConfig::Compat::kV7) config = laid_over(compat);
+
+  if (config.val.image_size == 0) config.val.image_size = config.train.image_size;
+  check_whole(config, source_name);
+  return config;
+}
+
+Config load_config(const fs::path& file, std::span<const std::string> overrides) {
+  return parse_config(read_text(file), fs::absolute(file).parent_path(), overrides, file.string());
+}
+
+std::string to_json(const Config& config) {
+  Json root = Json::object();
+  for (const ConfigField& field : config_fields()) {
+    const ConfigSection* section = find_config_section(parent_path(field.path));
+    if (section && section->present && !section->present(config)) continue;
+    const ConfigValue value = field.get(config);
+    const std::string* text = std::get_if<std::string>(&value);
+    if (text && text->empty()) continue;  // not given, and there is no default
+    Json* node = &root;
+    std::string_view rest = field.path;
+    for (size_t dot = rest.find('.'); dot != std::string_view::npos; dot = rest.find('.')) {
+      node = &(*node)[std::string(rest.substr(0, dot))];
+      rest.remove_prefix(dot + 1);
+    }
+    (*node)[std::string(rest)] = to_json_value(value);
+  }
+  return root.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
+const DataSourceConfig& train_source(const Config& config) {
+  if (!config.data.train) throw ConfigError("data.train: missing; training needs pictures");
+  return *config.data.train;
+}
+
+const DataSourceConfig& val_source(const Config& config) {
+  if (!config.data.val) throw ConfigError("data.val: missing; validation needs pictures");
+  return *config.data.val;
+}
+
+}  // namespace ydistill

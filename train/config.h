@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: MIT
+// The one config file: what `ydistill train` and `ydistill val` are told. Every key has a default
+// here; config_table.cpp holds the one table of keys, ranges and descriptions that reading,
+// writing, the JSON Schema and the reference page share. docs/config.md lists all keys.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace ydistill {
+
+/// `weights`, `graph` or both; with both, the weights fill the graph.
+struct ModelConfig {
+  std::filesystem::path weights;  ///< .pt or .safetensors; empty: start from random numbers
+  std::string graph;              ///< a known name (yolov5s, yolov5s-v5) or a spec file (.json)
+  bool operator==(const ModelConfig&) const = default;
+};
+
+struct TeacherConfig {
+  std::filesystem::path weights;
+  bool validate = true;  ///< print the teacher's mAP before the first step
+  bool operator==(const TeacherConfig&) const = default;
+};
+
+struct DistillConfig {
+  enum class Loss { kL2, kKl, kBce };
+  Loss loss = Loss::kL2;    ///< of the class logits; box and objectness are squared errors always
+  double temperature = 20;  ///< of kl
+  double gain = 1;          ///< times each of the three below
+  double box = 0.05, obj = 1, cls = 0.5;
+  bool operator==(const DistillConfig&) const = default;
+};
+
+/// Exactly one of yolo, voc (with split) and coco (with images) is set.
+struct DataSourceConfig {
+  enum class Kind { kYolo, kVoc, kCoco };
+  std::filesystem::path yolo;    ///< folder of pictures, or a text file of paths
+  std::filesystem::path voc;     ///< folder with JPEGImages, Annotations, ImageSets
+  std::string split;             ///< voc: a name in ImageSets/Main
+  std::filesystem::path coco;    ///< instances.json
+  std::filesystem::path images;  ///< coco: folder of the pictures
+  Kind kind() const {
+    return !yolo.empty() ? Kind::kYolo : !voc.empty() ? Kind::kVoc : Kind::kCoco;
+  }
+  bool operator==(const DataSourceConfig&) const = default;
+};
+
+/// At least one source is set.
+struct DataConfig {
+  std::optional<DataSourceConfig> train, val;
+  std::vector<std::string> names;  ///< class names in order; empty: what the data set says
+  bool operator==(const DataConfig&) const = default;
+};
+
+struct TrainConfig {
+  enum class Compat { kV5, kV7 };
+  enum class Schedule { kLinear, kCosine };
+  enum class StepRule { kSinceLast, kMultiple };
+  enum class Optimizer { kSgd };
+  enum class Cache { kAuto, kRam, kNone };
+  int64_t epochs = 50;
+  int64_t batch = 8;
+  int64_t nominal_batch = 64;
+  int64_t image_size = 640;
+  int64_t seed = 0;
+  Compat compat = Compat::kV7;
+  Optimizer optimizer = Optimizer::kSgd;
+  double lr0 = 0.01, lrf = 0.01;
+  /// lr factor by epoch e. cosine: 1 + (lrf - 1)(1 - cos(pi e / epochs)) / 2. linear: from 1
+  /// towards lrf over `epochs` (v7), or reaching it over `epochs - 1` (compat v5).
+  Schedule schedule = Schedule::kLinear;
+  double momentum = 0.937;
+  double weight_decay = 0.0005;
+  double warmup_epochs = 3;
+  int64_t warmup_min_iterations = 100;
+  double warmup_momentum = 0.8;
+  double warmup_bias_lr = 0.1;
+  double clip_norm = 10;  ///< 0: none
+  bool shuffle = true;
+  /// kSinceLast: step when ni - last >= accumulate; kMultiple: when ni % accumulate == 0.
+  StepRule step_rule = StepRule::kSinceLast;
+  double ema_decay = 0.9999, ema_tau = 2000;
+  int64_t workers = 2;
+  int64_t threads = 0;  ///< 0: all cores
+  Cache cache = Cache::kAuto;
+  bool operator==(const TrainConfig&) const = default;
+};
+
+struct LossConfig {
+  double box = 0.05, cls = 0.5, obj = 1;  ///< before scaling by classes, layers and picture size
+  double anchor_t = 4;
+  double cls_pw = 1, obj_pw = 1;
+  double label_smoothing = 0;
+  double fl_gamma = 0;
+  bool operator==(const LossConfig&) const = default;
+};
+
+struct AugmentConfig {
+  double hsv_h = 0.015, hsv_s = 0.7, hsv_v = 0.4;
+  double degrees = 0, translate = 0.1, scale = 0.5, shear = 0;
+  double flipud = 0, fliplr = 0.5, mosaic = 1;
+  bool operator==(const AugmentConfig&) const = default;
+};
+
+struct ValConfig {
+  int64_t batch = 16;
+  int64_t image_size = 0;  ///< after parsing never 0: train.image_size unless set
+  double conf = 0.001, iou = 0.6;
+  int64_t max_det = 300;
+  bool rect = true;
+  TrainConfig::Compat compat = TrainConfig::Compat::kV7;  ///< matching and AP; as train.compat
+  bool operator==(const ValConfig&) const = default;
+};
+
+struct RunConfig {
+  std::filesystem::path dir = "runs/train";  ///< relative to the working directory
+  std::string name = "exp";
+  bool operator==(const RunConfig&) const = default;
+};
+
+struct Config {
+  ModelConfig model;
+  std::optional<TeacherConfig> teacher;  ///< without: plain training
+  DistillConfig distill;
+  DataConfig data;
+  TrainConfig train;
+  LossConfig loss;
+  AugmentConfig augment;
+  ValConfig val;
+  std::string device = "auto";     ///< auto, cpu, cuda or cuda:N
+  std::string precision = "auto";  ///< auto, fp32, tf32 or bf16
+  RunConfig run;
+  bool operator==(const Config&) const = default;
+};
+
+/// Reads a config file (JSON; // and /* */ comments are allowed) and applies `overrides`, each
+/// `key.path=value`. A value is JSON where it parses as that, else a string; `teacher=null` removes
+/// the teacher; an object given for data.train or data.val replaces the source. Relative paths
+/// become absolute: those of the file from its folder, those of overrides from the working
+/// directory; run.dir stays as it is.
+/// throws FileError   the file cannot be read
+///        ConfigError syntax (file, line, column), unknown key (with the nearest known one),
+///                    wrong type or range (key, what was expected, what came), missing key
+Config load_config(const std::filesystem::path& file, std::span<const std::string> overrides = {});
+
+/// The same from text. base_dir: where relative paths start; source_name: what messages call it.
+Config parse_config(const std::string& json_text, const std::filesystem::path& base_dir,
+                    std::span<const std::string> overrides = {},
+                    const std::string& source_name = "config");
+
+/// All keys with their values, as a config file that parse_config reads back to an equal Config.
+std::string to_json(const Config& config);
+
+/// The source of the training or the validation pictures.
+/// throws ConfigError, naming the key, where the config has none.
+const DataSourceConfig& train_source(const Config& config);
+const DataSourceConfig& val_source(const Config& config);
+
+}  // namespace ydistill

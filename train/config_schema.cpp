@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: MIT
+// The JSON Schema and the reference page, walked from the table of keys.
+
+#include <ydistill/train/config_schema.h>
+
+#include <fmt/format.h>
+
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include <ydistill/train/config_table.h>
+
+namespace ydistill {
+
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+Json number_json(double value) {
+  if (std::abs(value) < 9e15 && value == std::floor(value)) return int64_t(value);
+  return value;
+}
+
+Json value_json(const ConfigValue& value) {
+  if (const double* number = std::get_if<double>(&value)) return number_json(*number);
+  return std::visit([](const auto& v) { return Json(v); }, value);
+}
+
+/// Config{} with every optional section there, so that every row can be read.
+Config complete_defaults() {
+  Config config;
+  for (const ConfigSection& section : config_sections()) {
+    if (section.emplace) section.emplace(config, true);
+  }
+  return config;
+}
+
+/// Whether the row has a default of its own, which is neither another key's nor absence.
+bool has_default(const ConfigField& field, const ConfigValue& value) {
+  const std::string* text = std::get_if<std::string>(&value);
+  return field.default_text.empty() && !(text && text->empty());
+}
+
+Json range_json(const ConfigField& field, const char* type) {
+  const ConfigRange& r = field.range;
+  Json node{{"type", type}};
+  if (std::isfinite(r.minimum)) {
+    node[r.minimum_excluded ? "exclusiveMinimum" : "minimum"] = number_json(r.minimum);
+  }
+  if (std::isfinite(r.maximum)) {
+    node[r.maximum_excluded ? "exclusiveMaximum" : "maximum"] = number_json(r.maximum);
+  }
+  if (r.multiple_of > 1) node["multipleOf"] = r.multiple_of;
+  return node;
+}
+
+Json field_json(const ConfigField& field, const ConfigValue& default_value) {
+  Json node;
+  switch (field.kind) {
+    case ConfigKind::kBoolean:
+      node = {{"type", "boolean"}};
+      break;
+    case ConfigKind::kInteger:
+      node = range_json(field, "integer");
+      break;
+    case ConfigKind::kNumber:
+      node = range_json(field, "number");
+      break;
+    case ConfigKind::kString:
+    case ConfigKind::kPath:
+    case ConfigKind::kGraph:
+      node = {{"type", "string"}};
+      if (field.pattern.empty()) {
+        node["minLength"] = 1;
+      } else {
+        node["pattern"] = field.pattern;
+      }
+      break;
+    case ConfigKind::kChoice:
+      node["enum"] = field.choices;
+      break;
+    case ConfigKind::kNames:
+      node = {{"type", "array"},
+              {"items", {{"type", "string"}, {"minLength", 1}}},
+              {"uniqueItems", true}};
+      break;
+  }
+  node["description"] = field.description;
+  if (has_default(field, default_value)) node["default"] = value_json(default_value);
+  return node;
+}
+
+Json required(std::initializer_list<const char*> keys) {
+  return {{"required", Json(keys)}};
+}
+
+/// Of several sets of keys: `word` anyOf or oneOf.
+Json alternatives(const char* word, std::initializer_list<Json> sets) {
+  Json node = Json::object();
+  node[word] = Json::array();
+  for (const Json& set : sets) node[word].push_back(set);
+  return node;
+}
+
+/// What a section demands beyond its single keys.
+Json section_rules(const std::string& path) {
+  if (path == "model") return alternatives("anyOf", {required({"weights"}), required({"graph"})});
+  if (path == "data") return alternatives("anyOf", {required({"train"}), required({"val"})});
+  if (path == "teacher") return required({"weights"});
+  if (path == "data.train" || path == "data.val") {
+    Json rules = alternatives("oneOf", {required({"yolo"}), required({"voc"}), required({"coco"})});
+    rules["dependentRequired"] = {
+        {"voc", {"split"}}, {"split", {"voc"}}, {"coco", {"images"}}, {"images", {"coco"}}};
+    return rules;
+  }
+  return Json::object();
+}
+
+Json object_json(const std::string& path, const std::string& description, const Config& config) {
+  Json properties = Json::object();
+  if (path.empty()) {
+    properties["$schema"] = {{"type", "string"}, {"description", "where this schema lies"}};
+  }
+  for (const ConfigSection& section : config_sections()) {
+    if (parent_path(section.path) != path) continue;
+    properties[std::string(last_part(section.path))] =
+        object_json(section.path, section.description, config);
+  }
+  for (const ConfigField& field : config_fields()) {
+    if (parent_path(field.path) != path) continue;
+    properties[std::string(last_part(field.path))] = field_json(field, field.get(config));
+  }
+  const ConfigSection* section = find_config_section(path);
+  Json node;
+  node["type"] = section && section->emplace ? Json({"object", "null"}) : Json("object");
+  node["description"] = description;
+  node["properties"] = properties;
+  node["additionalProperties"] = false;
+  node.update(section_rules(path));
+  return node;
+}
+
+std::string default_cell(const ConfigField& field, const ConfigValue& value) {
+  if (!field.default_text.empty()) return field.default_text;
+  if (!has_default(field, value)) return "";
+  std::string cell = fmt::format("`{}`", value_json(value).dump());
+  if (field.v5_default) cell += fmt::format(" (v5: `{}`)", value_json(*field.v5_default).dump());
+  return cell;
+}
+
+std::string table_head() {
+  return "| key | value | default | meaning |\n| --- | --- | --- | --- |\n";
+}
+
+std::string table_row(const ConfigField& field, const Config& config) {
+  return fmt::format("| `{}` | {} | {} | {} |\n", field.path, expected_text(field),
+                     default_cell(field, field.get(config)), field.description);
+}
+
+}  // namespace
+
+std::string config_schema_json() {
+  const Config config = complete_defaults();
+  Json root{{"$schema", "https://json-schema.org/draft/2020-12/schema"},
+            {"title", "ydistill config"}};
+  root.update(object_json("", "What `ydistill train` and `ydistill val` are told.", config));
+  root["required"] = {"model", "data"};
+  return root.dump(2) + "\n";
+}
+
+std::string config_reference_markdown() {
+  const Config config = complete_defaults();
+  std::string text =
+      "# Config reference\n\n"
+      "Written by the program from its own table of keys. A config file is JSON with these keys; "
+      "comments are\nallowed. Only `model` and `data` are required. On the command line "
+      "`key.path=value` overrides the file. Paths in\nthe file start at the file's folder, those "
+      "of overrides and `run.dir` at the working directory. Where a default\nnames v5, that one "
+      "holds with `train.compat` `\"v5\"`.\n\n"
+      "## Top level\n\n";
+  text += table_head();
+  for (const ConfigField& field : config_fields()) {
+    if (parent_path(field.path).empty()) text += table_row(field, config);
+  }
+  for (const ConfigSection& section : config_sections()) {
+    text += fmt::format("\n## {}\n\n{}\n\n", section.path, section.description);
+    std::string rows;
+    for (const ConfigField& field : config_fields()) {
+      if (parent_path(field.path) == section.path) rows += table_row(field, config);
+    }
+    if (!rows.empty()) text += table_head() + rows;
+  }
+  return text;
+}
+
+}  // namespace ydistill

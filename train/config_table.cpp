@@ -1,0 +1,372 @@
+// SPDX-License-Identifier: MIT
+// The rows. Defaults are those of Config{} (config.h); what train.compat v5 changes stands in the
+// same row, after RECIPE's table of what differs between the releases.
+
+#include <ydistill/train/config_table.h>
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+#include <cmath>
+#include <type_traits>
+
+namespace ydistill {
+
+namespace {
+
+/// Names of an enum's values, in their order.
+template <class E>
+constexpr std::array<std::string_view, 0> kNamesOf{};
+template <>
+constexpr std::array<std::string_view, 3> kNamesOf<DistillConfig::Loss>{"l2", "kl", "bce"};
+template <>
+constexpr std::array<std::string_view, 2> kNamesOf<TrainConfig::Compat>{"v5", "v7"};
+template <>
+constexpr std::array<std::string_view, 2> kNamesOf<TrainConfig::Schedule>{"linear", "cosine"};
+template <>
+constexpr std::array<std::string_view, 2> kNamesOf<TrainConfig::StepRule>{"since_last", "multiple"};
+template <>
+constexpr std::array<std::string_view, 1> kNamesOf<TrainConfig::Optimizer>{"sgd"};
+template <>
+constexpr std::array<std::string_view, 3> kNamesOf<TrainConfig::Cache>{"auto", "ram", "none"};
+
+template <class T>
+constexpr ConfigKind kind_of() {
+  if constexpr (std::is_enum_v<T>) return ConfigKind::kChoice;
+  if constexpr (std::is_same_v<T, bool>) return ConfigKind::kBoolean;
+  if constexpr (std::is_same_v<T, int64_t>) return ConfigKind::kInteger;
+  if constexpr (std::is_same_v<T, double>) return ConfigKind::kNumber;
+  if constexpr (std::is_same_v<T, std::filesystem::path>) return ConfigKind::kPath;
+  if constexpr (std::is_same_v<T, std::vector<std::string>>) return ConfigKind::kNames;
+  return ConfigKind::kString;
+}
+
+template <class T>
+ConfigValue to_value(const T& member) {
+  if constexpr (std::is_enum_v<T>) {
+    return std::string(kNamesOf<T>[size_t(member)]);
+  } else if constexpr (std::is_same_v<T, std::filesystem::path>) {
+    return member.string();
+  } else {
+    return member;
+  }
+}
+
+template <class T>
+void from_value(const ConfigValue& value, T& member) {
+  if constexpr (std::is_enum_v<T>) {
+    const auto& names = kNamesOf<T>;
+    const auto found = std::find(names.begin(), names.end(), std::get<std::string>(value));
+    member = T(found - names.begin());
+  } else if constexpr (std::is_same_v<T, std::filesystem::path>) {
+    member = std::get<std::string>(value);
+  } else {
+    member = std::get<T>(value);
+  }
+}
+
+/// A row while it is being written down.
+struct Row : ConfigField {
+  Row min(double low) && { return range.minimum = low, std::move(*this); }
+  Row max(double high) && { return range.maximum = high, std::move(*this); }
+  Row above(double low) && {
+    range.minimum_excluded = true;
+    return std::move(*this).min(low);
+  }
+  Row below(double high) && {
+    range.maximum_excluded = true;
+    return std::move(*this).max(high);
+  }
+  Row multiple_of(int64_t step) && { return range.multiple_of = step, std::move(*this); }
+  Row v5(ConfigValue value) && { return v5_default = std::move(value), std::move(*this); }
+  Row v5(const char* value) && { return v5_default = std::string(value), std::move(*this); }
+  Row default_is(const char* text) && { return default_text = text, std::move(*this); }
+  Row graph() && { return kind = ConfigKind::kGraph, std::move(*this); }
+  Row matching(const char* expression, bool (*test)(std::string_view), const char* words) && {
+    pattern = expression;
+    accepts = test;
+    expected = words;
+    return std::move(*this);
+  }
+};
+
+template <class T>
+Row row(const char* path, ConfigValue (*get)(const Config&),
+        void (*set)(Config&, const ConfigValue&), const char* description) {
+  Row r;
+  r.path = path;
+  r.kind = kind_of<T>();
+  r.get = get;
+  r.set = set;
+  r.description = description;
+  if constexpr (std::is_enum_v<T>) r.choices.assign(kNamesOf<T>.begin(), kNamesOf<T>.end());
+  return r;
+}
+
+#define YD_KEY_AT(path, member, description)                                   \
+  row<std::remove_cvref_t<decltype(std::declval<Config&>().member)>>(          \
+      path, [](const Config& c) -> ConfigValue { return to_value(c.member); }, \
+      [](Config& c, const ConfigValue& v) { from_value(v, c.member); }, description)
+#define YD_KEY(member, description) YD_KEY_AT(#member, member, description)
+
+bool is_device(std::string_view s) {
+  if (s == "auto" || s == "cpu" || s == "cuda") return true;
+  if (!s.starts_with("cuda:")) return false;
+  s.remove_prefix(5);
+  return !s.empty() && s.size() <= 3 &&
+         std::all_of(s.begin(), s.end(), [](unsigned char ch) { return std::isdigit(ch) != 0; });
+}
+
+bool is_precision(std::string_view s) {
+  return s == "auto" || s == "fp32" || s == "tf32" || s == "bf16";
+}
+
+bool is_folder_name(std::string_view s) {
+  return !s.empty() && s.size() <= 200 && s != "." && s != ".." &&
+         s.find('/') == std::string_view::npos &&
+         std::none_of(s.begin(), s.end(), [](unsigned char ch) { return ch < 32; });
+}
+
+void add_source(std::vector<ConfigField>& rows, std::vector<Row> source) {
+  for (Row& r : source) rows.push_back(std::move(r));
+}
+
+// One data source; `which` is train or val.
+#define YD_SOURCE(which)                                                                           \
+  {                                                                                                \
+    YD_KEY_AT("data." #which ".yolo", data.which->yolo,                                            \
+              "YOLO text labels: a folder of pictures, or a text file with one path a line"),      \
+        YD_KEY_AT("data." #which ".voc", data.which->voc,                                          \
+                  "Pascal VOC: the folder with JPEGImages, Annotations and ImageSets"),            \
+        YD_KEY_AT("data." #which ".split", data.which->split,                                      \
+                  "with voc: the name of a list in ImageSets/Main")                                \
+            .default_is("required with voc"),                                                      \
+        YD_KEY_AT("data." #which ".coco", data.which->coco, "COCO: the JSON file with instances"), \
+        YD_KEY_AT("data." #which ".images", data.which->images,                                    \
+                  "with coco: the folder of the pictures")                                         \
+            .default_is("required with coco"),                                                     \
+  }
+
+std::vector<ConfigField> make_fields() {
+  std::vector<ConfigField> f;
+  f.push_back(YD_KEY(model.weights, "checkpoint to start from (.pt or .safetensors)"));
+  f.push_back(YD_KEY(model.graph,
+                     "yolov5n, -s, -m, -l, -x (v6-v7 graph), with -v5 behind it the v5.0 graph "
+                     "(yolov5s-v5), or a spec file (.json)")
+                  .graph()
+                  .default_is("the graph of the weights"));
+
+  f.push_back(YD_KEY_AT("teacher.weights", teacher->weights, "checkpoint of the teacher")
+                  .default_is("required in teacher"));
+  f.push_back(YD_KEY_AT("teacher.validate", teacher->validate,
+                        "print the teacher's mAP before the first step"));
+
+  f.push_back(YD_KEY(distill.loss, "distance of the class logits"));
+  f.push_back(YD_KEY(distill.temperature, "softens the class scores in kl").above(0));
+  f.push_back(YD_KEY(distill.gain, "times all three distillation terms").min(0));
+  f.push_back(YD_KEY(distill.box, "gain of the squared error of the box logits").min(0));
+  f.push_back(YD_KEY(distill.obj, "gain of the squared error of the objectness logit").min(0));
+  f.push_back(YD_KEY(distill.cls, "gain of the class term").min(0));
+
+  add_source(f, YD_SOURCE(train));
+  add_source(f, YD_SOURCE(val));
+  f.push_back(YD_KEY(data.names, "class names in the order of their ids")
+                  .default_is("what the data set says"));
+
+  f.push_back(YD_KEY(train.epochs, "passes over the training pictures").min(1));
+  f.push_back(YD_KEY(train.batch, "pictures a forward pass").min(1).max(65536));
+  f.push_back(
+      YD_KEY(train.nominal_batch, "pictures an optimizer step: batches are accumulated to it")
+          .min(1)
+          .max(1048576));
+  f.push_back(YD_KEY(train.image_size, "side of the network's input in pixels")
+                  .min(32)
+                  .max(8192)
+                  .multiple_of(32));
+  f.push_back(YD_KEY(train.seed, "same seed, same result").min(0));
+  f.push_back(YD_KEY(train.compat, "YOLOv5 release whose defaults hold (v5 = v5.0, v7 = v6-v7)"));
+  f.push_back(YD_KEY(train.optimizer, "sgd: Nesterov momentum, three parameter groups"));
+  f.push_back(YD_KEY(train.lr0, "learning rate after warm-up").above(0));
+  f.push_back(YD_KEY(train.lrf, "last learning rate as a share of lr0").min(0).v5(0.2));
+  f.push_back(YD_KEY(train.schedule, "how the learning rate falls over the epochs").v5("cosine"));
+  f.push_back(YD_KEY(train.momentum, "momentum after warm-up").min(0).below(1));
+  f.push_back(
+      YD_KEY(train.weight_decay, "on convolution weights, for a nominal batch of nominal_batch")
+          .min(0));
+  f.push_back(YD_KEY(train.warmup_epochs, "length of the warm-up in epochs").min(0));
+  f.push_back(
+      YD_KEY(train.warmup_min_iterations, "its least length in batches").min(0).v5(int64_t(1000)));
+  f.push_back(YD_KEY(train.warmup_momentum, "momentum at the first batch").min(0).below(1));
+  f.push_back(YD_KEY(train.warmup_bias_lr, "learning rate of biases at the first batch").min(0));
+  f.push_back(YD_KEY(train.clip_norm, "largest norm of all gradients together; 0: no clipping")
+                  .min(0)
+                  .v5(0.0));
+  f.push_back(
+      YD_KEY(train.shuffle, "new order of pictures each epoch; false: file order").v5(false));
+  f.push_back(YD_KEY(train.step_rule,
+                     "when to step: since_last = enough batches since the last step, multiple = "
+                     "the batch number is a multiple of the accumulation")
+                  .v5("multiple"));
+  f.push_back(
+      YD_KEY(train.ema_decay, "decay of the averaged weights in the long run").min(0).below(1));
+  f.push_back(YD_KEY(train.ema_tau, "steps over which that decay builds up").above(0));
+  f.push_back(YD_KEY(train.workers, "threads that read and augment pictures").min(0).max(256));
+  f.push_back(YD_KEY(train.threads, "threads that compute; 0: all cores").min(0).max(1024));
+  f.push_back(YD_KEY(train.cache, "decoded pictures in memory: auto = where they fit"));
+
+  f.push_back(YD_KEY(loss.box, "gain of the CIoU loss").min(0));
+  f.push_back(YD_KEY(loss.cls, "gain of the class loss, for 80 classes").min(0));
+  f.push_back(YD_KEY(loss.obj, "gain of the objectness loss, for 640 pixels").min(0));
+  f.push_back(YD_KEY(loss.anchor_t, "largest ratio of box and anchor sides in a match").above(1));
+  f.push_back(YD_KEY(loss.cls_pw, "weight of positives in the class loss").above(0));
+  f.push_back(YD_KEY(loss.obj_pw, "weight of positives in the objectness loss").above(0));
+  f.push_back(YD_KEY(loss.label_smoothing, "class targets e/2 and 1 - e/2").min(0).below(1));
+  f.push_back(YD_KEY(loss.fl_gamma, "focal loss; 0: off").min(0));
+
+  f.push_back(YD_KEY(augment.hsv_h, "hue, share of the circle, both ways").min(0).max(1));
+  f.push_back(YD_KEY(augment.hsv_s, "saturation, share, both ways").min(0).max(1));
+  f.push_back(YD_KEY(augment.hsv_v, "brightness, share, both ways").min(0).max(1));
+  f.push_back(YD_KEY(augment.degrees, "rotation in degrees, both ways").min(0).max(180));
+  f.push_back(YD_KEY(augment.translate, "shift as a share of the side, both ways").min(0).max(1));
+  f.push_back(YD_KEY(augment.scale, "zoom by 1 - scale to 1 + scale").min(0).below(1));
+  f.push_back(YD_KEY(augment.shear, "shear in degrees, both ways").min(0).below(90));
+  f.push_back(YD_KEY(augment.flipud, "probability of a flip upside down").min(0).max(1));
+  f.push_back(YD_KEY(augment.fliplr, "probability of a flip left to right").min(0).max(1));
+  f.push_back(YD_KEY(augment.mosaic, "probability of four pictures in one").min(0).max(1));
+
+  f.push_back(YD_KEY(val.batch, "pictures a forward pass").min(1).max(65536));
+  f.push_back(YD_KEY(val.image_size, "longer side of the network's input in pixels")
+                  .min(32)
+                  .max(8192)
+                  .multiple_of(32)
+                  .default_is("train.image_size"));
+  f.push_back(YD_KEY(val.conf, "least score of a box").min(0).max(1));
+  f.push_back(YD_KEY(val.iou, "overlap above which the weaker box of a class goes").min(0).max(1));
+  f.push_back(YD_KEY(val.max_det, "boxes kept a picture").min(1).max(30000));
+  f.push_back(YD_KEY(val.rect, "pictures of like shape share batches with little padding"));
+  f.push_back(YD_KEY(val.compat, "release whose matching and AP convention is used")
+                  .v5("v5")
+                  .default_is("train.compat"));
+
+  f.push_back(YD_KEY(device, "where to compute; auto: a GPU where there is one")
+                  .matching("^(auto|cpu|cuda(:[0-9]{1,3})?)$", is_device,
+                            "\"auto\", \"cpu\", \"cuda\" or \"cuda:N\""));
+  f.push_back(YD_KEY(precision, "of activations; auto: what suits the device, printed")
+                  .matching("^(auto|fp32|tf32|bf16)$", is_precision,
+                            "one of \"auto\", \"fp32\", \"tf32\", \"bf16\""));
+
+  f.push_back(YD_KEY(run.dir, "folder of the runs, from the working directory"));
+  f.push_back(YD_KEY(run.name, "folder of this run in run.dir; NAME2, NAME3 where it exists")
+                  .matching("^(?!\\.{1,2}$)[^/\\u0000-\\u001f]{1,200}$", is_folder_name,
+                            "a folder name without /"));
+  return f;
+}
+
+std::vector<ConfigSection> make_sections() {
+  const auto train_emplace = [](Config& c, bool present) {
+    c.data.train = present ? std::optional<DataSourceConfig>(std::in_place) : std::nullopt;
+  };
+  const auto val_emplace = [](Config& c, bool present) {
+    c.data.val = present ? std::optional<DataSourceConfig>(std::in_place) : std::nullopt;
+  };
+  const auto teacher_emplace = [](Config& c, bool present) {
+    c.teacher = present ? std::optional<TeacherConfig>(std::in_place) : std::nullopt;
+  };
+  const auto has_train = [](const Config& c) { return c.data.train.has_value(); };
+  const auto has_val = [](const Config& c) { return c.data.val.has_value(); };
+  const auto has_teacher = [](const Config& c) { return c.teacher.has_value(); };
+  return {
+      {"model", "The network to train. Required: weights, graph or both."},
+      {"teacher", "The network to distil from; leave it out for plain training.", teacher_emplace,
+       has_teacher},
+      {"distill", "How the student follows the teacher; without effect where there is none."},
+      {"data",
+       "The pictures. Required: train, val or both, each one of the three kinds of source."},
+      {"data.train", "Training pictures: one of yolo, voc with split, coco with images.",
+       train_emplace, has_train, true},
+      {"data.val", "Validation pictures: one of yolo, voc with split, coco with images.",
+       val_emplace, has_val, true},
+      {"train", "The training loop."},
+      {"loss", "The detection loss. Gains are scaled by classes, heads and picture size."},
+      {"augment", "Random changes to training pictures."},
+      {"val", "Validation: detection and its metrics."},
+      {"run", "Where the results go."},
+  };
+}
+
+std::string range_text(const ConfigRange& r) {
+  const bool low = std::isfinite(r.minimum), high = std::isfinite(r.maximum);
+  std::string text;
+  if (low && high && !r.minimum_excluded && !r.maximum_excluded) {
+    text = fmt::format(" in {}..{}", r.minimum, r.maximum);
+  } else {
+    if (low) text += fmt::format(" {} {}", r.minimum_excluded ? ">" : ">=", r.minimum);
+    if (low && high) text += " and";
+    if (high) text += fmt::format(" {} {}", r.maximum_excluded ? "<" : "<=", r.maximum);
+  }
+  if (r.multiple_of > 1) text += fmt::format(", a multiple of {}", r.multiple_of);
+  return text;
+}
+
+}  // namespace
+
+std::span<const ConfigField> config_fields() {
+  static const std::vector<ConfigField> fields = make_fields();
+  return fields;
+}
+
+std::span<const ConfigSection> config_sections() {
+  static const std::vector<ConfigSection> sections = make_sections();
+  return sections;
+}
+
+const ConfigField* find_config_field(std::string_view path) {
+  for (const ConfigField& f : config_fields()) {
+    if (f.path == path) return &f;
+  }
+  return nullptr;
+}
+
+const ConfigSection* find_config_section(std::string_view path) {
+  for (const ConfigSection& s : config_sections()) {
+    if (s.path == path) return &s;
+  }
+  return nullptr;
+}
+
+std::string expected_text(const ConfigField& field) {
+  switch (field.kind) {
+    case ConfigKind::kBoolean:
+      return "true or false";
+    case ConfigKind::kInteger:
+      return "an integer" + range_text(field.range);
+    case ConfigKind::kNumber:
+      return "a number" + range_text(field.range);
+    case ConfigKind::kString:
+      return field.expected.empty() ? "a string" : field.expected;
+    case ConfigKind::kPath:
+      return "a path";
+    case ConfigKind::kGraph:
+      return "a graph name or a path";
+    case ConfigKind::kChoice:
+      return fmt::format("{}\"{}\"", field.choices.size() > 1 ? "one of " : "",
+                         fmt::join(field.choices, "\", \""));
+    case ConfigKind::kNames:
+      return "a list of strings";
+  }
+  return "";
+}
+
+std::string_view parent_path(std::string_view path) {
+  const size_t dot = path.rfind('.');
+  return dot == std::string_view::npos ? std::string_view() : path.substr(0, dot);
+}
+
+std::string_view last_part(std::string_view path) {
+  const size_t dot = path.rfind('.');
+  return dot == std::string_view::npos ? path : path.substr(dot + 1);
+}
+
+}  // namespace ydistill

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: MIT
+#include <ydistill/train/evaluate.h>
+
+#include <chrono>
+
+#include <ydistill/yolo/nms.h>
+
+namespace ydistill {
+namespace {
+
+EvalCompat compat_of(TrainConfig::Compat compat) {
+  return compat == TrainConfig::Compat::kV5 ? EvalCompat::kV5 : EvalCompat::kV7;
+}
+
+/// The labels of a batch's picture, in pixels of the picture, on the way that predictions go: from
+/// fractions of the input through its letterbox.
+std::vector<TruthBox> truths_of(const Batch& batch, int64_t picture) {
+  const Letterbox& letterbox = batch.letterboxes[size_t(picture)];
+  const double width = double(letterbox.width), height = double(letterbox.height);
+  std::vector<TruthBox> truths;
+  const float* row = batch.targets.data<float>();
+  for (int64_t i = 0; i < batch.targets.size(0); ++i, row += 6) {
+    if (int64_t(row[0]) != picture) continue;
+    const CornerBox box = to_picture(
+        letterbox, {(row[2] - row[4] / 2) * width, (row[3] - row[5] / 2) * height,
+                    (row[2] + row[4] / 2) * width, (row[3] + row[5] / 2) * height});
+    truths.push_back({int64_t(row[1]), float(box.x1), float(box.y1), float(box.x2), float(box.y2)});
+  }
+  return truths;
+}
+
+std::vector<Detection> in_picture(const Letterbox& letterbox, std::vector<Detection> detections) {
+  for (Detection& d : detections) {
+    const CornerBox box = to_picture(letterbox, {d.x1, d.y1, d.x2, d.y2});
+    d.x1 = float(box.x1);
+    d.y1 = float(box.y1);
+    d.x2 = float(box.x2);
+    d.y2 = float(box.y2);
+  }
+  return detections;
+}
+
+}  // namespace
+
+EvaluateResult evaluate(Model& model, std::shared_ptr<const Dataset> dataset,
+                        const EvaluateOptions& options) {
+  const auto start = std::chrono::steady_clock::now();
+  const NoGrad no_grad;
+  ValLoaderOptions loader_options;
+  loader_options.image_size = options.val.image_size;
+  loader_options.batch = options.val.batch;
+  loader_options.stride = model.spec().max_stride();
+  loader_options.form = options.val.rect ? BatchForm::kRectangular : BatchForm::kSquare;
+  loader_options.workers = options.workers;
+  ValLoader loader(dataset, loader_options);
+
+  NmsOptions nms_options = NmsOptions::validation();
+  nms_options.conf = options.val.conf;
+  nms_options.iou = options.val.iou;
+  nms_options.max_det = options.val.max_det;
+
+  DetectionMetrics metrics(compat_of(options.val.compat));
+  EvaluateResult result;
+  int64_t num_batches = 0;
+  Batch batch;
+  loader.start();
+  while (!(options.stop && options.stop()) && loader.next(batch)) {
+    const std::vector<Var> heads = model.forward(batch.images, ForwardMode::kInference);
+    if (options.loss) {
+      DetectionLossItems items;
+      detection_loss(heads, batch.targets, model.spec().anchors, *options.loss, &items);
+      result.loss.box += items.box;
+      result.loss.obj += items.obj;
+      result.loss.cls += items.cls;
+    }
+    std::vector<Tensor> logits;
+    for (const Var& head : heads) logits.push_back(head.value());
+    const auto detections = nms_heads(logits, model.spec().anchors, nms_options);
+    for (size_t i = 0; i < detections.size(); ++i) {
+      metrics.add(in_picture(batch.letterboxes[i], detections[i]), truths_of(batch, int64_t(i)));
+    }
+    if (options.on_batch) options.on_batch(num_batches, batch, detections);
+    ++num_batches;
+  }
+  if (num_batches > 0) {
+    result.loss.box /= double(num_batches);
+    result.loss.obj /= double(num_batches);
+    result.loss.cls /= double(num_batches);
+  }
+  result.metrics = metrics.compute(dataset->names);
+  result.findings = loader.findings();
+  result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  return result;
+}
+
+}  // namespace ydistill

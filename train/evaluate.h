@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: MIT
+// Validation: a network over a dataset, as YOLOv5's val does it.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <ydistill/data/dataset.h>
+#include <ydistill/data/loader.h>
+#include <ydistill/train/config.h>
+#include <ydistill/yolo/detection_loss.h>
+#include <ydistill/yolo/metrics.h>
+#include <ydistill/yolo/model.h>
+
+namespace ydistill {
+
+struct EvaluateOptions {
+  ValConfig val;
+  int workers = 2;
+  /// Loss to compute on the way; none where absent.
+  std::optional<DetectionLossOptions> loss;
+  /// Sees each batch with its detections in input pixels (one list a picture), for drawing.
+  std::function<void(int64_t, const Batch&, const std::vector<std::vector<Detection>>&)> on_batch;
+  /// True ends the pass early; the result is then of what has been seen.
+  std::function<bool()> stop;
+};
+
+struct EvaluateResult {
+  MetricsResult metrics;
+  DetectionLossItems loss;  ///< mean over the batches
+  double seconds = 0;
+  std::vector<Finding> findings;  ///< pictures that could not be read
+
+  /// YOLOv5's measure of the best checkpoint: 0.1 mAP50 + 0.9 mAP50-95.
+  double fitness() const { return 0.1 * metrics.map50 + 0.9 * metrics.map; }
+};
+
+/// model: prepared for inference. throws what the loader and the network throw; NotFiniteError for
+/// a network whose output is NaN.
+EvaluateResult evaluate(Model& model, std::shared_ptr<const Dataset> dataset,
+                        const EvaluateOptions& options);
+
+}  // namespace ydistill

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: MIT
+// From the heads' logits to boxes in pixels and scores.
+#pragma once
+
+#include <vector>
+
+#include <ydistill/tensor/cpu_level.h>
+#include <ydistill/tensor/tensor.h>
+#include <ydistill/yolo/anchors.h>
+
+namespace ydistill {
+
+/// heads    raw logits, float32 or float64 [N,H,W,A,5+C]: tx ty tw th objectness classes.
+/// returns  [N, boxes, 5+C]: centre x, centre y, width, height in input pixels, sigmoid of
+///          objectness and classes. Order of the boxes, YOLOv5's: head, anchor, row, column.
+///   cx = (2 sigmoid(tx) - 0.5 + column) stride     w = (2 sigmoid(tw))^2 anchor_w
+/// throws   ShapeError, DTypeError, ValueError as check_heads.
+Tensor decode_heads(const std::vector<Tensor>& heads, const Anchors& anchors);
+
+/// Anchor `anchor` of one picture of one head.
+template <class T>
+struct DecodeArgs {
+  const T* logits;  // the picture's head, [rows, columns, anchors, width]
+  T* boxes;         // [rows * columns, width]
+  int64_t rows, columns, anchors, anchor, width;
+  T stride, anchor_w, anchor_h;
+};
+
+struct DecodeKernels {
+  void (*decode_f32)(const DecodeArgs<float>&);
+  void (*decode_f64)(const DecodeArgs<double>&);
+};
+YD_DECLARE_CPU_KERNELS(DecodeKernels, decode_kernels);
+
+}  // namespace ydistill

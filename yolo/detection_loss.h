@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: MIT
+// The YOLOv5 detection loss: CIoU of the matched boxes, objectness of all boxes, classes of the
+// matched boxes (YOLOv5 utils/loss.py, ComputeLoss). Value and gradient come from one pass.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include <ydistill/autograd/var.h>
+#include <ydistill/yolo/anchors.h>
+
+namespace ydistill {
+
+/// Weights of the three terms. The defaults are the recipe's, before scaling.
+struct LossGains {
+  double box = 0.05, obj = 1.0, cls = 0.5;
+};
+
+/// The gains as they are multiplied in: all by 3 / heads, cls also by classes / 80, obj also by
+/// (image_size / 640)^2. throws ValueError for a number below 1.
+LossGains scaled_gains(const LossGains& base, int64_t num_classes, int64_t num_heads,
+                       int64_t image_size);
+
+struct DetectionLossOptions {
+  LossGains gains;             ///< as multiplied in
+  double anchor_t = 4;         ///< assign_targets
+  double cls_pw = 1;           ///< weight of the positive part of the class BCE
+  double obj_pw = 1;           ///< the same of the objectness BCE
+  double label_smoothing = 0;  ///< e: class targets are 1 - e/2 and e/2
+  double fl_gamma = 0;         ///< > 0: focal loss (alpha 0.25) on class and objectness BCE
+  /// Weight of each head's objectness; empty: 4, 1, 0.4 for three heads, else 4, 1, 0.25, 0.06, 0.02.
+  std::vector<double> balance;
+  /// One flag a picture; empty: all are labelled. The loss is that of the labelled pictures alone:
+  /// the others' boxes are left out of the means, get no gradient and do not count in the factor
+  /// "number of pictures".
+  std::vector<uint8_t> labelled;
+};
+
+/// The terms with their gains, not times the number of pictures: what YOLOv5 logs.
+struct DetectionLossItems {
+  double box = 0, obj = 0, cls = 0;
+};
+
+/// heads    raw logits, float32 or float64 [N,H,W,A,5+C]: tx ty tw th objectness classes.
+/// targets  float32 [n,6]: picture, class, cx, cy, w, h, 0..1; n may be 0 (then only objectness).
+/// anchors  one entry a head.
+/// items    may be null.
+/// returns  the scalar (box + obj + cls) times the number of (labelled) pictures, dtype of the heads.
+///   box  sum over heads of mean over matches of 1 - CIoU, in cells
+///   obj  sum over heads of balance times mean over boxes of BCE(logit, max(CIoU, 0) of the match
+///        or 0); the target is a constant. Where several matches share a box, the last one counts
+///   cls  sum over heads of mean over matches and classes of BCE; 0 where there is one class
+/// Sums are kept in double over fixed chunks: the result does not depend on the threads.
+/// throws   ShapeError, DTypeError, ValueError (options, targets; the row is named).
+Var detection_loss(const std::vector<Var>& heads, const Tensor& targets, const Anchors& anchors,
+                   const DetectionLossOptions& options, DetectionLossItems* items = nullptr);
+
+}  // namespace ydistill

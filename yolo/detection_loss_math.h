@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: MIT
+// Formulas of the detection loss, for either backend: each gives a value and its derivative.
+#pragma once
+
+#include <cmath>
+
+#include <ydistill/tensor/host_device.h>
+#include <ydistill/tensor/math.h>
+#include <ydistill/yolo/box_iou_math.h>
+
+namespace ydistill {
+
+template <class T>
+struct LossAndGrad {
+  T loss, grad;
+};
+
+/// bce_with_logits and its derivative by the logit, sharing the exponential. Branch-free.
+template <class T>
+YD_HOST_DEVICE LossAndGrad<T> bce_and_grad(T x, T target, T pos_weight) {
+  const T e = exp_fast(x > T(0) ? -x : x);  // e^-|x|
+  const T log1p_e = log1p_unit(e);
+  const T larger = T(1) / (T(1) + e), smaller = e / (T(1) + e);
+  const T s = x > T(0) ? larger : smaller, one_minus_s = x > T(0) ? smaller : larger;
+  const T minus_log_s = (x > T(0) ? T(0) : -x) + log1p_e;
+  const T minus_log_one_minus_s = (x > T(0) ? x : T(0)) + log1p_e;
+  const T positive = pos_weight * target, negative = T(1) - target;
+  return {positive * minus_log_s + negative * minus_log_one_minus_s,
+          negative * s - positive * one_minus_s};
+}
+
+/// Focal loss (Lin et al. 2017) for soft targets, as YOLOv5 defines it:
+///   BCE (t alpha + (1 - t) (1 - alpha)) (1 - p)^gamma, p = t s + (1 - t) (1 - s), alpha = 0.25
+template <class T>
+YD_HOST_DEVICE LossAndGrad<T> focal_and_grad(T x, T target, T pos_weight, T gamma) {
+  const LossAndGrad<T> bce = bce_and_grad(x, target, pos_weight);
+  const T s = sigmoid(x), one_minus_s = sigmoid(-x);
+  const T q = target * one_minus_s + (T(1) - target) * s;  // 1 - p
+  const T weight = target * T(0.25) + (T(1) - target) * T(0.75);
+  const T power = std::pow(q, gamma);
+  const T slope = (T(1) - T(2) * target) * s * one_minus_s;  // d q / d x
+  return {weight * bce.loss * power,
+          weight * (bce.grad * power + bce.loss * gamma * std::pow(q, gamma - T(1)) * slope)};
+}
+
+/// CIoU of a head's box with its target, and the derivative by its four logits.
+///   x = 2 sigmoid(tx) - 0.5, y alike, relative to the cell;  w = (2 sigmoid(tw))^2 anchor_w, h alike
+template <class T>
+struct BoxCIoU {
+  T value;
+  T grad[4];
+};
+
+template <class T>
+YD_HOST_DEVICE BoxCIoU<T> box_ciou(const T* logits, T anchor_w, T anchor_h, T x, T y, T w, T h) {
+  T s[4], slope[4];
+  for (int i = 0; i < 4; ++i) {
+    s[i] = sigmoid(logits[i]);
+    slope[i] = s[i] * sigmoid(-logits[i]);
+  }
+  const CIoU<T> c = ciou(T(2) * s[0] - T(0.5), T(2) * s[1] - T(0.5), T(4) * s[2] * s[2] * anchor_w,
+                         T(4) * s[3] * s[3] * anchor_h, x, y, w, h);
+  return {c.value,
+          {c.grad_x * T(2) * slope[0], c.grad_y * T(2) * slope[1],
+           c.grad_w * T(8) * anchor_w * s[2] * slope[2],
+           c.grad_h * T(8) * anchor_h * s[3] * slope[3]}};
+}
+
+}  // namespace ydistill

@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: MIT
+#include <ydistill/yolo/nms.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include <ydistill/tensor/parallel.h>
+#include <ydistill/yolo/box_iou_math.h>
+#include <ydistill/yolo/decode_math.h>
+
+namespace ydistill {
+namespace {
+
+constexpr float kClassOffsetPx = 7680;
+
+void check_options(const NmsOptions& o) {
+  if (!(o.conf >= 0 && o.conf <= 1)) throw ValueError("nms: conf is {}, must be 0..1", o.conf);
+  if (!(o.iou >= 0 && o.iou <= 1)) throw ValueError("nms: iou is {}, must be 0..1", o.iou);
+  if (o.max_det < 1) throw ValueError("nms: max_det is {}, must be at least 1", o.max_det);
+  if (o.max_nms < 1) throw ValueError("nms: max_nms is {}, must be at least 1", o.max_nms);
+}
+
+[[noreturn]] void refuse_not_finite(int64_t picture, int64_t box) {
+  throw NotFiniteError("nms: picture {}, box {}: NaN or infinity in the network's output", picture,
+                       box);
+}
+
+/// Adds the detections of one box whose objectness passed. scores: of the classes, not yet times
+/// objectness.
+void add_candidates(float cx, float cy, float w, float h, float objectness, const float* scores,
+                    int64_t classes, const NmsOptions& options, std::vector<Detection>& out) {
+  const float conf = float(options.conf);
+  Detection d{cx - w / 2, cy - h / 2, cx + w / 2, cy + h / 2, 0, 0};
+  if (options.labels == NmsLabels::kAll && classes > 1) {
+    for (d.class_id = 0; d.class_id < classes; ++d.class_id) {
+      d.score = scores[d.class_id] * objectness;
+      if (d.score > conf) out.push_back(d);
+    }
+    return;
+  }
+  for (int64_t c = 0; c < classes; ++c) {
+    const float score = scores[c] * objectness;
+    if (c == 0 || score > d.score) {
+      d.score = score;
+      d.class_id = c;
+    }
+  }
+  if (d.score > conf) out.push_back(d);
+}
+
+/// The candidates of a picture, sorted, thinned out.
+std::vector<Detection> suppress(std::vector<Detection> found, const NmsOptions& options) {
+  std::stable_sort(found.begin(), found.end(),
+                   [](const Detection& a, const Detection& b) { return a.score > b.score; });
+  if (int64_t(found.size()) > options.max_nms) found.resize(size_t(options.max_nms));
+  const size_t n = found.size();
+  std::vector<float> x1(n), y1(n), x2(n), y2(n);
+  for (size_t i = 0; i < n; ++i) {
+    const Detection& d = found[i];
+    const bool apart = options.scope == NmsScope::kPerClass;
+    const float offset = apart ? float(d.class_id) * kClassOffsetPx : 0.0f;
+    x1[i] = d.x1 + offset;
+    y1[i] = d.y1 + offset;
+    x2[i] = d.x2 + offset;
+    y2[i] = d.y2 + offset;
+  }
+
+  std::vector<uint8_t> gone(n, 0);
+  std::vector<Detection> kept;
+  for (size_t i = 0; i < n && int64_t(kept.size()) < options.max_det; ++i) {
+    if (gone[i]) continue;
+    kept.push_back(found[i]);
+    for (size_t j = i + 1; j < n; ++j) {
+      const float iou =
+          box_iou(x1[i], y1[i], x2[i], y2[i], x1[j], y1[j], x2[j], y2[j], 0.0f);
+      gone[j] |= uint8_t(double(iou) > options.iou);
+    }
+  }
+  return kept;
+}
+
+/// A function of a picture, on all threads; the first error by picture number is thrown.
+template <class Body>
+void for_each_picture(int64_t pictures, Body&& body) {
+  std::vector<int64_t> bad_box(size_t(pictures), -1);
+  parallel_for(pictures, 1, [&](int64_t picture) { body(picture, bad_box[size_t(picture)]); });
+  for (int64_t i = 0; i < pictures; ++i) {
+    if (bad_box[size_t(i)] >= 0) refuse_not_finite(i, bad_box[size_t(i)]);
+  }
+}
+
+bool finite_row(const float* row, int64_t n) {
+  bool finite = true;
+  for (int64_t i = 0; i < n; ++i) finite &= std::isfinite(row[i]);
+  return finite;
+}
+
+}  // namespace
+
+std::vector<std::vector<Detection>> nms(const Tensor& decoded, const NmsOptions& options) {
+  check_options(options);
+  if (!decoded.defined() || decoded.rank() != 3 || decoded.size(2) < 6) {
+    throw ShapeError("nms: boxes are {}, must be [N,boxes,5+C] with at least one class",
+                     decoded.defined() ? decoded.str() : "undefined");
+  }
+  if (decoded.dtype() != DType::kFloat32) {
+    throw DTypeError("nms: boxes are {}, must be float32", decoded.str());
+  }
+  const int64_t boxes = decoded.size(1), width = decoded.size(2);
+  std::vector<std::vector<Detection>> result(size_t(decoded.size(0)));
+  for_each_picture(decoded.size(0), [&](int64_t picture, int64_t& bad_box) {
+    std::vector<Detection> found;
+    for (int64_t i = 0; i < boxes; ++i) {
+      const float* box = decoded.data<float>() + (picture * boxes + i) * width;
+      if (std::isfinite(box[4]) && !(box[4] > float(options.conf))) continue;
+      if (!finite_row(box, width)) {
+        bad_box = i;
+        return;
+      }
+      add_candidates(box[0], box[1], box[2], box[3], box[4], box + 5, width - 5, options, found);
+    }
+    result[size_t(picture)] = suppress(std::move(found), options);
+  });
+  return result;
+}
+
+std::vector<std::vector<Detection>> nms_heads(const std::vector<Tensor>& heads,
+                                              const Anchors& anchors, const NmsOptions& options) {
+  check_options(options);
+  const std::vector<HeadDims> dims = check_heads("nms_heads", heads, anchors);
+  if (heads[0].dtype() != DType::kFloat32) {
+    throw DTypeError("nms_heads: head 0 is {}, must be float32", heads[0].str());
+  }
+  const int64_t width = dims[0].width;
+  // Logits clearly below the threshold need no sigmoid: it rises with the logit.
+  const double conf = std::clamp(options.conf, 1e-30, 1 - 1e-7);
+  const float surely_below = float(std::log(conf / (1 - conf)) - 1e-2);
+
+  std::vector<std::vector<Detection>> result(size_t(dims[0].pictures));
+  for_each_picture(dims[0].pictures, [&](int64_t picture, int64_t& bad_box) {
+    std::vector<Detection> found;
+    std::vector<float> scores(size_t(width) - 5);
+    int64_t number = 0;  // of the box in the picture
+    for (size_t k = 0; k < heads.size(); ++k) {
+      const HeadDims& head = dims[k];
+      const float* logits = heads[k].data<float>() + picture * head.cells() * width;
+      const float stride = float(anchors.strides[k]);
+      for (int64_t anchor = 0; anchor < head.anchors; ++anchor) {
+        const auto& wh = anchors.wh_px[k][size_t(anchor)];
+        for (int64_t cell = 0; cell < head.rows * head.columns; ++cell, ++number) {
+          const float* t = logits + (cell * head.anchors + anchor) * width;
+          if (std::isfinite(t[4]) && t[4] < surely_below) continue;
+          if (!finite_row(t, width)) {
+            bad_box = number;
+            return;
+          }
+          const float objectness = sigmoid(t[4]);
+          if (!(objectness > float(options.conf))) continue;
+          for (size_t c = 0; c < scores.size(); ++c) scores[c] = sigmoid(t[5 + c]);
+          add_candidates(decode_centre(t[0], cell % head.columns, stride),
+                         decode_centre(t[1], cell / head.columns, stride),
+                         decode_side(t[2], float(wh[0])), decode_side(t[3], float(wh[1])),
+                         objectness, scores.data(), width - 5, options, found);
+        }
+      }
+    }
+    result[size_t(picture)] = suppress(std::move(found), options);
+  });
+  return result;
+}
+
+}  // namespace ydistill

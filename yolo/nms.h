@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: MIT
+// Non-maximum suppression (YOLOv5 utils/general.py, non_max_suppression, v7.0): keep the best box
+// of each heap of overlapping boxes of a class.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include <ydistill/tensor/tensor.h>
+#include <ydistill/yolo/anchors.h>
+#include <ydistill/yolo/detection.h>
+
+namespace ydistill {
+
+/// Which classes a box can be found as.
+enum class NmsLabels {
+  kBest,  ///< its best class only: for detecting
+  kAll,   ///< every class whose score is above the threshold: for validating
+};
+
+/// Which boxes suppress each other.
+enum class NmsScope {
+  kPerClass,     ///< those of the same class
+  kAllClasses,   ///< all ("agnostic")
+};
+
+struct NmsOptions {
+  double conf = 0.25;       ///< objectness, and objectness times class, must be above; 0..1
+  double iou = 0.45;        ///< a box overlapping a better one by more than this goes; 0..1
+  int64_t max_det = 300;    ///< boxes kept a picture
+  int64_t max_nms = 30000;  ///< candidates considered a picture, best first
+  NmsLabels labels = NmsLabels::kBest;
+  NmsScope scope = NmsScope::kPerClass;
+
+  /// YOLOv5's settings for validation: conf 0.001, IoU 0.6, all labels.
+  static NmsOptions validation() { return {0.001, 0.6, 300, 30000, NmsLabels::kAll, {}}; }
+};
+
+/// decoded  float32 [N, boxes, 5+C] from decode_heads.
+/// returns  per picture the boxes kept, corners in input pixels (not clipped), best score first;
+///          equal scores in the order of the boxes, then of the classes. As in the original, classes
+///          are kept apart by moving class c by 7680 c pixels, in float32.
+/// throws   ShapeError, DTypeError; ValueError for options out of range; NotFiniteError, naming
+///          picture and box, for a score or a candidate's box that is NaN or infinite.
+std::vector<std::vector<Detection>> nms(const Tensor& decoded, const NmsOptions& options = {});
+
+/// The same straight from the heads' logits (float32): only boxes whose objectness passes are
+/// decoded, which saves most of the time. Agrees with nms(decode_heads(heads)) up to rounding.
+std::vector<std::vector<Detection>> nms_heads(const std::vector<Tensor>& heads,
+                                              const Anchors& anchors,
+                                              const NmsOptions& options = {});
+
+}  // namespace ydistill
