@@ -57,9 +57,12 @@ void check_teacher(const std::vector<Tensor>& student, const std::vector<Tensor>
 DistillClassTerm class_term_of(DistillKind kind, int64_t classes) {
   if (classes == 1) return DistillClassTerm::kNone;
   switch (kind) {
-    case DistillKind::kKl: return DistillClassTerm::kKl;
-    case DistillKind::kBce: return DistillClassTerm::kBce;
-    default: return DistillClassTerm::kL2;
+    case DistillKind::kKl:
+      return DistillClassTerm::kKl;
+    case DistillKind::kBce:
+      return DistillClassTerm::kBce;
+    default:
+      return DistillClassTerm::kL2;
   }
 }
 
@@ -180,9 +183,8 @@ Var distill_loss(const std::vector<Var>& student_heads, const std::vector<Tensor
   if (terms != nullptr) *terms = sums;
 
   const Tensor total = Tensor::full(Shape{}, sums.box + sums.obj + sums.cls, logits[0].dtype());
-  return record(kDistillLoss, total, student_heads, [grads](const Tensor& grad_out) {
-    return scaled_grads(grads, grad_out.item());
-  });
+  return record(kDistillLoss, total, student_heads,
+                [grads](const Tensor& grad_out) { return scaled_grads(grads, grad_out.item()); });
 }
 
 }  // namespace ydistill

@@ -39,17 +39,19 @@ struct DistillTerms {
   double box = 0, obj = 0, cls = 0;
 };
 
-/// True where every anchor's sides agree within one part in 1000 (a checkpoint may have been rounded
-/// to float16), so that equal logits mean equal boxes.
+/// True where every anchor's sides agree within one part in 1000 (a checkpoint may have been
+/// rounded to float16), so that equal logits mean equal boxes.
 bool same_anchors(const Anchors& a, const Anchors& b);
 
 /// student_heads, teacher_heads  raw logits of the same shapes, float32 or float64 [N,H,W,A,5+C].
 ///           The teacher's are constants: no gradient ever reaches them.
 /// terms     may be null.
-/// returns   the scalar box + obj + cls, dtype of the heads; each term is its gain times N times the
+/// returns   the scalar box + obj + cls, dtype of the heads; each term is its gain times N times
+/// the
 ///           sum over heads of a mean over all boxes, labelled or not, weighted by
 ///           w = sigmoid(teacher's objectness logit):
-///   box  mean over boxes and 4 channels of w (s - t)^2 of the raw logits. With other anchors, equal
+///   box  mean over boxes and 4 channels of w (s - t)^2 of the raw logits. With other anchors,
+///   equal
 ///        logits are other boxes: then sigmoids are compared, the teacher's of width and height
 ///        times sqrt(teacher's anchor / student's anchor), which is where the student decodes to
 ///        the teacher's box; the means of x, y and of w, h (over 2 channels each) are added

@@ -49,8 +49,9 @@ T elementwise(const T* s, const T* t, T* grad, int64_t classes, T scale, Formula
 }
 
 /// T^2 KL(q, p), q = softmax(t / T), p = softmax(s / T):
-///   with d = (t - s) / T, KL = sum q d - (log sum e^(t/T) - log sum e^(s/T)), which is exactly zero
-///   for equal logits; derivative by s is T (p - q). Both softmaxes subtract their largest logit.
+///   with d = (t - s) / T, KL = sum q d - (log sum e^(t/T) - log sum e^(s/T)), which is exactly
+///   zero for equal logits; derivative by s is T (p - q). Both softmaxes subtract their largest
+///   logit.
 template <class T>
 T softmax_divergence(const T* s, const T* t, T* grad, int64_t classes, T scale, T temperature) {
   const T inverse = T(1) / temperature;
@@ -67,9 +68,10 @@ T softmax_divergence(const T* s, const T* t, T* grad, int64_t classes, T scale, 
       grad[i] = factor * (e_s - e_t * ratio);
     }
   }
-  const T mean_distance = norm_t * sum_of<T>(classes, [=](int64_t i) {
-    return exp_fast((t[i] - top_t) * inverse) * ((t[i] - top_t) - (s[i] - top_s));
-  });
+  const T mean_distance =
+      norm_t * sum_of<T>(classes, [=](int64_t i) {
+        return exp_fast((t[i] - top_t) * inverse) * ((t[i] - top_t) - (s[i] - top_s));
+      });
   const T divergence = mean_distance * inverse - T(std::log(double(sum_t) / double(sum_s)));
   return temperature * temperature * divergence;
 }
@@ -85,7 +87,8 @@ T classes_of(const DistillArgs<T>& a, const T* s, const T* t, T* grad, T scale) 
     case DistillClassTerm::kBce:
       return elementwise(s, t, grad, a.classes, scale,
                          [](T x, T y) { return sigmoid_cross_entropy(x, y); });
-    case DistillClassTerm::kNone: break;
+    case DistillClassTerm::kNone:
+      break;
   }
   if (grad != nullptr) {
     for (int64_t i = 0; i < a.classes; ++i) grad[i] = T(0);
@@ -117,12 +120,12 @@ DistillSums distill(const DistillArgs<T>& a) {
       for (int i = 0; i < 4; ++i) grad[i] = a.box_scale * weight * values[i].grad;
       grad[4] = a.obj_scale * weight * values[4].grad;
     }
-    sums.box += double(weight) * double(values[0].loss + values[1].loss + values[2].loss +
-                                        values[3].loss);
+    sums.box +=
+        double(weight) * double(values[0].loss + values[1].loss + values[2].loss + values[3].loss);
     sums.obj += double(weight) * double(values[4].loss);
     T* class_grad = grad == nullptr ? nullptr : grad + 5;
-    sums.cls += double(weight) * double(classes_of(a, s + 5, t + 5, class_grad,
-                                                   a.cls_scale * weight));
+    sums.cls +=
+        double(weight) * double(classes_of(a, s + 5, t + 5, class_grad, a.cls_scale * weight));
     if (++anchor == a.anchors) anchor = 0;
   }
   return sums;

@@ -13,7 +13,7 @@ constexpr int64_t kBlockElements = 4096;
 constexpr int64_t kElementsPerTask = 1 << 15;
 
 YD_HOST_DEVICE int64_t block_rows(int64_t channels) {
-  const int64_t rows = kBlockElements / channels;
+  const int64_t rows = kBlockElements / channels;  // few, so that float sums stay short
   return rows < 1 ? 1 : (rows > 16 ? 16 : rows);
 }
 

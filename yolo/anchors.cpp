@@ -22,8 +22,9 @@ void check_anchors(std::string_view op, const Anchors& anchors) {
       throw ValueError("{}: the stride of head {} is {}, must be > 0", op, k, anchors.strides[k]);
     }
     if (anchors.wh_px[k].empty() || int64_t(anchors.wh_px[k].size()) != anchors.per_head()) {
-      throw ValueError("{}: head {} has {} anchors, head 0 has {}; all need equally many, at least 1",
-                       op, k, anchors.wh_px[k].size(), anchors.per_head());
+      throw ValueError(
+          "{}: head {} has {} anchors, head 0 has {}; all need equally many, at least 1", op, k,
+          anchors.wh_px[k].size(), anchors.per_head());
     }
     for (const auto& wh : anchors.wh_px[k]) {
       for (const double side : wh) {

@@ -14,7 +14,7 @@ namespace ydistill {
 /// One list of anchors a head. The strides stand beside them, because half of the recipe counts in
 /// input pixels (decode) and half in cells of the head (losses): keep pixels, divide on demand.
 struct Anchors {
-  std::vector<double> strides;  ///< input pixels per cell, one a head
+  std::vector<double> strides;                            ///< input pixels per cell, one a head
   std::vector<std::vector<std::array<double, 2>>> wh_px;  ///< [head][anchor] width, height, pixels
 
   int64_t num_heads() const { return int64_t(strides.size()); }

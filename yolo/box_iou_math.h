@@ -9,8 +9,8 @@
 
 namespace ydistill {
 
-/// IoU of two boxes given by their corners; `eps` is added to the union. Two boxes without area give
-/// 0/0, not a number, where eps is 0.
+/// IoU of two boxes given by their corners; `eps` is added to the union. Two boxes without area
+/// give 0/0, not a number, where eps is 0.
 template <class T>
 YD_HOST_DEVICE T box_iou(T ax1, T ay1, T ax2, T ay2, T bx1, T by1, T bx2, T by2, T eps) {
   T w = (ax2 < bx2 ? ax2 : bx2) - (ax1 > bx1 ? ax1 : bx1);

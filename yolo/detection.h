@@ -6,8 +6,8 @@
 
 namespace ydistill {
 
-/// A box found in a picture. Corners in pixels (of the network input or of the picture: the function
-/// says which).
+/// A box found in a picture. Corners in pixels (of the network input or of the picture: the
+/// function says which).
 struct Detection {
   float x1 = 0, y1 = 0, x2 = 0, y2 = 0;
   float score = 0;  ///< objectness times class probability

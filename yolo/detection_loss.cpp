@@ -178,8 +178,8 @@ Var detection_loss(const std::vector<Var>& heads, const Tensor& targets, const A
   for (int64_t row = 0; row < targets.size(0); ++row) {
     const int64_t picture = int64_t(targets.data<float>()[row * 6]);
     if (!is_labelled(options, picture)) {
-      throw ValueError("detection_loss: target {} belongs to picture {}, which is not labelled", row,
-                       picture);
+      throw ValueError("detection_loss: target {} belongs to picture {}, which is not labelled",
+                       row, picture);
     }
   }
   int64_t pictures = 0;
@@ -197,8 +197,7 @@ Var detection_loss(const std::vector<Var>& heads, const Tensor& targets, const A
         grad = grads[k].data<T>();
       }
       HeadLoss<T> head{dims[k], options, pictures, logits[k].data<T>(), grad};
-      const Tensor objectness_targets =
-          Tensor::zeros({batch * dims[k].cells()}, logits[k].dtype());
+      const Tensor objectness_targets = Tensor::zeros({batch * dims[k].cells()}, logits[k].dtype());
       const auto boxes = head.run_boxes(matches[k], objectness_targets.data<T>());
       head.run_objectness(objectness_targets.data<T>(), double(pictures) * gains.obj * balance[k]);
       head.add_box_grads(matches[k], boxes, double(pictures) * gains.box);
@@ -212,9 +211,8 @@ Var detection_loss(const std::vector<Var>& heads, const Tensor& targets, const A
 
   const Tensor total =
       Tensor::full(Shape{}, (sums.box + sums.obj + sums.cls) * double(pictures), logits[0].dtype());
-  return record(kDetectionLoss, total, heads, [grads](const Tensor& grad_out) {
-    return scaled_grads(grads, grad_out.item());
-  });
+  return record(kDetectionLoss, total, heads,
+                [grads](const Tensor& grad_out) { return scaled_grads(grads, grad_out.item()); });
 }
 
 }  // namespace ydistill

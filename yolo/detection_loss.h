@@ -28,7 +28,8 @@ struct DetectionLossOptions {
   double obj_pw = 1;           ///< the same of the objectness BCE
   double label_smoothing = 0;  ///< e: class targets are 1 - e/2 and e/2
   double fl_gamma = 0;         ///< > 0: focal loss (alpha 0.25) on class and objectness BCE
-  /// Weight of each head's objectness; empty: 4, 1, 0.4 for three heads, else 4, 1, 0.25, 0.06, 0.02.
+  /// Weight of each head's objectness; empty: 4, 1, 0.4 for three heads, else 4, 1, 0.25, 0.06,
+  /// 0.02.
   std::vector<double> balance;
   /// One flag a picture; empty: all are labelled. The loss is that of the labelled pictures alone:
   /// the others' boxes are left out of the means, get no gradient and do not count in the factor
@@ -45,7 +46,8 @@ struct DetectionLossItems {
 /// targets  float32 [n,6]: picture, class, cx, cy, w, h, 0..1; n may be 0 (then only objectness).
 /// anchors  one entry a head.
 /// items    may be null.
-/// returns  the scalar (box + obj + cls) times the number of (labelled) pictures, dtype of the heads.
+/// returns  the scalar (box + obj + cls) times the number of (labelled) pictures, dtype of the
+/// heads.
 ///   box  sum over heads of mean over matches of 1 - CIoU, in cells
 ///   obj  sum over heads of balance times mean over boxes of BCE(logit, max(CIoU, 0) of the match
 ///        or 0); the target is a constant. Where several matches share a box, the last one counts

@@ -44,7 +44,8 @@ YD_HOST_DEVICE LossAndGrad<T> focal_and_grad(T x, T target, T pos_weight, T gamm
 }
 
 /// CIoU of a head's box with its target, and the derivative by its four logits.
-///   x = 2 sigmoid(tx) - 0.5, y alike, relative to the cell;  w = (2 sigmoid(tw))^2 anchor_w, h alike
+///   x = 2 sigmoid(tx) - 0.5, y alike, relative to the cell;  w = (2 sigmoid(tw))^2 anchor_w, h
+///   alike
 template <class T>
 struct BoxCIoU {
   T value;
@@ -60,10 +61,10 @@ YD_HOST_DEVICE BoxCIoU<T> box_ciou(const T* logits, T anchor_w, T anchor_h, T x,
   }
   const CIoU<T> c = ciou(T(2) * s[0] - T(0.5), T(2) * s[1] - T(0.5), T(4) * s[2] * s[2] * anchor_w,
                          T(4) * s[3] * s[3] * anchor_h, x, y, w, h);
-  return {c.value,
-          {c.grad_x * T(2) * slope[0], c.grad_y * T(2) * slope[1],
-           c.grad_w * T(8) * anchor_w * s[2] * slope[2],
-           c.grad_h * T(8) * anchor_h * s[3] * slope[3]}};
+  return {
+      c.value,
+      {c.grad_x * T(2) * slope[0], c.grad_y * T(2) * slope[1],
+       c.grad_w * T(8) * anchor_w * s[2] * slope[2], c.grad_h * T(8) * anchor_h * s[3] * slope[3]}};
 }
 
 }  // namespace ydistill

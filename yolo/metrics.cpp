@@ -21,8 +21,8 @@ double grid_point(int index, int n) {
   return index == n - 1 ? 1.0 : double(index) * (1.0 / double(n - 1));
 }
 
-/// The piecewise linear curve through (x, y) at `at`; x does not fall. Left of it `left`, right of it
-/// its last value. Where x repeats, the last of the equal points counts.
+/// The piecewise linear curve through (x, y) at `at`; x does not fall. Left of it `left`, right of
+/// it its last value. Where x repeats, the last of the equal points counts.
 double interpolate(double at, std::span<const double> x, std::span<const double> y, double left) {
   const auto above = std::upper_bound(x.begin(), x.end(), at);
   if (above == x.begin()) return left;
@@ -62,7 +62,8 @@ std::array<float, kNumIous> iou_thresholds() {
   std::array<float, kNumIous> result{};
   for (int i = 0; i < kNumIous; ++i) {
     const bool lower_half = i < kNumIous / 2;
-    result[size_t(i)] = lower_half ? first + step * float(i) : last - step * float(kNumIous - 1 - i);
+    result[size_t(i)] =
+        lower_half ? first + step * float(i) : last - step * float(kNumIous - 1 - i);
   }
   return result;
 }

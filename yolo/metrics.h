@@ -38,8 +38,8 @@ std::array<float, kNumIous> iou_thresholds();
 using Correct = std::array<bool, kNumIous>;
 
 /// Matches the detections of one picture, best score first, with its labels.
-/// A detection looks only at labels of its class and takes the one of largest IoU (of equal ones the
-/// first).
+/// A detection looks only at labels of its class and takes the one of largest IoU (of equal ones
+/// the first).
 std::vector<Correct> match_detections(const std::vector<Detection>& detections,
                                       const std::vector<TruthBox>& truths, EvalCompat compat);
 
@@ -70,7 +70,7 @@ struct ClassMetrics {
 struct MetricsResult {
   int64_t images = 0, instances = 0;
   double precision = 0, recall = 0, map50 = 0, map = 0;  ///< means over per_class
-  double best_score = 0;  ///< where the mean F1 over the classes is largest
+  double best_score = 0;                ///< where the mean F1 over the classes is largest
   std::vector<ClassMetrics> per_class;  ///< classes that have labels, by class id
 };
 
@@ -79,10 +79,9 @@ class DetectionMetrics {
  public:
   explicit DetectionMetrics(EvalCompat compat = EvalCompat::kV7) : compat_(compat) {}
 
-  /// One picture: detections of any order (they are taken best score first, equal ones as given) and
-  /// labels, both with corners in picture pixels.
-  /// throws NotFiniteError for a score or corner that is NaN or infinite; ValueError for a negative
-  /// class id.
+  /// One picture: detections of any order (they are taken best score first, equal ones as given)
+  /// and labels, both with corners in picture pixels. throws NotFiniteError for a score or corner
+  /// that is NaN or infinite; ValueError for a negative class id.
   void add(std::vector<Detection> detections, const std::vector<TruthBox>& truths);
 
   int64_t num_images() const { return images_; }

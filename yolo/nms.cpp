@@ -71,8 +71,7 @@ std::vector<Detection> suppress(std::vector<Detection> found, const NmsOptions& 
     if (gone[i]) continue;
     kept.push_back(found[i]);
     for (size_t j = i + 1; j < n; ++j) {
-      const float iou =
-          box_iou(x1[i], y1[i], x2[i], y2[i], x1[j], y1[j], x2[j], y2[j], 0.0f);
+      const float iou = box_iou(x1[i], y1[i], x2[i], y2[i], x1[j], y1[j], x2[j], y2[j], 0.0f);
       gone[j] |= uint8_t(double(iou) > options.iou);
     }
   }

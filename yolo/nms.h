@@ -20,8 +20,8 @@ enum class NmsLabels {
 
 /// Which boxes suppress each other.
 enum class NmsScope {
-  kPerClass,     ///< those of the same class
-  kAllClasses,   ///< all ("agnostic")
+  kPerClass,    ///< those of the same class
+  kAllClasses,  ///< all ("agnostic")
 };
 
 struct NmsOptions {
@@ -38,8 +38,8 @@ struct NmsOptions {
 
 /// decoded  float32 [N, boxes, 5+C] from decode_heads.
 /// returns  per picture the boxes kept, corners in input pixels (not clipped), best score first;
-///          equal scores in the order of the boxes, then of the classes. As in the original, classes
-///          are kept apart by moving class c by 7680 c pixels, in float32.
+///          equal scores in the order of the boxes, then of the classes. As in the original,
+///          classes are kept apart by moving class c by 7680 c pixels, in float32.
 /// throws   ShapeError, DTypeError; ValueError for options out of range; NotFiniteError, naming
 ///          picture and box, for a score or a candidate's box that is NaN or infinite.
 std::vector<std::vector<Detection>> nms(const Tensor& decoded, const NmsOptions& options = {});

@@ -27,11 +27,16 @@ bool near_lower(float position) {
 /// Whether a target with this centre goes to the neighbour of number `offset`.
 bool takes(int offset, float x, float y, const HeadDims& head) {
   switch (offset) {
-    case 1: return near_lower(x);
-    case 2: return near_lower(y);
-    case 3: return near_lower(float(head.columns) - x);
-    case 4: return near_lower(float(head.rows) - y);
-    default: return true;
+    case 1:
+      return near_lower(x);
+    case 2:
+      return near_lower(y);
+    case 3:
+      return near_lower(float(head.columns) - x);
+    case 4:
+      return near_lower(float(head.rows) - y);
+    default:
+      return true;
   }
 }
 
@@ -58,7 +63,8 @@ void check_targets(std::string_view op, const Tensor& targets, int64_t pictures,
       }
     }
     if (!is_index(t[kPicture], pictures)) {
-      throw ValueError("{}: target {}: picture {} in a batch of {}", op, row, t[kPicture], pictures);
+      throw ValueError("{}: target {}: picture {} in a batch of {}", op, row, t[kPicture],
+                       pictures);
     }
     if (!is_index(t[kClass], classes)) {
       throw ValueError("{}: target {}: class {}, the heads have {} classes (0 to {})", op, row,

@@ -22,9 +22,9 @@ struct Match {
   int64_t target = 0;                 ///< row of the targets
 };
 
-/// throws, naming `op` and the row: ShapeError unless targets are [n, 6]; DTypeError unless float32;
-/// ValueError for a number that is not finite, a picture outside 0..pictures-1, a class outside
-/// 0..classes-1, a centre outside 0..1 or a side outside 0..1 (rounding forgiven).
+/// throws, naming `op` and the row: ShapeError unless targets are [n, 6]; DTypeError unless
+/// float32; ValueError for a number that is not finite, a picture outside 0..pictures-1, a class
+/// outside 0..classes-1, a centre outside 0..1 or a side outside 0..1 (rounding forgiven).
 void check_targets(std::string_view op, const Tensor& targets, int64_t pictures, int64_t classes);
 
 /// targets   float32 [n, 6]: picture, class, centre x, centre y, width, height, 0..1 of the input.

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: MIT
+// Which pictures there are and what is on them: YOLO text labels, Pascal VOC XML, COCO JSON.
+//
+// Nothing is dropped silently: what is wrong with a picture or a label becomes a Finding, and the
+// rest goes on. Only when no picture is left does reading fail.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+namespace ydistill {
+
+/// An object: its class and its box, as fractions of the (upright) picture's width and height.
+struct Label {
+  int64_t class_id = 0;
+  double cx = 0, cy = 0;  ///< centre
+  double w = 0, h = 0;    ///< size, > 0
+
+  bool operator==(const Label&) const = default;
+};
+
+struct Sample {
+  std::filesystem::path image;
+  int64_t width = 0;   ///< pixels, after EXIF orientation
+  int64_t height = 0;  ///< pixels, after EXIF orientation
+  std::vector<Label> labels;
+  /// False: nobody has looked at this picture, so an empty `labels` says nothing. True with no
+  /// labels: there is nothing on it.
+  bool labelled = true;
+};
+
+/// Something wrong with the data, and what was done about it.
+struct Finding {
+  std::filesystem::path file;
+  int64_t line = 0;    ///< from 1; 0: the file as a whole
+  std::string reason;  ///< "5 columns wanted, 4 found"
+  std::string effect;  ///< "label dropped", "picture dropped", "kept"
+
+  /// "labels/a.txt:3: 5 columns wanted, 4 found (label dropped)"
+  std::string str() const;
+};
+
+struct Dataset {
+  std::vector<Sample> samples;
+  std::vector<std::string> names;  ///< by class id
+  std::vector<Finding> findings;
+  int64_t pictures_dropped = 0;
+  int64_t labels_dropped = 0;  ///< of kept pictures; each has a finding
+  int64_t labels_ignored = 0;  ///< crowd regions and `difficult` objects: not faults, no findings
+
+  int64_t num_labels() const;
+  /// "205 pictures, 2533 labels, 3 classes; dropped: 0 pictures, 3 labels; ignored: 0 labels"
+  std::string summary() const;
+};
+
+struct DataSource {
+  enum class Kind { kYolo, kVoc, kCoco };
+  Kind kind = Kind::kYolo;
+  /// YOLO: a folder of pictures, searched with its subfolders, or a text file with one picture path
+  /// a line, relative to that file. VOC: the folder with Annotations, ImageSets and JPEGImages.
+  /// COCO: the JSON file.
+  std::filesystem::path path;
+  std::string split;             ///< VOC: the file NAME.txt in ImageSets/Main
+  std::filesystem::path images;  ///< COCO: the folder that `file_name` is relative to
+};
+
+/// Pictures narrower or lower than this are dropped, as YOLOv5 does.
+inline constexpr int64_t kMinPictureSide = 10;
+/// Class ids of YOLO labels without names must be below this.
+inline constexpr int64_t kMaxClasses = 10000;
+
+/// Reads a data source. Each picture's header is read (in parallel, by threads of this call), so
+/// that sizes are known and unusable pictures are found now. The order is: sorted paths for a
+/// folder, the file's order for a list, a split or a COCO file.
+///
+/// names: the classes in order. Empty: for VOC the names found, sorted; for COCO its categories by
+/// ascending id; for YOLO "class0", "class1", ... up to the largest id in use. VOC and COCO classes
+/// are matched to given names by name, and objects of other classes are dropped and listed.
+///
+/// YOLO labels: for `a/images/b/c.jpg` the file `a/labels/b/c.txt` (the last component `images`
+/// counts), else `c.txt` beside the picture; neither: a background picture. A line is class, cx,
+/// cy, w, h in 0..1, or class and three or more polygon points, which become their bounding box. A
+/// line is dropped for another number of columns, what is not a number, a class that is no integer
+/// or has no name, a value outside 0..1 by more than 1e-6 (less is clipped), a size of 0, or for
+/// repeating an earlier line.
+///
+/// VOC: corners are taken as they stand (YOLOv5's own converter shifts them by a pixel) and clipped
+/// to the picture. `difficult` objects are left out, in training and in validation alike, as in
+/// YOLOv5's conversion of VOC: they are neither labels nor missed truth.
+///
+/// COCO: category ids become 0..n-1 in ascending order. Crowd regions are neither labels nor truth.
+/// Pictures without annotations are background.
+///
+/// Boxes without area (after clipping) are dropped and listed. The size of a picture is its own; a
+/// file that says otherwise is listed.
+///
+/// throws FileError: a source that is missing or malformed, or without one usable picture; the
+/// message then says how many were dropped and the first reason.
+Dataset load_dataset(const DataSource& source, std::vector<std::string> names = {});
+
+}  // namespace ydistill

@@ -1,0 +1,235 @@
+// SPDX-License-Identifier: MIT
+// COCO: one JSON file with images, annotations and categories.
+#include <algorithm>
+#include <map>
+#include <unordered_map>
+#include <utility>
+
+#include <nlohmann/json.hpp>
+
+#include <ydistill/data/dataset_reader.h>
+#include <ydistill/tensor/error.h>
+#include <ydistill/tensor/io/text.h>
+
+namespace ydistill::reading {
+namespace {
+
+namespace fs = std::filesystem;
+using Json = nlohmann::json;
+
+struct Category {
+  int64_t id = 0;
+  std::string name;
+  int64_t class_id = -1;    ///< -1: not among the names
+  int64_t annotations = 0;  ///< that name a category without class
+};
+
+struct CocoBox {
+  int64_t class_id = 0;
+  double x = 0, y = 0, w = 0, h = 0;
+  std::string what;  ///< "annotation 17"
+};
+
+struct CocoPicture {
+  std::string file_name;
+  double width = 0, height = 0;
+  bool has_size = false;
+  std::vector<CocoBox> boxes;
+  int64_t crowds = 0;
+  int64_t labels_dropped = 0;
+};
+
+/// An id as text, so that numbers and strings both serve; nothing for other types.
+std::optional<std::string> id_of(const Json& entry, const char* key) {
+  if (!entry.is_object()) return std::nullopt;
+  const auto found = entry.find(key);
+  if (found == entry.end() || !(found->is_number_integer() || found->is_string())) {
+    return std::nullopt;
+  }
+  return found->dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+std::optional<double> number_of(const Json& entry, const char* key) {
+  const auto found = entry.find(key);
+  if (found == entry.end() || !found->is_number()) return std::nullopt;
+  return found->get<double>();
+}
+
+class CocoFile {
+ public:
+  explicit CocoFile(const fs::path& path) : path_(path) {
+    const std::string text = read_text(path);
+    try {
+      // Polygons are most of such a file and of no use here.
+      root_ = Json::parse(text, [](int, Json::parse_event_t event, Json& value) {
+        return !(event == Json::parse_event_t::key && value == "segmentation");
+      });
+    } catch (const Json::exception& problem) {
+      fail(fmt::format("malformed JSON: {}", printable(problem.what(), 200)));
+    }
+    if (!root_.is_object()) fail("no COCO file: a JSON object wanted");
+  }
+
+  void read_categories(std::vector<std::string>& names) {
+    for (const Json& entry : list("categories")) {
+      const bool usable = entry.is_object() && entry.contains("id") &&
+                          entry["id"].is_number_integer() && entry.contains("name") &&
+                          entry["name"].is_string();
+      if (!usable) fail("a category without an integer id and a name");
+      const int64_t id = entry["id"].get<int64_t>();
+      if (!categories_.emplace(id, Category{id, entry["name"].get<std::string>()}).second) {
+        fail(fmt::format("category id {} stands there twice", id));
+      }
+    }
+    if (names.empty()) {
+      for (auto& [id, category] : categories_) {  // ascending
+        category.class_id = int64_t(names.size());
+        names.push_back(category.name);
+      }
+      return;
+    }
+    const auto class_ids = ids_by_name(names);
+    for (auto& [id, category] : categories_) {
+      const auto found = class_ids.find(category.name);
+      if (found != class_ids.end()) category.class_id = found->second;
+    }
+  }
+
+  void read_pictures() {
+    for (const Json& entry : list("images")) {
+      const std::optional<std::string> id = id_of(entry, "id");
+      const auto name = id ? entry.find("file_name") : entry.end();
+      if (!id || name == entry.end() || !name->is_string()) {
+        fail("an entry of \"images\" without id and file_name");
+      }
+      if (!index_.emplace(*id, pictures_.size()).second) {
+        fail(fmt::format("image id {} stands there twice", printable(*id, 40)));
+      }
+      CocoPicture picture;
+      picture.file_name = name->get<std::string>();
+      const auto width = number_of(entry, "width"), height = number_of(entry, "height");
+      picture.has_size = width && height;
+      picture.width = width.value_or(0);
+      picture.height = height.value_or(0);
+      pictures_.push_back(std::move(picture));
+    }
+  }
+
+  void read_annotations() {
+    for (const Json& entry : list("annotations")) read_annotation(entry);
+    for (const auto& [id, category] : categories_) {
+      if (category.annotations == 0) continue;
+      findings_.push_back({path_, 0,
+                           fmt::format("category \"{}\" of {} annotations is not among the names",
+                                       printable(category.name, 40), category.annotations),
+                           kLabelDropped});
+    }
+  }
+
+  const std::vector<CocoPicture>& pictures() const { return pictures_; }
+  std::vector<Finding> take_findings() { return std::move(findings_); }
+  /// Labels that belong to no picture.
+  int64_t stray_labels() const { return stray_labels_; }
+
+ private:
+  [[noreturn]] void fail(const std::string& what) const {
+    throw FileError("{}: {}", printable(path_.string()), what);
+  }
+
+  const Json& list(const char* key) const {
+    const auto found = root_.find(key);
+    if (found == root_.end() || !found->is_array()) {
+      fail(fmt::format("no COCO file: it has no list \"{}\"", key));
+    }
+    return *found;
+  }
+
+  void drop(int64_t& counter, std::string reason) {
+    findings_.push_back({path_, 0, std::move(reason), kLabelDropped});
+    ++counter;
+  }
+
+  void read_annotation(const Json& entry) {
+    const std::string what =
+        "annotation " + printable(id_of(entry, "id").value_or("without an id"), 40);
+    const std::optional<std::string> image_id = id_of(entry, "image_id");
+    const auto picture_index = image_id ? index_.find(*image_id) : index_.end();
+    if (picture_index == index_.end()) {
+      drop(stray_labels_, fmt::format("{}: image_id {} is not among the images", what,
+                                      printable(image_id.value_or("missing"), 40)));
+      return;
+    }
+    CocoPicture& picture = pictures_[picture_index->second];
+    const auto crowd = entry.find("iscrowd");
+    if (crowd != entry.end() && (*crowd == 1 || *crowd == true)) {
+      ++picture.crowds;
+      return;
+    }
+    const auto category_id = entry.find("category_id");
+    const auto category = category_id != entry.end() && category_id->is_number_integer()
+                              ? categories_.find(category_id->get<int64_t>())
+                              : categories_.end();
+    if (category == categories_.end()) {
+      drop(picture.labels_dropped, what + ": its category_id is not among the categories");
+      return;
+    }
+    if (category->second.class_id < 0) {
+      ++category->second.annotations;
+      ++picture.labels_dropped;
+      return;
+    }
+    const auto box = entry.find("bbox");
+    const bool usable = box != entry.end() && box->is_array() && box->size() == 4 &&
+                        std::all_of(box->begin(), box->end(),
+                                    [](const Json& number) { return number.is_number(); });
+    if (!usable) {
+      drop(picture.labels_dropped, what + ": bbox is not four numbers, x y width height wanted");
+      return;
+    }
+    const auto number = [&](size_t i) { return (*box)[i].get<double>(); };
+    picture.boxes.push_back(
+        {category->second.class_id, number(0), number(1), number(2), number(3), what});
+  }
+
+  const fs::path& path_;
+  Json root_;
+  std::map<int64_t, Category> categories_;
+  std::vector<CocoPicture> pictures_;
+  std::unordered_map<std::string, size_t> index_;
+  std::vector<Finding> findings_;
+  int64_t stray_labels_ = 0;
+};
+
+}  // namespace
+
+Dataset load_coco(const DataSource& source, std::vector<std::string> names) {
+  if (!fs::is_directory(source.images)) {
+    throw FileError("{}: not a folder, the pictures of {} wanted",
+                    printable(source.images.string()), printable(source.path.string()));
+  }
+  CocoFile file(source.path);
+  file.read_categories(names);
+  file.read_pictures();
+  file.read_annotations();
+  const std::vector<CocoPicture>& pictures = file.pictures();
+  std::vector<PictureReport> reports(pictures.size());
+  for_each_picture(int64_t(pictures.size()), [&](int64_t i) {
+    const CocoPicture& picture = pictures[size_t(i)];
+    PictureReport& report = reports[size_t(i)];
+    open_sample(report, source.images / fs::path(picture.file_name), source.path, 0);
+    if (!report.sample) return;
+    report.labels_dropped = picture.labels_dropped;
+    report.labels_ignored = picture.crowds;
+    if (picture.has_size) compare_size(report, picture.width, picture.height, source.path, 0);
+    for (const CocoBox& box : picture.boxes) {
+      add_box(report, box.class_id, box.x, box.y, box.x + box.w, box.y + box.h, source.path, 0,
+              box.what);
+    }
+  });
+  Dataset dataset =
+      assemble(source.path, std::move(reports), std::move(names), file.take_findings());
+  dataset.labels_dropped += file.stray_labels();
+  return dataset;
+}
+
+}  // namespace ydistill::reading

@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: MIT
+#include <ydistill/data/dataset_reader.h>
+
+#include <algorithm>
+#include <atomic>
+#include <charconv>
+#include <cmath>
+#include <exception>
+#include <fstream>
+#include <iterator>
+#include <mutex>
+#include <thread>
+#include <utility>
+
+#include <ydistill/data/image.h>
+#include <ydistill/tensor/error.h>
+#include <ydistill/tensor/io/text.h>
+
+namespace ydistill::reading {
+
+void PictureReport::drop_label(const std::filesystem::path& file, int64_t line,
+                               std::string reason) {
+  findings.push_back({file, line, std::move(reason), kLabelDropped});
+  ++labels_dropped;
+}
+
+void PictureReport::drop_picture(const std::filesystem::path& file, int64_t line,
+                                 std::string reason) {
+  sample.reset();
+  class_names.clear();
+  findings.push_back({file, line, std::move(reason), kPictureDropped});
+}
+
+void open_sample(PictureReport& report, const std::filesystem::path& picture,
+                 const std::filesystem::path& listed_in, int64_t line) {
+  std::error_code error;
+  if (!std::filesystem::exists(picture, error)) {
+    report.drop_picture(listed_in, line,
+                        fmt::format("there is no picture {}", printable(picture.string())));
+    return;
+  }
+  ImageInfo info;
+  try {
+    info = probe_image(picture);
+  } catch (const FileError& problem) {
+    // The message begins with the file, which a finding names by itself.
+    std::string reason = problem.what();
+    const std::string prefix = printable(picture.string()) + ": ";
+    if (reason.starts_with(prefix)) reason.erase(0, prefix.size());
+    report.drop_picture(picture, 0, std::move(reason));
+    return;
+  }
+  if (std::min(info.width, info.height) < kMinPictureSide) {
+    report.drop_picture(picture, 0,
+                        fmt::format("{}x{} pixels, at least {} a side wanted", info.width,
+                                    info.height, kMinPictureSide));
+    return;
+  }
+  report.sample = Sample{picture, info.width, info.height, {}, true};
+}
+
+bool add_box(PictureReport& report, int64_t class_id, double x1, double y1, double x2, double y2,
+             const std::filesystem::path& file, int64_t line, std::string_view what) {
+  const double width = double(report.sample->width), height = double(report.sample->height);
+  const auto describe = [&](std::string_view problem) {
+    return fmt::format("{}: box {:g} {:g} {:g} {:g} {}", what, x1, y1, x2, y2, problem);
+  };
+  if (!std::isfinite(x1) || !std::isfinite(y1) || !std::isfinite(x2) || !std::isfinite(y2)) {
+    report.drop_label(file, line, describe("is not finite"));
+    return false;
+  }
+  const double left = std::clamp(x1, 0.0, width), right = std::clamp(x2, 0.0, width);
+  const double top = std::clamp(y1, 0.0, height), bottom = std::clamp(y2, 0.0, height);
+  if (right <= left || bottom <= top) {
+    report.drop_label(
+        file, line,
+        describe(x2 > x1 && y2 > y1 ? fmt::format("lies outside the picture of {}x{} pixels",
+                                                  report.sample->width, report.sample->height)
+                                    : "has no area"));
+    return false;
+  }
+  report.sample->labels.push_back({class_id, (left + right) / 2 / width,
+                                   (top + bottom) / 2 / height, (right - left) / width,
+                                   (bottom - top) / height});
+  return true;
+}
+
+void compare_size(PictureReport& report, double width, double height,
+                  const std::filesystem::path& file, int64_t line) {
+  const Sample& sample = *report.sample;
+  if (width == double(sample.width) && height == double(sample.height)) return;
+  report.findings.push_back(
+      {file, line,
+       fmt::format("says {:g}x{:g} pixels, {} has {}x{}", width, height,
+                   printable(sample.image.filename().string()), sample.width, sample.height),
+       kKept});
+}
+
+void for_each_picture(int64_t n, const std::function<void(int64_t)>& body) {
+  // Mostly waiting for the disk, so more threads than cores.
+  const int64_t wanted = 2 * int64_t(std::max(1u, std::thread::hardware_concurrency()));
+  const int64_t num_threads = std::min<int64_t>({n, wanted, 16});
+  std::atomic<int64_t> next{0};
+  std::mutex mutex;
+  std::exception_ptr failure;
+  const auto work = [&] {
+    try {
+      for (int64_t i = next++; i < n; i = next++) body(i);
+    } catch (...) {
+      const std::lock_guard lock(mutex);
+      if (!failure) failure = std::current_exception();
+      next = n;
+    }
+  };
+  {
+    std::vector<std::jthread> threads;
+    for (int64_t i = 1; i < num_threads; ++i) threads.emplace_back(work);
+    work();
+  }
+  if (failure) std::rethrow_exception(failure);
+}
+
+Dataset assemble(const std::filesystem::path& source, std::vector<PictureReport> reports,
+                 std::vector<std::string> names, std::vector<Finding> findings) {
+  Dataset dataset;
+  dataset.names = std::move(names);
+  dataset.findings = std::move(findings);
+  for (PictureReport& report : reports) {
+    std::move(report.findings.begin(), report.findings.end(), std::back_inserter(dataset.findings));
+    if (!report.sample) {
+      ++dataset.pictures_dropped;
+      continue;
+    }
+    dataset.labels_dropped += report.labels_dropped;
+    dataset.labels_ignored += report.labels_ignored;
+    dataset.samples.push_back(std::move(*report.sample));
+  }
+  if (!dataset.samples.empty()) return dataset;
+  const auto first = std::find_if(dataset.findings.begin(), dataset.findings.end(),
+                                  [](const Finding& f) { return f.effect == kPictureDropped; });
+  if (first == dataset.findings.end()) {
+    throw FileError("{}: no picture found, JPEG, PNG or BMP files wanted",
+                    printable(source.string()));
+  }
+  throw FileError("{}: no usable picture: {} dropped, the first: {}", printable(source.string()),
+                  dataset.pictures_dropped, first->str());
+}
+
+std::string read_text(const std::filesystem::path& path) {
+  std::error_code error;
+  if (!std::filesystem::exists(path, error)) {
+    throw FileError("{}: no such file", printable(path.string()));
+  }
+  if (!std::filesystem::is_regular_file(path, error)) {
+    throw FileError("{}: not a file", printable(path.string()));
+  }
+  std::ifstream stream(path, std::ios::binary);
+  std::string text{std::istreambuf_iterator<char>(stream), {}};
+  if (!stream) throw FileError("{}: cannot be read", printable(path.string()));
+  if (text.starts_with("\xef\xbb\xbf")) text.erase(0, 3);
+  return text;
+}
+
+std::vector<std::string_view> split_lines(std::string_view text) {
+  std::vector<std::string_view> lines;
+  while (!text.empty()) {
+    const size_t end = std::min(text.find('\n'), text.size());
+    std::string_view line = text.substr(0, end);
+    if (line.ends_with('\r')) line.remove_suffix(1);
+    lines.push_back(line);
+    text.remove_prefix(std::min(end + 1, text.size()));
+  }
+  return lines;
+}
+
+std::string_view trim(std::string_view text) {
+  constexpr std::string_view kBlanks = " \t\r\n\f\v";
+  const size_t begin = text.find_first_not_of(kBlanks);
+  if (begin == std::string_view::npos) return {};
+  return text.substr(begin, text.find_last_not_of(kBlanks) + 1 - begin);
+}
+
+std::optional<double> parse_number(std::string_view text) {
+  if (text.starts_with('+')) text.remove_prefix(1);
+  double value = 0;
+  const char* end = text.data() + text.size();
+  const auto [stopped, error] = std::from_chars(text.data(), end, value);
+  if (error != std::errc() || stopped != end || !std::isfinite(value)) return std::nullopt;
+  return value;
+}
+
+bool has_picture_suffix(const std::filesystem::path& path) {
+  std::string suffix = path.extension().string();
+  for (char& c : suffix) c = c >= 'A' && c <= 'Z' ? char(c - 'A' + 'a') : c;
+  return suffix == ".jpg" || suffix == ".jpeg" || suffix == ".png" || suffix == ".bmp";
+}
+
+std::map<std::string, int64_t, std::less<>> ids_by_name(const std::vector<std::string>& names) {
+  std::map<std::string, int64_t, std::less<>> ids;
+  for (const std::string& name : names) {
+    if (!ids.emplace(name, int64_t(ids.size())).second) {
+      throw ValueError("names: \"{}\" stands there twice", printable(name));
+    }
+  }
+  return ids;
+}
+
+}  // namespace ydistill::reading

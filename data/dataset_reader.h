@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: MIT
+// What the readers of the three label formats share. Not for users: they call load_dataset.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <ydistill/data/dataset.h>
+
+namespace ydistill::reading {
+
+inline constexpr const char* kLabelDropped = "label dropped";
+inline constexpr const char* kPictureDropped = "picture dropped";
+inline constexpr const char* kKept = "kept";
+
+/// What came of one picture of a source.
+struct PictureReport {
+  std::optional<Sample> sample;  ///< nothing: the picture was dropped
+  std::vector<Finding> findings;
+  int64_t labels_dropped = 0;
+  int64_t labels_ignored = 0;
+  /// One a label of `sample`, where classes are known by name only; the labels' class_id is then
+  /// filled in by the format's reader.
+  struct ClassName {
+    std::string name;
+    int64_t line = 0;
+  };
+  std::vector<ClassName> class_names;
+
+  void drop_label(const std::filesystem::path& file, int64_t line, std::string reason);
+  void drop_picture(const std::filesystem::path& file, int64_t line, std::string reason);
+};
+
+/// Opens the sample of a picture: probes it, drops it where it cannot be used. `listed_in` and
+/// `line` say who named a picture that does not exist.
+void open_sample(PictureReport& report, const std::filesystem::path& picture,
+                 const std::filesystem::path& listed_in, int64_t line);
+
+/// Adds a box given by its corners in pixels of report.sample, clipped to the picture; drops it
+/// where it is not finite or has no area. Returns whether it was added.
+bool add_box(PictureReport& report, int64_t class_id, double x1, double y1, double x2, double y2,
+             const std::filesystem::path& file, int64_t line, std::string_view what);
+
+/// Lists a size that is not the picture's own.
+void compare_size(PictureReport& report, double width, double height,
+                  const std::filesystem::path& file, int64_t line);
+
+/// Calls body(i) for i in [0, n) on several threads; the first exception is thrown again.
+void for_each_picture(int64_t n, const std::function<void(int64_t)>& body);
+
+/// Puts the reports together in order. throws FileError where no sample is left.
+Dataset assemble(const std::filesystem::path& source, std::vector<PictureReport> reports,
+                 std::vector<std::string> names, std::vector<Finding> findings = {});
+
+/// The whole of a text file, without a byte order mark. throws FileError.
+std::string read_text(const std::filesystem::path& path);
+/// Lines without their ends (Unix or Windows).
+std::vector<std::string_view> split_lines(std::string_view text);
+/// Without blanks at either end.
+std::string_view trim(std::string_view text);
+/// The number that `text` is as a whole; nothing where it is none, infinite or NaN.
+std::optional<double> parse_number(std::string_view text);
+/// True for .jpg, .jpeg, .png, .bmp, whatever the case.
+bool has_picture_suffix(const std::filesystem::path& path);
+/// A class's id by its name.
+std::map<std::string, int64_t, std::less<>> ids_by_name(const std::vector<std::string>& names);
+
+Dataset load_yolo(const DataSource& source, std::vector<std::string> names);
+Dataset load_voc(const DataSource& source, std::vector<std::string> names);
+Dataset load_coco(const DataSource& source, std::vector<std::string> names);
+
+}  // namespace ydistill::reading

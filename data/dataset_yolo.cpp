@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: MIT
+// YOLO text labels: one file a picture, one object a line.
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <set>
+#include <span>
+#include <utility>
+
+#include <ydistill/data/dataset_reader.h>
+#include <ydistill/tensor/error.h>
+#include <ydistill/tensor/io/text.h>
+
+namespace ydistill::reading {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct ListedPicture {
+  fs::path path;
+  fs::path listed_in;
+  int64_t line = 0;
+};
+
+/// Formats that other tools read and this one does not: dropped, but not silently.
+bool has_foreign_picture_suffix(const fs::path& path) {
+  constexpr std::array<std::string_view, 9> kForeign{".webp", ".tif", ".tiff", ".gif", ".mpo",
+                                                     ".dng",  ".pfm", ".heic", ".avif"};
+  std::string suffix = path.extension().string();
+  for (char& c : suffix) c = c >= 'A' && c <= 'Z' ? char(c - 'A' + 'a') : c;
+  return std::find(kForeign.begin(), kForeign.end(), suffix) != kForeign.end();
+}
+
+std::vector<ListedPicture> pictures_of_folder(const fs::path& folder) {
+  std::vector<ListedPicture> pictures;
+  for (const auto& entry :
+       fs::recursive_directory_iterator(folder, fs::directory_options::follow_directory_symlink)) {
+    if (!has_picture_suffix(entry.path()) && !has_foreign_picture_suffix(entry.path())) continue;
+    if (entry.is_directory()) continue;
+    pictures.push_back({entry.path(), folder, 0});
+  }
+  std::sort(pictures.begin(), pictures.end(),
+            [](const auto& a, const auto& b) { return a.path.native() < b.path.native(); });
+  return pictures;
+}
+
+std::vector<ListedPicture> pictures_of_list(const fs::path& list) {
+  std::vector<ListedPicture> pictures;
+  const std::string text = read_text(list);
+  int64_t line = 0;
+  for (const std::string_view row : split_lines(text)) {
+    ++line;
+    const std::string_view name = trim(row);
+    if (name.empty()) continue;
+    pictures.push_back({(list.parent_path() / fs::path(name)).lexically_normal(), list, line});
+  }
+  return pictures;
+}
+
+/// a/images/b/c.jpg -> a/labels/b/c.txt where that exists, else a/images/b/c.txt.
+fs::path label_file_of(const fs::path& picture) {
+  std::vector<fs::path> parts(picture.begin(), picture.end());
+  for (size_t i = parts.size() - 1; i-- > 0;) {
+    if (parts[i] != "images") continue;
+    parts[i] = "labels";
+    fs::path file;
+    for (const fs::path& part : parts) file /= part;
+    file.replace_extension(".txt");
+    std::error_code error;
+    if (fs::exists(file, error)) return file;
+    break;
+  }
+  return fs::path(picture).replace_extension(".txt");
+}
+
+/// Clips what is out by rounding only. False: further out.
+bool clip_fraction(double& value) {
+  constexpr double kTolerance = 1e-6;
+  if (value < -kTolerance || value > 1 + kTolerance) return false;
+  value = std::clamp(value, 0.0, 1.0);
+  return true;
+}
+
+/// The box around polygon points x y x y ...
+Label bounding_box(int64_t class_id, std::span<const double> points) {
+  double low_x = 1, low_y = 1, high_x = 0, high_y = 0;
+  for (size_t i = 0; i + 1 < points.size(); i += 2) {
+    low_x = std::min(low_x, points[i]);
+    high_x = std::max(high_x, points[i]);
+    low_y = std::min(low_y, points[i + 1]);
+    high_y = std::max(high_y, points[i + 1]);
+  }
+  return {class_id, (low_x + high_x) / 2, (low_y + high_y) / 2, high_x - low_x, high_y - low_y};
+}
+
+/// One line as a label; else the reason.
+std::optional<Label> parse_row(std::string_view row, size_t num_names, std::string& reason) {
+  std::vector<double> columns;
+  for (std::string_view rest = trim(row); !rest.empty(); rest = trim(rest)) {
+    const std::string_view word = rest.substr(0, rest.find_first_of(" \t"));
+    const std::optional<double> number = parse_number(word);
+    if (!number) {
+      reason = fmt::format("column {}: \"{}\" is not a finite number", columns.size() + 1,
+                           printable(word, 40));
+      return std::nullopt;
+    }
+    columns.push_back(*number);
+    rest.remove_prefix(word.size());
+  }
+  const bool is_polygon = columns.size() >= 7 && columns.size() % 2 == 1;
+  if (columns.size() != 5 && !is_polygon) {
+    reason = fmt::format("{} columns, 5 wanted (class cx cy w h) or a polygon's odd number from 7",
+                         columns.size());
+    return std::nullopt;
+  }
+  const double id = columns[0];
+  if (id != std::floor(id)) {
+    reason = fmt::format("class {:g} is not an integer", id);
+    return std::nullopt;
+  }
+  const int64_t limit = num_names > 0 ? int64_t(num_names) : kMaxClasses;
+  if (id < 0 || id >= double(limit)) {
+    reason = fmt::format("class {:.0f} is out of range, 0 to {} wanted", id, limit - 1);
+    return std::nullopt;
+  }
+  for (size_t i = 1; i < columns.size(); ++i) {
+    const double value = columns[i];
+    if (!clip_fraction(columns[i])) {
+      reason = fmt::format("column {}: {:g} is outside 0 to 1", i + 1, value);
+      return std::nullopt;
+    }
+  }
+  const Label label = is_polygon
+                          ? bounding_box(int64_t(id), std::span(columns).subspan(1))
+                          : Label{int64_t(id), columns[1], columns[2], columns[3], columns[4]};
+  if (!(label.w > 0 && label.h > 0)) {
+    reason = fmt::format("the box is {:g} x {:g}, it has no area", label.w, label.h);
+    return std::nullopt;
+  }
+  return label;
+}
+
+void read_labels(PictureReport& report, const fs::path& file, size_t num_names) {
+  std::error_code error;
+  if (!fs::exists(file, error)) return;  // background
+  std::string text;
+  try {
+    text = read_text(file);
+  } catch (const FileError&) {
+    report.drop_picture(file, 0, "the labels cannot be read");
+    return;
+  }
+  std::set<std::array<double, 5>> seen;
+  int64_t line = 0;
+  for (const std::string_view row : split_lines(text)) {
+    ++line;
+    if (trim(row).empty()) continue;
+    std::string reason;
+    const std::optional<Label> label = parse_row(row, num_names, reason);
+    if (!label) {
+      report.drop_label(file, line, std::move(reason));
+    } else if (!seen.insert({double(label->class_id), label->cx, label->cy, label->w, label->h})
+                    .second) {
+      report.drop_label(file, line, "repeats an earlier line");
+    } else {
+      report.sample->labels.push_back(*label);
+    }
+  }
+}
+
+}  // namespace
+
+Dataset load_yolo(const DataSource& source, std::vector<std::string> names) {
+  ids_by_name(names);  // for its check
+  const std::vector<ListedPicture> pictures = fs::is_directory(source.path)
+                                                  ? pictures_of_folder(source.path)
+                                                  : pictures_of_list(source.path);
+  std::vector<PictureReport> reports(pictures.size());
+  for_each_picture(int64_t(pictures.size()), [&](int64_t i) {
+    const ListedPicture& picture = pictures[size_t(i)];
+    PictureReport& report = reports[size_t(i)];
+    open_sample(report, picture.path, picture.listed_in, picture.line);
+    if (report.sample) read_labels(report, label_file_of(picture.path), names.size());
+  });
+  if (names.empty()) {
+    int64_t num_classes = 0;
+    for (const PictureReport& report : reports) {
+      if (!report.sample) continue;
+      for (const Label& label : report.sample->labels) {
+        num_classes = std::max(num_classes, label.class_id + 1);
+      }
+    }
+    for (int64_t i = 0; i < num_classes; ++i) names.push_back(fmt::format("class{}", i));
+  }
+  return assemble(source.path, std::move(reports), std::move(names));
+}
+
+}  // namespace ydistill::reading

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: MIT
+// What image.cpp needs from the decoders. Not for users: they call read_image.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <span>
+#include <string>
+
+#include <ydistill/data/image.h>
+
+namespace ydistill {
+
+/// A JPEG's frame, as its markers tell it (ITU T.81, annex B).
+struct JpegHeader {
+  int64_t width = 0;  ///< as stored, before orientation
+  int64_t height = 0;
+  int components = 0;     ///< 1 grey, 3 colour, 4 CMYK
+  int orientation = 1;    ///< EXIF 1..8; 1 where there is none
+  size_t scan_start = 0;  ///< first byte behind the first scan's header
+};
+
+/// Walks the markers up to the first scan. Nothing: the bytes end before.
+/// throws FileError (naming `path`) for what is no JPEG.
+std::optional<JpegHeader> parse_jpeg_header(std::span<const uint8_t> bytes,
+                                            const std::filesystem::path& path);
+/// Whether the end marker is there, walking on from scan_start.
+bool jpeg_reaches_end(std::span<const uint8_t> bytes, size_t scan_start);
+
+/// The picture turned upright; orientation as in EXIF, 1..8.
+Image upright(Image image, int orientation);
+
+// Decoders: RGB as stored, before orientation. `path` is for messages. Sizes were checked.
+Image decode_turbojpeg(std::span<const uint8_t> bytes, const JpegHeader& header,
+                       const std::filesystem::path& path);
+Image decode_stb(std::span<const uint8_t> bytes, const std::filesystem::path& path);
+/// Width and height of a PNG or BMP; nothing where the bytes are no such header or end too early.
+std::optional<ImageInfo> probe_stb(std::span<const uint8_t> bytes, std::string& reason);
+
+// Encoders, into bytes.
+std::string encode_jpeg_turbojpeg(const Image& image, int quality);
+std::string encode_jpeg_stb(const Image& image, int quality);
+std::string encode_png_stb(const Image& image);
+
+/// throws FileError naming the file: empty, or more than kMaxPixels.
+void check_picture_size(int64_t width, int64_t height, const std::filesystem::path& path);
+
+}  // namespace ydistill

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: MIT
+// The one place that compiles stb_image and stb_image_write, as functions of this file alone, so
+// that a program with a copy of its own can link both. Compiled without warnings, for theirs.
+#define STB_IMAGE_IMPLEMENTATION
+#define STB_IMAGE_STATIC
+#define STBI_ONLY_JPEG
+#define STBI_ONLY_PNG
+#define STBI_ONLY_BMP
+#define STBI_NO_STDIO
+#define STBI_MAX_DIMENSIONS (1 << 28)
+#define STB_IMAGE_WRITE_IMPLEMENTATION
+#define STB_IMAGE_WRITE_STATIC
+#define STBI_WRITE_NO_STDIO
+#include <stb/stb_image.h>
+#include <stb/stb_image_write.h>
+
+#include <limits>
+#include <memory>
+
+#include <ydistill/data/image_codec.h>
+#include <ydistill/tensor/error.h>
+#include <ydistill/tensor/io/text.h>
+
+namespace ydistill {
+namespace {
+
+int size_for_stb(std::span<const uint8_t> bytes) {
+  return int(std::min<size_t>(bytes.size(), size_t(std::numeric_limits<int>::max())));
+}
+
+void append(void* context, void* bytes, int count) {
+  static_cast<std::string*>(context)->append(static_cast<const char*>(bytes), size_t(count));
+}
+
+}  // namespace
+
+Image decode_stb(std::span<const uint8_t> bytes, const std::filesystem::path& path) {
+  int width = 0, height = 0, channels = 0;
+  const std::unique_ptr<stbi_uc, void (*)(void*)> pixels(
+      stbi_load_from_memory(bytes.data(), size_for_stb(bytes), &width, &height, &channels, 3),
+      stbi_image_free);
+  if (!pixels) {
+    throw FileError("{}: cannot be decoded: {}", printable(path.string()), stbi_failure_reason());
+  }
+  Image image;
+  image.width = width;
+  image.height = height;
+  image.rgb.assign(pixels.get(), pixels.get() + int64_t(width) * height * 3);
+  return image;
+}
+
+std::optional<ImageInfo> probe_stb(std::span<const uint8_t> bytes, std::string& reason) {
+  int width = 0, height = 0, channels = 0;
+  if (!stbi_info_from_memory(bytes.data(), size_for_stb(bytes), &width, &height, &channels)) {
+    reason = stbi_failure_reason();
+    return std::nullopt;
+  }
+  return ImageInfo{width, height};
+}
+
+std::string encode_jpeg_stb(const Image& image, int quality) {
+  std::string bytes;
+  if (!stbi_write_jpg_to_func(append, &bytes, int(image.width), int(image.height), 3,
+                              image.rgb.data(), quality)) {
+    throw LibraryError("stb_image_write: no JPEG from {}x{} pixels", image.width, image.height);
+  }
+  return bytes;
+}
+
+std::string encode_png_stb(const Image& image) {
+  std::string bytes;
+  if (!stbi_write_png_to_func(append, &bytes, int(image.width), int(image.height), 3,
+                              image.rgb.data(), int(image.width * 3))) {
+    throw LibraryError("stb_image_write: no PNG from {}x{} pixels", image.width, image.height);
+  }
+  return bytes;
+}
+
+}  // namespace ydistill

@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: MIT
+// The markers of a JPEG (ITU T.81, annex B) and the orientation in its EXIF block (Exif 2.3, TIFF
+// 6.0), read from bytes that may be anything.
+#include <ydistill/data/image_codec.h>
+#include <ydistill/tensor/error.h>
+#include <ydistill/tensor/io/text.h>
+
+#include <algorithm>
+#include <cstring>
+
+namespace ydistill {
+namespace {
+
+constexpr uint8_t kStartOfImage = 0xd8, kEndOfImage = 0xd9, kStartOfScan = 0xda, kApp1 = 0xe1;
+
+bool is_restart(uint8_t marker) {
+  return marker >= 0xd0 && marker <= 0xd7;
+}
+
+/// SOF0..SOF15 without DHT, JPG and DAC, which share the range.
+bool is_frame(uint8_t marker) {
+  return marker >= 0xc0 && marker <= 0xcf && marker != 0xc4 && marker != 0xc8 && marker != 0xcc;
+}
+
+uint32_t big_endian(std::span<const uint8_t> bytes, size_t at, size_t count) {
+  uint32_t value = 0;
+  for (size_t i = 0; i < count; ++i) value = value << 8 | bytes[at + i];
+  return value;
+}
+
+/// Orientation in a TIFF block: 1 where it is missing, malformed or out of range.
+int tiff_orientation(std::span<const uint8_t> tiff) {
+  constexpr uint32_t kOrientation = 0x0112, kShort = 3, kEntryBytes = 12;
+  if (tiff.size() < 8) return 1;
+  const bool little = tiff[0] == 'I' && tiff[1] == 'I';
+  if (!little && !(tiff[0] == 'M' && tiff[1] == 'M')) return 1;
+  const auto number = [&](size_t at, size_t count) {
+    uint32_t value = 0;
+    for (size_t i = 0; i < count; ++i) {
+      value = value << 8 | tiff[little ? at + count - 1 - i : at + i];
+    }
+    return value;
+  };
+  if (number(2, 2) != 42) return 1;
+  const size_t directory = number(4, 4);
+  if (directory > tiff.size() - 2) return 1;
+  const size_t entries =
+      std::min<size_t>(number(directory, 2), (tiff.size() - directory - 2) / kEntryBytes);
+  for (size_t i = 0; i < entries; ++i) {
+    const size_t entry = directory + 2 + i * kEntryBytes;
+    if (number(entry, 2) != kOrientation || number(entry + 2, 2) != kShort) continue;
+    const uint32_t value = number(entry + 8, 2);
+    return value >= 1 && value <= 8 ? int(value) : 1;
+  }
+  return 1;
+}
+
+}  // namespace
+
+std::optional<JpegHeader> parse_jpeg_header(std::span<const uint8_t> bytes,
+                                            const std::filesystem::path& path) {
+  constexpr uint8_t kExif[6] = {'E', 'x', 'i', 'f', 0, 0};
+  JpegHeader header;
+  if (bytes.size() < 2) return std::nullopt;
+  if (bytes[0] != 0xff || bytes[1] != kStartOfImage) {
+    throw FileError("{}: no JPEG: it does not begin with ff d8", printable(path.string()));
+  }
+  size_t at = 2;
+  for (;;) {
+    // Before a marker there may be fill bytes; decoders also skip stray ones.
+    while (at < bytes.size() && bytes[at] != 0xff) ++at;
+    while (at < bytes.size() && bytes[at] == 0xff) ++at;
+    if (at >= bytes.size()) return std::nullopt;
+    const uint8_t marker = bytes[at++];
+    if (marker == 0 || marker == 1 || marker == kStartOfImage || is_restart(marker)) continue;
+    if (marker == kEndOfImage) {
+      throw FileError("{}: malformed JPEG: it ends before its first scan",
+                      printable(path.string()));
+    }
+    if (at + 2 > bytes.size()) return std::nullopt;
+    const size_t length = big_endian(bytes, at, 2);
+    if (length < 2) {
+      throw FileError("{}: malformed JPEG: segment {:02x} has length {}, at least 2 wanted",
+                      printable(path.string()), marker, length);
+    }
+    if (at + length > bytes.size()) return std::nullopt;
+    const std::span<const uint8_t> segment = bytes.subspan(at + 2, length - 2);
+    at += length;
+    if (is_frame(marker)) {
+      if (segment.size() < 6) {
+        throw FileError("{}: malformed JPEG: a frame header of {} bytes", printable(path.string()),
+                        segment.size());
+      }
+      header.height = big_endian(segment, 1, 2);
+      header.width = big_endian(segment, 3, 2);
+      header.components = segment[5];
+    } else if (marker == kApp1 && segment.size() > sizeof kExif &&
+               std::equal(std::begin(kExif), std::end(kExif), segment.begin())) {
+      header.orientation = tiff_orientation(segment.subspan(sizeof kExif));
+    } else if (marker == kStartOfScan) {
+      if (header.components == 0) {
+        throw FileError("{}: malformed JPEG: a scan without a frame header",
+                        printable(path.string()));
+      }
+      header.scan_start = at;
+      return header;
+    }
+  }
+}
+
+bool jpeg_reaches_end(std::span<const uint8_t> bytes, size_t scan_start) {
+  size_t at = scan_start;
+  while (at + 1 < bytes.size()) {
+    const void* found = std::memchr(bytes.data() + at, 0xff, bytes.size() - 1 - at);
+    if (found == nullptr) return false;
+    at = size_t(static_cast<const uint8_t*>(found) - bytes.data()) + 1;
+    const uint8_t marker = bytes[at];
+    if (marker == kEndOfImage) return true;
+    // Inside a scan: stuffed zero, fill byte, restart. Between scans: a segment, which is stepped
+    // over because its bytes may look like markers.
+    if (marker == 0 || marker == 0xff || is_restart(marker)) continue;
+    if (at + 3 > bytes.size()) return false;
+    at += 1 + std::max<size_t>(big_endian(bytes, at + 1, 2), 2);
+  }
+  return false;
+}
+
+Image upright(Image image, int orientation) {
+  if (orientation <= 1 || orientation > 8) return image;
+  const bool swaps = orientation >= 5;
+  const bool flips_x = orientation == 2 || orientation == 3 || orientation == 7 || orientation == 8;
+  const bool flips_y = orientation == 3 || orientation == 4 || orientation == 6 || orientation == 7;
+  Image out;
+  out.width = swaps ? image.height : image.width;
+  out.height = swaps ? image.width : image.height;
+  out.rgb.resize(image.rgb.size());
+  for (int64_t y = 0; y < out.height; ++y) {
+    uint8_t* to = out.at(0, y);
+    for (int64_t x = 0; x < out.width; ++x, to += 3) {
+      const int64_t from_x = swaps ? y : x;
+      const int64_t from_y = swaps ? x : y;
+      std::copy_n(image.at(flips_x ? image.width - 1 - from_x : from_x,
+                           flips_y ? image.height - 1 - from_y : from_y),
+                  3, to);
+    }
+  }
+  return out;
+}
+
+}  // namespace ydistill

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: MIT
+// Loaders: a dataset in batches, made ahead by threads.
+//
+// What a batch holds depends on the dataset, the options, the epoch and its place in the epoch
+// alone; never on the number of threads or their timing.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include <ydistill/data/augment.h>
+#include <ydistill/data/dataset.h>
+#include <ydistill/data/letterbox.h>
+#include <ydistill/tensor/tensor.h>
+
+namespace ydistill {
+
+struct Batch {
+  Tensor images;                  ///< uint8 [N, H, W, 3] RGB
+  Tensor targets;                 ///< float32 [n, 6]: picture in the batch, class, cx, cy, w, h;
+                                  ///< boxes as fractions of the input; ordered by picture
+  std::vector<uint8_t> labelled;  ///< [N] Sample::labelled
+  std::vector<int64_t> indices;   ///< [N] index into Dataset::samples
+  std::vector<Letterbox> letterboxes;  ///< [N] in validation; empty in training
+};
+
+enum class Order {
+  kShuffled,  ///< a new permutation every epoch (v6-v7)
+  kFile,      ///< the dataset's order every epoch (v5.0)
+};
+
+struct TrainLoaderOptions {
+  int64_t image_size = 640;
+  int64_t batch = 16;
+  uint64_t seed = 0;
+  int workers = 2;  ///< threads; 0: batches are made inside next()
+  Order order = Order::kShuffled;
+  AugmentOptions augment;
+  /// Decoded and resized pictures are kept in memory up to this many bytes.
+  int64_t cache_bytes = 0;
+};
+
+/// Augmented square batches. The last batch of an epoch may be smaller.
+///
+/// A picture that cannot be read is listed in findings() and replaced by the next readable one of
+/// the dataset; only when none is readable does next() throw.
+class TrainLoader {
+ public:
+  /// throws ValueError for options outside their range or an empty dataset.
+  TrainLoader(std::shared_ptr<const Dataset> dataset, const TrainLoaderOptions& options);
+  /// Stops the threads, also in the middle of an epoch.
+  ~TrainLoader();
+  TrainLoader(const TrainLoader&) = delete;
+  TrainLoader& operator=(const TrainLoader&) = delete;
+
+  int64_t batches_per_epoch() const;
+  /// Begins an epoch; what was left of another is dropped. first_batch > 0 continues in the middle,
+  /// with the batches an uninterrupted epoch would have from there.
+  /// throws ValueError for a first_batch outside 0..batches_per_epoch().
+  void start_epoch(int64_t epoch, int64_t first_batch = 0);
+  /// The next batch; false at the end of the epoch or before the first. Its tensors are on the
+  /// heap, whatever arena is open. throws FileError if no picture can be read, OutOfMemoryError.
+  bool next(Batch& batch);
+  /// How long next() has waited for data in this epoch.
+  double seconds_waited() const;
+  /// Unreadable pictures so far, each once, by dataset index.
+  std::vector<Finding> findings() const;
+  /// Bytes of pictures kept in memory.
+  int64_t cached_bytes() const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+enum class BatchForm {
+  kRectangular,  ///< pictures sorted by height / width; each batch as flat or narrow as they allow
+  kSquare,       ///< the dataset's order, image_size x image_size
+};
+
+struct ValLoaderOptions {
+  int64_t image_size = 640;
+  int64_t batch = 16;
+  int64_t stride = 32;
+  BatchForm form = BatchForm::kRectangular;
+  /// Rectangular batches are ceil(ratio * image_size / stride + this) strides a side: with YOLOv5's
+  /// 0.5 a square picture at 640 px is laid into 672.
+  double extra_strides = 0.5;
+  int workers = 2;
+  int64_t cache_bytes = 0;  ///< as in training
+};
+
+/// Batches for validation, without augmentation. Targets and letterboxes are in the same input
+/// pixels; to_picture() takes both back.
+///
+/// A picture that cannot be read is listed in findings() and left out of its batch.
+class ValLoader {
+ public:
+  /// throws ValueError for options outside their range or an empty dataset.
+  ValLoader(std::shared_ptr<const Dataset> dataset, const ValLoaderOptions& options);
+  ~ValLoader();
+  ValLoader(const ValLoader&) = delete;
+  ValLoader& operator=(const ValLoader&) = delete;
+
+  int64_t num_batches() const;
+  /// Begins a pass over the dataset.
+  void start();
+  /// The next batch; false at the end, or before start(). Batches without a readable picture are
+  /// passed over. throws FileError at the end of a pass that could read no picture at all,
+  /// OutOfMemoryError.
+  bool next(Batch& batch);
+  double seconds_waited() const;
+  std::vector<Finding> findings() const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace ydistill

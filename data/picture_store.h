@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: MIT
+// The pictures of a dataset, decoded and resized, kept in memory as far as a budget goes. Threads
+// share one. Not for users: the loaders own it.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include <ydistill/data/dataset.h>
+#include <ydistill/data/image.h>
+#include <ydistill/data/resize.h>
+
+namespace ydistill {
+
+class PictureStore {
+ public:
+  PictureStore(std::shared_ptr<const Dataset> dataset, int64_t budget_bytes);
+
+  /// Picture `index` at this size; null where it cannot be read, which is then listed. Always asked
+  /// for at the same size.
+  std::shared_ptr<const Image> load(int64_t index, int64_t width, int64_t height,
+                                    Interpolation interpolation);
+
+  std::vector<Finding> findings() const;
+  int64_t cached_bytes() const;
+
+ private:
+  const std::shared_ptr<const Dataset> dataset_;
+  const int64_t budget_bytes_;
+  mutable std::mutex mutex_;  // of all below
+  std::vector<std::shared_ptr<const Image>> kept_;
+  int64_t kept_bytes_ = 0;
+  std::map<int64_t, Finding> unreadable_;  // by index, so that the order is not the threads'
+};
+
+}  // namespace ydistill

@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: MIT
+#include <numeric>
+#include <optional>
+#include <utility>
+
+#include <ydistill/data/loader.h>
+#include <ydistill/data/picture_store.h>
+#include <ydistill/data/prefetch.h>
+#include <ydistill/tensor/error.h>
+
+namespace ydistill {
+namespace {
+
+// Names of random streams (Rng's `purpose`).
+constexpr uint32_t kShuffleStream = 0x73687566, kAugmentStream = 0x61756720;
+
+/// The order of an epoch: Fisher-Yates, a function of seed and epoch.
+std::vector<int64_t> epoch_order(int64_t count, Order order, uint64_t seed, int64_t epoch) {
+  std::vector<int64_t> indices(static_cast<size_t>(count));
+  std::iota(indices.begin(), indices.end(), 0);
+  if (order == Order::kFile) return indices;
+  Rng rng(seed, uint64_t(epoch), 0, kShuffleStream);
+  for (int64_t i = count - 1; i > 0; --i) {
+    std::swap(indices[size_t(i)], indices[size_t(rng.below(i + 1))]);
+  }
+  return indices;
+}
+
+void check_options(const TrainLoaderOptions& options, const std::shared_ptr<const Dataset>& data) {
+  if (!data || data->samples.empty()) throw ValueError("TrainLoader: the dataset has no pictures");
+  if (options.image_size < 1 || options.image_size > 16384) {
+    throw ValueError("TrainLoader: image size {}, 1 to 16384 wanted", options.image_size);
+  }
+  if (options.batch < 1)
+    throw ValueError("TrainLoader: batch {}, at least 1 wanted", options.batch);
+  if (options.workers < 0 || options.workers > 1024) {
+    throw ValueError("TrainLoader: {} workers, 0 to 1024 wanted", options.workers);
+  }
+  if (options.cache_bytes < 0) {
+    throw ValueError("TrainLoader: a cache of {} bytes, at least 0 wanted", options.cache_bytes);
+  }
+  check_augment_options(options.augment);
+}
+
+}  // namespace
+
+struct TrainLoader::State : BatchMaker {
+  State(std::shared_ptr<const Dataset> data, const TrainLoaderOptions& wanted)
+      : dataset(std::move(data)), options(wanted), store(dataset, wanted.cache_bytes) {
+    for (int64_t i = 0; i < num_samples(); ++i) {
+      alike[dataset->samples[size_t(i)].labelled ? 1 : 0].push_back(i);
+    }
+  }
+
+  int64_t num_samples() const { return int64_t(dataset->samples.size()); }
+  int64_t num_batches() const { return (num_samples() + options.batch - 1) / options.batch; }
+
+  Batch open(int64_t number) override {
+    const int64_t begin = number * options.batch;
+    const int64_t count = std::min(options.batch, num_samples() - begin);
+    Batch batch;
+    batch.images = Tensor::empty({count, options.image_size, options.image_size, 3}, DType::kUInt8);
+    batch.indices.assign(order.begin() + begin, order.begin() + begin + count);
+    batch.labelled.resize(size_t(count));
+    return batch;
+  }
+
+  bool fill(Batch& batch, int64_t slot, std::vector<Label>& labels) override {
+    // The stream is the listed picture's, so that a replacement draws numbers of its own.
+    const int64_t listed = batch.indices[size_t(slot)];
+    const int64_t index = readable_from(listed).first;
+    batch.indices[size_t(slot)] = index;
+    const bool labelled = dataset->samples[size_t(index)].labelled;
+    batch.labelled[size_t(slot)] = labelled ? 1 : 0;
+    const int64_t picture_bytes = options.image_size * options.image_size * 3;
+    const PictureSource source = [this](int64_t i) {
+      auto [at, image] = readable_from(i);
+      return LoadedPicture{std::move(image), &dataset->samples[size_t(at)].labels};
+    };
+    labels = make_training_sample(
+        options.augment, index, alike[labelled ? 1 : 0], source, options.image_size,
+        Rng(options.seed, uint64_t(epoch), uint64_t(listed), kAugmentStream),
+        batch.images.data<uint8_t>() + slot * picture_bytes);
+    return true;
+  }
+
+  /// The first readable picture from `index` on, round the dataset, labelled or not as `index` is.
+  std::pair<int64_t, std::shared_ptr<const Image>> readable_from(int64_t index) {
+    const bool labelled = dataset->samples[size_t(index)].labelled;
+    for (int64_t step = 0; step < num_samples(); ++step) {
+      const int64_t at = (index + step) % num_samples();
+      const Sample& sample = dataset->samples[size_t(at)];
+      if (sample.labelled != labelled) continue;
+      const PictureSize size = load_size(sample.width, sample.height, options.image_size);
+      auto image = store.load(at, size.width, size.height, Interpolation::kBilinear);
+      if (image) return {at, std::move(image)};
+    }
+    const std::vector<Finding> findings = store.findings();
+    throw FileError("no picture of the dataset can be read any more: {} left out, the first: {}",
+                    findings.size(), findings.empty() ? "" : findings.front().str());
+  }
+
+  const std::shared_ptr<const Dataset> dataset;
+  const TrainLoaderOptions options;
+  PictureStore store;
+  std::vector<int64_t> alike[2];  // indices of unlabelled and of labelled pictures
+  int64_t epoch = 0;
+  std::vector<int64_t> order;
+  std::optional<Prefetcher> prefetcher;  // last: its threads use what stands above
+};
+
+TrainLoader::TrainLoader(std::shared_ptr<const Dataset> dataset,
+                         const TrainLoaderOptions& options) {
+  check_options(options, dataset);
+  state_ = std::make_unique<State>(std::move(dataset), options);
+}
+
+TrainLoader::~TrainLoader() = default;
+
+int64_t TrainLoader::batches_per_epoch() const {
+  return state_->num_batches();
+}
+
+void TrainLoader::start_epoch(int64_t epoch, int64_t first_batch) {
+  if (epoch < 0 || first_batch < 0 || first_batch > batches_per_epoch()) {
+    throw ValueError("TrainLoader: epoch {} from batch {}, an epoch has {}", epoch, first_batch,
+                     batches_per_epoch());
+  }
+  state_->prefetcher.reset();
+  state_->epoch = epoch;
+  state_->order =
+      epoch_order(state_->num_samples(), state_->options.order, state_->options.seed, epoch);
+  state_->prefetcher.emplace(*state_, first_batch, batches_per_epoch(), state_->options.workers);
+}
+
+bool TrainLoader::next(Batch& batch) {
+  return state_->prefetcher && state_->prefetcher->next(batch);
+}
+
+double TrainLoader::seconds_waited() const {
+  return state_->prefetcher ? state_->prefetcher->seconds_waited() : 0;
+}
+
+std::vector<Finding> TrainLoader::findings() const {
+  return state_->store.findings();
+}
+
+int64_t TrainLoader::cached_bytes() const {
+  return state_->store.cached_bytes();
+}
+
+}  // namespace ydistill

@@ -1,0 +1,15 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+# Configures and builds a preset; used by test.sh and demo.sh, and on its own.
+#   scripts/build.sh [PRESET [CMAKE ARGUMENT ...]]      PRESET: cpu-release where none is given
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+preset=${1:-cpu-release}
+[ "$#" -eq 0 ] || shift
+arguments=("$@")
+if command -v ccache >/dev/null 2>&1; then
+  arguments+=(-DCMAKE_CXX_COMPILER_LAUNCHER=ccache)
+fi
+cmake --preset "$preset" "${arguments[@]}"
+cmake --build --preset "$preset"

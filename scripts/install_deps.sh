@@ -1,0 +1,64 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+# Installs with apt what a build needs and this machine lacks. Prints nothing where nothing lacks.
+#   scripts/install_deps.sh [--check]      --check: only say what lacks; exit code 1 if something does
+set -euo pipefail
+
+# Tools, told by their command: they need not come from a package.
+tools=(cmake:cmake ninja:ninja-build g++:g++ pkg-config:pkg-config)
+# Libraries. Debian's oneDNN was built with OpenCL, so its CMake package asks for that too.
+libraries=(libdnnl-dev ocl-icd-opencl-dev libturbojpeg0-dev libstb-dev nlohmann-json3-dev
+           libyaml-cpp-dev libpugixml-dev libzip-dev libcli11-dev libfmt-dev libspdlog-dev catch2)
+
+die() {
+  printf 'install_deps: %s\n' "$@" >&2
+  exit 1
+}
+
+check_only=no
+case "${1:-}" in
+  "") ;;
+  --check) check_only=yes ;;
+  *) die "unknown argument $1; expected --check or none" ;;
+esac
+
+missing=()
+for tool in "${tools[@]}"; do
+  command -v "${tool%%:*}" >/dev/null 2>&1 || missing+=("${tool##*:}")
+done
+if ! command -v dpkg-query >/dev/null 2>&1; then
+  [ "${#missing[@]}" -eq 0 ] || die "missing: ${missing[*]}"
+  echo "install_deps: this is no Debian; if configuring fails, install what these Debian packages hold:" >&2
+  echo "install_deps:   ${libraries[*]}" >&2
+  exit 0
+fi
+for package in "${libraries[@]}"; do
+  status=$(dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null || true)
+  [ "$status" = installed ] || missing+=("$package")
+done
+[ "${#missing[@]}" -gt 0 ] || exit 0
+
+command_line="apt-get install -y --no-install-recommends ${missing[*]}"
+if [ "$check_only" = yes ]; then
+  echo "install_deps: missing: ${missing[*]}"
+  exit 1
+fi
+command -v apt-get >/dev/null 2>&1 || die "apt-get is not here; install: ${missing[*]}"
+
+as_root=()
+if [ "$(id -u)" -ne 0 ]; then
+  # Without a terminal sudo cannot ask for a password.
+  if ! command -v sudo >/dev/null 2>&1 || { ! [ -t 0 ] && ! sudo -n true 2>/dev/null; }; then
+    die "packages are missing and installing them needs root; as root, run:" \
+        "  apt-get update && $command_line"
+  fi
+  as_root=(sudo)
+fi
+
+echo "install_deps: installing ${missing[*]}"
+apt=("${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -q -o DPkg::Lock::Timeout=300)
+"${apt[@]}" update || echo "install_deps: apt-get update failed; trying with the lists at hand" >&2
+# shellcheck disable=SC2086
+if ! "${apt[@]}" ${command_line#apt-get } </dev/null; then
+  die "apt-get could not install everything; try by hand:" "  apt-get update && $command_line"
+fi

@@ -1,0 +1,27 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+# Installs what lacks, builds, and runs all tests.
+#   scripts/test.sh [--asan] [-- CTEST ARGUMENT ...]
+# --asan   build with AddressSanitizer and UBSan and run the whole suite under them
+# YDISTILL_REFERENCE names the folder with recorded numbers (reference/, weights/, data/); without
+# it the tests that compare with them are reported as skipped.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+preset=cpu-release
+while [ "$#" -gt 0 ]; do
+  case "$1" in
+    --asan) preset=cpu-asan ;;
+    --) shift && break ;;
+    -h | --help) sed -n '3,8s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" && exit 0 ;;
+    *) echo "test: unknown argument $1; expected --asan" >&2 && exit 2 ;;
+  esac
+  shift
+done
+
+scripts/install_deps.sh
+scripts/format.sh --check
+scripts/build.sh "$preset"
+export ASAN_OPTIONS="${ASAN_OPTIONS:-detect_leaks=1:strict_string_checks=1}"
+export UBSAN_OPTIONS="${UBSAN_OPTIONS:-print_stacktrace=1}"
+ctest --test-dir "build/$preset" --output-on-failure -j "$(nproc)" "$@"

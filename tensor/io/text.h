@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: MIT
+// Text that came out of a file, made fit for a one-line message.
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+
+namespace ydistill {
+
+/// `text` with control characters and invalid UTF-8 written as \xHH; what goes beyond `limit` bytes
+/// is replaced by "...".
+std::string printable(std::string_view text, size_t limit = 400);
+
+/// True where `text` is well-formed UTF-8 (no surrogates, no overlong forms).
+bool is_utf8(std::string_view text);
+
+/// Appends one code point, at most 0x10ffff, as UTF-8.
+void append_utf8(std::string& text, char32_t code);
+
+}  // namespace ydistill

@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: MIT
+#include <algorithm>
+
+#include <ydistill/data/dataset.h>
+#include <ydistill/tensor/error.h>
+
+#include "data/pictures.h"
+#include "support/catch.h"
+#include "support/files.h"
+
+namespace ydistill::test {
+namespace {
+
+DataSource yolo(const std::filesystem::path& path) {
+  return {DataSource::Kind::kYolo, path, "", ""};
+}
+
+void write_picture(const std::filesystem::path& path, int64_t width = 40, int64_t height = 20) {
+  std::filesystem::create_directories(path.parent_path());
+  write_png(path, slope(width, height));
+}
+
+/// What becomes of one label file beside one picture.
+Dataset with_labels(const std::string& text, std::vector<std::string> names = {"a", "b", "c"}) {
+  const TempDir dir;
+  write_picture(dir / "images/p.png");
+  write_file(dir / "labels/p.txt", text);
+  return load_dataset(yolo(dir / "images"), std::move(names));
+}
+
+/// A line that is dropped beside a good one, and why.
+void check_dropped(const std::string& line, const std::string& reason) {
+  INFO(line);
+  const Dataset data = with_labels("1 0.5 0.5 0.25 0.5\n" + line + "\n");
+  REQUIRE(data.samples.size() == 1);
+  CHECK(data.samples[0].labels == std::vector<Label>{{1, 0.5, 0.5, 0.25, 0.5}});
+  CHECK(data.labels_dropped == 1);
+  REQUIRE(data.findings.size() == 1);
+  const Finding& finding = data.findings[0];
+  CHECK(finding.file.filename() == "p.txt");
+  CHECK(finding.line == 2);
+  CHECK(finding.effect == "label dropped");
+  INFO(finding.reason);
+  CHECK(finding.reason.find(reason) != std::string::npos);
+}
+
+}  // namespace
+
+TEST_CASE("yolo: a folder is searched with its subfolders in sorted order") {
+  const TempDir dir;
+  write_picture(dir / "images/b.png");
+  write_picture(dir / "images/a/z.PNG", 30, 50);
+  write_picture(dir / "images/a.png");
+  write_file(dir / "images/notes.md", "no picture");
+  write_file(dir / "labels/a/z.txt", "2 0.5 0.5 0.1 0.2\n0 0.25 0.5 0.5 1\n");
+  const Dataset data = load_dataset(yolo(dir / "images"), {"x", "y", "z"});
+  REQUIRE(data.samples.size() == 3);
+  std::vector<std::string> order;
+  for (const Sample& sample : data.samples) {
+    order.push_back(std::filesystem::relative(sample.image, dir.path()).generic_string());
+  }
+  CHECK(std::is_sorted(order.begin(), order.end()));
+  const auto z = std::find(order.begin(), order.end(), "images/a/z.PNG");
+  REQUIRE(z != order.end());
+  const Sample& sample = data.samples[size_t(z - order.begin())];
+  CHECK(sample.width == 30);
+  CHECK(sample.height == 50);
+  CHECK(sample.labelled);
+  CHECK(sample.labels == std::vector<Label>{{2, 0.5, 0.5, 0.1, 0.2}, {0, 0.25, 0.5, 0.5, 1}});
+  CHECK(data.names == std::vector<std::string>{"x", "y", "z"});
+  CHECK(data.findings.empty());
+  CHECK(data.num_labels() == 2);
+}
+
+TEST_CASE("yolo: a list keeps its order and is relative to its own folder") {
+  const TempDir dir;
+  write_picture(dir / "set/images/one two.png");
+  write_picture(dir / "set/images/größe.png");
+  write_picture(dir / "absolute.png");
+  write_file(dir / "set/labels/one two.txt", "0 0.5 0.5 0.5 0.5");
+  write_file(dir / "set/labels/größe.txt", "1 0.5 0.5 0.5 0.5");
+  // Byte order mark, Windows line ends, blank lines, blanks around, no end of line.
+  write_file(dir / "set/list.txt",
+             "\xef\xbb\xbf./images/one two.png\r\n\r\n  images/größe.png \r\n" +
+                 (dir / "absolute.png").string());
+  const Dataset data = load_dataset(yolo(dir / "set/list.txt"));
+  REQUIRE(data.samples.size() == 3);
+  CHECK(data.samples[0].labels.at(0).class_id == 0);
+  CHECK(data.samples[1].labels.at(0).class_id == 1);
+  CHECK(data.samples[2].image == dir / "absolute.png");
+  CHECK(data.findings.empty());
+  CHECK(data.names == std::vector<std::string>{"class0", "class1"});
+}
+
+TEST_CASE("yolo: labels are found by the last images component or beside the picture") {
+  const TempDir dir;
+  write_picture(dir / "images/x/images/p.png");
+  write_file(dir / "images/x/labels/p.txt", "1 0.5 0.5 0.5 0.5");
+  write_file(dir / "labels/x/images/p.txt", "2 0.5 0.5 0.5 0.5");
+  CHECK(load_dataset(yolo(dir / "images")).samples.at(0).labels.at(0).class_id == 1);
+  write_picture(dir / "flat/q.png");
+  write_file(dir / "flat/q.txt", "3 0.5 0.5 0.5 0.5");
+  CHECK(load_dataset(yolo(dir / "flat")).samples.at(0).labels.at(0).class_id == 3);
+}
+
+TEST_CASE("yolo: a missing or empty label file is a background picture") {
+  const TempDir dir;
+  write_picture(dir / "images/a.png");
+  write_picture(dir / "images/b.png");
+  write_file(dir / "labels/b.txt", "\n");
+  const Dataset data = load_dataset(yolo(dir / "images"), {"x"});
+  REQUIRE(data.samples.size() == 2);
+  CHECK(data.num_labels() == 0);
+  CHECK(data.samples[0].labelled);
+  CHECK(data.findings.empty());
+}
+
+TEST_CASE("yolo: Windows line ends tabs a byte order mark and floats as classes are fine") {
+  const Dataset data = with_labels(
+      "\xef\xbb\xbf"
+      "0\t0.5 0.5  0.25 +0.5\r\n2.0 1e-1 0.5 0.1 1.0\r\n");
+  CHECK(data.findings.empty());
+  CHECK(data.samples[0].labels ==
+        std::vector<Label>{{0, 0.5, 0.5, 0.25, 0.5}, {2, 0.1, 0.5, 0.1, 1}});
+}
+
+TEST_CASE("yolo: a polygon becomes its bounding box") {
+  const Dataset data = with_labels("1 0.1 0.2 0.5 0.3 0.3 0.8\n2 0 0 1 0 1 1 0 1\n");
+  CHECK(data.findings.empty());
+  REQUIRE(data.samples[0].labels.size() == 2);
+  const Label& label = data.samples[0].labels[0];
+  CHECK(label.cx == Approx(0.3));
+  CHECK(label.cy == Approx(0.5));
+  CHECK(label.w == Approx(0.4));
+  CHECK(label.h == Approx(0.6));
+  CHECK(data.samples[0].labels[1] == Label{2, 0.5, 0.5, 1, 1});
+}
+
+TEST_CASE("yolo: values out of range by rounding are clipped") {
+  const Dataset data = with_labels("0 0.5 -0.0000005 0.25 1.0000005\n");
+  CHECK(data.findings.empty());
+  CHECK(data.samples[0].labels == std::vector<Label>{{0, 0.5, 0, 0.25, 1}});
+}
+
+TEST_CASE("yolo: bad lines are dropped and listed one by one") {
+  check_dropped("0 0.5 0.5 0.25", "4 columns, 5 wanted");
+  check_dropped("0 0.5 0.5 0.25 0.5 0.9", "6 columns, 5 wanted");
+  check_dropped("0 0.1 0.1 0.5 0.1 0.5 0.5 0.3", "8 columns");
+  check_dropped("0 0.5 0.5 nan 0.5", "column 4: \"nan\" is not a finite number");
+  check_dropped("0 0.5 0.5 inf 0.5", "column 4: \"inf\"");
+  check_dropped("0 0.5 0.5 1e999 0.5", "column 4: \"1e999\"");
+  check_dropped("cat 0.5 0.5 0.5 0.5", "column 1: \"cat\"");
+  check_dropped("0 0,5 0.5 0.5 0.5", "column 2: \"0,5\"");
+  check_dropped("0.5 0.5 0.5 0.5 0.5", "class 0.5 is not an integer");
+  check_dropped("3 0.5 0.5 0.5 0.5", "class 3 is out of range, 0 to 2 wanted");
+  check_dropped("-1 0.5 0.5 0.5 0.5", "class -1 is out of range");
+  check_dropped("1e300 0.5 0.5 0.5 0.5", "is out of range");
+  check_dropped("0 1.1 0.5 0.5 0.5", "column 2: 1.1 is outside 0 to 1");
+  check_dropped("0 0.5 0.5 -0.5 0.5", "column 4: -0.5 is outside 0 to 1");
+  check_dropped("0 0.5 0.5 0 0.5", "the box is 0 x 0.5, it has no area");
+  check_dropped("0 0.1 0.1 0.5 0.1 0.9 0.1", "it has no area");
+  check_dropped("1 0.5 0.5 0.25 0.5", "repeats an earlier line");
+  check_dropped("\x01\x02", "column 1: \"\\x01\\x02\"");
+}
+
+TEST_CASE("yolo: without names class ids have a limit") {
+  const Dataset data = with_labels("9999 0.5 0.5 0.5 0.5\n10000 0.5 0.5 0.5 0.5\n", {});
+  CHECK(data.names.size() == 10000);
+  CHECK(data.labels_dropped == 1);
+}
+
+TEST_CASE("yolo: bad pictures are dropped and listed") {
+  const TempDir dir;
+  write_picture(dir / "images/good.png");
+  write_picture(dir / "images/small.png", 9, 100);
+  write_file(dir / "images/text.jpg", "this is text");
+  write_file(dir / "images/empty.png", "");
+  write_file(dir / "images/other.webp", "RIFF");
+  write_jpeg(dir / "images/half.jpg", noise(64, 64, 1));
+  const std::string jpeg = read_file(dir / "images/half.jpg");
+  write_file(dir / "images/half.jpg", jpeg.substr(0, jpeg.size() / 2));
+  const Dataset data = load_dataset(yolo(dir / "images"), {"x"});
+  CHECK(data.samples.size() == 1);
+  CHECK(data.pictures_dropped == 5);
+  REQUIRE(data.findings.size() == 5);
+  const std::string all = all_findings(data.findings);
+  INFO(all);
+  CHECK(all.find("small.png: 9x100 pixels, at least 10 a side wanted (picture dropped)\n") !=
+        std::string::npos);
+  CHECK(all.find("text.jpg: is no JPEG, PNG or BMP picture") != std::string::npos);
+  CHECK(all.find("empty.png: is empty") != std::string::npos);
+  CHECK(all.find("other.webp: is no JPEG, PNG or BMP picture") != std::string::npos);
+  CHECK(all.find("half.jpg: the JPEG is cut short") != std::string::npos);
+  CHECK(data.summary() ==
+        "1 pictures, 0 labels, 1 classes; dropped: 5 pictures, 0 labels; ignored: 0 labels");
+}
+
+TEST_CASE("yolo: a listed picture that is missing is named with its line") {
+  const TempDir dir;
+  write_picture(dir / "a.png");
+  write_file(dir / "list.txt", "a.png\nnone.png\n");
+  const Dataset data = load_dataset(yolo(dir / "list.txt"), {"x"});
+  CHECK(data.samples.size() == 1);
+  REQUIRE(data.findings.size() == 1);
+  CHECK(data.findings[0].file.filename() == "list.txt");
+  CHECK(data.findings[0].line == 2);
+  CHECK(data.findings[0].reason.find("there is no picture ") == 0);
+  CHECK(data.findings[0].reason.find("none.png") != std::string::npos);
+}
+
+TEST_CASE("yolo: sources without one usable picture are refused") {
+  const TempDir dir;
+  CHECK_THROWS_WITH_TEXT(load_dataset(yolo(dir / "none")), FileError,
+                         "none: no such file or folder");
+  CHECK_THROWS_WITH_TEXT(load_dataset(yolo(dir.path())), FileError, "no picture found");
+  write_file(dir / "images/a.png", "x");
+  write_file(dir / "images/b.png", "");
+  CHECK_THROWS_WITH_TEXT(load_dataset(yolo(dir / "images")), FileError,
+                         "no usable picture: 2 dropped, the first: ");
+  CHECK_THROWS_WITH_TEXT(load_dataset(yolo(dir / "images")), FileError, "a.png: is no JPEG");
+}
+
+TEST_CASE("yolo: a name given twice is refused") {
+  CHECK_THROWS_WITH_TEXT(with_labels("", {"x", "y", "x"}), ValueError, "\"x\" stands there twice");
+}
+
+TEST_CASE("yolo: sizes are those of the upright picture") {
+  const TempDir dir;
+  write_jpeg(dir / "a.jpg", slope(40, 20));
+  write_file(dir / "images/turned.jpg", with_orientation(read_file(dir / "a.jpg"), 6, true));
+  const Dataset data = load_dataset(yolo(dir / "images"));
+  CHECK(data.samples.at(0).width == 20);
+  CHECK(data.samples.at(0).height == 40);
+}
+
+}  // namespace ydistill::test

@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: MIT
+#include <csignal>
+
+#include <sys/resource.h>
+
+#include <ydistill/data/image.h>
+#include <ydistill/tensor/error.h>
+#include <ydistill/tensor/random.h>
+
+#include "data/picture_bytes.h"
+#include "data/pictures.h"
+#include "support/catch.h"
+#include "support/files.h"
+
+namespace ydistill::test {
+namespace {
+
+/// A file of these bytes is refused by both, in one line that names it and says `text`.
+void check_refused(const std::string& bytes, const std::string& text) {
+  const TempDir dir;
+  write_file(dir / "bad.jpg", bytes);
+  CHECK_THROWS_WITH_TEXT(read_image(dir / "bad.jpg"), FileError, text);
+  CHECK_THROWS_WITH_TEXT(read_image(dir / "bad.jpg"), FileError, "bad.jpg: ");
+  CHECK_THROWS_WITH_TEXT(probe_image(dir / "bad.jpg"), FileError, text);
+}
+
+std::string jpeg_bytes() {
+  const TempDir dir;
+  write_jpeg(dir / "a.jpg", noise(64, 48, 1), 90);
+  return read_file(dir / "a.jpg");
+}
+
+/// While it lives, no file of this process grows beyond `bytes`: what a full disk looks like.
+class FileSizeLimit {
+ public:
+  explicit FileSizeLimit(rlim_t bytes) {
+    old_handler_ = std::signal(SIGXFSZ, SIG_IGN);
+    getrlimit(RLIMIT_FSIZE, &old_);
+    rlimit small = old_;
+    small.rlim_cur = bytes;
+    setrlimit(RLIMIT_FSIZE, &small);
+  }
+  ~FileSizeLimit() {
+    setrlimit(RLIMIT_FSIZE, &old_);
+    std::signal(SIGXFSZ, old_handler_);
+  }
+
+ private:
+  rlimit old_{};
+  void (*old_handler_)(int) = nullptr;
+};
+
+}  // namespace
+
+TEST_CASE("image: a missing file a folder and an empty file are refused") {
+  const TempDir dir;
+  CHECK_THROWS_WITH_TEXT(read_image(dir / "none.jpg"), FileError, "none.jpg: no such picture");
+  CHECK_THROWS_WITH_TEXT(probe_image(dir.path()), FileError, "not a file");
+  check_refused("", "is empty");
+}
+
+TEST_CASE("image: what is no picture is refused") {
+  check_refused("GIF89a and so on", "is no JPEG, PNG or BMP picture");
+  check_refused("x", "is no JPEG, PNG or BMP picture");
+}
+
+TEST_CASE("image: a JPEG cut short is refused wherever it is cut") {
+  const std::string jpeg = jpeg_bytes();
+  for (const size_t size : {jpeg.size() / 2, jpeg.size() / 4 * 3, jpeg.size() - 2, jpeg.size() - 1,
+                            size_t(300), size_t(30), size_t(3)}) {
+    INFO(size << " of " << jpeg.size() << " bytes");
+    check_refused(jpeg.substr(0, size), "cut short");
+  }
+}
+
+TEST_CASE("image: a JPEG whose middle is missing is refused by libjpeg-turbo") {
+#ifndef YDISTILL_TEST_TURBOJPEG
+  YD_SKIP("built without libjpeg-turbo");
+#endif
+  const TempDir dir;
+  const std::string jpeg = jpeg_bytes();
+  write_file(dir / "a.jpg", jpeg.substr(0, jpeg.size() / 2) + jpeg.substr(jpeg.size() - 2));
+  CHECK_THROWS_WITH_TEXT(read_image(dir / "a.jpg"), FileError, "a.jpg: cannot be decoded: ");
+}
+
+TEST_CASE("image: a PNG cut short is refused") {
+  const TempDir dir;
+  write_png(dir / "a.png", noise(64, 48, 1));
+  const std::string png = read_file(dir / "a.png");
+  write_file(dir / "b.png", png.substr(0, png.size() / 2));
+  CHECK_THROWS_WITH_TEXT(read_image(dir / "b.png"), FileError, "b.png: cannot be decoded: ");
+  check_refused(png.substr(0, 20), "malformed picture");
+}
+
+TEST_CASE("image: a picture that claims too many pixels is refused before it is decoded") {
+  std::string png = from_hex(kGreyPng);
+  png.replace(16, 8, std::string("\0\x01\0\0\0\x01\0\0", 8));  // 65536 x 65536
+  check_refused(png, "65536x65536 pixels, at most 268435456 are read");
+}
+
+TEST_CASE("image: a JPEG without height is refused") {
+  std::string jpeg = jpeg_bytes();
+  const size_t frame = jpeg.find("\xff\xc0");
+  REQUIRE(frame != std::string::npos);
+  jpeg[frame + 5] = jpeg[frame + 6] = 0;
+  check_refused(jpeg, "a picture of 64x0 pixels");
+}
+
+TEST_CASE("image: malformed JPEG segments are refused") {
+  check_refused(std::string("\xff\xd8\xff\xe0\x00\x01rest", 10), "has length 1");
+  check_refused("\xff\xd8\xff\xd9", "ends before its first scan");
+  check_refused(std::string("\xff\xd8\xff\xda\x00\x02", 6), "a scan without a frame header");
+  check_refused(std::string("\xff\xd8\xff\xc0\x00\x03\x08", 7), "a frame header of 1 bytes");
+}
+
+TEST_CASE("image: damaged files are read or refused but never crash") {
+  const TempDir dir;
+  const std::string jpeg = with_orientation(jpeg_bytes(), 6, true);
+  write_png(dir / "a.png", noise(24, 16, 1));
+  const std::string png = read_file(dir / "a.png");
+  Rng rng(7);
+  int refused = 0;
+  for (int i = 0; i < 400; ++i) {
+    std::string bytes = i % 2 == 0 ? jpeg : png;
+    // Mostly in the headers, where lengths and offsets are.
+    const int64_t reach = i % 4 < 2 ? 160 : int64_t(bytes.size());
+    for (int k = 0; k < 3; ++k) bytes[size_t(rng.below(reach))] = char(rng.below(256));
+    write_file(dir / "damaged", bytes);
+    try {
+      const Image image = read_image(dir / "damaged");
+      CHECK(int64_t(image.rgb.size()) == image.width * image.height * 3);
+    } catch (const FileError&) {
+      ++refused;
+    }
+  }
+  CHECK(refused > 100);
+}
+
+TEST_CASE("image: writing where there is no folder fails and names the file") {
+  const TempDir dir;
+  CHECK_THROWS_WITH_TEXT(write_png(dir / "none/a.png", slope(8, 8)), FileError, "none/a.png");
+  CHECK_THROWS_WITH_TEXT(write_jpeg(dir / "none/a.jpg", slope(8, 8)), FileError, "none/a.jpg");
+  CHECK_THROWS_WITH_TEXT(write_png(dir.path(), slope(8, 8)), FileError, "folder");
+}
+
+TEST_CASE("image: a full disk leaves the old picture as it was") {
+  const TempDir dir;
+  write_png(dir / "a.png", slope(8, 8));
+  const std::string before = read_file(dir / "a.png");
+  {
+    const FileSizeLimit limit(64);
+    CHECK_THROWS_WITH_TEXT(write_png(dir / "a.png", noise(64, 64, 1)), FileError, "a.png");
+    CHECK_THROWS_WITH_TEXT(write_jpeg(dir / "b.jpg", noise(64, 64, 1)), FileError, "b.jpg");
+  }
+  CHECK(read_file(dir / "a.png") == before);
+  CHECK(!std::filesystem::exists(dir / "b.jpg"));
+}
+
+TEST_CASE("image: an empty picture or a quality out of range is not written") {
+  const TempDir dir;
+  CHECK_THROWS_WITH_TEXT(write_png(dir / "a.png", Image()), ValueError, "0x0 pixels");
+  Image image = slope(8, 8);
+  image.rgb.pop_back();
+  CHECK_THROWS_WITH_TEXT(write_jpeg(dir / "a.jpg", image), ValueError, "191 bytes");
+  CHECK_THROWS_WITH_TEXT(write_jpeg(dir / "a.jpg", slope(8, 8), 0), ValueError,
+                         "quality 0, 1 to 100 wanted");
+}
+
+}  // namespace ydistill::test

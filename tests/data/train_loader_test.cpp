@@ -1,0 +1,273 @@
+// SPDX-License-Identifier: MIT
+#include <algorithm>
+#include <set>
+
+#include <ydistill/data/loader.h>
+#include <ydistill/tensor/arena.h>
+#include <ydistill/tensor/error.h>
+
+#include "data/pictures.h"
+#include "support/catch.h"
+#include "support/files.h"
+
+namespace ydistill::test {
+namespace {
+
+/// Seven pictures of all shapes; class = index.
+struct SevenPictures {
+  TempDir dir;
+  std::shared_ptr<Dataset> data;
+
+  SevenPictures() {
+    write_yolo_set(dir.path(),
+                   {{80, 60}, {60, 80}, {64, 64}, {40, 20}, {100, 90}, {33, 47}, {70, 70}});
+    data =
+        std::make_shared<Dataset>(load_dataset({DataSource::Kind::kYolo, dir / "images", "", ""}));
+  }
+  std::filesystem::path picture(int i) const {
+    return dir / ("images/" + std::to_string(i) + ".png");
+  }
+};
+
+TrainLoaderOptions small_options(int workers) {
+  TrainLoaderOptions options;
+  options.image_size = 64;
+  options.batch = 3;
+  options.seed = 11;
+  options.workers = workers;
+  return options;
+}
+
+/// The rest of an epoch as bytes, one text a batch.
+std::vector<std::string> rest_of(TrainLoader& loader) {
+  std::vector<std::string> all;
+  Batch batch;
+  while (loader.next(batch)) all.push_back(bytes_of(batch));
+  return all;
+}
+
+std::vector<std::string> epoch_of(TrainLoader& loader, int64_t epoch, int64_t first_batch = 0) {
+  loader.start_epoch(epoch, first_batch);
+  return rest_of(loader);
+}
+
+std::vector<int64_t> indices_of(TrainLoader& loader, int64_t epoch) {
+  std::vector<int64_t> all;
+  Batch batch;
+  loader.start_epoch(epoch);
+  while (loader.next(batch)) all.insert(all.end(), batch.indices.begin(), batch.indices.end());
+  return all;
+}
+
+}  // namespace
+
+TEST_CASE("train loader: batches have the promised shapes and the last one is smaller") {
+  const SevenPictures set;
+  TrainLoader loader(set.data, small_options(2));
+  CHECK(loader.batches_per_epoch() == 3);
+  Batch batch;
+  CHECK(!loader.next(batch));
+  loader.start_epoch(0);
+  std::vector<int64_t> sizes;
+  while (loader.next(batch)) {
+    const int64_t count = batch.images.size(0);
+    sizes.push_back(count);
+    CHECK(batch.images.shape() == Shape({count, 64, 64, 3}));
+    CHECK(batch.images.dtype() == DType::kUInt8);
+    CHECK(batch.targets.size(1) == 6);
+    CHECK(int64_t(batch.indices.size()) == count);
+    CHECK(batch.labelled == std::vector<uint8_t>(size_t(count), 1));
+    CHECK(batch.letterboxes.empty());
+    double last_picture = 0;
+    for (int64_t i = 0; i < batch.targets.size(0); ++i) {
+      const float* row = batch.targets.data<float>() + 6 * i;
+      CHECK(row[0] >= last_picture);
+      last_picture = row[0];
+      CHECK(row[0] < float(count));
+      CHECK(row[1] < 7);
+      for (int c = 2; c < 6; ++c) CHECK((row[c] > 0 && row[c] < 1));
+    }
+  }
+  CHECK(sizes == std::vector<int64_t>{3, 3, 1});
+  CHECK(!loader.next(batch));
+}
+
+TEST_CASE("train loader: the number of workers changes nothing") {
+  const SevenPictures set;
+  TrainLoader alone(set.data, small_options(0));
+  const auto epoch_0 = epoch_of(alone, 0), epoch_1 = epoch_of(alone, 1);
+  for (const int workers : {1, 3}) {
+    for (const int64_t cache_bytes : {int64_t(0), int64_t(20000), int64_t(1) << 20}) {
+      TrainLoaderOptions options = small_options(workers);
+      options.cache_bytes = cache_bytes;
+      TrainLoader loader(set.data, options);
+      CHECK(epoch_of(loader, 0) == epoch_0);
+      CHECK(epoch_of(loader, 1) == epoch_1);
+      CHECK(epoch_of(loader, 0) == epoch_0);
+      CHECK(loader.cached_bytes() <= cache_bytes);
+      CHECK((loader.cached_bytes() > 0) == (cache_bytes > 0));
+    }
+  }
+}
+
+TEST_CASE("train loader: epochs and seeds differ") {
+  const SevenPictures set;
+  TrainLoader loader(set.data, small_options(0));
+  TrainLoaderOptions options = small_options(0);
+  options.seed = 12;
+  TrainLoader other(set.data, options);
+  const auto first = epoch_of(loader, 0);
+  CHECK(first != epoch_of(loader, 1));
+  CHECK(first != epoch_of(other, 0));
+}
+
+TEST_CASE("train loader: an epoch can be continued in the middle") {
+  const SevenPictures set;
+  for (const int workers : {0, 2}) {
+    TrainLoader loader(set.data, small_options(workers));
+    const auto whole = epoch_of(loader, 4);
+    REQUIRE(whole.size() == 3);
+    CHECK(epoch_of(loader, 4, 1) == std::vector<std::string>(whole.begin() + 1, whole.end()));
+    CHECK(epoch_of(loader, 4, 3).empty());
+  }
+}
+
+TEST_CASE("train loader: shuffled epochs are permutations and file order is the dataset's") {
+  const SevenPictures set;
+  TrainLoader loader(set.data, small_options(1));
+  std::set<std::vector<int64_t>> orders;
+  for (int64_t epoch = 0; epoch < 4; ++epoch) {
+    std::vector<int64_t> order = indices_of(loader, epoch);
+    orders.insert(order);
+    std::sort(order.begin(), order.end());
+    CHECK(order == std::vector<int64_t>{0, 1, 2, 3, 4, 5, 6});
+  }
+  CHECK(orders.size() == 4);
+  TrainLoaderOptions options = small_options(1);
+  options.order = Order::kFile;
+  TrainLoader in_order(set.data, options);
+  CHECK(indices_of(in_order, 3) == std::vector<int64_t>{0, 1, 2, 3, 4, 5, 6});
+}
+
+TEST_CASE("train loader: it stops cleanly in the middle of an epoch") {
+  const SevenPictures set;
+  Batch batch;
+  for (int taken = 0; taken < 3; ++taken) {
+    TrainLoader loader(set.data, small_options(3));
+    loader.start_epoch(0);
+    for (int i = 0; i < taken; ++i) CHECK(loader.next(batch));
+    loader.start_epoch(1);  // drops what is left
+    CHECK(loader.next(batch));
+  }
+}
+
+TEST_CASE("train loader: an unreadable picture is listed and replaced") {
+  const SevenPictures set;
+  const std::string png = read_file(set.picture(2));
+  write_file(set.picture(2), png.substr(0, png.size() / 2));
+  TrainLoaderOptions options = small_options(0);
+  options.order = Order::kFile;
+  TrainLoader loader(set.data, options);
+  const auto alone = epoch_of(loader, 0);
+  CHECK(indices_of(loader, 0) == std::vector<int64_t>{0, 1, 3, 3, 4, 5, 6});
+  REQUIRE(loader.findings().size() == 1);
+  const std::string text = loader.findings()[0].str();
+  INFO(text);
+  CHECK(text.find("2.png: cannot be decoded") != std::string::npos);
+  CHECK(text.find("(picture left out)") != std::string::npos);
+  options.workers = 3;
+  TrainLoader threaded(set.data, options);
+  CHECK(epoch_of(threaded, 0) == alone);
+  CHECK(threaded.findings().size() == 1);
+}
+
+TEST_CASE("train loader: a picture that changed its size is left out") {
+  const SevenPictures set;
+  write_png(set.picture(6), noise(30, 30, 1));
+  TrainLoaderOptions options = small_options(2);
+  options.order = Order::kFile;
+  TrainLoader loader(set.data, options);
+  CHECK(indices_of(loader, 0) == std::vector<int64_t>{0, 1, 2, 3, 4, 5, 0});
+  CHECK(all_findings(loader.findings()).find("has 30x30 pixels now, 70x70 when") !=
+        std::string::npos);
+}
+
+TEST_CASE("train loader: when no picture can be read it says so") {
+  const SevenPictures set;
+  for (int i = 0; i < 7; ++i) std::filesystem::remove(set.picture(i));
+  for (const int workers : {0, 2}) {
+    TrainLoader loader(set.data, small_options(workers));
+    loader.start_epoch(0);
+    Batch batch;
+    CHECK_THROWS_WITH_TEXT(loader.next(batch), FileError,
+                           "no picture of the dataset can be read any more: 7 left out, the first");
+    CHECK(!loader.next(batch));
+    CHECK(loader.findings().size() == 7);
+  }
+}
+
+TEST_CASE("train loader: unlabelled pictures keep to themselves") {
+  const SevenPictures set;
+  for (const size_t i : {1, 4}) {
+    set.data->samples[i].labelled = false;
+    set.data->samples[i].labels.clear();
+  }
+  TrainLoader loader(set.data, small_options(2));
+  Batch batch;
+  for (int64_t epoch = 0; epoch < 3; ++epoch) {
+    loader.start_epoch(epoch);
+    while (loader.next(batch)) {
+      for (size_t slot = 0; slot < batch.indices.size(); ++slot) {
+        const bool labelled = batch.indices[slot] != 1 && batch.indices[slot] != 4;
+        CHECK(bool(batch.labelled[slot]) == labelled);
+      }
+      for (int64_t i = 0; i < batch.targets.size(0); ++i) {
+        CHECK(batch.labelled[size_t(batch.targets.at(6 * i))] == 1);
+      }
+    }
+  }
+}
+
+TEST_CASE("train loader: batches live on the heap whatever arena is open") {
+  const SevenPictures set;
+  const auto arena = Arena::create(int64_t(1) << 20);
+  const ArenaScope scope(arena);
+  for (const int workers : {0, 2}) {
+    TrainLoader loader(set.data, small_options(workers));
+    loader.start_epoch(0);
+    Batch batch;
+    CHECK(loader.next(batch));
+    CHECK(arena->bytes_in_use() == 0);
+  }
+}
+
+TEST_CASE("train loader: waiting is counted from the start of the epoch") {
+  const SevenPictures set;
+  TrainLoader loader(set.data, small_options(0));
+  CHECK(loader.seconds_waited() == 0);
+  epoch_of(loader, 0);
+  CHECK(loader.seconds_waited() > 0);
+  loader.start_epoch(1);
+  CHECK(loader.seconds_waited() == 0);
+}
+
+TEST_CASE("train loader: impossible options are refused") {
+  const SevenPictures set;
+  const auto refused = [&](auto change, const std::string& text) {
+    TrainLoaderOptions options = small_options(0);
+    change(options);
+    CHECK_THROWS_WITH_TEXT(TrainLoader(set.data, options), ValueError, text);
+  };
+  refused([](auto& o) { o.batch = 0; }, "batch 0, at least 1 wanted");
+  refused([](auto& o) { o.image_size = 0; }, "image size 0");
+  refused([](auto& o) { o.workers = -1; }, "-1 workers");
+  refused([](auto& o) { o.cache_bytes = -1; }, "a cache of -1 bytes");
+  refused([](auto& o) { o.augment.scale = 2; }, "augment.scale");
+  CHECK_THROWS_WITH_TEXT(TrainLoader(std::make_shared<Dataset>(), small_options(0)), ValueError,
+                         "no pictures");
+  TrainLoader loader(set.data, small_options(0));
+  CHECK_THROWS_WITH_TEXT(loader.start_epoch(0, 4), ValueError, "from batch 4, an epoch has 3");
+  CHECK_THROWS_WITH_TEXT(loader.start_epoch(-1), ValueError, "epoch -1");
+}
+
+}  // namespace ydistill::test

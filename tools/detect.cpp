@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: MIT
+#include <fmt/format.h>
+#include <glob.h>
+
+#include <algorithm>
+#include <fstream>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include <ydistill/detect/detector.h>
+#include <ydistill/detect/draw.h>
+#include <ydistill/tensor/io/atomic_file.h>
+#include <ydistill/tools/command.h>
+
+namespace ydistill::tools {
+namespace {
+
+namespace fs = std::filesystem;
+
+bool looks_like_picture(const fs::path& path) {
+  static const std::set<std::string> kExtensions{".jpg", ".jpeg", ".png", ".bmp"};
+  std::string extension = path.extension().string();
+  std::transform(extension.begin(), extension.end(), extension.begin(),
+                 [](unsigned char c) { return char(std::tolower(c)); });
+  return kExtensions.count(extension) != 0;
+}
+
+/// A file, the pictures of a folder, or those a pattern matches, sorted.
+std::vector<fs::path> pictures_of(const std::string& source) {
+  std::vector<fs::path> paths;
+  std::error_code ignored;
+  if (fs::is_directory(source, ignored)) {
+    for (const auto& entry : fs::directory_iterator(source)) {
+      if (entry.is_regular_file() && looks_like_picture(entry.path())) paths.push_back(entry.path());
+    }
+  } else if (fs::exists(source, ignored)) {
+    paths.emplace_back(source);
+  } else {
+    glob_t found = {};
+    if (glob(source.c_str(), 0, nullptr, &found) == 0) {
+      for (size_t i = 0; i < found.gl_pathc; ++i) paths.emplace_back(found.gl_pathv[i]);
+    }
+    globfree(&found);
+  }
+  std::sort(paths.begin(), paths.end());
+  if (paths.empty()) {
+    throw FileError("{}: no such picture, no folder with pictures, and no pattern that matches one",
+                    source);
+  }
+  return paths;
+}
+
+/// A name in the output folder that no earlier picture has taken.
+std::string output_stem(const fs::path& picture, std::set<std::string>& taken) {
+  const std::string stem = picture.stem().string();
+  std::string name = stem;
+  for (int number = 2; !taken.insert(name).second; ++number) name = fmt::format("{}_{}", stem, number);
+  return name;
+}
+
+nlohmann::ordered_json as_json(const fs::path& path, const Image& image,
+                               const std::vector<Detection>& detections,
+                               const std::vector<std::string>& names) {
+  nlohmann::ordered_json list = nlohmann::ordered_json::array();
+  for (const Detection& d : detections) {
+    list.push_back({{"class", d.class_id}, {"name", names[size_t(d.class_id)]}, {"score", d.score},
+                    {"box_xyxy", {d.x1, d.y1, d.x2, d.y2}}});
+  }
+  return {{"path", path.string()}, {"width", image.width}, {"height", image.height},
+          {"detections", list}};
+}
+
+void write_annotated(const fs::path& path, Image image, const std::vector<Detection>& detections,
+                     const std::vector<std::string>& names) {
+  std::vector<DrawnBox> boxes;
+  for (const Detection& d : detections) {
+    boxes.push_back({d.x1, d.y1, d.x2, d.y2,
+                     fmt::format("{} {:.2f}", names[size_t(d.class_id)], d.score), d.class_id});
+  }
+  std::reverse(boxes.begin(), boxes.end());  // the best on top
+  draw_boxes(image, boxes);
+  write_jpeg(path, image, 92);
+}
+
+/// One line a box: class, score, x1, y1, x2, y2 in pixels.
+std::string as_text(const std::vector<Detection>& detections) {
+  std::string text;
+  for (const Detection& d : detections) {
+    text += fmt::format("{} {:.5f} {:.2f} {:.2f} {:.2f} {:.2f}\n", d.class_id, d.score, d.x1, d.y1,
+                        d.x2, d.y2);
+  }
+  return text;
+}
+
+}  // namespace
+
+Run add_detect(CLI::App& app) {
+  struct Args {
+    std::string weights, source, out;
+    DetectorOptions options;
+    bool json = false;
+  };
+  auto args = std::make_shared<Args>();
+  CLI::App* cmd = app.add_subcommand("detect", "Find objects in pictures");
+  cmd->add_option("--weights", args->weights, ".pt or .safetensors")->required();
+  cmd->add_option("--source", args->source, "picture, folder, or pattern in quotes")->required();
+  cmd->add_option("--out", args->out, "folder for annotated pictures, text and JSON")->required();
+  cmd->add_option("--conf", args->options.conf, "least score, 0..1")->capture_default_str();
+  cmd->add_option("--iou", args->options.iou, "largest overlap of two boxes, 0..1")->capture_default_str();
+  cmd->add_option("--size", args->options.image_size, "longer side in the network, pixels")->capture_default_str();
+  cmd->add_flag("--json", args->json, "print one JSON document");
+  return [args] {
+    const std::vector<fs::path> paths = pictures_of(args->source);
+    Detector detector(args->weights, args->options);
+    std::error_code error;
+    fs::create_directories(args->out, error);
+    if (error) throw FileError("{}: the folder cannot be made: {}", args->out, error.message());
+    nlohmann::ordered_json images = nlohmann::ordered_json::array();
+    std::set<std::string> taken;
+    int64_t unreadable = 0;
+    for (const fs::path& path : paths) {
+      Image image;
+      try {
+        image = read_image(path);
+      } catch (const FileError& problem) {
+        message(problem.what());
+        ++unreadable;
+        continue;
+      }
+      const std::vector<Detection> detections = detector.detect(image);
+      const std::string stem = output_stem(path, taken);
+      write_file_atomically(fs::path(args->out) / (stem + ".txt"), as_text(detections));
+      images.push_back(as_json(path, image, detections, detector.class_names()));
+      message(fmt::format("{}: {}x{}, {} boxes", path.string(), image.width, image.height,
+                          detections.size()));
+      write_annotated(fs::path(args->out) / (stem + ".jpg"), std::move(image), detections,
+                      detector.class_names());
+    }
+    const std::string text = nlohmann::ordered_json{{"images", images}}.dump(2);
+    write_file_atomically(fs::path(args->out) / "detections.json", text + "\n");
+    if (args->json) print_json(text);
+    if (unreadable > 0) message(fmt::format("{} of {} pictures could not be read", unreadable, paths.size()));
+    return unreadable == int64_t(paths.size()) ? kRunFailed : 0;
+  };
+}
+
+}  // namespace ydistill::tools

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: MIT
+// What a training prints, and how it is stopped by hand.
+#pragma once
+
+#include <chrono>
+#include <string>
+
+#include <ydistill/train/trainer.h>
+
+namespace ydistill::tools {
+
+/// From now on SIGINT and SIGTERM only set a flag; a second SIGINT ends the process at once.
+void catch_stop_signals();
+bool stop_signal_came();
+
+/// A live line in a terminal; elsewhere a line an epoch. All on standard error.
+class Progress : public TrainEvents {
+ public:
+  explicit Progress(bool quiet);
+  void message(const std::string& line) override;
+  void step(const StepProgress& progress) override;
+  void epoch(const EpochResult& result, int64_t epochs, double waiting_share) override;
+  bool stop_requested() override { return stop_signal_came(); }
+
+ private:
+  void clear_line();
+
+  bool quiet_, terminal_, line_open_ = false, header_said_ = false;
+  std::chrono::steady_clock::time_point last_;
+};
+
+}  // namespace ydistill::tools

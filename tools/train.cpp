@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: MIT
+#include <fmt/format.h>
+
+#include <memory>
+
+#include <ydistill/tools/command.h>
+#include <ydistill/tools/progress.h>
+#include <ydistill/train/trainer.h>
+
+namespace ydistill::tools {
+
+Run add_train(CLI::App& app) {
+  struct Args {
+    std::string config, resume;
+    std::vector<std::string> overrides;
+    bool quiet = false;
+  };
+  auto args = std::make_shared<Args>();
+  CLI::App* cmd = app.add_subcommand("train", "Train a student, with or without a teacher");
+  auto* config = cmd->add_option("config", args->config, "config file (JSON)");
+  cmd->add_option("overrides", args->overrides, "key.path=value, e.g. train.epochs=10");
+  cmd->add_option("--resume", args->resume, "continue the run in this folder")->excludes(config);
+  cmd->add_flag("--quiet", args->quiet, "print nothing but errors");
+  return [args] {
+    if (args->config.empty() == args->resume.empty()) {
+      throw ConfigError("train: name a config file, or a run folder with --resume");
+    }
+    Progress progress(args->quiet);
+    catch_stop_signals();
+    TrainOutcome outcome;
+    if (args->resume.empty()) {
+      const Config cfg = load_config(args->config, args->overrides);
+      choose_device(cfg.device, cfg.precision);
+      outcome = train(cfg, progress);
+    } else {
+      outcome = resume_training(args->resume, progress);
+    }
+    if (outcome.finished) {
+      progress.message(fmt::format("done: {}", (outcome.run / "weights" / "best.safetensors").string()));
+    }
+    return 0;
+  };
+}
+
+}  // namespace ydistill::tools

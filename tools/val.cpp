@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: MIT
+#include <fmt/format.h>
+
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include <ydistill/tools/command.h>
+#include <ydistill/tools/progress.h>
+#include <ydistill/train/sources.h>
+#include <ydistill/train/evaluate.h>
+
+namespace ydistill::tools {
+namespace {
+
+void print_table(const MetricsResult& m) {
+  fmt::print("{:<20} {:>7} {:>9} {:>9} {:>9} {:>9} {:>9}\n", "class", "images", "instances",
+             "precision", "recall", "mAP50", "mAP50-95");
+  const auto row = [](const std::string& name, int64_t images, int64_t instances, double p, double r,
+                      double map50, double map) {
+    fmt::print("{:<20} {:>7} {:>9} {:>9.4f} {:>9.4f} {:>9.4f} {:>9.4f}\n", name, images, instances, p,
+               r, map50, map);
+  };
+  row("all", m.images, m.instances, m.precision, m.recall, m.map50, m.map);
+  if (m.per_class.size() < 2) return;
+  for (const ClassMetrics& c : m.per_class) {
+    row(c.name, c.images, c.instances, c.precision, c.recall, c.map50, c.map);
+  }
+}
+
+std::string as_json(const MetricsResult& m) {
+  nlohmann::ordered_json per_class = nlohmann::ordered_json::array();
+  for (const ClassMetrics& c : m.per_class) {
+    per_class.push_back({{"class", c.class_id}, {"name", c.name}, {"images", c.images},
+                         {"instances", c.instances}, {"precision", c.precision},
+                         {"recall", c.recall}, {"map50", c.map50}, {"map", c.map}});
+  }
+  const nlohmann::ordered_json metrics{{"precision", m.precision}, {"recall", m.recall},
+                                       {"map50", m.map50}, {"map", m.map}, {"per_class", per_class}};
+  return nlohmann::ordered_json{{"metrics", metrics}}.dump(2);
+}
+
+}  // namespace
+
+Run add_val(CLI::App& app) {
+  struct Args {
+    std::string config;
+    std::vector<std::string> overrides;
+    bool json = false;
+  };
+  auto args = std::make_shared<Args>();
+  CLI::App* cmd = app.add_subcommand("val", "Measure a model on the validation pictures of a config");
+  cmd->add_option("config", args->config, "config file (JSON)")->required();
+  cmd->add_option("overrides", args->overrides, "key.path=value, e.g. val.conf=0.01");
+  cmd->add_flag("--json", args->json, "print one JSON document");
+  return [args] {
+    const Config config = load_config(args->config, args->overrides);
+    choose_device(config.device, config.precision);
+    if (config.model.weights.empty()) {
+      throw ConfigError("model.weights: val needs the weights of a trained model");
+    }
+    Checkpoint checkpoint = load_checkpoint(config.model.weights, PtWeights::kEma);
+    const std::vector<std::string>& names =
+        config.data.names.empty() ? checkpoint.class_names : config.data.names;
+    const auto dataset = open_dataset(val_source(config), names, message);
+    const auto model = make_validated_model(checkpoint, names);
+    message(fmt::format("model: {} from {}", checkpoint.spec.name, config.model.weights.string()));
+    EvaluateOptions options;
+    options.val = config.val;
+    options.workers = int(config.train.workers);
+    catch_stop_signals();
+    options.stop = stop_signal_came;
+    const auto arena = Arena::create();
+    const ArenaScope scope(arena);
+    const EvaluateResult result = evaluate(*model, dataset, options);
+    if (stop_signal_came()) {
+      message("val: stopped before the last picture");
+      return kRunFailed;
+    }
+    for (const Finding& finding : result.findings) message("data: " + finding.str());
+    if (args->json) {
+      print_json(as_json(result.metrics));
+    } else {
+      print_table(result.metrics);
+    }
+    message(fmt::format("{} pictures in {:.1f} s", result.metrics.images, result.seconds));
+    return 0;
+  };
+}
+
+}  // namespace ydistill::tools

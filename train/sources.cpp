@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: MIT
+#include <ydistill/train/sources.h>
+
+#include <fmt/ranges.h>
+
+#include <algorithm>
+
+namespace ydistill {
+namespace {
+
+DataSource data_source(const DataSourceConfig& source) {
+  switch (source.kind()) {
+    case DataSourceConfig::Kind::kYolo:
+      return {DataSource::Kind::kYolo, source.yolo, {}, {}};
+    case DataSourceConfig::Kind::kVoc:
+      return {DataSource::Kind::kVoc, source.voc, source.split, {}};
+    case DataSourceConfig::Kind::kCoco:
+      return {DataSource::Kind::kCoco, source.coco, {}, source.images};
+  }
+  throw ConfigError("data: unknown kind of source");
+}
+
+DistillKind kind_of(DistillConfig::Loss loss) {
+  switch (loss) {
+    case DistillConfig::Loss::kL2: return DistillKind::kL2;
+    case DistillConfig::Loss::kKl: return DistillKind::kKl;
+    case DistillConfig::Loss::kBce: return DistillKind::kBce;
+  }
+  throw ConfigError("distill.loss: unknown");
+}
+
+}  // namespace
+
+std::shared_ptr<const Dataset> open_dataset(const DataSourceConfig& source,
+                                            const std::vector<std::string>& names, const Say& say,
+                                            int max_findings) {
+  auto dataset = std::make_shared<Dataset>(load_dataset(data_source(source), names));
+  int said = 0;
+  for (const Finding& finding : dataset->findings) {
+    if (said++ < max_findings) say("data: " + finding.str());
+  }
+  if (said > max_findings) say(fmt::format("data: ... and {} more findings", said - max_findings));
+  say("data: " + dataset->summary());
+  if (names.empty()) say(fmt::format("data: class names found: {}", fmt::join(dataset->names, ", ")));
+  return dataset;
+}
+
+GraphSpec graph_of(const std::string& graph) {
+  try {
+    return graph.ends_with(".json") ? graph_from_file(graph) : graph_by_name(graph);
+  } catch (const ValueError& error) {
+    throw ConfigError("model.graph: {}", error.what());
+  }
+}
+
+std::unique_ptr<Model> make_student(const Config& config, const std::vector<std::string>& names,
+                                    const Say& say) {
+  const int64_t classes = int64_t(names.size());
+  const bool has_weights = !config.model.weights.empty();
+  Checkpoint checkpoint;
+  if (has_weights) checkpoint = load_checkpoint(config.model.weights, PtWeights::kModel);
+  GraphSpec spec =
+      config.model.graph.empty() ? checkpoint.spec : graph_of(config.model.graph);
+  if (has_weights && !config.model.graph.empty() && spec.name != checkpoint.spec.name) {
+    say(fmt::format("model: weights of {} go into the graph {}", checkpoint.spec.name, spec.name));
+  }
+  if (spec.num_classes != classes) {
+    if (has_weights) {
+      say(fmt::format("model: the head for {} classes is replaced by one for {}", spec.num_classes,
+                      classes));
+    }
+    spec = spec.with_classes(classes);
+  }
+  auto model = std::make_unique<Model>(spec);
+  model->initialise(uint64_t(config.train.seed));
+  if (has_weights) {
+    const LoadReport report = load_weights(*model, checkpoint.tensors);
+    say(fmt::format("model: {}, {} of {} tensors from {}", spec.name, report.loaded, report.total,
+                    config.model.weights.string()));
+    if (report.mismatched.empty() && checkpoint.class_names != names) {
+      say(fmt::format("model: class names change from {} to {}",
+                      fmt::join(checkpoint.class_names, ", "), fmt::join(names, ", ")));
+    }
+  } else {
+    say(fmt::format("model: {} from scratch, seed {}", spec.name, config.train.seed));
+  }
+  return model;
+}
+
+StepLosses losses_of(const Config& config, const GraphSpec& student, const GraphSpec* teacher) {
+  const int64_t heads = student.anchors.num_heads(), size = config.train.image_size;
+  StepLosses losses;
+  losses.student_anchors = student.anchors;
+  losses.detection.emplace();
+  losses.detection->gains = scaled_gains({config.loss.box, config.loss.obj, config.loss.cls},
+                                         student.num_classes, heads, size);
+  losses.detection->anchor_t = config.loss.anchor_t;
+  losses.detection->cls_pw = config.loss.cls_pw;
+  losses.detection->obj_pw = config.loss.obj_pw;
+  losses.detection->label_smoothing = config.loss.label_smoothing;
+  losses.detection->fl_gamma = config.loss.fl_gamma;
+  if (teacher != nullptr) {
+    losses.teacher_anchors = teacher->anchors;
+    losses.distill.emplace();
+    losses.distill->kind = kind_of(config.distill.loss);
+    losses.distill->temperature = config.distill.temperature;
+    losses.distill->gains = scaled_distill_gains(
+        config.distill.gain, {config.distill.box, config.distill.obj, config.distill.cls},
+        student.num_classes, heads, size);
+  }
+  return losses;
+}
+
+std::unique_ptr<Model> make_validated_model(const Checkpoint& checkpoint,
+                                            const std::vector<std::string>& names) {
+  if (checkpoint.spec.num_classes != int64_t(names.size())) {
+    throw ConfigError("model: its head knows {} classes, the data has {}",
+                      checkpoint.spec.num_classes, names.size());
+  }
+  auto model = build_model(checkpoint);
+  model->prepare_inference();
+  return model;
+}
+
+}  // namespace ydistill

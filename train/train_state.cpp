@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: MIT
+#include <ydistill/train/train_state.h>
+
+#include <nlohmann/json.hpp>
+
+#include <ydistill/tensor/io/safetensors.h>
+
+namespace ydistill {
+namespace {
+
+using nlohmann::json;
+
+constexpr const char* kRaw = "raw.";
+constexpr const char* kMomentum = "momentum.";
+constexpr const char* kGrad = "grad.";
+
+// Order of the numbers of one epoch; the file is ours alone.
+std::vector<double> numbers_of(const EpochResult& r) {
+  return {double(r.epoch), r.train_box, r.train_obj, r.train_cls, r.train_distill, r.precision,
+          r.recall,        r.map50,     r.map,       r.val_box,   r.val_obj,       r.val_cls,
+          r.lr_bias,       r.lr_decay,  r.lr_no_decay};
+}
+
+EpochResult result_of(const std::vector<double>& v) {
+  if (v.size() != 15) throw ValueError("an epoch's result has {} numbers, expected 15", v.size());
+  return {int64_t(v[0]), v[1], v[2],  v[3],  v[4],  v[5],  v[6], v[7],
+          v[8],          v[9], v[10], v[11], v[12], v[13], v[14]};
+}
+
+void append(NamedTensors& to, const std::string& prefix, NamedTensors from) {
+  for (auto& [name, tensor] : from) to.emplace_back(prefix + name, std::move(tensor));
+}
+
+/// The tensors whose names begin with prefix, without it.
+NamedTensors with_prefix(const NamedTensors& tensors, const std::string& prefix) {
+  NamedTensors found;
+  for (const auto& [name, tensor] : tensors) {
+    if (name.starts_with(prefix)) found.emplace_back(name.substr(prefix.size()), tensor);
+  }
+  return found;
+}
+
+const std::string& metadata_of(const TensorFile& file, const std::filesystem::path& path,
+                               const std::string& key) {
+  const auto found = file.metadata.find(key);
+  if (found == file.metadata.end()) {
+    throw FileError("{}: not the checkpoint of a run, its metadata has no `{}`", path.string(), key);
+  }
+  return found->second;
+}
+
+}  // namespace
+
+Checkpoint ema_checkpoint(const Model& model, const Sgd& sgd,
+                          const std::vector<std::string>& class_names) {
+  Checkpoint checkpoint;
+  checkpoint.spec = model.spec();
+  checkpoint.class_names = class_names;
+  append(checkpoint.tensors, "", export_parameters(model, sgd.ema_values()));
+  append(checkpoint.tensors, "", export_statistics(model, sgd.ema_statistics()));
+  // The anchors are constants of the model.
+  checkpoint.tensors.push_back(export_weights(model).back());
+  return checkpoint;
+}
+
+void save_train_state(const std::filesystem::path& path, const TrainState& state,
+                      const Config& config, const Model& model, const Sgd& sgd,
+                      const std::vector<std::string>& class_names) {
+  const ParameterStore& store = model.parameters();
+  Checkpoint checkpoint = ema_checkpoint(model, sgd, class_names);
+  append(checkpoint.tensors, kRaw, export_parameters(model, store.values()));
+  append(checkpoint.tensors, kRaw, export_statistics(model, store.statistics()));
+  append(checkpoint.tensors, kMomentum, export_parameters(model, sgd.momentum()));
+  if (sgd.grad_norm() != 0) append(checkpoint.tensors, kGrad, export_parameters(model, store.grads()));
+
+  json results = json::array();
+  for (const EpochResult& result : state.results) results.push_back(numbers_of(result));
+  checkpoint.metadata["train_state"] =
+      json{{"epoch", state.epoch}, {"next_batch", state.next_batch},
+           {"last_step", state.last_step}, {"ema_updates", sgd.ema_updates()},
+           {"sums", {state.sum_box, state.sum_obj, state.sum_cls, state.sum_distill}},
+           {"best_fitness", state.best_fitness}, {"finished", state.finished},
+           {"results", results}}.dump();
+  checkpoint.metadata["config"] = to_json(config);
+  save_checkpoint(path, checkpoint);
+}
+
+Config read_train_config(const std::filesystem::path& path) {
+  const TensorFile file = read_safetensors(path);
+  return parse_config(metadata_of(file, path, "config"), {}, {}, path.string());
+}
+
+TrainState load_train_state(const std::filesystem::path& path, Model& model, Sgd& sgd) {
+  const TensorFile file = read_safetensors(path);
+  ParameterStore& store = model.parameters();
+  try {
+    const NamedTensors raw = with_prefix(file.tensors, kRaw);
+    import_parameters(model, raw, store.values());
+    import_statistics(model, raw, store.statistics());
+    import_parameters(model, with_prefix(file.tensors, kMomentum), sgd.momentum());
+    const NamedTensors grads = with_prefix(file.tensors, kGrad);
+    if (grads.empty()) {
+      store.grads().zero();
+    } else {
+      import_parameters(model, grads, store.grads());
+    }
+    import_parameters(model, file.tensors, sgd.ema_values());
+    import_statistics(model, file.tensors, sgd.ema_statistics());
+    store.mark_changed();
+
+    const json s = json::parse(metadata_of(file, path, "train_state"));
+    TrainState state;
+    state.epoch = s.at("epoch").get<int64_t>();
+    state.next_batch = s.at("next_batch").get<int64_t>();
+    state.last_step = s.at("last_step").get<int64_t>();
+    sgd.set_ema_updates(s.at("ema_updates").get<int64_t>());
+    const auto sums = s.at("sums").get<std::vector<double>>();
+    if (sums.size() != 4) throw ValueError("`sums` has {} numbers, expected 4", sums.size());
+    state.sum_box = sums[0];
+    state.sum_obj = sums[1];
+    state.sum_cls = sums[2];
+    state.sum_distill = sums[3];
+    state.best_fitness = s.at("best_fitness").get<double>();
+    state.finished = s.at("finished").get<bool>();
+    for (const json& r : s.at("results")) {
+      state.results.push_back(result_of(r.get<std::vector<double>>()));
+    }
+    return state;
+  } catch (const json::exception& error) {
+    throw FileError("{}: its training state cannot be read: {}", path.string(), error.what());
+  } catch (const ValueError& error) {
+    throw FileError("{}: its training state cannot be read: {}", path.string(), error.what());
+  }
+}
+
+}  // namespace ydistill

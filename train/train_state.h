@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: MIT
+// The complete state of a training run, and how it is kept in weights/last.safetensors.
+//
+// Plain names hold the averaged weights (EMA), so that the file can be used like any other
+// checkpoint; `raw.NAME` the weights being trained, `momentum.NAME` the optimizer's buffer,
+// `grad.NAME` gradients summed since the last step, where the run stopped between two. The rest is
+// JSON in the metadata, with the config.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include <ydistill/train/config.h>
+#include <ydistill/train/run_folder.h>
+#include <ydistill/train/sgd.h>
+#include <ydistill/yolo/checkpoint.h>
+
+namespace ydistill {
+
+struct TrainState {
+  int64_t epoch = 0;        ///< the current one
+  int64_t next_batch = 0;   ///< batches of it that are done
+  int64_t last_step = -1;   ///< iteration of the last optimizer step
+  double sum_box = 0, sum_obj = 0, sum_cls = 0, sum_distill = 0;  ///< of this epoch's batches
+  double best_fitness = -1;
+  bool finished = false;
+  std::vector<EpochResult> results;  ///< of the epochs that are done
+};
+
+/// Writes atomically. throws FileError.
+void save_train_state(const std::filesystem::path& path, const TrainState& state,
+                      const Config& config, const Model& model, const Sgd& sgd,
+                      const std::vector<std::string>& class_names);
+
+/// Reads the config alone. throws FileError if the file is no checkpoint of a run.
+Config read_train_config(const std::filesystem::path& path);
+
+/// Fills a model and an optimizer built from read_train_config. throws FileError.
+TrainState load_train_state(const std::filesystem::path& path, Model& model, Sgd& sgd);
+
+/// The averaged weights as a checkpoint.
+Checkpoint ema_checkpoint(const Model& model, const Sgd& sgd,
+                          const std::vector<std::string>& class_names);
+
+}  // namespace ydistill

@@ -1,0 +1,370 @@
+// SPDX-License-Identifier: MIT
+#include <ydistill/train/trainer.h>
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <optional>
+
+#include <ydistill/data/loader.h>
+#include <ydistill/tensor/parallel.h>
+#include <ydistill/train/pictures.h>
+#include <ydistill/train/schedule.h>
+#include <ydistill/train/sources.h>
+#include <ydistill/train/train_state.h>
+
+namespace ydistill {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr int64_t kDrawnBatches = 3;
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+AugmentOptions augment_options(const AugmentConfig& c) {
+  AugmentOptions options;
+  options.hsv_h = c.hsv_h;
+  options.hsv_s = c.hsv_s;
+  options.hsv_v = c.hsv_v;
+  options.degrees = c.degrees;
+  options.translate = c.translate;
+  options.scale = c.scale;
+  options.shear = c.shear;
+  options.flipud = c.flipud;
+  options.fliplr = c.fliplr;
+  options.mosaic = c.mosaic;
+  return options;
+}
+
+/// Bytes for decoded pictures: with "auto" a third of what is free.
+int64_t cache_budget(TrainConfig::Cache cache) {
+  switch (cache) {
+    case TrainConfig::Cache::kNone: return 0;
+    case TrainConfig::Cache::kRam: return available_memory();
+    case TrainConfig::Cache::kAuto: return available_memory() / 3;
+  }
+  return 0;
+}
+
+TrainLoaderOptions loader_options(const Config& config) {
+  TrainLoaderOptions options;
+  options.image_size = config.train.image_size;
+  options.batch = config.train.batch;
+  options.seed = uint64_t(config.train.seed);
+  options.workers = int(config.train.workers);
+  options.order = config.train.shuffle ? Order::kShuffled : Order::kFile;
+  options.augment = augment_options(config.augment);
+  options.cache_bytes = cache_budget(config.train.cache);
+  return options;
+}
+
+/// One run, fresh or resumed.
+class Trainer {
+ public:
+  Trainer(const Config& config, TrainEvents& events)
+      : config_(config), events_(events), say_([&events](const std::string& line) { events.message(line); }) {
+    if (config.train.threads > 0) set_num_threads(int(config.train.threads));
+  }
+
+  /// Opens all that the config names. A run folder is made only after that, so that a config with
+  /// a mistake in it leaves nothing behind.
+  void start() {
+    open_data();
+    student_ = make_student(config_, train_data_->names, say_);
+    open_rest();
+    folder_ = RunFolder::create(config_.run);
+    folder_->write_config(config_);
+    describe();
+    validate_teacher();
+  }
+
+  /// Continues from a checkpoint; the weights that the run began with are not needed any more.
+  void resume(RunFolder folder) {
+    folder_ = std::move(folder);
+    open_data();
+    student_ = std::make_unique<Model>(load_checkpoint(folder_->last(), PtWeights::kEma).spec);
+    open_rest();
+    state_ = load_train_state(folder_->last(), *student_, *sgd_);
+    describe();
+  }
+
+  TrainOutcome run() {
+    TrainOutcome outcome;
+    outcome.run = folder_->path();
+    if (state_.finished) {
+      say_(fmt::format("run: {} is already finished", folder_->path().string()));
+      outcome.finished = true;
+      return outcome;
+    }
+    folder_->write_results(state_.results);
+    start_ = Clock::now();
+    while (state_.epoch < config_.train.epochs) {
+      if (!train_epoch() || !finish_epoch(outcome)) {
+        save();
+        say_(fmt::format("run: stopped in epoch {} after {} of {} batches; continue with "
+                         "`ydistill train --resume {}`",
+                         state_.epoch, state_.next_batch, loader_->batches_per_epoch(),
+                         folder_->path().string()));
+        return outcome;
+      }
+    }
+    outcome.finished = true;
+    return outcome;
+  }
+
+ private:
+  void open_data() {
+    const DataSourceConfig& train_data = train_source(config_);
+    train_data_ = open_dataset(train_data, config_.data.names, say_);
+    const std::vector<std::string>& names = train_data_->names;
+    val_data_ = open_dataset(val_source(config_), names, say_);
+  }
+
+  void open_rest() {
+    const std::vector<std::string>& names = train_data_->names;
+    if (config_.train.image_size % student_->spec().max_stride() != 0) {
+      throw ConfigError("train.image_size: must be a multiple of the largest stride {}, got {}",
+                        student_->spec().max_stride(), config_.train.image_size);
+    }
+    if (config_.teacher) {
+      const Checkpoint checkpoint = load_checkpoint(config_.teacher->weights, PtWeights::kEma);
+      check_teacher(student_->spec(), names, checkpoint.spec, checkpoint.class_names);
+      teacher_ = std::make_unique<Teacher>(checkpoint);
+      say_(fmt::format("teacher: {} from {}", checkpoint.spec.name,
+                       config_.teacher->weights.string()));
+    }
+    losses_ = losses_of(config_, student_->spec(), teacher_ ? &teacher_->spec() : nullptr);
+    sgd_ = std::make_unique<Sgd>(student_->parameters(),
+                                 EmaOptions{config_.train.ema_decay, config_.train.ema_tau});
+    loader_ = std::make_unique<TrainLoader>(train_data_, loader_options(config_));
+    schedule_ = std::make_unique<Schedule>(config_.train, loader_->batches_per_epoch());
+    arena_ = Arena::create();
+  }
+
+  void describe() {
+    say_(fmt::format("run: {} on {} threads, {}, {} pictures, {} batches an epoch, accumulation "
+                     "up to {}, warm-up {} iterations",
+                     folder_->path().string(), num_threads(), conv_backend_name(),
+                     train_data_->samples.size(), loader_->batches_per_epoch(),
+                     schedule_->accumulate(1 << 30), std::max<int64_t>(schedule_->warmup_iterations(), 0)));
+  }
+
+  void validate_teacher() {
+    if (!teacher_ || !config_.teacher->validate) return;
+    const ArenaScope scope(arena_);
+    EvaluateOptions options;
+    options.val = config_.val;
+    options.workers = int(config_.train.workers);
+    options.stop = [this] { return events_.stop_requested(); };
+    const MetricsResult m = evaluate(teacher_->model(), val_data_, options).metrics;
+    say_(fmt::format("teacher: precision {:.4f}, recall {:.4f}, mAP50 {:.4f}, mAP50-95 {:.4f} on "
+                     "the validation set",
+                     m.precision, m.recall, m.map50, m.map));
+  }
+
+  /// False if the run was stopped on the way.
+  bool train_epoch() {
+    if (state_.next_batch == 0) {
+      sgd_->zero_grads();
+      state_.sum_box = state_.sum_obj = state_.sum_cls = state_.sum_distill = 0;
+    }
+    const int64_t num_batches = loader_->batches_per_epoch();
+    loader_->start_epoch(state_.epoch, state_.next_batch);
+    const Clock::time_point epoch_start = Clock::now();
+    int64_t pictures = 0;
+    Batch batch;
+    while (loader_->next(batch)) {
+      if (state_.epoch == 0 && state_.next_batch < kDrawnBatches) {
+        draw_labels(folder_->path() / fmt::format("train_batch{}.jpg", state_.next_batch), batch,
+                    train_data_->names);
+      }
+      train_batch(batch);
+      ++state_.next_batch;
+      ++batches_done_;
+      pictures += batch.images.size(0);
+      StepProgress p;
+      p.epoch = state_.epoch;
+      p.epochs = config_.train.epochs;
+      p.batch = state_.next_batch;
+      p.batches = num_batches;
+      const double n = double(state_.next_batch);
+      p.box = state_.sum_box / n;
+      p.obj = state_.sum_obj / n;
+      p.cls = state_.sum_cls / n;
+      p.distill = state_.sum_distill / n;
+      const double seconds = std::max(seconds_since(epoch_start), 1e-9);
+      p.images_per_second = double(pictures) / seconds;
+      p.waiting_share = waiting_share_ = loader_->seconds_waited() / seconds;
+      const double batches_left = double((config_.train.epochs - state_.epoch) * num_batches - state_.next_batch);
+      p.seconds_left = seconds_since(start_) / double(batches_done_) * batches_left;
+      events_.step(p);
+      if (events_.stop_requested()) return false;
+    }
+    report_unreadable();
+    return true;
+  }
+
+  void train_batch(const Batch& batch) {
+    const int64_t ni = state_.epoch * loader_->batches_per_epoch() + state_.next_batch;
+    const ArenaScope scope(arena_);
+    StepResult result;
+    try {
+      std::vector<Tensor> teacher_heads;
+      if (teacher_) teacher_heads = teacher_->logits(batch.images);
+      losses_.detection->labelled = batch.labelled;
+      result = forward_backward(*student_, batch.images, batch.targets, teacher_heads, losses_);
+    } catch (const OutOfMemoryError& error) {
+      throw OutOfMemoryError("train.batch {} at train.image_size {} does not fit into memory ({}); {}",
+                             config_.train.batch, config_.train.image_size, error.what(),
+                             fitting_batch());
+    }
+    if (!std::isfinite(result.detection_total + result.distill_total)) {
+      throw NotFiniteError("epoch {}, batch {}: the loss is not finite (box {:g}, obj {:g}, cls {:g}, "
+                           "distill {:g}); lower train.lr0 or check the labels",
+                           state_.epoch, state_.next_batch, result.detection.box,
+                           result.detection.obj, result.detection.cls, result.distill_total);
+    }
+    state_.sum_box += result.detection.box;
+    state_.sum_obj += result.detection.obj;
+    state_.sum_cls += result.detection.cls;
+    state_.sum_distill += result.distill_total / double(batch.images.size(0));
+    if (schedule_->steps_at(ni, state_.last_step)) {
+      rates_ = schedule_->rates(ni, state_.epoch);
+      const double norm = sgd_->grad_norm();
+      if (!std::isfinite(norm)) {
+        throw NotFiniteError("epoch {}, batch {}: a gradient is not finite; lower train.lr0",
+                             state_.epoch, state_.next_batch);
+      }
+      // PyTorch's clip_grad_norm_ divides by norm + 1e-6.
+      if (config_.train.clip_norm > 0) {
+        rates_.grad_scale = std::min(1.0, config_.train.clip_norm / (norm + 1e-6));
+      }
+      sgd_->step(rates_);
+      state_.last_step = ni;
+    }
+    if (batches_done_ == 0) {
+      say_(fmt::format("memory: a step takes {:.0f} MiB, pictures are kept in {:.0f} MiB",
+                       double(arena_->peak_bytes()) / 1048576.0,
+                       double(loader_->cached_bytes()) / 1048576.0));
+    }
+  }
+
+  /// What a batch of one picture takes, and so how many would fit.
+  std::string fitting_batch() {
+    try {
+      const auto arena = Arena::create(arena_->limit_bytes());
+      const ArenaScope scope(arena);
+      const int64_t size = config_.train.image_size;
+      const Tensor image = Tensor::zeros({1, size, size, 3}, DType::kUInt8);
+      std::vector<Tensor> teacher_heads;
+      if (teacher_) teacher_heads = teacher_->logits(image);
+      losses_.detection->labelled.clear();
+      forward_backward(*student_, image, Tensor::empty({0, 6}), teacher_heads, losses_);
+      return fmt::format("about {} would", std::max<int64_t>(1, arena_->limit_bytes() / arena->peak_bytes()));
+    } catch (const Error&) {
+      return "not even a single picture would";
+    }
+  }
+
+  /// Validates, writes results and checkpoints. False if stopped on the way.
+  bool finish_epoch(TrainOutcome& outcome) {
+    const bool is_last = state_.epoch + 1 == config_.train.epochs;
+    // The averaged weights are what is validated and kept.
+    const Checkpoint average = ema_checkpoint(*student_, *sgd_, train_data_->names);
+    const auto model = build_model(average);
+    model->prepare_inference();
+    EvaluateOptions options;
+    options.val = config_.val;
+    options.workers = int(config_.train.workers);
+    DetectionLossOptions validation_loss = *losses_.detection;
+    validation_loss.labelled.clear();  // every validation picture is labelled
+    options.loss = std::move(validation_loss);
+    options.stop = [this] { return events_.stop_requested(); };
+    if (is_last) {
+      options.on_batch = [this](int64_t i, const Batch& batch, const auto& detections) {
+        if (i >= kDrawnBatches) return;
+        draw_labels(folder_->path() / fmt::format("val_batch{}_labels.jpg", i), batch, val_data_->names);
+        draw_detections(folder_->path() / fmt::format("val_batch{}_pred.jpg", i), batch, detections,
+                        val_data_->names);
+      };
+    }
+    {
+      const ArenaScope scope(arena_);
+      outcome.last = evaluate(*model, val_data_, options);
+    }
+    if (events_.stop_requested()) return false;
+
+    const double n = double(std::max<int64_t>(state_.next_batch, 1));
+    const MetricsResult& m = outcome.last.metrics;
+    EpochResult result{state_.epoch, state_.sum_box / n, state_.sum_obj / n, state_.sum_cls / n,
+                       state_.sum_distill / n, m.precision, m.recall, m.map50, m.map,
+                       outcome.last.loss.box, outcome.last.loss.obj, outcome.last.loss.cls};
+    const int64_t last_ni = (state_.epoch + 1) * loader_->batches_per_epoch() - 1;
+    const SgdRates rates = schedule_->rates(last_ni, state_.epoch);
+    result.lr_bias = rates.lr[size_t(ParameterGroup::kBias)];
+    result.lr_decay = rates.lr[size_t(ParameterGroup::kDecay)];
+    result.lr_no_decay = rates.lr[size_t(ParameterGroup::kNoDecay)];
+    state_.results.push_back(result);
+    const bool best = result.fitness() > state_.best_fitness;
+    if (best) state_.best_fitness = result.fitness();
+    ++state_.epoch;
+    state_.next_batch = 0;
+    state_.finished = is_last;
+    sgd_->zero_grads();
+    if (best) save_checkpoint(folder_->best(), average);
+    save();
+    folder_->write_results(state_.results);
+    events_.epoch(result, config_.train.epochs, waiting_share_);
+    return true;
+  }
+
+  void save() {
+    save_train_state(folder_->last(), state_, config_, *student_, *sgd_, train_data_->names);
+  }
+
+  void report_unreadable() {
+    const std::vector<Finding> findings = loader_->findings();
+    for (; reported_ < findings.size(); ++reported_) say_("data: " + findings[reported_].str());
+  }
+
+  Config config_;
+  std::optional<RunFolder> folder_;
+  TrainEvents& events_;
+  Say say_;
+  std::shared_ptr<const Dataset> train_data_, val_data_;
+  std::unique_ptr<Model> student_;
+  std::unique_ptr<Teacher> teacher_;
+  StepLosses losses_;
+  std::unique_ptr<Sgd> sgd_;
+  std::unique_ptr<TrainLoader> loader_;
+  std::unique_ptr<Schedule> schedule_;
+  std::shared_ptr<Arena> arena_;
+  TrainState state_;
+  SgdRates rates_;
+  Clock::time_point start_;
+  int64_t batches_done_ = 0;
+  double waiting_share_ = 0;
+  size_t reported_ = 0;
+};
+
+}  // namespace
+
+TrainOutcome train(const Config& config, TrainEvents& events) {
+  Trainer trainer(config, events);
+  trainer.start();
+  return trainer.run();
+}
+
+TrainOutcome resume_training(const std::filesystem::path& run, TrainEvents& events) {
+  RunFolder folder = RunFolder::open(run);
+  Trainer trainer(read_train_config(folder.last()), events);
+  trainer.resume(std::move(folder));
+  return trainer.run();
+}
+
+}  // namespace ydistill

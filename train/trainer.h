@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: MIT
+// Training and distillation: from a config to a run folder.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+
+#include <ydistill/train/config.h>
+#include <ydistill/train/evaluate.h>
+#include <ydistill/train/run_folder.h>
+
+namespace ydistill {
+
+/// Where the run is, after each batch.
+struct StepProgress {
+  int64_t epoch = 0, epochs = 0;
+  int64_t batch = 0, batches = 0;  ///< batches done in this epoch
+  double box = 0, obj = 0, cls = 0, distill = 0;  ///< means over the epoch so far
+  double images_per_second = 0;
+  double seconds_left = 0;   ///< of the whole run, from the speed so far
+  double waiting_share = 0;  ///< of this epoch's time spent waiting for data, 0..1
+};
+
+/// What a run tells. All calls come from the thread that trains.
+class TrainEvents {
+ public:
+  virtual ~TrainEvents() = default;
+  virtual void message(const std::string& line) = 0;
+  virtual void step(const StepProgress& progress) = 0;
+  virtual void epoch(const EpochResult& result, int64_t epochs, double waiting_share) = 0;
+  /// True ends the run cleanly after the current batch, with a checkpoint.
+  virtual bool stop_requested() = 0;
+};
+
+struct TrainOutcome {
+  std::filesystem::path run;
+  bool finished = false;  ///< false: stopped, to be resumed
+  EvaluateResult last;    ///< of the last epoch, where that was validated
+};
+
+/// Starts a run. throws ConfigError, FileError, OutOfMemoryError (naming a batch that would fit),
+/// NotFiniteError (naming epoch and batch).
+TrainOutcome train(const Config& config, TrainEvents& events);
+
+/// Continues the run in this folder from weights/last.safetensors. On the CPU, with the same number
+/// of threads, it ends with the same bits as a run that was never stopped.
+TrainOutcome resume_training(const std::filesystem::path& run, TrainEvents& events);
+
+}  // namespace ydistill
