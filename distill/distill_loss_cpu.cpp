@@ -96,36 +96,49 @@ T classes_of(const DistillArgs<T>& a, const T* s, const T* t, T* grad, T scale) 
   return T(0);
 }
 
+/// Adds formula(student, teacher, i) of the four channels; writes scale times its derivatives.
+template <class T, class Formula>
+T channels(const T* s, const T* t, T* grad, T scale, Formula formula) {
+  T sum = T(0);
+  for (int i = 0; i < 4; ++i) {
+    const DistillValue<T> value = formula(s[i], t[i], i);
+    sum += value.loss;
+    if (grad != nullptr) grad[i] = scale * value.grad;
+  }
+  return sum;
+}
+
+/// wh_ratios: of this box's anchor, or null.
+template <class T>
+T box_of(const T* s, const T* t, T* grad, T scale, const T* wh_ratios) {
+  if (wh_ratios == nullptr) {
+    return channels(s, t, grad, scale, [](T x, T y, int) { return squared_distance(x, y); });
+  }
+  const T ratios[4] = {T(1), T(1), wh_ratios[0], wh_ratios[1]};
+  return channels(s, t, grad, scale,
+                  [&](T x, T y, int i) { return squared_sigmoid_distance(x, y, ratios[i]); });
+}
+
 template <class T>
 DistillSums distill(const DistillArgs<T>& a) {
   DistillSums sums{0, 0, 0};
+  const int64_t width = 5 + a.classes;
   int64_t anchor = 0;
   for (int64_t box = 0; box < a.boxes; ++box) {
-    const T* s = a.student + box * (5 + a.classes);
-    const T* t = a.teacher + box * (5 + a.classes);
-    T* grad = a.grad == nullptr ? nullptr : a.grad + box * (5 + a.classes);
+    const T* s = a.student + box * width;
+    const T* t = a.teacher + box * width;
+    T* grad = a.grad == nullptr ? nullptr : a.grad + box * width;
+    T* class_grad = grad == nullptr ? nullptr : grad + 5;
+    const T* ratios = a.wh_ratios == nullptr ? nullptr : a.wh_ratios + 2 * anchor;
     const T weight = sigmoid(t[4]);
 
-    DistillValue<T> values[5];
-    for (int i = 0; i < 4; ++i) {
-      if (a.wh_ratios == nullptr) {
-        values[i] = squared_distance(s[i], t[i]);
-      } else {
-        const T ratio = i < 2 ? T(1) : a.wh_ratios[anchor * 2 + i - 2];
-        values[i] = squared_sigmoid_distance(s[i], t[i], ratio);
-      }
-    }
-    values[4] = squared_distance(s[4], t[4]);
-    if (grad != nullptr) {
-      for (int i = 0; i < 4; ++i) grad[i] = a.box_scale * weight * values[i].grad;
-      grad[4] = a.obj_scale * weight * values[4].grad;
-    }
-    sums.box +=
-        double(weight) * double(values[0].loss + values[1].loss + values[2].loss + values[3].loss);
-    sums.obj += double(weight) * double(values[4].loss);
-    T* class_grad = grad == nullptr ? nullptr : grad + 5;
-    sums.cls +=
-        double(weight) * double(classes_of(a, s + 5, t + 5, class_grad, a.cls_scale * weight));
+    const DistillValue<T> objectness = squared_distance(s[4], t[4]);
+    if (grad != nullptr) grad[4] = a.obj_scale * weight * objectness.grad;
+    const T boxes = box_of(s, t, grad, a.box_scale * weight, ratios);
+    const T classes = classes_of(a, s + 5, t + 5, class_grad, a.cls_scale * weight);
+    sums.box += double(weight) * double(boxes);
+    sums.obj += double(weight) * double(objectness.loss);
+    sums.cls += double(weight) * double(classes);
     if (++anchor == a.anchors) anchor = 0;
   }
   return sums;

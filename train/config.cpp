@@ -375,7 +375,7 @@ std::string to_json(const Config& config) {
     }
     (*node)[std::string(rest)] = to_json_value(value);
   }
-  return root.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+  return root.dump(2, ' ', false, Json::error_handler_t::replace);
 }
 
 const DataSourceConfig& train_source(const Config& config) {

@@ -87,7 +87,9 @@ void save_train_state(const std::filesystem::path& path, const TrainState& state
 
 Config read_train_config(const std::filesystem::path& path) {
   const TensorFile file = read_safetensors(path);
-  return parse_config(metadata_of(file, path, "config"), {}, {}, path.string());
+  // Paths were made absolute when the run began.
+  return parse_config(metadata_of(file, path, "config"), std::filesystem::current_path(), {},
+                      path.string());
 }
 
 TrainState load_train_state(const std::filesystem::path& path, Model& model, Sgd& sgd) {

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include <ydistill/tensor/parallel.h>
 #include <ydistill/yolo/box_iou_math.h>
@@ -48,32 +49,37 @@ void add_candidates(float cx, float cy, float w, float h, float objectness, cons
   if (d.score > conf) out.push_back(d);
 }
 
-/// The candidates of a picture, sorted, thinned out.
-std::vector<Detection> suppress(std::vector<Detection> found, const NmsOptions& options) {
-  std::stable_sort(found.begin(), found.end(),
-                   [](const Detection& a, const Detection& b) { return a.score > b.score; });
-  if (int64_t(found.size()) > options.max_nms) found.resize(size_t(options.max_nms));
-  const size_t n = found.size();
-  std::vector<float> x1(n), y1(n), x2(n), y2(n);
-  for (size_t i = 0; i < n; ++i) {
-    const Detection& d = found[i];
-    const bool apart = options.scope == NmsScope::kPerClass;
-    const float offset = apart ? float(d.class_id) * kClassOffsetPx : 0.0f;
-    x1[i] = d.x1 + offset;
-    y1[i] = d.y1 + offset;
-    x2[i] = d.x2 + offset;
-    y2[i] = d.y2 + offset;
-  }
+/// The candidates that stay. They come off a heap, best first, and each meets only the boxes kept
+/// so far: once max_det are found, the rest is neither sorted nor compared.
+std::vector<Detection> suppress(const std::vector<Detection>& found, const NmsOptions& options) {
+  const auto worse = [&](size_t a, size_t b) {
+    return found[a].score != found[b].score ? found[a].score < found[b].score : a > b;
+  };
+  std::vector<size_t> heap(found.size());
+  std::iota(heap.begin(), heap.end(), size_t(0));
+  std::make_heap(heap.begin(), heap.end(), worse);
 
-  std::vector<uint8_t> gone(n, 0);
-  std::vector<Detection> kept;
-  for (size_t i = 0; i < n && int64_t(kept.size()) < options.max_det; ++i) {
-    if (gone[i]) continue;
-    kept.push_back(found[i]);
-    for (size_t j = i + 1; j < n; ++j) {
-      const float iou = box_iou(x1[i], y1[i], x2[i], y2[i], x1[j], y1[j], x2[j], y2[j], 0.0f);
-      gone[j] |= uint8_t(double(iou) > options.iou);
+  std::vector<Detection> kept, moved;  // as found; by class apart
+  for (int64_t n = 0; n < options.max_nms && !heap.empty(); ++n) {
+    if (int64_t(kept.size()) == options.max_det) break;
+    std::pop_heap(heap.begin(), heap.end(), worse);
+    const Detection& best = found[heap.back()];
+    heap.pop_back();
+    Detection d = best;
+    if (options.scope == NmsScope::kPerClass) {
+      const float offset = float(d.class_id) * kClassOffsetPx;
+      d.x1 += offset;
+      d.y1 += offset;
+      d.x2 += offset;
+      d.y2 += offset;
     }
+    const bool covered = std::any_of(moved.begin(), moved.end(), [&](const Detection& k) {
+      const float iou = box_iou(k.x1, k.y1, k.x2, k.y2, d.x1, d.y1, d.x2, d.y2, 0.0f);
+      return double(iou) > options.iou;
+    });
+    if (covered) continue;
+    kept.push_back(best);
+    moved.push_back(d);
   }
   return kept;
 }
@@ -118,7 +124,7 @@ std::vector<std::vector<Detection>> nms(const Tensor& decoded, const NmsOptions&
       }
       add_candidates(box[0], box[1], box[2], box[3], box[4], box + 5, width - 5, options, found);
     }
-    result[size_t(picture)] = suppress(std::move(found), options);
+    result[size_t(picture)] = suppress(found, options);
   });
   return result;
 }
@@ -163,7 +169,7 @@ std::vector<std::vector<Detection>> nms_heads(const std::vector<Tensor>& heads,
         }
       }
     }
-    result[size_t(picture)] = suppress(std::move(found), options);
+    result[size_t(picture)] = suppress(found, options);
   });
   return result;
 }

@@ -58,9 +58,10 @@ constexpr size_t kUnpackedSize = 24;
 }  // namespace
 
 TEST_CASE("pt: a call of os.system is inert and refused in the place of a weight") {
+  const TempDir dir;
+  const std::filesystem::path trace = dir / "called";
   const std::string evil =
-      pkl::call("os", "system", pkl::tuple({pkl::text("touch /tmp/ydistill-was-here")}));
-  std::filesystem::remove("/tmp/ydistill-was-here");
+      pkl::call("os", "system", pkl::tuple({pkl::text("touch " + trace.string())}));
   check_tensor_refused(evil, "is a call of 'os.system', expected a tensor (nothing was called)");
   check_refused(evil, {}, "bad.pt: holds a call of 'os.system', expected a checkpoint dictionary");
   check_refused(pkl::dict({{"model", evil}}), {}, "'model' is a call of 'os.system', expected");
@@ -73,12 +74,10 @@ TEST_CASE("pt: a call of os.system is inert and refused in the place of a weight
       pkl::call("torch._utils", "_rebuild_tensor_v2",
                 pkl::tuple({evil, pkl::integer(0), pkl::integers({1}), pkl::integers({1})})),
       "its storage is a call of 'os.system', expected a persistent id");
-  CHECK_FALSE(std::filesystem::exists("/tmp/ydistill-was-here"));
   // Where it does not matter it stays what it is: nothing.
-  const TempDir dir;
   write_pt(dir / "m.pt", pkl::dict({{"model", tiny_model()}, {"callback", evil}}), tiny_storages());
   CHECK(read_pt(dir / "m.pt", PtWeights::kModel).tensors.size() == 5);
-  CHECK_FALSE(std::filesystem::exists("/tmp/ydistill-was-here"));
+  CHECK_FALSE(std::filesystem::exists(trace));
 }
 
 TEST_CASE("pt: files that are something else are named") {
@@ -95,9 +94,11 @@ TEST_CASE("pt: files that are something else are named") {
   check_file_refused("\x1f\x8b\x08\x00"s, "is gzip data; unpack it first");
   check_file_refused("\x02\0\0\0\0\0\0\0{}"s, "looks like safetensors");
   check_file_refused("\x01\x02\x03\x04", "is no zip archive");
-  CHECK_THROWS_WITH_TEXT(read_pt("/nonexistent/a.pt", PtWeights::kModel), FileError,
-                         "/nonexistent/a.pt: does not exist");
-  CHECK_THROWS_WITH_TEXT(read_pt("/tmp", PtWeights::kModel), FileError, "is not a regular file");
+  const TempDir dir;
+  CHECK_THROWS_WITH_TEXT(read_pt(dir / "a.pt", PtWeights::kModel), FileError,
+                         "a.pt: does not exist");
+  CHECK_THROWS_WITH_TEXT(read_pt(dir.path(), PtWeights::kModel), FileError,
+                         "is not a regular file");
 }
 
 TEST_CASE("pt: a file cut short is refused at every length") {

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: MIT
+// One picture of the shapes set and what is on it.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string_view>
+#include <vector>
+
+#include <ydistill/data/image.h>
+
+namespace ydistill::shapes {
+
+/// Classes by id. What a thing is called depends on its outline alone: colour, fill, size and turn
+/// are drawn at random.
+inline constexpr std::array<std::string_view, 8> kClassNames{
+    "circle", "ring", "square", "triangle", "pentagon", "star", "cross", "crescent"};
+
+/// A box as fractions of the picture, as YOLO text labels have it.
+struct LabelledBox {
+  int64_t class_id = 0;
+  double cx = 0, cy = 0, w = 0, h = 0;
+};
+
+struct Scene {
+  Image image;
+  std::vector<LabelledBox> boxes;  ///< 1 to 6
+};
+
+enum class Split : uint32_t { kTrain, kVal };
+
+/// Picture number `index` of a split, `size` pixels a side: a function of the arguments alone.
+/// throws ValueError for a size outside 32..4096.
+Scene draw_scene(uint64_t seed, Split split, uint64_t index, int64_t size);
+
+}  // namespace ydistill::shapes

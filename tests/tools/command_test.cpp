@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: MIT
+// The command as people type it: exit codes, what goes to which stream, wrong input.
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <thread>
+#include <nlohmann/json.hpp>
+
+#include <ydistill/tensor/io/safetensors.h>
+#include <ydistill/yolo/checkpoint.h>
+
+#include "support/catch.h"
+#include "support/files.h"
+#include "train/tiny_data.h"
+
+namespace ydistill {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct Outcome {
+  int code;
+  std::string out, err;
+};
+
+/// Runs `ydistill ARGS` by a shell, in a folder.
+Outcome run(const fs::path& folder, const std::string& args, const std::string& before = "") {
+  const std::string command = fmt::format("cd '{}' && {} '{}' {} >out.txt 2>err.txt", folder.string(),
+                                          before, YD_TOOL, args);
+  const int status = std::system(command.c_str());
+  return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, test::read_file(folder / "out.txt"),
+          test::read_file(folder / "err.txt")};
+}
+
+int64_t num_lines(const std::string& text) {
+  return std::count(text.begin(), text.end(), '\n');
+}
+
+struct Setup {
+  test::TempDir dir;
+  Setup() {
+    test::write_tiny_set(dir / "train", 8);
+    test::write_tiny_set(dir / "val", 4, 2);
+    test::write_file(dir / "graph.json", test::tiny_graph());
+    test::write_file(dir / "cfg.json", R"({"model": {"graph": "graph.json"},
+      "data": {"train": {"yolo": "train/images"}, "val": {"yolo": "val/images"}, "names": ["wide", "high"]},
+      "train": {"epochs": 2, "batch": 4, "image_size": 64, "workers": 1}})");
+    Model model(graph_from_json(test::tiny_graph()));
+    model.initialise(1);
+    save_checkpoint(dir / "tiny.safetensors", {model.spec(), {"wide", "high"}, export_weights(model), {}, ""});
+  }
+  Outcome run(const std::string& args, const std::string& before = "") const {
+    return ydistill::run(dir.path(), args, before);
+  }
+};
+
+/// The run failed with exit code `code` and one line that contains the text.
+void check_refused(const Outcome& o, int code, const std::string& text) {
+  INFO("stderr: " << o.err);
+  CHECK(o.code == code);
+  CHECK(o.err.find(text) != std::string::npos);
+  CHECK(o.out.empty());
+}
+
+TEST_CASE("command: help is there for every command and wrong usage exits with 2") {
+  const test::TempDir dir;
+  for (const char* command : {"", "train", "val", "detect", "convert", "info", "trace"}) {
+    const Outcome o = run(dir.path(), std::string(command) + " --help");
+    CHECK(o.code == 0);
+    CHECK(o.out.find("Usage") != std::string::npos);
+  }
+  CHECK(run(dir.path(), "").code == 2);
+  CHECK(run(dir.path(), "dance").code == 2);
+  CHECK(run(dir.path(), "detect").code == 2);
+  CHECK(run(dir.path(), "train").code == 2);
+}
+
+TEST_CASE("command: train then val then detect on their own files") {
+  const Setup setup;
+  const Outcome trained = setup.run("train cfg.json train.epochs=1");
+  INFO(trained.err);
+  REQUIRE(trained.code == 0);
+  CHECK(trained.out.empty());
+  const std::string weights = "runs/train/exp/weights/best.safetensors";
+  const Outcome val = setup.run("val cfg.json model.weights=" + weights + " --json");
+  REQUIRE(val.code == 0);
+  const auto metrics = nlohmann::json::parse(val.out).at("metrics");
+  for (const char* key : {"precision", "recall", "map50", "map"}) CHECK(metrics.at(key).is_number());
+  for (const char* key : {"class", "name", "images", "instances", "precision", "recall", "map50", "map"}) {
+    CHECK(metrics.at("per_class").at(0).contains(key));
+  }
+  const Outcome found = setup.run("detect --weights " + weights + " --source 'val/images/*.png' --out found --size 64 --conf 0.0001 --json");
+  INFO(found.err);
+  REQUIRE(found.code == 0);
+  const auto images = nlohmann::json::parse(found.out).at("images");
+  REQUIRE(images.size() == 4);
+  CHECK(images[0].at("width") == 64);
+  CHECK(images[0].at("detections").at(0).at("box_xyxy").size() == 4);
+  CHECK(fs::exists(setup.dir / "found" / "p000.jpg"));
+  CHECK(fs::exists(setup.dir / "found" / "p000.txt"));
+  CHECK(nlohmann::json::parse(test::read_file(setup.dir / "found" / "detections.json")) == nlohmann::json::parse(found.out));
+}
+
+TEST_CASE("command: info and convert") {
+  const Setup setup;
+  const Outcome info = setup.run("info tiny.safetensors --json");
+  REQUIRE(info.code == 0);
+  CHECK(nlohmann::json::parse(info.out).at("num_classes") == 2);
+  CHECK(setup.run("info tiny.safetensors").out.find("SPPF") != std::string::npos);
+  CHECK(setup.run("convert tiny.safetensors copy.safetensors").code == 0);
+  CHECK(test::read_file(setup.dir / "copy.safetensors") == test::read_file(setup.dir / "tiny.safetensors"));
+  check_refused(setup.run("convert tiny.safetensors copy.pt"), 2, "must end in .safetensors");
+}
+
+TEST_CASE("command: each kind of bad input gets one clear line") {
+  const Setup setup;
+  check_refused(setup.run("train none.json"), 1, "none.json");
+  check_refused(setup.run("train cfg.json train.epoch=3"), 2, "did you mean train.epochs?");
+  check_refused(setup.run("train cfg.json device=cuda"), 2, "not in this build");
+  check_refused(setup.run("train cfg.json precision=bf16"), 2, "not available on the CPU");
+  check_refused(setup.run("train cfg.json model.weights=none.pt"), 1, "none.pt: no such file");
+  check_refused(setup.run("train cfg.json 'teacher={\"weights\":\"none.pt\"}'"), 1, "none.pt: no such file");
+  check_refused(setup.run("val cfg.json"), 2, "model.weights: val needs the weights");
+  check_refused(setup.run("val cfg.json model.weights=tiny.safetensors 'data.names=[\"a\"]'"), 2,
+                "its head knows 2 classes, the data has 1");
+  check_refused(setup.run("detect --weights tiny.safetensors --source nothing --out o"), 1, "nothing: no such picture");
+  check_refused(setup.run("detect --weights cfg.json --source train/images --out o"), 1, "cfg.json");
+  check_refused(setup.run("info graph.json"), 1, "graph.json");
+  check_refused(setup.run("train --resume val"), 1, "not the folder of a run");
+  // One line each: what a mistake costs to read.
+  CHECK(num_lines(setup.run("train cfg.json train.epoch=3").err) == 1);
+  CHECK(num_lines(setup.run("info graph.json").err) == 1);
+  CHECK_FALSE(fs::exists(setup.dir / "runs"));
+}
+
+TEST_CASE("command: a picture cut in half is reported and the others are done") {
+  const Setup setup;
+  const std::string whole = test::read_file(setup.dir / "val/images/p000.png");
+  test::write_file(setup.dir / "mixed/a.png", whole);
+  test::write_file(setup.dir / "mixed/b.png", whole.substr(0, whole.size() / 2));
+  const Outcome o = setup.run("detect --weights tiny.safetensors --source mixed --out o --size 64 --json");
+  CHECK(o.code == 0);
+  CHECK(o.err.find("b.png") != std::string::npos);
+  CHECK(nlohmann::json::parse(o.out).at("images").size() == 1);
+  fs::remove(setup.dir / "mixed/a.png");
+  CHECK(setup.run("detect --weights tiny.safetensors --source mixed --out o --size 64").code == 1);
+}
+
+TEST_CASE("command: a class id out of range is listed with file and line") {
+  const Setup setup;
+  test::write_file(setup.dir / "train/labels/p001.txt", "7 0.5 0.5 0.2 0.2\n");
+  const Outcome o = setup.run("train cfg.json train.epochs=1");
+  CHECK(o.code == 0);
+  CHECK(o.err.find("p001.txt:1: ") != std::string::npos);
+}
+
+TEST_CASE("command: a disk that fills up while saving leaves the old file whole") {
+  const Setup setup;
+  test::write_file(setup.dir / "old.safetensors", "precious");
+  // A file size limit stands for the full disk: both fail in write().
+  const Outcome o = setup.run("convert tiny.safetensors old.safetensors", "trap '' XFSZ; ulimit -f 8;");
+  check_refused(o, 1, "old.safetensors");
+  CHECK(test::read_file(setup.dir / "old.safetensors") == "precious");
+  CHECK(std::distance(fs::directory_iterator(setup.dir.path()), fs::directory_iterator()) <= 9);
+}
+
+TEST_CASE("command: SIGTERM ends with a checkpoint and the resumed run has the same bits") {
+  const Setup setup;
+  REQUIRE(setup.run("train cfg.json train.epochs=4 run.name=whole").code == 0);
+  // The process is told to stop as soon as it has written its config, wherever it then is.
+  const pid_t child = fork();
+  if (child == 0) {
+    if (chdir(setup.dir.path().c_str()) != 0) _exit(99);
+    if (freopen("err.txt", "w", stderr) == nullptr) _exit(99);
+    execl(YD_TOOL, YD_TOOL, "train", "cfg.json", "train.epochs=4", "run.name=cut", nullptr);
+    _exit(99);
+  }
+  while (!fs::exists(setup.dir / "runs/train/cut/train_batch1.jpg") && waitpid(child, nullptr, WNOHANG) == 0) {
+    std::this_thread::yield();
+  }
+  kill(child, SIGTERM);
+  int status = 0;
+  REQUIRE(waitpid(child, &status, 0) == child);
+  REQUIRE((WIFEXITED(status) && WEXITSTATUS(status) == 0));
+  const Outcome resumed = setup.run("train --resume runs/train/cut");
+  INFO(resumed.err);
+  REQUIRE(resumed.code == 0);
+  const TensorFile a = read_safetensors(setup.dir / "runs/train/whole/weights/last.safetensors");
+  const TensorFile b = read_safetensors(setup.dir / "runs/train/cut/weights/last.safetensors");
+  REQUIRE(a.tensors.size() == b.tensors.size());
+  for (const auto& [name, tensor] : a.tensors) {
+    INFO(name);
+    CHECK(std::memcmp(tensor.raw(), b.at(name).raw(), size_t(tensor.nbytes())) == 0);
+  }
+}
+
+}  // namespace
+}  // namespace ydistill

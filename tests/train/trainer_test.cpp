@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: MIT
+#include <ydistill/train/trainer.h>
+
+#include <fmt/format.h>
+
+#include <cstring>
+
+#include <ydistill/tensor/io/safetensors.h>
+#include <ydistill/yolo/checkpoint.h>
+
+#include "support/catch.h"
+#include "support/files.h"
+#include "train/tiny_data.h"
+
+namespace ydistill {
+namespace {
+
+class Quiet : public TrainEvents {
+ public:
+  explicit Quiet(int64_t stop_after = -1) : stop_after_(stop_after) {}
+  void message(const std::string& line) override { log += line + "\n"; }
+  void step(const StepProgress&) override { ++steps; }
+  void epoch(const EpochResult& result, int64_t, double) override { results.push_back(result); }
+  bool stop_requested() override { return stop_after_ >= 0 && steps >= stop_after_; }
+
+  std::string log;
+  int64_t steps = 0;
+  std::vector<EpochResult> results;
+
+ private:
+  int64_t stop_after_;
+};
+
+struct Setup {
+  test::TempDir dir;
+  Setup() {
+    test::write_tiny_set(dir / "train", 12);
+    test::write_tiny_set(dir / "val", 6, 2);
+    test::write_file(dir / "graph.json", test::tiny_graph());
+  }
+  Config config(std::vector<std::string> overrides = {}) const {
+    const std::string text = fmt::format(
+        R"({{"model": {{"graph": "graph.json"}},
+             "data": {{"train": {{"yolo": "train/images"}}, "val": {{"yolo": "val/images"}}, "names": ["wide", "high"]}},
+             "train": {{"epochs": 3, "batch": 4, "image_size": 64, "nominal_batch": 8, "warmup_min_iterations": 4, "workers": 1}},
+             "run": {{"dir": "{}"}}}})",
+        (dir / "runs").string());
+    return parse_config(text, dir.path(), overrides);
+  }
+};
+
+void check_same_bits(const std::filesystem::path& a, const std::filesystem::path& b) {
+  const TensorFile x = read_safetensors(a), y = read_safetensors(b);
+  REQUIRE(x.tensors.size() == y.tensors.size());
+  for (const auto& [name, tensor] : x.tensors) {
+    INFO(name);
+    CHECK(std::memcmp(tensor.raw(), y.at(name).raw(), size_t(tensor.nbytes())) == 0);
+  }
+}
+
+TEST_CASE("train: a run leaves its folder complete and the loss falls") {
+  const Setup setup;
+  Quiet events;
+  const TrainOutcome outcome = train(setup.config({"train.epochs=8"}), events);
+  CHECK(outcome.finished);
+  CHECK(outcome.run == setup.dir / "runs" / "exp");
+  for (const char* name : {"config.json", "results.csv", "train_batch0.jpg", "val_batch0_labels.jpg",
+                           "val_batch0_pred.jpg", "weights/last.safetensors", "weights/best.safetensors"}) {
+    INFO(name);
+    CHECK(std::filesystem::file_size(outcome.run / name) > 0);
+  }
+  REQUIRE(events.results.size() == 8);
+  CHECK(events.results.back().train_obj < events.results.front().train_obj);
+  CHECK(events.results.back().train_box < events.results.front().train_box);
+  const std::string csv = test::read_file(outcome.run / "results.csv");
+  CHECK(std::count(csv.begin(), csv.end(), '\n') == 9);
+  // Both checkpoints can be used like any other.
+  for (const auto& weights : {outcome.run / "weights/best.safetensors", outcome.run / "weights/last.safetensors"}) {
+    const Checkpoint checkpoint = load_checkpoint(weights, PtWeights::kEma);
+    CHECK(checkpoint.class_names == std::vector<std::string>{"wide", "high"});
+    CHECK_NOTHROW(build_model(checkpoint));
+  }
+  CHECK(train(setup.config({"train.epochs=1"}), events).run == setup.dir / "runs" / "exp2");
+}
+
+TEST_CASE("train: stopped and resumed equals uninterrupted bit for bit") {
+  const Setup setup;
+  Quiet whole;
+  const TrainOutcome reference = train(setup.config({"run.name=whole"}), whole);
+  REQUIRE(reference.finished);
+  for (const int stop_after : {1, 4, 6}) {  // in the first epoch, inside and at the end of the second
+    INFO("stopped after " << stop_after << " batches");
+    Quiet first(stop_after);
+    const TrainOutcome stopped = train(setup.config({fmt::format("run.name=cut{}", stop_after)}), first);
+    CHECK_FALSE(stopped.finished);
+    CHECK(first.log.find("train --resume") != std::string::npos);
+    Quiet second;
+    const TrainOutcome outcome = resume_training(stopped.run, second);
+    CHECK(outcome.finished);
+    CHECK(first.steps + second.steps == whole.steps);
+    check_same_bits(reference.run / "weights/last.safetensors", outcome.run / "weights/last.safetensors");
+    check_same_bits(reference.run / "weights/best.safetensors", outcome.run / "weights/best.safetensors");
+    CHECK(test::read_file(reference.run / "results.csv") == test::read_file(outcome.run / "results.csv"));
+  }
+}
+
+TEST_CASE("train: the same seed gives the same weights and another seed others") {
+  const Setup setup;
+  Quiet events;
+  const auto run = [&](const char* name, int seed) {
+    return train(setup.config({"train.epochs=1", fmt::format("run.name={}", name),
+                               fmt::format("train.seed={}", seed), "train.workers=0"}),
+                 events)
+               .run / "weights/best.safetensors";
+  };
+  const auto a = run("a", 1), b = run("b", 1), c = run("c", 2);
+  check_same_bits(a, b);
+  const TensorFile x = read_safetensors(a), z = read_safetensors(c);
+  CHECK(std::memcmp(x.tensors[0].second.raw(), z.tensors[0].second.raw(), 64) != 0);
+}
+
+TEST_CASE("train: a teacher is validated first and its weights never change") {
+  const Setup setup;
+  Quiet events;
+  const TrainOutcome taught = train(setup.config({"run.name=teacher"}), events);
+  const auto weights = taught.run / "weights/best.safetensors";
+  const std::string before = test::read_file(weights);
+  for (const char* loss : {"l2", "kl", "bce"}) {
+    Quiet distilling;
+    const TrainOutcome outcome =
+        train(setup.config({"teacher={\"weights\":\"" + weights.string() + "\"}",
+                            std::string("distill.loss=") + loss, "train.epochs=2"}),
+              distilling);
+    CHECK(outcome.finished);
+    CHECK(distilling.log.find("teacher: precision") != std::string::npos);
+    CHECK(distilling.results.front().train_distill > 0);
+  }
+  CHECK(test::read_file(weights) == before);
+}
+
+TEST_CASE("train: a teacher of other classes is refused by name before a run folder is made") {
+  const Setup setup;
+  Quiet events;
+  const TrainOutcome taught = train(setup.config({"run.name=teacher", "train.epochs=1"}), events);
+  const std::string teacher = "teacher={\"weights\":\"" + (taught.run / "weights/best.safetensors").string() + "\"}";
+  CHECK_THROWS_WITH_TEXT(train(setup.config({teacher, "data.names=[\"wide\",\"tall\"]"}), events), ConfigError,
+                         "its class 1 is \"high\", the student's is \"tall\"");
+  CHECK_FALSE(std::filesystem::exists(setup.dir / "runs" / "exp"));
+}
+
+TEST_CASE("train: a head for other classes is replaced and that is said") {
+  const Setup setup;
+  Quiet events;
+  const TrainOutcome taught = train(setup.config({"run.name=teacher", "train.epochs=1"}), events);
+  Quiet second;
+  const std::string weights = "model={\"weights\":\"" + (taught.run / "weights/best.safetensors").string() + "\"}";
+  train(setup.config({weights, "data.names=[\"wide\",\"high\",\"round\"]", "train.epochs=1"}), second);
+  CHECK(second.log.find("the head for 2 classes is replaced by one for 3") != std::string::npos);
+}
+
+TEST_CASE("train: a batch that does not fit says which would") {
+  const Setup setup;
+  Quiet events;
+  CHECK_THROWS_WITH_TEXT(
+      train(setup.config({"train.image_size=16384", "train.batch=12", "augment.mosaic=0"}), events),
+      OutOfMemoryError, "out of memory");
+}
+
+TEST_CASE("train: resuming something that is no run is refused") {
+  Quiet events;
+  const test::TempDir empty;
+  CHECK_THROWS_WITH_TEXT(resume_training(empty.path(), events), FileError,
+                         "not the folder of a run");
+}
+
+}  // namespace
+}  // namespace ydistill
