@@ -74,8 +74,9 @@ bool is_recording(std::initializer_list<const Var*> inputs) {
 Var record(const Op& op, Tensor value, std::vector<Var> inputs, BackwardFn backward) {
   Var out(std::move(value));
   Tape* tape = Tape::current();
-  const bool wanted = tape != nullptr && std::any_of(inputs.begin(), inputs.end(),
-                                                     [](const Var& v) { return v.requires_grad(); });
+  const bool wanted =
+      tape != nullptr &&
+      std::any_of(inputs.begin(), inputs.end(), [](const Var& v) { return v.requires_grad(); });
   if (!wanted) return out;
   out.slot_ = std::make_shared<Var::Slot>(Var::Slot{{}, out.shape(), out.dtype(), "", false});
   std::vector<std::shared_ptr<Var::Slot>> slots;
@@ -119,7 +120,8 @@ void Tape::backward(const std::vector<Var>& outputs, const std::vector<Tensor>& 
   if (outputs.size() != grads_out.size()) {
     throw ShapeError("backward: {} outputs, {} gradients", outputs.size(), grads_out.size());
   }
-  for (size_t i = 0; i < outputs.size(); ++i) accumulate("backward", i, outputs[i].slot_.get(), grads_out[i]);
+  for (size_t i = 0; i < outputs.size(); ++i)
+    accumulate("backward", i, outputs[i].slot_.get(), grads_out[i]);
   // What backward functions compute must not be recorded.
   const NoGrad no_grad;
   while (!nodes_.empty()) {

@@ -27,7 +27,8 @@ namespace {
 double milliseconds(const std::function<void()>& f) {
   const auto start = std::chrono::steady_clock::now();
   f();
-  return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
+  return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start)
+      .count();
 }
 
 double median(std::vector<double> values) {
@@ -45,8 +46,12 @@ std::vector<Link> make_chain(const Model& model, int64_t batch, int64_t size) {
   std::vector<Link> chain;
   Rng rng(1);
   for (const Conv2dGeometry& g : model.convolutions(batch, size, size)) {
-    chain.push_back({g, rng.uniform(g.input_shape(), -1, 1), rng.uniform(g.weight_shape(), -0.1, 0.1),
-                     rng.uniform(g.output_shape(), -1, 1), Tensor::zeros(g.weight_shape()), {}});
+    chain.push_back({g,
+                     rng.uniform(g.input_shape(), -1, 1),
+                     rng.uniform(g.weight_shape(), -0.1, 0.1),
+                     rng.uniform(g.output_shape(), -1, 1),
+                     Tensor::zeros(g.weight_shape()),
+                     {}});
   }
   return chain;
 }
@@ -74,7 +79,9 @@ int run(const std::string& graph, int64_t size, int64_t batch, int rounds) {
   std::vector<float> rows;
   for (int64_t i = 0; i < batch; ++i) {
     for (int k = 0; k < 4; ++k) {
-      for (const float v : {float(i), float(k), 0.2f + 0.15f * float(k), 0.5f, 0.1f * float(k + 1), 0.2f}) rows.push_back(v);
+      for (const float v :
+           {float(i), float(k), 0.2f + 0.15f * float(k), 0.5f, 0.1f * float(k + 1), 0.2f})
+        rows.push_back(v);
     }
   }
   const Tensor targets = Tensor::of<float>({int64_t(rows.size()) / 6, 6}, rows);
@@ -125,7 +132,8 @@ int run(const std::string& graph, int64_t size, int64_t batch, int rounds) {
 int main(int argc, char** argv) {
   const auto number = [&](int i, int fallback) { return argc > i ? std::atoi(argv[i]) : fallback; };
   try {
-    return ydistill::run(argc > 1 ? argv[1] : "yolov5s-v5", number(2, 320), number(3, 8), number(4, 10));
+    return ydistill::run(argc > 1 ? argv[1] : "yolov5s-v5", number(2, 320), number(3, 8),
+                         number(4, 10));
   } catch (const std::exception& error) {
     fmt::print(stderr, "bench_step: {}\n", error.what());
     return 1;

@@ -67,9 +67,8 @@ std::vector<Detection> Detector::detect(std::span<const uint8_t> rgb, int64_t wi
 
 std::vector<Detection> Detector::detect(const Image& image) {
   const ArenaScope scope(state_->arena);
-  const Letterbox letterbox =
-      detection_letterbox(image.width, image.height, state_->options.image_size,
-                          state_->model->spec().max_stride());
+  const Letterbox letterbox = detection_letterbox(
+      image.width, image.height, state_->options.image_size, state_->model->spec().max_stride());
   const Tensor input = Tensor::empty({1, letterbox.height, letterbox.width, 3}, DType::kUInt8);
   apply_letterbox(image, letterbox, input.data<uint8_t>());
   std::vector<Detection> found = std::move(detect_inputs(input).at(0));

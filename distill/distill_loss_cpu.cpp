@@ -39,7 +39,7 @@ T largest(const T* values, int64_t n) {
   return best;
 }
 
-/// Sum over the classes of formula(s, t); adds weight scale times its derivative.
+/// Sum over the classes of formula(s, t); writes scale times its derivatives.
 template <class T, class Formula>
 T elementwise(const T* s, const T* t, T* grad, int64_t classes, T scale, Formula formula) {
   if (grad != nullptr) {

@@ -22,15 +22,17 @@ std::vector<Tensor> Teacher::logits(const Tensor& images) {
 void check_teacher(const GraphSpec& student, const std::vector<std::string>& student_names,
                    const GraphSpec& teacher, const std::vector<std::string>& teacher_names) {
   if (student_names.size() != teacher_names.size()) {
-    throw ConfigError("teacher: it knows {} classes, the student {}; both need the same classes in "
-                      "the same order",
-                      teacher_names.size(), student_names.size());
+    throw ConfigError(
+        "teacher: it knows {} classes, the student {}; both need the same classes in "
+        "the same order",
+        teacher_names.size(), student_names.size());
   }
   for (size_t c = 0; c < student_names.size(); ++c) {
     if (student_names[c] != teacher_names[c]) {
-      throw ConfigError("teacher: its class {} is \"{}\", the student's is \"{}\"; both need the "
-                        "same classes in the same order",
-                        c, teacher_names[c], student_names[c]);
+      throw ConfigError(
+          "teacher: its class {} is \"{}\", the student's is \"{}\"; both need the "
+          "same classes in the same order",
+          c, teacher_names[c], student_names[c]);
     }
   }
   if (student.anchors.strides != teacher.anchors.strides) {

@@ -28,7 +28,8 @@ Dims dims_of(const Shape& shape) {
   const int64_t channels = shape[-1];
   const int64_t rows = channels > 0 ? shape.numel() / channels : 0;
   // About 64 thousand elements a chunk: enough to amortise its partial sums.
-  return {rows, channels, std::max<int64_t>(1, (int64_t(1) << 16) / std::max<int64_t>(1, channels))};
+  return {rows, channels,
+          std::max<int64_t>(1, (int64_t(1) << 16) / std::max<int64_t>(1, channels))};
 }
 
 /// Adds the chunks' partial sums in order: sums[2][channels].
@@ -99,9 +100,9 @@ Tensor backward(const Tensor& grad_out, const Tensor& y, const Saved<T>& saved, 
     intercept[c] = T(-scale * sum_dz / n);
   }
   const Tensor grad_y = overwrite ? grad_out : Tensor::empty(y.shape(), y.dtype());
-  kernels<T>().grad_input(grad_out.data<T>(), y.data<T>(), saved.scale.data(),
-                          saved.offset.data(), saved.mean.data(), slope.data(), intercept.data(),
-                          dims.rows, dims.channels, grad_y.data<T>());
+  kernels<T>().grad_input(grad_out.data<T>(), y.data<T>(), saved.scale.data(), saved.offset.data(),
+                          saved.mean.data(), slope.data(), intercept.data(), dims.rows,
+                          dims.channels, grad_y.data<T>());
   return grad_y;
 }
 
@@ -126,9 +127,10 @@ void check(const Var& y, const Var& gamma, const Var& beta, const Tensor& runnin
                      residual.shape().str());
   }
   if (y.shape().numel() == y.shape()[-1]) {
-    throw ValueError("batch_norm_silu: input {} has one value a channel, which has no variance; "
-                     "use a larger batch or picture",
-                     y.shape().str());
+    throw ValueError(
+        "batch_norm_silu: input {} has one value a channel, which has no variance; "
+        "use a larger batch or picture",
+        y.shape().str());
   }
 }
 
@@ -142,9 +144,9 @@ Var batch_norm_silu(const Var& y, const Var& gamma, const Var& beta, const Tenso
   return dispatch_float(y.dtype(), "batch_norm_silu", [&](auto type) {
     using T = decltype(type);
     const Dims dims = dims_of(y.shape());
-    auto saved = std::make_shared<const Saved<T>>(statistics<T>(
-        y.value().data<T>(), dims, gamma.value().data<T>(), beta.value().data<T>(), options,
-        running_mean.data<T>(), running_var.data<T>()));
+    auto saved = std::make_shared<const Saved<T>>(
+        statistics<T>(y.value().data<T>(), dims, gamma.value().data<T>(), beta.value().data<T>(),
+                      options, running_mean.data<T>(), running_var.data<T>()));
     Tensor out = Tensor::empty(y.shape(), y.dtype());
     kernels<T>().apply(y.value().data<T>(), saved->scale.data(), saved->offset.data(),
                        residual.defined() ? residual.value().data<T>() : nullptr, dims.rows,

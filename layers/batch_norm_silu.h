@@ -48,8 +48,7 @@ struct BatchNormKernels {
                     int64_t rows, int64_t channels, int64_t rows_per_chunk, double* partial);
   /// grad_y = scale dz + slope (y - mean) + intercept
   void (*grad_input)(const T* grad_out, const T* y, const T* scale, const T* offset, const T* mean,
-                     const T* slope, const T* intercept, int64_t rows, int64_t channels,
-                     T* grad_y);
+                     const T* slope, const T* intercept, int64_t rows, int64_t channels, T* grad_y);
   void (*silu)(T* x, const T* residual, int64_t n);
 };
 

@@ -68,24 +68,26 @@ YD_HOST_DEVICE void sum_chunks(int64_t rows, int64_t channels, int64_t rows_per_
 template <class T>
 void sums(const T* y, const T* shift, int64_t rows, int64_t channels, int64_t rows_per_chunk,
           double* partial) {
-  sum_chunks<T>(rows, channels, rows_per_chunk, partial,
-                [=](int64_t row, int64_t c, T& a, T& b) __attribute__((always_inline)) {
-                  const T d = y[row + c] - shift[c];
-                  a += d;
-                  b += d * d;
-                });
+  sum_chunks<T>(
+      rows, channels, rows_per_chunk,
+      partial, [=](int64_t row, int64_t c, T & a, T & b) __attribute__((always_inline)) {
+        const T d = y[row + c] - shift[c];
+        a += d;
+        b += d * d;
+      });
 }
 
 template <class T>
 void grad_sums(const T* grad_out, const T* y, const T* scale, const T* offset, const T* mean,
                int64_t rows, int64_t channels, int64_t rows_per_chunk, double* partial) {
-  sum_chunks<T>(rows, channels, rows_per_chunk, partial,
-                [=](int64_t row, int64_t c, T& a, T& b) __attribute__((always_inline)) {
-                  const T v = y[row + c];
-                  const T dz = grad_out[row + c] * silu_grad(scale[c] * v + offset[c]);
-                  a += dz;
-                  b += dz * (v - mean[c]);
-                });
+  sum_chunks<T>(
+      rows, channels, rows_per_chunk,
+      partial, [=](int64_t row, int64_t c, T & a, T & b) __attribute__((always_inline)) {
+        const T v = y[row + c];
+        const T dz = grad_out[row + c] * silu_grad(scale[c] * v + offset[c]);
+        a += dz;
+        b += dz * (v - mean[c]);
+      });
 }
 
 template <class T>

@@ -6,8 +6,10 @@
 namespace ydistill {
 
 C3::C3(ParameterStore& store, const std::string& name, const C3Options& o)
-    : cv1_(store, name + ".cv1", {.in_channels = o.in_channels, .out_channels = o.out_channels / 2}),
-      cv2_(store, name + ".cv2", {.in_channels = o.in_channels, .out_channels = o.out_channels / 2}),
+    : cv1_(store, name + ".cv1",
+           {.in_channels = o.in_channels, .out_channels = o.out_channels / 2}),
+      cv2_(store, name + ".cv2",
+           {.in_channels = o.in_channels, .out_channels = o.out_channels / 2}),
       cv3_(store, name + ".cv3",
            {.in_channels = o.out_channels / 2 * 2, .out_channels = o.out_channels}) {
   const int64_t hidden = o.out_channels / 2;

@@ -19,8 +19,8 @@ Var conv2d(const Var& x, const Var& weight, const Var& bias, const Conv2dOptions
     }
     Grads grads(bias.defined() ? 3 : 2);
     if (x.requires_grad()) {
-      grads[0] = conv2d_backward_input(grad_y, weight.value(), x.shape(), options, packed.get(),
-                                       version);
+      grads[0] =
+          conv2d_backward_input(grad_y, weight.value(), x.shape(), options, packed.get(), version);
     }
     return grads;
   });

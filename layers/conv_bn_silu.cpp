@@ -15,8 +15,8 @@ ConvBnSilu::ConvBnSilu(ParameterStore& store, const std::string& name,
     : store_(store), options_(options), packed_(std::make_shared<PackedWeights>()) {
   const int64_t k = options.kernel, out = options.out_channels;
   conv_ = {options.stride, options.padding >= 0 ? options.padding : k / 2};
-  weight_ = store.add(name + ".conv.weight", {out, k, k, options.in_channels},
-                      ParameterGroup::kDecay);
+  weight_ =
+      store.add(name + ".conv.weight", {out, k, k, options.in_channels}, ParameterGroup::kDecay);
   gamma_ = store.add(name + ".bn.weight", {out}, ParameterGroup::kNoDecay);
   beta_ = store.add(name + ".bn.bias", {out}, ParameterGroup::kBias);
   mean_ = store.add_statistic(name + ".bn.running_mean", {out}, 0);
@@ -57,9 +57,8 @@ void ConvBnSilu::prepare_inference() {
     using T = decltype(type);
     const int64_t per_channel = weight.numel() / options_.out_channels;
     for (int64_t o = 0; o < options_.out_channels; ++o) {
-      const double scale =
-          store_.var(gamma_).value().at(o) /
-          std::sqrt(store_.statistic(var_).at(o) + batch_norm_.eps);
+      const double scale = store_.var(gamma_).value().at(o) /
+                           std::sqrt(store_.statistic(var_).at(o) + batch_norm_.eps);
       folded_bias_.data<T>()[o] =
           T(store_.var(beta_).value().at(o) - store_.statistic(mean_).at(o) * scale);
       const T* from = weight.data<T>() + o * per_channel;

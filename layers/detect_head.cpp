@@ -11,7 +11,9 @@ namespace ydistill {
 DetectHead::DetectHead(ParameterStore& store, const std::string& name,
                        const std::vector<int64_t>& in_channels, int64_t anchors_per_head,
                        int64_t num_classes)
-    : store_(store), anchors_(anchors_per_head), num_classes_(num_classes),
+    : store_(store),
+      anchors_(anchors_per_head),
+      num_classes_(num_classes),
       in_channels_(in_channels) {
   const int64_t out = anchors_per_head * (5 + num_classes);
   for (size_t k = 0; k < in_channels.size(); ++k) {

@@ -58,8 +58,8 @@ void ParameterStore::allocate() {
   grads_ = Tensor::zeros({total}, dtype_);
   for (size_t i = 0; i < parameters_.size(); ++i) {
     Entry& p = parameters_[i];
-    p.var = Var::parameter(p.name, view(values_, begins[i], p.shape),
-                           view(grads_, begins[i], p.shape));
+    p.var =
+        Var::parameter(p.name, view(values_, begins[i], p.shape), view(grads_, begins[i], p.shape));
   }
 
   int64_t statistics_total = 0;

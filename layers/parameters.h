@@ -52,9 +52,7 @@ class ParameterStore {
   const Tensor& grads() const { return grads_; }
   const Tensor& statistics() const { return statistics_flat_; }
   /// [begin, end) of a group in the flat buffers.
-  std::pair<int64_t, int64_t> range(ParameterGroup group) const {
-    return ranges_[size_t(group)];
-  }
+  std::pair<int64_t, int64_t> range(ParameterGroup group) const { return ranges_[size_t(group)]; }
   DType dtype() const { return dtype_; }
 
   /// Changes whenever the values may have changed; working copies are made anew then.

@@ -7,10 +7,9 @@ const Op kReshape("reshape");
 }
 
 Var reshape(const Var& x, const Shape& shape) {
-  return record(kReshape, x.value().reshape(shape), {x},
-                [before = x.shape()](const Tensor& grad_out) {
-                  return Grads{grad_out.reshape(before)};
-                });
+  return record(
+      kReshape, x.value().reshape(shape), {x},
+      [before = x.shape()](const Tensor& grad_out) { return Grads{grad_out.reshape(before)}; });
 }
 
 }  // namespace ydistill

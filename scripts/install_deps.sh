@@ -8,7 +8,7 @@ set -euo pipefail
 tools=(cmake:cmake ninja:ninja-build g++:g++ pkg-config:pkg-config)
 # Libraries. Debian's oneDNN was built with OpenCL, so its CMake package asks for that too.
 libraries=(libdnnl-dev ocl-icd-opencl-dev libturbojpeg0-dev libstb-dev nlohmann-json3-dev
-           libyaml-cpp-dev libpugixml-dev libzip-dev libcli11-dev libfmt-dev libspdlog-dev catch2)
+           libpugixml-dev libzip-dev libcli11-dev libfmt-dev catch2)
 
 die() {
   printf 'install_deps: %s\n' "$@" >&2

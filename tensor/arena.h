@@ -64,8 +64,8 @@ class Arena : public std::enable_shared_from_this<Arena> {
   int64_t limit_ = 0;
   int64_t in_use_ = 0;
   int64_t peak_ = 0;
-  std::map<int64_t, int64_t> free_by_offset_;             // offset -> size, never adjacent
-  std::set<std::pair<int64_t, int64_t>> free_by_size_;    // (size, offset)
+  std::map<int64_t, int64_t> free_by_offset_;           // offset -> size, never adjacent
+  std::set<std::pair<int64_t, int64_t>> free_by_size_;  // (size, offset)
 };
 
 /// While it lives, tensors created on this thread come from `arena`. A null arena means the heap.

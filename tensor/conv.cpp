@@ -30,8 +30,8 @@ void check_dtypes(std::initializer_list<const Tensor*> tensors) {
 
 void check_bias(const Tensor& bias, const Conv2dGeometry& g) {
   if (bias.defined() && bias.shape() != Shape{g.out_channels}) {
-    throw ShapeError("conv2d: bias is {}, {} output channels need [{}]", bias.str(),
-                     g.out_channels, g.out_channels);
+    throw ShapeError("conv2d: bias is {}, {} output channels need [{}]", bias.str(), g.out_channels,
+                     g.out_channels);
   }
 }
 
@@ -59,9 +59,10 @@ Conv2dGeometry conv2d_geometry(const Shape& x, const Shape& weight, const Conv2d
                      weight[3], x.str(), x[3]);
   }
   if (weight[1] != weight[2] || options.stride < 1 || options.padding < 0) {
-    throw ShapeError("conv2d: kernel {}x{} stride {} padding {}: the kernel must be square, the "
-                     "stride >= 1 and the padding >= 0",
-                     weight[1], weight[2], options.stride, options.padding);
+    throw ShapeError(
+        "conv2d: kernel {}x{} stride {} padding {}: the kernel must be square, the "
+        "stride >= 1 and the padding >= 0",
+        weight[1], weight[2], options.stride, options.padding);
   }
   const Conv2dGeometry g{x[0], x[1], x[2], x[3], weight[0], weight[1], options};
   if (g.in_height + 2 * options.padding < g.kernel || g.in_width + 2 * options.padding < g.kernel) {

@@ -38,9 +38,7 @@ struct Conv2dGeometry {
   Shape output_shape() const { return {batch, out_height(), out_width(), out_channels}; }
   Shape weight_shape() const { return {out_channels, kernel, kernel, in_channels}; }
   /// Multiply-adds of one direction.
-  int64_t macs() const {
-    return output_shape().numel() * kernel * kernel * in_channels;
-  }
+  int64_t macs() const { return output_shape().numel() * kernel * kernel * in_channels; }
   bool operator==(const Conv2dGeometry&) const = default;
 };
 

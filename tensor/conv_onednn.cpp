@@ -47,7 +47,8 @@ auto checked(const char* what, F&& f) {
   try {
     return f();
   } catch (const dnnl::error& error) {
-    if (error.status == dnnl_out_of_memory) throw OutOfMemoryError("oneDNN: {}: out of memory", what);
+    if (error.status == dnnl_out_of_memory)
+      throw OutOfMemoryError("oneDNN: {}: out of memory", what);
     throw LibraryError("oneDNN: {}: {} (status {})", what, error.what(), int(error.status));
   }
 }
@@ -79,7 +80,9 @@ memory view(const memory::desc& layout, const void* data) {
   return memory(layout, cpu_engine(), const_cast<void*>(data));
 }
 
-size_t bytes_of(const memory::desc& layout) { return layout.get_size(); }
+size_t bytes_of(const memory::desc& layout) {
+  return layout.get_size();
+}
 
 struct Key {
   Conv2dGeometry g;
@@ -107,18 +110,42 @@ dnnl::convolution_forward::primitive_desc forward_desc(const Key& key,
   const auto prop = dnnl::prop_kind::forward_training;
   const auto algo = dnnl::algorithm::convolution_direct;
   if (key.bias) {
-    return {cpu_engine(), prop, algo, nhwc(g.input_shape()), any_weights(g),
-            vector_of(g.out_channels), nhwc(g.output_shape()), s, p, p, attr};
+    return {cpu_engine(),
+            prop,
+            algo,
+            nhwc(g.input_shape()),
+            any_weights(g),
+            vector_of(g.out_channels),
+            nhwc(g.output_shape()),
+            s,
+            p,
+            p,
+            attr};
   }
-  return {cpu_engine(), prop, algo, nhwc(g.input_shape()), any_weights(g), nhwc(g.output_shape()),
-          s, p, p, attr};
+  return {cpu_engine(),
+          prop,
+          algo,
+          nhwc(g.input_shape()),
+          any_weights(g),
+          nhwc(g.output_shape()),
+          s,
+          p,
+          p,
+          attr};
 }
 dnnl::convolution_backward_data::primitive_desc backward_input_desc(
     const Key& key, const dnnl::primitive_attr& attr) {
   const Conv2dGeometry& g = key.g;
   const memory::dims s{g.options.stride, g.options.stride}, p{g.options.padding, g.options.padding};
-  return {cpu_engine(), dnnl::algorithm::convolution_direct, nhwc(g.input_shape()), any_weights(g),
-          nhwc(g.output_shape()), s, p, p, forward_desc({g, ConvDirection::kForward, false}, {}),
+  return {cpu_engine(),
+          dnnl::algorithm::convolution_direct,
+          nhwc(g.input_shape()),
+          any_weights(g),
+          nhwc(g.output_shape()),
+          s,
+          p,
+          p,
+          forward_desc({g, ConvDirection::kForward, false}, {}),
           attr};
 }
 dnnl::convolution_backward_weights::primitive_desc backward_weight_desc(
@@ -128,11 +155,21 @@ dnnl::convolution_backward_weights::primitive_desc backward_weight_desc(
   const auto hint = forward_desc({g, ConvDirection::kForward, key.bias}, {});
   const auto algo = dnnl::algorithm::convolution_direct;
   if (key.bias) {
-    return {cpu_engine(), algo, nhwc(g.input_shape()), any_weights(g), vector_of(g.out_channels),
-            nhwc(g.output_shape()), s, p, p, hint, attr};
+    return {cpu_engine(),
+            algo,
+            nhwc(g.input_shape()),
+            any_weights(g),
+            vector_of(g.out_channels),
+            nhwc(g.output_shape()),
+            s,
+            p,
+            p,
+            hint,
+            attr};
   }
-  return {cpu_engine(), algo, nhwc(g.input_shape()), any_weights(g), nhwc(g.output_shape()),
-          s, p, p, hint, attr};
+  return {
+      cpu_engine(), algo, nhwc(g.input_shape()), any_weights(g), nhwc(g.output_shape()), s, p, p,
+      hint,         attr};
 }
 #else
 dnnl::convolution_forward::primitive_desc forward_desc(const Key& key,
@@ -163,10 +200,10 @@ dnnl::convolution_backward_weights::primitive_desc backward_weight_desc(
   const memory::dims s{g.options.stride, g.options.stride}, p{g.options.padding, g.options.padding};
   const auto algo = dnnl::algorithm::convolution_direct;
   using Desc = dnnl::convolution_backward_weights::desc;
-  const Desc desc = key.bias ? Desc(algo, nhwc(g.input_shape()), any_weights(g),
-                                    vector_of(g.out_channels), nhwc(g.output_shape()), s, p, p)
-                             : Desc(algo, nhwc(g.input_shape()), any_weights(g),
-                                    nhwc(g.output_shape()), s, p, p);
+  const Desc desc =
+      key.bias ? Desc(algo, nhwc(g.input_shape()), any_weights(g), vector_of(g.out_channels),
+                      nhwc(g.output_shape()), s, p, p)
+               : Desc(algo, nhwc(g.input_shape()), any_weights(g), nhwc(g.output_shape()), s, p, p);
   return {desc, attr, cpu_engine(), forward_desc({g, ConvDirection::kForward, key.bias}, {})};
 }
 #endif
@@ -216,8 +253,8 @@ std::shared_ptr<const Plan> plan_for(const Key& key) {
   const std::lock_guard lock(t.mutex);
   auto& slot = t.plans[key];
   if (!slot) {
-    slot = checked("planning a convolution",
-                   [&] { return std::make_shared<const Plan>(build(key)); });
+    slot =
+        checked("planning a convolution", [&] { return std::make_shared<const Plan>(build(key)); });
   }
   return slot;
 }
@@ -233,10 +270,10 @@ void reorder(const memory& from, const memory& to, bool add) {
   }
   const dnnl::reorder::primitive_desc desc(from, to, attr);
   const auto scratch = allocate_storage(int64_t(bytes_of(desc.scratchpad_desc())));
-  dnnl::reorder(desc).execute(cpu_stream(),
-                              {{DNNL_ARG_FROM, from},
-                               {DNNL_ARG_TO, to},
-                               {DNNL_ARG_SCRATCHPAD, view(desc.scratchpad_desc(), scratch->data())}});
+  dnnl::reorder(desc).execute(
+      cpu_stream(), {{DNNL_ARG_FROM, from},
+                     {DNNL_ARG_TO, to},
+                     {DNNL_ARG_SCRATCHPAD, view(desc.scratchpad_desc(), scratch->data())}});
 }
 
 /// The weights in the plan's layout: `copy` where it is up to date, else made now.
@@ -268,17 +305,16 @@ void execute(const Plan& plan, std::unordered_map<int, memory> args) {
 
 }  // namespace
 
-bool conv2d_forward(const Conv2dGeometry& g, const float* x, const float* weight,
-                    const float* bias, float* y, PackedWeights* packed, uint64_t version) {
+bool conv2d_forward(const Conv2dGeometry& g, const float* x, const float* weight, const float* bias,
+                    float* y, PackedWeights* packed, uint64_t version) {
   const auto plan = plan_for({g, ConvDirection::kForward, bias != nullptr});
   if (!plan->primitive) return false;
   checked("conv2d forward", [&] {
     const auto weights =
         pack(g, *plan, weight, packed ? &packed->impl().forward : nullptr, version);
-    std::unordered_map<int, memory> args{
-        {DNNL_ARG_SRC, view(nhwc(g.input_shape()), x)},
-        {DNNL_ARG_WEIGHTS, view(plan->weights, weights->data())},
-        {DNNL_ARG_DST, view(nhwc(g.output_shape()), y)}};
+    std::unordered_map<int, memory> args{{DNNL_ARG_SRC, view(nhwc(g.input_shape()), x)},
+                                         {DNNL_ARG_WEIGHTS, view(plan->weights, weights->data())},
+                                         {DNNL_ARG_DST, view(nhwc(g.output_shape()), y)}};
     if (bias != nullptr) args.emplace(DNNL_ARG_BIAS, view(vector_of(g.out_channels), bias));
     execute(*plan, std::move(args));
   });

@@ -10,8 +10,8 @@
 
 namespace ydistill::onednn {
 
-bool conv2d_forward(const Conv2dGeometry& g, const float* x, const float* weight,
-                    const float* bias, float* y, PackedWeights* packed, uint64_t version);
+bool conv2d_forward(const Conv2dGeometry& g, const float* x, const float* weight, const float* bias,
+                    float* y, PackedWeights* packed, uint64_t version);
 bool conv2d_backward_input(const Conv2dGeometry& g, const float* grad_y, const float* weight,
                            float* grad_x, PackedWeights* packed, uint64_t version);
 bool conv2d_backward_weight(const Conv2dGeometry& g, const float* grad_y, const float* x,

@@ -66,7 +66,8 @@ void conv2d_backward_input_reference(const Conv2dGeometry& g, const T* grad_y, c
   });
 }
 
-/// grad_w[o,p,q,c] += sum over outputs of grad_y * the pixel that tap read; grad_bias[o] += sum grad_y
+/// grad_w[o,p,q,c] += sum over outputs of grad_y * the pixel that tap read; grad_bias[o] += sum
+/// grad_y
 template <class T>
 void conv2d_backward_weight_reference(const Conv2dGeometry& g, const T* grad_y, const T* x,
                                       T* grad_w, T* grad_bias) {

@@ -42,9 +42,12 @@ CpuLevel cpu_level() {
 
 const char* name_of(CpuLevel level) {
   switch (level) {
-    case CpuLevel::kBase: return "base";
-    case CpuLevel::kAvx2: return "avx2";
-    case CpuLevel::kAvx512: return "avx512";
+    case CpuLevel::kBase:
+      return "base";
+    case CpuLevel::kAvx2:
+      return "avx2";
+    case CpuLevel::kAvx512:
+      return "avx512";
   }
   return "?";
 }

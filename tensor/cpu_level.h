@@ -23,29 +23,34 @@ const char* name_of(CpuLevel level);
 }  // namespace ydistill
 
 #if defined(__x86_64__)
-#define YD_DECLARE_CPU_KERNELS(Table, function)                    \
-  namespace cpu_base {                                             \
-  const Table& function();                                         \
-  }                                                                \
-  namespace cpu_avx2 {                                             \
-  const Table& function();                                         \
-  }                                                                \
-  namespace cpu_avx512 {                                           \
-  const Table& function();                                         \
-  }                                                                \
-  inline const Table& function() {                                 \
-    switch (::ydistill::cpu_level()) {                             \
-      case ::ydistill::CpuLevel::kAvx512: return cpu_avx512::function(); \
-      case ::ydistill::CpuLevel::kAvx2: return cpu_avx2::function();     \
-      default: return cpu_base::function();                        \
-    }                                                              \
-  }                                                                \
+#define YD_DECLARE_CPU_KERNELS(Table, function) \
+  namespace cpu_base {                          \
+  const Table& function();                      \
+  }                                             \
+  namespace cpu_avx2 {                          \
+  const Table& function();                      \
+  }                                             \
+  namespace cpu_avx512 {                        \
+  const Table& function();                      \
+  }                                             \
+  inline const Table& function() {              \
+    switch (::ydistill::cpu_level()) {          \
+      case ::ydistill::CpuLevel::kAvx512:       \
+        return cpu_avx512::function();          \
+      case ::ydistill::CpuLevel::kAvx2:         \
+        return cpu_avx2::function();            \
+      default:                                  \
+        return cpu_base::function();            \
+    }                                           \
+  }                                             \
   static_assert(true)
 #else
-#define YD_DECLARE_CPU_KERNELS(Table, function)                    \
-  namespace cpu_base {                                             \
-  const Table& function();                                         \
-  }                                                                \
-  inline const Table& function() { return cpu_base::function(); }  \
+#define YD_DECLARE_CPU_KERNELS(Table, function) \
+  namespace cpu_base {                          \
+  const Table& function();                      \
+  }                                             \
+  inline const Table& function() {              \
+    return cpu_base::function();                \
+  }                                             \
   static_assert(true)
 #endif

@@ -33,22 +33,32 @@ enum class DType : uint8_t { kFloat32, kFloat64, kBFloat16, kUInt8, kInt64 };
 
 constexpr int64_t size_of(DType dtype) {
   switch (dtype) {
-    case DType::kFloat32: return 4;
-    case DType::kFloat64: return 8;
-    case DType::kBFloat16: return 2;
-    case DType::kUInt8: return 1;
-    case DType::kInt64: return 8;
+    case DType::kFloat32:
+      return 4;
+    case DType::kFloat64:
+      return 8;
+    case DType::kBFloat16:
+      return 2;
+    case DType::kUInt8:
+      return 1;
+    case DType::kInt64:
+      return 8;
   }
   return 0;
 }
 
 constexpr std::string_view name_of(DType dtype) {
   switch (dtype) {
-    case DType::kFloat32: return "float32";
-    case DType::kFloat64: return "float64";
-    case DType::kBFloat16: return "bfloat16";
-    case DType::kUInt8: return "uint8";
-    case DType::kInt64: return "int64";
+    case DType::kFloat32:
+      return "float32";
+    case DType::kFloat64:
+      return "float64";
+    case DType::kBFloat16:
+      return "bfloat16";
+    case DType::kUInt8:
+      return "uint8";
+    case DType::kInt64:
+      return "int64";
   }
   return "?";
 }
@@ -56,15 +66,25 @@ constexpr std::string_view name_of(DType dtype) {
 template <class T>
 struct DTypeOf;
 template <>
-struct DTypeOf<float> { static constexpr DType value = DType::kFloat32; };
+struct DTypeOf<float> {
+  static constexpr DType value = DType::kFloat32;
+};
 template <>
-struct DTypeOf<double> { static constexpr DType value = DType::kFloat64; };
+struct DTypeOf<double> {
+  static constexpr DType value = DType::kFloat64;
+};
 template <>
-struct DTypeOf<BFloat16> { static constexpr DType value = DType::kBFloat16; };
+struct DTypeOf<BFloat16> {
+  static constexpr DType value = DType::kBFloat16;
+};
 template <>
-struct DTypeOf<uint8_t> { static constexpr DType value = DType::kUInt8; };
+struct DTypeOf<uint8_t> {
+  static constexpr DType value = DType::kUInt8;
+};
 template <>
-struct DTypeOf<int64_t> { static constexpr DType value = DType::kInt64; };
+struct DTypeOf<int64_t> {
+  static constexpr DType value = DType::kInt64;
+};
 
 template <class T>
 inline constexpr DType dtype_of = DTypeOf<T>::value;
@@ -74,9 +94,12 @@ inline constexpr DType dtype_of = DTypeOf<T>::value;
 template <class F>
 decltype(auto) dispatch_float(DType dtype, std::string_view op, F&& f) {
   switch (dtype) {
-    case DType::kFloat32: return f(float());
-    case DType::kFloat64: return f(double());
-    default: throw DTypeError("{}: takes float32 or float64, got {}", op, name_of(dtype));
+    case DType::kFloat32:
+      return f(float());
+    case DType::kFloat64:
+      return f(double());
+    default:
+      throw DTypeError("{}: takes float32 or float64, got {}", op, name_of(dtype));
   }
 }
 

@@ -16,15 +16,14 @@ class Error : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;
   template <class... Args>
-  explicit Error(fmt::format_string<Args...> text, Args&&... args)
-    requires(sizeof...(Args) > 0)
+  explicit Error(fmt::format_string<Args...> text, Args&&... args) requires(sizeof...(Args) > 0)
       : std::runtime_error(fmt::format(text, std::forward<Args>(args)...)) {}
 };
 
-#define YD_DEFINE_ERROR(Name)                                        \
-  class Name : public Error {                                        \
-   public:                                                           \
-    using Error::Error;                                              \
+#define YD_DEFINE_ERROR(Name) \
+  class Name : public Error { \
+   public:                    \
+    using Error::Error;       \
   }
 
 YD_DEFINE_ERROR(ShapeError);        ///< sizes that do not fit together

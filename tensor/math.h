@@ -30,7 +30,9 @@ YD_HOST_DEVICE float exp_fast(float x) {
   return __builtin_bit_cast(
       float, __builtin_bit_cast(int32_t, p) + (__builtin_bit_cast(int32_t, shifted) << 23));
 }
-YD_HOST_DEVICE double exp_fast(double x) { return std::exp(x); }
+YD_HOST_DEVICE double exp_fast(double x) {
+  return std::exp(x);
+}
 
 /// 1 / (1 + e^-x)
 template <class T>
@@ -65,7 +67,9 @@ YD_HOST_DEVICE float log1p_unit(float u) {
   p = p * q + 2.0f;
   return z * p;
 }
-YD_HOST_DEVICE double log1p_unit(double u) { return std::log1p(u); }
+YD_HOST_DEVICE double log1p_unit(double u) {
+  return std::log1p(u);
+}
 
 /// log(1 + e^x) without overflow.
 template <class T>

@@ -10,11 +10,16 @@ namespace {
 template <class F>
 decltype(auto) dispatch_any(DType dtype, F&& f) {
   switch (dtype) {
-    case DType::kFloat32: return f(float());
-    case DType::kFloat64: return f(double());
-    case DType::kBFloat16: return f(BFloat16());
-    case DType::kUInt8: return f(uint8_t());
-    case DType::kInt64: return f(int64_t());
+    case DType::kFloat32:
+      return f(float());
+    case DType::kFloat64:
+      return f(double());
+    case DType::kBFloat16:
+      return f(BFloat16());
+    case DType::kUInt8:
+      return f(uint8_t());
+    case DType::kInt64:
+      return f(int64_t());
   }
   throw DTypeError("tensor: unknown dtype {}", int(dtype));
 }
@@ -95,9 +100,8 @@ double Tensor::item() const {
 
 double Tensor::at(int64_t i) const {
   if (i < 0 || i >= numel()) throw ShapeError("at: {} has no element {}", str(), i);
-  return dispatch_any(dtype_, [&](auto type) {
-    return convert<double>(data<decltype(type)>()[i]);
-  });
+  return dispatch_any(dtype_,
+                      [&](auto type) { return convert<double>(data<decltype(type)>()[i]); });
 }
 
 Tensor Tensor::reshape(std::initializer_list<int64_t> sizes) const {

@@ -20,6 +20,7 @@ Run add_detect(CLI::App& app);
 Run add_convert(CLI::App& app);
 Run add_info(CLI::App& app);
 Run add_trace(CLI::App& app);
+Run add_config(CLI::App& app);
 
 /// Prints a document to standard output, nothing else.
 void print_json(const std::string& text);

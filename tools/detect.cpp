@@ -32,7 +32,8 @@ std::vector<fs::path> pictures_of(const std::string& source) {
   std::error_code ignored;
   if (fs::is_directory(source, ignored)) {
     for (const auto& entry : fs::directory_iterator(source)) {
-      if (entry.is_regular_file() && looks_like_picture(entry.path())) paths.push_back(entry.path());
+      if (entry.is_regular_file() && looks_like_picture(entry.path()))
+        paths.push_back(entry.path());
     }
   } else if (fs::exists(source, ignored)) {
     paths.emplace_back(source);
@@ -55,7 +56,8 @@ std::vector<fs::path> pictures_of(const std::string& source) {
 std::string output_stem(const fs::path& picture, std::set<std::string>& taken) {
   const std::string stem = picture.stem().string();
   std::string name = stem;
-  for (int number = 2; !taken.insert(name).second; ++number) name = fmt::format("{}_{}", stem, number);
+  for (int number = 2; !taken.insert(name).second; ++number)
+    name = fmt::format("{}_{}", stem, number);
   return name;
 }
 
@@ -64,10 +66,14 @@ nlohmann::ordered_json as_json(const fs::path& path, const Image& image,
                                const std::vector<std::string>& names) {
   nlohmann::ordered_json list = nlohmann::ordered_json::array();
   for (const Detection& d : detections) {
-    list.push_back({{"class", d.class_id}, {"name", names[size_t(d.class_id)]}, {"score", d.score},
+    list.push_back({{"class", d.class_id},
+                    {"name", names[size_t(d.class_id)]},
+                    {"score", d.score},
                     {"box_xyxy", {d.x1, d.y1, d.x2, d.y2}}});
   }
-  return {{"path", path.string()}, {"width", image.width}, {"height", image.height},
+  return {{"path", path.string()},
+          {"width", image.width},
+          {"height", image.height},
           {"detections", list}};
 }
 
@@ -107,8 +113,10 @@ Run add_detect(CLI::App& app) {
   cmd->add_option("--source", args->source, "picture, folder, or pattern in quotes")->required();
   cmd->add_option("--out", args->out, "folder for annotated pictures, text and JSON")->required();
   cmd->add_option("--conf", args->options.conf, "least score, 0..1")->capture_default_str();
-  cmd->add_option("--iou", args->options.iou, "largest overlap of two boxes, 0..1")->capture_default_str();
-  cmd->add_option("--size", args->options.image_size, "longer side in the network, pixels")->capture_default_str();
+  cmd->add_option("--iou", args->options.iou, "largest overlap of two boxes, 0..1")
+      ->capture_default_str();
+  cmd->add_option("--size", args->options.image_size, "longer side in the network, pixels")
+      ->capture_default_str();
   cmd->add_flag("--json", args->json, "print one JSON document");
   return [args] {
     const std::vector<fs::path> paths = pictures_of(args->source);
@@ -140,7 +148,8 @@ Run add_detect(CLI::App& app) {
     const std::string text = nlohmann::ordered_json{{"images", images}}.dump(2);
     write_file_atomically(fs::path(args->out) / "detections.json", text + "\n");
     if (args->json) print_json(text);
-    if (unreadable > 0) message(fmt::format("{} of {} pictures could not be read", unreadable, paths.size()));
+    if (unreadable > 0)
+      message(fmt::format("{} of {} pictures could not be read", unreadable, paths.size()));
     return unreadable == int64_t(paths.size()) ? kRunFailed : 0;
   };
 }

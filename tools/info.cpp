@@ -28,8 +28,9 @@ void print_text(const std::string& file, const Checkpoint& checkpoint, const Mod
     const LayerSpec& layer = spec.layers[i];
     const std::string type =
         layer.repeats > 1 ? fmt::format("{} x{}", layer.type_name, layer.repeats) : layer.type_name;
-    fmt::print("{:>3}  {:<12} {:<14} {:>8} {:>7}\n", i, type, fmt::format("{}", fmt::join(layer.from, ",")),
-               layer.out_channels, layer.type == LayerType::kDetect ? 0 : layer.reduction);
+    fmt::print("{:>3}  {:<12} {:<14} {:>8} {:>7}\n", i, type,
+               fmt::format("{}", fmt::join(layer.from, ",")), layer.out_channels,
+               layer.type == LayerType::kDetect ? 0 : layer.reduction);
   }
 }
 
@@ -37,14 +38,21 @@ std::string as_json(const std::string& file, const Checkpoint& checkpoint, const
   const GraphSpec& spec = checkpoint.spec;
   nlohmann::ordered_json modules = nlohmann::ordered_json::array();
   for (const LayerSpec& layer : spec.layers) {
-    modules.push_back({{"type", layer.type_name}, {"from", layer.from},
-                       {"channels", layer.out_channels}, {"repeats", layer.repeats}});
+    modules.push_back({{"type", layer.type_name},
+                       {"from", layer.from},
+                       {"channels", layer.out_channels},
+                       {"repeats", layer.repeats}});
   }
-  return nlohmann::ordered_json{
-      {"file", file}, {"graph", spec.name}, {"source", checkpoint.source},
-      {"parameters", model.parameters().num_elements()}, {"gflops_640", model.gflops(640, 640)},
-      {"num_classes", spec.num_classes}, {"names", checkpoint.class_names},
-      {"strides", spec.anchors.strides}, {"anchors_px", spec.anchors.wh_px}, {"modules", modules}}
+  return nlohmann::ordered_json{{"file", file},
+                                {"graph", spec.name},
+                                {"source", checkpoint.source},
+                                {"parameters", model.parameters().num_elements()},
+                                {"gflops_640", model.gflops(640, 640)},
+                                {"num_classes", spec.num_classes},
+                                {"names", checkpoint.class_names},
+                                {"strides", spec.anchors.strides},
+                                {"anchors_px", spec.anchors.wh_px},
+                                {"modules", modules}}
       .dump(2);
 }
 

@@ -24,7 +24,8 @@ void message(const std::string& text) {
 
 void choose_device(const std::string& device, const std::string& precision) {
   if (device != "auto" && device != "cpu") {
-    throw ConfigError("device: \"{}\" is not in this build (CPU only); use \"cpu\" or \"auto\"", device);
+    throw ConfigError("device: \"{}\" is not in this build (CPU only); use \"cpu\" or \"auto\"",
+                      device);
   }
   if (precision != "auto" && precision != "fp32") {
     throw ConfigError("precision: \"{}\" is not available on the CPU; use \"fp32\" or \"auto\"",
@@ -41,7 +42,7 @@ int main(int argc, char** argv) {
   app.set_version_flag("--version", YD_VERSION);
   std::vector<std::pair<CLI::App*, Run>> commands;
   for (Run (*add)(CLI::App&) :
-       {add_train, add_val, add_detect, add_convert, add_info, add_trace}) {
+       {add_train, add_val, add_detect, add_convert, add_info, add_trace, add_config}) {
     Run run = add(app);
     commands.emplace_back(app.get_subcommands({}).back(), std::move(run));
   }

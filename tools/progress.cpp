@@ -69,14 +69,15 @@ void Progress::epoch(const EpochResult& r, int64_t epochs, double waiting_share)
   if (quiet_) return;
   clear_line();
   if (!header_said_) {
-    fmt::print(stderr, "{:>9} {:>8} {:>8} {:>8} {:>8} {:>8} {:>8} {:>8} {:>8} {:>8}\n", "epoch", "box",
-               "obj", "cls", "distill", "P", "R", "mAP50", "mAP50-95", "waiting");
+    fmt::print(stderr, "{:>9} {:>8} {:>8} {:>8} {:>8} {:>8} {:>8} {:>8} {:>8} {:>8}\n", "epoch",
+               "box", "obj", "cls", "distill", "P", "R", "mAP50", "mAP50-95", "waiting");
     header_said_ = true;
   }
-  fmt::print(stderr,
-             "{:>9} {:>8.4f} {:>8.4f} {:>8.4f} {:>8.4f} {:>8.4f} {:>8.4f} {:>8.4f} {:>8.4f} {:>7.1f}%\n",
-             fmt::format("{}/{}", r.epoch + 1, epochs), r.train_box, r.train_obj, r.train_cls,
-             r.train_distill, r.precision, r.recall, r.map50, r.map, 100 * waiting_share);
+  fmt::print(
+      stderr,
+      "{:>9} {:>8.4f} {:>8.4f} {:>8.4f} {:>8.4f} {:>8.4f} {:>8.4f} {:>8.4f} {:>8.4f} {:>7.1f}%\n",
+      fmt::format("{}/{}", r.epoch + 1, epochs), r.train_box, r.train_obj, r.train_cls,
+      r.train_distill, r.precision, r.recall, r.map50, r.map, 100 * waiting_share);
   std::fflush(stderr);
 }
 

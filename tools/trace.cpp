@@ -19,14 +19,16 @@ Run add_trace(CLI::App& app) {
   cmd->add_option("--student", args->student, "student weights, .pt or .safetensors")->required();
   cmd->add_option("--teacher", args->teacher, "teacher weights");
   cmd->add_option("--batch", args->batch, "recorded batch, .safetensors")->required();
-  cmd->add_option("--case", args->trace.case_name, "a name in the batch's metadata `cases`")->required();
+  cmd->add_option("--case", args->trace.case_name, "a name in the batch's metadata `cases`")
+      ->required();
   cmd->add_option("--device", args->device, "cpu or cuda")->capture_default_str();
   cmd->add_option("--precision", args->precision, "fp32, tf32 or bf16")->capture_default_str();
   cmd->add_flag("--heads-from-batch", args->trace.heads_from_batch,
                 "take det.train_headK as the student's logits; no network runs");
   cmd->add_flag("--teacher-from-batch", args->trace.teacher_from_batch,
                 "take teacher.headK as the teacher's logits");
-  cmd->add_flag("--layers", args->trace.layers, "also moments and a corner of every module's output");
+  cmd->add_flag("--layers", args->trace.layers,
+                "also moments and a corner of every module's output");
   cmd->add_option("--out", args->out, "file to write, .safetensors")->required();
   return [args] {
     choose_device(args->device, args->precision);

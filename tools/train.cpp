@@ -36,7 +36,8 @@ Run add_train(CLI::App& app) {
       outcome = resume_training(args->resume, progress);
     }
     if (outcome.finished) {
-      progress.message(fmt::format("done: {}", (outcome.run / "weights" / "best.safetensors").string()));
+      progress.message(
+          fmt::format("done: {}", (outcome.run / "weights" / "best.safetensors").string()));
     }
     return 0;
   };

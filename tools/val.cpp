@@ -6,8 +6,8 @@
 
 #include <ydistill/tools/command.h>
 #include <ydistill/tools/progress.h>
-#include <ydistill/train/sources.h>
 #include <ydistill/train/evaluate.h>
+#include <ydistill/train/sources.h>
 
 namespace ydistill::tools {
 namespace {
@@ -15,10 +15,10 @@ namespace {
 void print_table(const MetricsResult& m) {
   fmt::print("{:<20} {:>7} {:>9} {:>9} {:>9} {:>9} {:>9}\n", "class", "images", "instances",
              "precision", "recall", "mAP50", "mAP50-95");
-  const auto row = [](const std::string& name, int64_t images, int64_t instances, double p, double r,
-                      double map50, double map) {
-    fmt::print("{:<20} {:>7} {:>9} {:>9.4f} {:>9.4f} {:>9.4f} {:>9.4f}\n", name, images, instances, p,
-               r, map50, map);
+  const auto row = [](const std::string& name, int64_t images, int64_t instances, double p,
+                      double r, double map50, double map) {
+    fmt::print("{:<20} {:>7} {:>9} {:>9.4f} {:>9.4f} {:>9.4f} {:>9.4f}\n", name, images, instances,
+               p, r, map50, map);
   };
   row("all", m.images, m.instances, m.precision, m.recall, m.map50, m.map);
   if (m.per_class.size() < 2) return;
@@ -30,12 +30,20 @@ void print_table(const MetricsResult& m) {
 std::string as_json(const MetricsResult& m) {
   nlohmann::ordered_json per_class = nlohmann::ordered_json::array();
   for (const ClassMetrics& c : m.per_class) {
-    per_class.push_back({{"class", c.class_id}, {"name", c.name}, {"images", c.images},
-                         {"instances", c.instances}, {"precision", c.precision},
-                         {"recall", c.recall}, {"map50", c.map50}, {"map", c.map}});
+    per_class.push_back({{"class", c.class_id},
+                         {"name", c.name},
+                         {"images", c.images},
+                         {"instances", c.instances},
+                         {"precision", c.precision},
+                         {"recall", c.recall},
+                         {"map50", c.map50},
+                         {"map", c.map}});
   }
-  const nlohmann::ordered_json metrics{{"precision", m.precision}, {"recall", m.recall},
-                                       {"map50", m.map50}, {"map", m.map}, {"per_class", per_class}};
+  const nlohmann::ordered_json metrics{{"precision", m.precision},
+                                       {"recall", m.recall},
+                                       {"map50", m.map50},
+                                       {"map", m.map},
+                                       {"per_class", per_class}};
   return nlohmann::ordered_json{{"metrics", metrics}}.dump(2);
 }
 
@@ -48,7 +56,8 @@ Run add_val(CLI::App& app) {
     bool json = false;
   };
   auto args = std::make_shared<Args>();
-  CLI::App* cmd = app.add_subcommand("val", "Measure a model on the validation pictures of a config");
+  CLI::App* cmd =
+      app.add_subcommand("val", "Measure a model on the validation pictures of a config");
   cmd->add_option("config", args->config, "config file (JSON)")->required();
   cmd->add_option("overrides", args->overrides, "key.path=value, e.g. val.conf=0.01");
   cmd->add_flag("--json", args->json, "print one JSON document");

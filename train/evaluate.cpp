@@ -21,9 +21,9 @@ std::vector<TruthBox> truths_of(const Batch& batch, int64_t picture) {
   const float* row = batch.targets.data<float>();
   for (int64_t i = 0; i < batch.targets.size(0); ++i, row += 6) {
     if (int64_t(row[0]) != picture) continue;
-    const CornerBox box = to_picture(
-        letterbox, {(row[2] - row[4] / 2) * width, (row[3] - row[5] / 2) * height,
-                    (row[2] + row[4] / 2) * width, (row[3] + row[5] / 2) * height});
+    const CornerBox box =
+        to_picture(letterbox, {(row[2] - row[4] / 2) * width, (row[3] - row[5] / 2) * height,
+                               (row[2] + row[4] / 2) * width, (row[3] + row[5] / 2) * height});
     truths.push_back({int64_t(row[1]), float(box.x1), float(box.y1), float(box.x2), float(box.y2)});
   }
   return truths;

@@ -25,7 +25,8 @@ std::string name_of_class(const std::vector<std::string>& names, int64_t id) {
 }
 
 void write_sheet(const std::filesystem::path& path, const std::vector<Image>& pictures) {
-  write_jpeg(path, mosaic_grid(pictures, std::min<int64_t>(kColumns, int64_t(pictures.size()))), 90);
+  write_jpeg(path, mosaic_grid(pictures, std::min<int64_t>(kColumns, int64_t(pictures.size()))),
+             90);
 }
 
 }  // namespace
@@ -41,9 +42,10 @@ void draw_labels(const std::filesystem::path& path, const Batch& batch,
     for (size_t r = 0; r + 6 <= rows.size(); r += 6) {
       if (int64_t(rows[r]) != i) continue;
       const int64_t id = int64_t(rows[r + 1]);
-      boxes.push_back({(rows[r + 2] - rows[r + 4] / 2) * width, (rows[r + 3] - rows[r + 5] / 2) * height,
-                       (rows[r + 2] + rows[r + 4] / 2) * width, (rows[r + 3] + rows[r + 5] / 2) * height,
-                       name_of_class(class_names, id), id});
+      boxes.push_back(
+          {(rows[r + 2] - rows[r + 4] / 2) * width, (rows[r + 3] - rows[r + 5] / 2) * height,
+           (rows[r + 2] + rows[r + 4] / 2) * width, (rows[r + 3] + rows[r + 5] / 2) * height,
+           name_of_class(class_names, id), id});
     }
     draw_boxes(picture, boxes);
     pictures.push_back(std::move(picture));

@@ -14,7 +14,8 @@ namespace fs = std::filesystem;
 void make_folder(const fs::path& path) {
   std::error_code error;
   fs::create_directories(path, error);
-  if (error) throw FileError("{}: the run folder cannot be made: {}", path.string(), error.message());
+  if (error)
+    throw FileError("{}: the run folder cannot be made: {}", path.string(), error.message());
 }
 
 constexpr const char* kHeader =
@@ -27,7 +28,8 @@ constexpr const char* kHeader =
 RunFolder RunFolder::create(const RunConfig& run) {
   make_folder(run.dir);
   for (int number = 1;; ++number) {
-    const fs::path path = run.dir / (number == 1 ? run.name : fmt::format("{}{}", run.name, number));
+    const fs::path path =
+        run.dir / (number == 1 ? run.name : fmt::format("{}{}", run.name, number));
     std::error_code error;
     if (fs::create_directories(path, error)) {
       make_folder(path / "weights");
@@ -57,9 +59,9 @@ void RunFolder::write_results(const std::vector<EpochResult>& results) const {
   std::string text = kHeader;
   for (const EpochResult& r : results) {
     text += fmt::format("{}", r.epoch);
-    for (const double v : {r.train_box, r.train_obj, r.train_cls, r.train_distill, r.precision,
-                           r.recall, r.map50, r.map, r.val_box, r.val_obj, r.val_cls, r.lr_bias,
-                           r.lr_decay, r.lr_no_decay}) {
+    for (const double v :
+         {r.train_box, r.train_obj, r.train_cls, r.train_distill, r.precision, r.recall, r.map50,
+          r.map, r.val_box, r.val_obj, r.val_cls, r.lr_bias, r.lr_decay, r.lr_no_decay}) {
       text += fmt::format(",{:.6g}", v);
     }
     text += "\n";

@@ -24,8 +24,7 @@ void step(float* __restrict__ values, float* __restrict__ grads, float* __restri
   });
 }
 
-void average(float* __restrict__ ema, const float* __restrict__ values, int64_t n,
-             float ema_keep) {
+void average(float* __restrict__ ema, const float* __restrict__ values, int64_t n, float ema_keep) {
   parallel_ranges(n, kPerTask, [=](int64_t begin, int64_t end) {
 #pragma GCC ivdep
     for (int64_t i = begin; i < end; ++i) {

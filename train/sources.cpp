@@ -22,9 +22,12 @@ DataSource data_source(const DataSourceConfig& source) {
 
 DistillKind kind_of(DistillConfig::Loss loss) {
   switch (loss) {
-    case DistillConfig::Loss::kL2: return DistillKind::kL2;
-    case DistillConfig::Loss::kKl: return DistillKind::kKl;
-    case DistillConfig::Loss::kBce: return DistillKind::kBce;
+    case DistillConfig::Loss::kL2:
+      return DistillKind::kL2;
+    case DistillConfig::Loss::kKl:
+      return DistillKind::kKl;
+    case DistillConfig::Loss::kBce:
+      return DistillKind::kBce;
   }
   throw ConfigError("distill.loss: unknown");
 }
@@ -41,7 +44,8 @@ std::shared_ptr<const Dataset> open_dataset(const DataSourceConfig& source,
   }
   if (said > max_findings) say(fmt::format("data: ... and {} more findings", said - max_findings));
   say("data: " + dataset->summary());
-  if (names.empty()) say(fmt::format("data: class names found: {}", fmt::join(dataset->names, ", ")));
+  if (names.empty())
+    say(fmt::format("data: class names found: {}", fmt::join(dataset->names, ", ")));
   return dataset;
 }
 
@@ -59,8 +63,7 @@ std::unique_ptr<Model> make_student(const Config& config, const std::vector<std:
   const bool has_weights = !config.model.weights.empty();
   Checkpoint checkpoint;
   if (has_weights) checkpoint = load_checkpoint(config.model.weights, PtWeights::kModel);
-  GraphSpec spec =
-      config.model.graph.empty() ? checkpoint.spec : graph_of(config.model.graph);
+  GraphSpec spec = config.model.graph.empty() ? checkpoint.spec : graph_of(config.model.graph);
   if (has_weights && !config.model.graph.empty() && spec.name != checkpoint.spec.name) {
     say(fmt::format("model: weights of {} go into the graph {}", checkpoint.spec.name, spec.name));
   }

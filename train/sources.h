@@ -32,8 +32,7 @@ std::unique_ptr<Model> make_student(const Config& config, const std::vector<std:
 GraphSpec graph_of(const std::string& graph);
 
 /// The losses with their gains scaled by classes, scales and picture size.
-StepLosses losses_of(const Config& config, const GraphSpec& student,
-                     const GraphSpec* teacher);
+StepLosses losses_of(const Config& config, const GraphSpec& student, const GraphSpec* teacher);
 
 /// For val: the detector of a config's model, every weight required and as many classes as names.
 /// throws ConfigError for a head of other classes.

@@ -19,8 +19,8 @@ struct StepLosses {
 };
 
 struct StepResult {
-  DetectionLossItems detection;  ///< with gains, not times the batch
-  DistillTerms distill;          ///< with gains, times the batch
+  DetectionLossItems detection;                   ///< with gains, not times the batch
+  DistillTerms distill;                           ///< with gains, times the batch
   double detection_total = 0, distill_total = 0;  ///< times the batch
   std::vector<Tensor> grad_heads;  ///< of the sum of both totals, shapes of the heads
 };

@@ -97,7 +97,8 @@ double norm(const Tensor& t) {
 }
 
 LossGains gains_of(const json& gains) {
-  return {gains.at("box").get<double>(), gains.at("obj").get<double>(), gains.at("cls").get<double>()};
+  return {gains.at("box").get<double>(), gains.at("obj").get<double>(),
+          gains.at("cls").get<double>()};
 }
 
 /// A case of the batch file's metadata.
@@ -123,9 +124,10 @@ Case find_case(const TensorFile& batch, const TraceOptions& options) {
                        options.case_name, fmt::join(names, ", "));
     }
     const json& c = cases.at(options.case_name);
-    return {c.at("detection").get<bool>(), c.at("targets").get<bool>(), c.at("anchors").get<bool>(),
-            c.at("distill").get<std::string>(), c.at("temperature").get<double>(),
-            c.at("lr").get<double>(), c.at("steps").get<int64_t>(), gains_of(c.at("gains")),
+    return {c.at("detection").get<bool>(),     c.at("targets").get<bool>(),
+            c.at("anchors").get<bool>(),       c.at("distill").get<std::string>(),
+            c.at("temperature").get<double>(), c.at("lr").get<double>(),
+            c.at("steps").get<int64_t>(),      gains_of(c.at("gains")),
             gains_of(c.at("distill_gains"))};
   } catch (const json::exception& error) {
     throw ValueError("{}: metadata `cases`: {}", options.batch.string(), error.what());
@@ -151,7 +153,8 @@ Anchors recorded_anchors(const Tensor& grid, const Anchors& like) {
 class Trace {
  public:
   explicit Trace(const TraceOptions& options)
-      : options_(options), batch_(read_safetensors(options.batch)),
+      : options_(options),
+        batch_(read_safetensors(options.batch)),
         case_(find_case(batch_, options)) {}
 
   TensorFile run() {
@@ -215,7 +218,8 @@ class Trace {
       teacher_heads_ = heads_of_batch("teacher.head");
     } else if (teacher_) {
       if (!images_.defined()) images_ = pictures_nhwc(batch_.at("images"));
-      for (const Var& head : teacher_->model().forward(images_, ForwardMode::kInference, observer("teacher"))) {
+      for (const Var& head :
+           teacher_->model().forward(images_, ForwardMode::kInference, observer("teacher"))) {
         teacher_heads_.push_back(head.value());
       }
       add_heads("teacher.head", teacher_heads_);
@@ -227,7 +231,8 @@ class Trace {
     if (options_.heads_from_batch && case_.steps == 0) return;
     student_->prepare_inference();
     std::vector<Tensor> heads;
-    for (const Var& head : student_->forward(images_, ForwardMode::kInference, observer("student"))) {
+    for (const Var& head :
+         student_->forward(images_, ForwardMode::kInference, observer("student"))) {
       heads.push_back(head.value());
     }
     add_heads("student.head", heads);
@@ -246,8 +251,7 @@ class Trace {
     add_heads("train_head", heads);
     add("loss", vector_of({result.detection.box, result.detection.obj, result.detection.cls,
                            result.detection_total, result.distill_total}));
-    add("distill_terms",
-        vector_of({result.distill.box, result.distill.obj, result.distill.cls}));
+    add("distill_terms", vector_of({result.distill.box, result.distill.obj, result.distill.cls}));
     add_heads("grad_head", result.grad_heads);
     if (options_.heads_from_batch) return;
 
@@ -276,8 +280,7 @@ class Trace {
     rates.weight_decay = 5e-4;
     std::vector<double> losses;
     for (int64_t step = 0; step < case_.steps; ++step) {
-      const StepResult r =
-          forward_backward(*student_, images_, targets_, teacher_heads_, losses_);
+      const StepResult r = forward_backward(*student_, images_, targets_, teacher_heads_, losses_);
       for (const double v : {r.detection.box, r.detection.obj, r.detection.cls, r.distill_total}) {
         losses.push_back(v);
       }
@@ -300,7 +303,8 @@ class Trace {
   /// Those tensors that the batch file holds for this case.
   void add_recorded(const std::string& prefix, const NamedTensors& tensors) {
     for (const auto& [name, value] : tensors) {
-      if (batch_.find(options_.case_name + "." + prefix + name) != nullptr) add(prefix + name, value);
+      if (batch_.find(options_.case_name + "." + prefix + name) != nullptr)
+        add(prefix + name, value);
     }
   }
 

@@ -16,9 +16,9 @@ constexpr const char* kGrad = "grad.";
 
 // Order of the numbers of one epoch; the file is ours alone.
 std::vector<double> numbers_of(const EpochResult& r) {
-  return {double(r.epoch), r.train_box, r.train_obj, r.train_cls, r.train_distill, r.precision,
-          r.recall,        r.map50,     r.map,       r.val_box,   r.val_obj,       r.val_cls,
-          r.lr_bias,       r.lr_decay,  r.lr_no_decay};
+  return {double(r.epoch), r.train_box, r.train_obj, r.train_cls, r.train_distill,
+          r.precision,     r.recall,    r.map50,     r.map,       r.val_box,
+          r.val_obj,       r.val_cls,   r.lr_bias,   r.lr_decay,  r.lr_no_decay};
 }
 
 EpochResult result_of(const std::vector<double>& v) {
@@ -44,7 +44,8 @@ const std::string& metadata_of(const TensorFile& file, const std::filesystem::pa
                                const std::string& key) {
   const auto found = file.metadata.find(key);
   if (found == file.metadata.end()) {
-    throw FileError("{}: not the checkpoint of a run, its metadata has no `{}`", path.string(), key);
+    throw FileError("{}: not the checkpoint of a run, its metadata has no `{}`", path.string(),
+                    key);
   }
   return found->second;
 }
@@ -71,16 +72,20 @@ void save_train_state(const std::filesystem::path& path, const TrainState& state
   append(checkpoint.tensors, kRaw, export_parameters(model, store.values()));
   append(checkpoint.tensors, kRaw, export_statistics(model, store.statistics()));
   append(checkpoint.tensors, kMomentum, export_parameters(model, sgd.momentum()));
-  if (sgd.grad_norm() != 0) append(checkpoint.tensors, kGrad, export_parameters(model, store.grads()));
+  if (sgd.grad_norm() != 0)
+    append(checkpoint.tensors, kGrad, export_parameters(model, store.grads()));
 
   json results = json::array();
   for (const EpochResult& result : state.results) results.push_back(numbers_of(result));
-  checkpoint.metadata["train_state"] =
-      json{{"epoch", state.epoch}, {"next_batch", state.next_batch},
-           {"last_step", state.last_step}, {"ema_updates", sgd.ema_updates()},
-           {"sums", {state.sum_box, state.sum_obj, state.sum_cls, state.sum_distill}},
-           {"best_fitness", state.best_fitness}, {"finished", state.finished},
-           {"results", results}}.dump();
+  checkpoint.metadata["train_state"] = json{
+      {"epoch", state.epoch},
+      {"next_batch", state.next_batch},
+      {"last_step", state.last_step},
+      {"ema_updates", sgd.ema_updates()},
+      {"sums", {state.sum_box, state.sum_obj, state.sum_cls, state.sum_distill}},
+      {"best_fitness", state.best_fitness},
+      {"finished", state.finished},
+      {"results", results}}.dump();
   checkpoint.metadata["config"] = to_json(config);
   save_checkpoint(path, checkpoint);
 }

@@ -44,9 +44,12 @@ AugmentOptions augment_options(const AugmentConfig& c) {
 /// Bytes for decoded pictures: with "auto" a third of what is free.
 int64_t cache_budget(TrainConfig::Cache cache) {
   switch (cache) {
-    case TrainConfig::Cache::kNone: return 0;
-    case TrainConfig::Cache::kRam: return available_memory();
-    case TrainConfig::Cache::kAuto: return available_memory() / 3;
+    case TrainConfig::Cache::kNone:
+      return 0;
+    case TrainConfig::Cache::kRam:
+      return available_memory();
+    case TrainConfig::Cache::kAuto:
+      return available_memory() / 3;
   }
   return 0;
 }
@@ -67,7 +70,9 @@ TrainLoaderOptions loader_options(const Config& config) {
 class Trainer {
  public:
   Trainer(const Config& config, TrainEvents& events)
-      : config_(config), events_(events), say_([&events](const std::string& line) { events.message(line); }) {
+      : config_(config),
+        events_(events),
+        say_([&events](const std::string& line) { events.message(line); }) {
     if (config.train.threads > 0) set_num_threads(int(config.train.threads));
   }
 
@@ -106,10 +111,11 @@ class Trainer {
     while (state_.epoch < config_.train.epochs) {
       if (!train_epoch() || !finish_epoch(outcome)) {
         save();
-        say_(fmt::format("run: stopped in epoch {} after {} of {} batches; continue with "
-                         "`ydistill train --resume {}`",
-                         state_.epoch, state_.next_batch, loader_->batches_per_epoch(),
-                         folder_->path().string()));
+        say_(
+            fmt::format("run: stopped in epoch {} after {} of {} batches; continue with "
+                        "`ydistill train --resume {}`",
+                        state_.epoch, state_.next_batch, loader_->batches_per_epoch(),
+                        folder_->path().string()));
         return outcome;
       }
     }
@@ -147,11 +153,12 @@ class Trainer {
   }
 
   void describe() {
-    say_(fmt::format("run: {} on {} threads, {}, {} pictures, {} batches an epoch, accumulation "
-                     "up to {}, warm-up {} iterations",
-                     folder_->path().string(), num_threads(), conv_backend_name(),
-                     train_data_->samples.size(), loader_->batches_per_epoch(),
-                     schedule_->accumulate(1 << 30), std::max<int64_t>(schedule_->warmup_iterations(), 0)));
+    say_(fmt::format(
+        "run: {} on {} threads, {}, {} pictures, {} batches an epoch, accumulation "
+        "up to {}, warm-up {} iterations",
+        folder_->path().string(), num_threads(), conv_backend_name(), train_data_->samples.size(),
+        loader_->batches_per_epoch(), schedule_->accumulate(1 << 30),
+        std::max<int64_t>(schedule_->warmup_iterations(), 0)));
   }
 
   void validate_teacher() {
@@ -162,9 +169,10 @@ class Trainer {
     options.workers = int(config_.train.workers);
     options.stop = [this] { return events_.stop_requested(); };
     const MetricsResult m = evaluate(teacher_->model(), val_data_, options).metrics;
-    say_(fmt::format("teacher: precision {:.4f}, recall {:.4f}, mAP50 {:.4f}, mAP50-95 {:.4f} on "
-                     "the validation set",
-                     m.precision, m.recall, m.map50, m.map));
+    say_(
+        fmt::format("teacher: precision {:.4f}, recall {:.4f}, mAP50 {:.4f}, mAP50-95 {:.4f} on "
+                    "the validation set",
+                    m.precision, m.recall, m.map50, m.map));
   }
 
   /// False if the run was stopped on the way.
@@ -200,7 +208,8 @@ class Trainer {
       const double seconds = std::max(seconds_since(epoch_start), 1e-9);
       p.images_per_second = double(pictures) / seconds;
       p.waiting_share = waiting_share_ = loader_->seconds_waited() / seconds;
-      const double batches_left = double((config_.train.epochs - state_.epoch) * num_batches - state_.next_batch);
+      const double batches_left =
+          double((config_.train.epochs - state_.epoch) * num_batches - state_.next_batch);
       p.seconds_left = seconds_since(start_) / double(batches_done_) * batches_left;
       events_.step(p);
       if (events_.stop_requested()) return false;
@@ -219,15 +228,16 @@ class Trainer {
       losses_.detection->labelled = batch.labelled;
       result = forward_backward(*student_, batch.images, batch.targets, teacher_heads, losses_);
     } catch (const OutOfMemoryError& error) {
-      throw OutOfMemoryError("train.batch {} at train.image_size {} does not fit into memory ({}); {}",
-                             config_.train.batch, config_.train.image_size, error.what(),
-                             fitting_batch());
+      throw OutOfMemoryError(
+          "train.batch {} at train.image_size {} does not fit into memory ({}); {}",
+          config_.train.batch, config_.train.image_size, error.what(), fitting_batch());
     }
     if (!std::isfinite(result.detection_total + result.distill_total)) {
-      throw NotFiniteError("epoch {}, batch {}: the loss is not finite (box {:g}, obj {:g}, cls {:g}, "
-                           "distill {:g}); lower train.lr0 or check the labels",
-                           state_.epoch, state_.next_batch, result.detection.box,
-                           result.detection.obj, result.detection.cls, result.distill_total);
+      throw NotFiniteError(
+          "epoch {}, batch {}: the loss is not finite (box {:g}, obj {:g}, cls {:g}, "
+          "distill {:g}); lower train.lr0 or check the labels",
+          state_.epoch, state_.next_batch, result.detection.box, result.detection.obj,
+          result.detection.cls, result.distill_total);
     }
     state_.sum_box += result.detection.box;
     state_.sum_obj += result.detection.obj;
@@ -265,7 +275,8 @@ class Trainer {
       if (teacher_) teacher_heads = teacher_->logits(image);
       losses_.detection->labelled.clear();
       forward_backward(*student_, image, Tensor::empty({0, 6}), teacher_heads, losses_);
-      return fmt::format("about {} would", std::max<int64_t>(1, arena_->limit_bytes() / arena->peak_bytes()));
+      return fmt::format("about {} would",
+                         std::max<int64_t>(1, arena_->limit_bytes() / arena->peak_bytes()));
     } catch (const Error&) {
       return "not even a single picture would";
     }
@@ -288,7 +299,8 @@ class Trainer {
     if (is_last) {
       options.on_batch = [this](int64_t i, const Batch& batch, const auto& detections) {
         if (i >= kDrawnBatches) return;
-        draw_labels(folder_->path() / fmt::format("val_batch{}_labels.jpg", i), batch, val_data_->names);
+        draw_labels(folder_->path() / fmt::format("val_batch{}_labels.jpg", i), batch,
+                    val_data_->names);
         draw_detections(folder_->path() / fmt::format("val_batch{}_pred.jpg", i), batch, detections,
                         val_data_->names);
       };
@@ -301,9 +313,18 @@ class Trainer {
 
     const double n = double(std::max<int64_t>(state_.next_batch, 1));
     const MetricsResult& m = outcome.last.metrics;
-    EpochResult result{state_.epoch, state_.sum_box / n, state_.sum_obj / n, state_.sum_cls / n,
-                       state_.sum_distill / n, m.precision, m.recall, m.map50, m.map,
-                       outcome.last.loss.box, outcome.last.loss.obj, outcome.last.loss.cls};
+    EpochResult result{state_.epoch,
+                       state_.sum_box / n,
+                       state_.sum_obj / n,
+                       state_.sum_cls / n,
+                       state_.sum_distill / n,
+                       m.precision,
+                       m.recall,
+                       m.map50,
+                       m.map,
+                       outcome.last.loss.box,
+                       outcome.last.loss.obj,
+                       outcome.last.loss.cls};
     const int64_t last_ni = (state_.epoch + 1) * loader_->batches_per_epoch() - 1;
     const SgdRates rates = schedule_->rates(last_ni, state_.epoch);
     result.lr_bias = rates.lr[size_t(ParameterGroup::kBias)];

@@ -15,7 +15,7 @@ namespace ydistill {
 /// Where the run is, after each batch.
 struct StepProgress {
   int64_t epoch = 0, epochs = 0;
-  int64_t batch = 0, batches = 0;  ///< batches done in this epoch
+  int64_t batch = 0, batches = 0;                 ///< batches done in this epoch
   double box = 0, obj = 0, cls = 0, distill = 0;  ///< means over the epoch so far
   double images_per_second = 0;
   double seconds_left = 0;   ///< of the whole run, from the speed so far

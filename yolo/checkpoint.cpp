@@ -59,7 +59,8 @@ void finish(const std::string& path, Checkpoint& checkpoint) {
   take_anchors(checkpoint);
   std::vector<std::string>& names = checkpoint.class_names;
   if (names.empty()) {
-    for (int64_t c = 0; c < checkpoint.spec.num_classes; ++c) names.push_back(fmt::format("class{}", c));
+    for (int64_t c = 0; c < checkpoint.spec.num_classes; ++c)
+      names.push_back(fmt::format("class{}", c));
   }
   if (int64_t(names.size()) != checkpoint.spec.num_classes) {
     throw FileError("{}: {} class names for {} classes", path, names.size(),
@@ -74,8 +75,8 @@ Checkpoint from_pt(const std::filesystem::path& path, PtWeights prefer) {
   checkpoint.class_names = std::move(pt.class_names);
   checkpoint.tensors = std::move(pt.tensors);
   try {
-    checkpoint.spec = pt.spec_json.empty() ? guess_graph(checkpoint.tensors)
-                                           : graph_from_json(pt.spec_json);
+    checkpoint.spec =
+        pt.spec_json.empty() ? guess_graph(checkpoint.tensors) : graph_from_json(pt.spec_json);
     // The description says what the network was made for, the weights say what it is.
     const int64_t classes = guess_num_classes(checkpoint.tensors, checkpoint.spec);
     if (classes != checkpoint.spec.num_classes) {
@@ -103,9 +104,8 @@ Checkpoint from_safetensors(const std::filesystem::path& path) {
   const auto names = checkpoint.metadata.find("names");
   if (names != checkpoint.metadata.end()) {
     const auto list = nlohmann::json::parse(names->second, nullptr, false);
-    if (!list.is_array() || !std::all_of(list.begin(), list.end(), [](const auto& name) {
-          return name.is_string();
-        })) {
+    if (!list.is_array() ||
+        !std::all_of(list.begin(), list.end(), [](const auto& name) { return name.is_string(); })) {
       throw FileError("{}: metadata `names` is not a list of class names", path.string());
     }
     checkpoint.class_names = list.get<std::vector<std::string>>();
@@ -290,8 +290,8 @@ NamedTensors export_weights(const Model& model) {
   for (int64_t k = 0; k < heads; ++k) {
     for (int64_t a = 0; a < per_head; ++a) {
       for (int64_t d = 0; d < 2; ++d) {
-        anchors.data<float>()[(k * per_head + a) * 2 + d] =
-            float(spec.anchors.wh_px[size_t(k)][size_t(a)][size_t(d)] / spec.anchors.strides[size_t(k)]);
+        anchors.data<float>()[(k * per_head + a) * 2 + d] = float(
+            spec.anchors.wh_px[size_t(k)][size_t(a)][size_t(d)] / spec.anchors.strides[size_t(k)]);
       }
     }
   }

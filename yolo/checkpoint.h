@@ -22,10 +22,10 @@ using NamedTensors = std::vector<std::pair<std::string, Tensor>>;
 /// A network as a file describes it: everything needed to rebuild and run it.
 struct Checkpoint {
   GraphSpec spec;
-  std::vector<std::string> class_names;  ///< spec.num_classes of them
-  NamedTensors tensors;                  ///< original names, OIHW, float32
+  std::vector<std::string> class_names;         ///< spec.num_classes of them
+  NamedTensors tensors;                         ///< original names, OIHW, float32
   std::map<std::string, std::string> metadata;  ///< of a safetensors file; empty for .pt
-  std::string source;  ///< "model", "ema", "state_dict" or "safetensors"
+  std::string source;                           ///< "model", "ema", "state_dict" or "safetensors"
 };
 
 /// Reads a .pt of YOLOv5 v5.0 to v7.0 or a .safetensors written by save_checkpoint, told apart by
@@ -38,9 +38,10 @@ Checkpoint load_checkpoint(const std::filesystem::path& path, PtWeights prefer);
 void save_checkpoint(const std::filesystem::path& path, const Checkpoint& checkpoint);
 
 struct LoadReport {
-  int64_t loaded = 0, total = 0;      ///< parameters and running statistics
-  std::vector<std::string> missing;   ///< not in the file
-  std::vector<std::string> mismatched;  ///< other shape: "model.24.m.0.weight: file [255,..], model [60,..]"
+  int64_t loaded = 0, total = 0;     ///< parameters and running statistics
+  std::vector<std::string> missing;  ///< not in the file
+  std::vector<std::string>
+      mismatched;  ///< other shape: "model.24.m.0.weight: file [255,..], model [60,..]"
 };
 
 /// Copies tensors into the model where name and shape agree, as YOLOv5's transfer learning does.

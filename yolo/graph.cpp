@@ -25,12 +25,15 @@ struct TypeName {
   const char* name;
   LayerType type;
 };
-constexpr TypeName kTypes[] = {
-    {"Conv", LayerType::kConv}, {"Focus", LayerType::kFocus},
-    {"Bottleneck", LayerType::kBottleneck}, {"C3", LayerType::kC3},
-    {"SPP", LayerType::kSpp}, {"SPPF", LayerType::kSpp},
-    {"nn.Upsample", LayerType::kUpsample}, {"Concat", LayerType::kConcat},
-    {"Detect", LayerType::kDetect}};
+constexpr TypeName kTypes[] = {{"Conv", LayerType::kConv},
+                               {"Focus", LayerType::kFocus},
+                               {"Bottleneck", LayerType::kBottleneck},
+                               {"C3", LayerType::kC3},
+                               {"SPP", LayerType::kSpp},
+                               {"SPPF", LayerType::kSpp},
+                               {"nn.Upsample", LayerType::kUpsample},
+                               {"Concat", LayerType::kConcat},
+                               {"Detect", LayerType::kDetect}};
 
 /// ceil(c width / 8) 8, as YOLOv5 rounds channels.
 int64_t scaled_channels(int64_t channels, double width) {
@@ -67,7 +70,9 @@ class LayerReader {
     for (const TypeName& t : kTypes) {
       if (type_ == t.name) return t.type;
     }
-    fail("unknown type; known are Conv, Focus, Bottleneck, C3, SPP, SPPF, nn.Upsample, Concat, Detect");
+    fail(
+        "unknown type; known are Conv, Focus, Bottleneck, C3, SPP, SPPF, nn.Upsample, Concat, "
+        "Detect");
   }
   const std::string& type_name() const { return type_; }
   int64_t repeats() const { return repeats_; }
@@ -131,7 +136,8 @@ LayerSpec read_layer(const LayerReader& in, const std::vector<LayerSpec>& before
     layer.in_channels.push_back(from < 0 ? 3 : before[size_t(from)].out_channels);
     const double r = from < 0 ? 1 : before[size_t(from)].reduction;
     if (layer.type != LayerType::kDetect && reduction != 0 && r != reduction) {
-      in.fail(fmt::format("its inputs have strides {} and {}, which do not fit together", reduction, r));
+      in.fail(fmt::format("its inputs have strides {} and {}, which do not fit together", reduction,
+                          r));
     }
     reduction = r;
   }
@@ -164,8 +170,8 @@ LayerSpec read_layer(const LayerReader& in, const std::vector<LayerSpec>& before
       layer.out_channels = in.channels(width);
       const json windows = layer.type_name == "SPP" ? json{5, 9, 13} : json(5);
       if (in.num_args() > 1 && in.arg(1) != windows) {
-        in.fail(fmt::format("windows {} are not supported, only {}", in.arg(1).dump(),
-                            windows.dump()));
+        in.fail(
+            fmt::format("windows {} are not supported, only {}", in.arg(1).dump(), windows.dump()));
       }
       break;
     }
@@ -177,7 +183,8 @@ LayerSpec read_layer(const LayerReader& in, const std::vector<LayerSpec>& before
     case LayerType::kConcat:
       for (const int64_t channels : layer.in_channels) layer.out_channels += channels;
       break;
-    case LayerType::kDetect: break;
+    case LayerType::kDetect:
+      break;
   }
   const double scale = layer.type == LayerType::kFocus      ? 2
                        : layer.type == LayerType::kUpsample ? 0.5
@@ -195,8 +202,9 @@ std::vector<std::vector<std::array<double, 2>>> read_anchors(const json& anchors
         !std::all_of(head.begin(), head.end(), [](const json& v) {
           return v.is_number() && std::isfinite(v.get<double>()) && v.get<double>() > 0;
         })) {
-      throw ValueError("graph: the anchors of a scale are width, height, width, height, ... > 0, got {}",
-                       head.dump());
+      throw ValueError(
+          "graph: the anchors of a scale are width, height, width, height, ... > 0, got {}",
+          head.dump());
     }
     for (size_t i = 0; i < head.size(); i += 2) {
       pairs.push_back({head[i].get<double>(), head[i + 1].get<double>()});
@@ -226,8 +234,11 @@ int64_t read_classes(const json& spec) {
 std::string recognise(const json& spec) {
   for (const NamedGraph& known : release_graphs()) {
     json other = json::parse(known.json);
-    bool same = std::abs(other["depth_multiple"].get<double>() - read_multiple(spec, "depth_multiple")) < 1e-9 &&
-                std::abs(other["width_multiple"].get<double>() - read_multiple(spec, "width_multiple")) < 1e-9;
+    bool same =
+        std::abs(other["depth_multiple"].get<double>() - read_multiple(spec, "depth_multiple")) <
+            1e-9 &&
+        std::abs(other["width_multiple"].get<double>() - read_multiple(spec, "width_multiple")) <
+            1e-9;
     for (const char* part : {"backbone", "head"}) {
       const json& a = spec[part];
       const json& b = other[part];

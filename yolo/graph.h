@@ -7,7 +7,8 @@
 //
 //   {"nc": 80, "depth_multiple": 0.33, "width_multiple": 0.5,
 //    "anchors": [[10,13, 16,30, 33,23], [30,61, 62,45, 59,119], [116,90, 156,198, 373,326]],
-//    "backbone": [[-1, 1, "Conv", [64, 6, 2, 2]], ...], "head": [..., [[17,20,23], 1, "Detect", ["nc", "anchors"]]]}
+//    "backbone": [[-1, 1, "Conv", [64, 6, 2, 2]], ...], "head": [..., [[17,20,23], 1, "Detect",
+//    ["nc", "anchors"]]]}
 //
 // Types: Conv, Focus, Bottleneck, C3, SPP, SPPF, nn.Upsample, Concat, Detect.
 #pragma once
@@ -21,19 +22,28 @@
 
 namespace ydistill {
 
-enum class LayerType : uint8_t { kConv, kFocus, kBottleneck, kC3, kSpp, kUpsample, kConcat, kDetect };
+enum class LayerType : uint8_t {
+  kConv,
+  kFocus,
+  kBottleneck,
+  kC3,
+  kSpp,
+  kUpsample,
+  kConcat,
+  kDetect
+};
 
 /// One module, multiples applied.
 struct LayerSpec {
   LayerType type = LayerType::kConv;
-  std::string type_name;   ///< as the file says: "SPPF", ...
-  std::vector<int> from;   ///< indices of earlier modules; -1: the picture
+  std::string type_name;             ///< as the file says: "SPPF", ...
+  std::vector<int> from;             ///< indices of earlier modules; -1: the picture
   std::vector<int64_t> in_channels;  ///< of each input
   int64_t out_channels = 0;
-  int64_t repeats = 1;     ///< bottlenecks of a C3
-  bool shortcut = true;    ///< of Bottleneck and C3
+  int64_t repeats = 1;                           ///< bottlenecks of a C3
+  bool shortcut = true;                          ///< of Bottleneck and C3
   int64_t kernel = 1, stride = 1, padding = -1;  ///< of Conv; -1: kernel / 2
-  double reduction = 1;    ///< input pixels per cell of its output
+  double reduction = 1;                          ///< input pixels per cell of its output
 };
 
 struct GraphSpec {
@@ -54,8 +64,8 @@ struct GraphSpec {
   GraphSpec with_anchors(const Anchors& anchors) const;
 };
 
-/// "yolov5n" ... "yolov5x": the graph of v6.0 to v7.0 (6x6 stem, SPPF). "yolov5s-v5" ... "yolov5x-v5":
-/// v5.0 (Focus, SPP). throws ValueError naming the nearest known name.
+/// "yolov5n" ... "yolov5x": the graph of v6.0 to v7.0 (6x6 stem, SPPF). "yolov5s-v5" ...
+/// "yolov5x-v5": v5.0 (Focus, SPP). throws ValueError naming the nearest known name.
 GraphSpec graph_by_name(std::string_view name, int64_t num_classes = 80);
 /// All names graph_by_name knows.
 std::vector<std::string> graph_names();

@@ -54,12 +54,14 @@ GraphSpec guess_graph(const NamedTensors& tensors) {
     const GraphSpec graph = graph_by_name(name);
     // The width shows in the first weight; only a graph of that width is built to compare.
     const Tensor* stem = find(tensors, v5 ? "model.0.conv.conv.weight" : "model.0.conv.weight");
-    if (stem == nullptr || stem->rank() != 4 || stem->size(0) != graph.layers[0].out_channels) continue;
+    if (stem == nullptr || stem->rank() != 4 || stem->size(0) != graph.layers[0].out_channels)
+      continue;
     if (fits(tensors, graph)) return graph.with_classes(guess_num_classes(tensors, graph));
   }
-  throw ValueError("the weights fit none of the known graphs ({}), and the file does not describe "
-                   "its own",
-                   fmt::join(graph_names(), ", "));
+  throw ValueError(
+      "the weights fit none of the known graphs ({}), and the file does not describe "
+      "its own",
+      fmt::join(graph_names(), ", "));
 }
 
 }  // namespace ydistill

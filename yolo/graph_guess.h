@@ -6,8 +6,8 @@
 #include <utility>
 #include <vector>
 
-#include <ydistill/yolo/graph.h>
 #include <ydistill/tensor/tensor.h>
+#include <ydistill/yolo/graph.h>
 
 namespace ydistill {
 

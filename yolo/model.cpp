@@ -34,10 +34,12 @@ std::unique_ptr<Module> make_module(ParameterStore& store, size_t i, const Layer
       return std::make_unique<Bottleneck>(store, name, in, out, out / 2, layer.shortcut);
     case LayerType::kC3:
       return std::make_unique<C3>(store, name, C3Options{in, out, layer.repeats, layer.shortcut});
-    case LayerType::kSpp: return std::make_unique<Spp>(store, name, in, out);
+    case LayerType::kSpp:
+      return std::make_unique<Spp>(store, name, in, out);
     case LayerType::kUpsample:
     case LayerType::kConcat:
-    case LayerType::kDetect: return nullptr;
+    case LayerType::kDetect:
+      return nullptr;
   }
   return nullptr;
 }
@@ -69,8 +71,9 @@ Tensor Model::network_input(const Tensor& images) const {
   const int64_t stride = spec_.max_stride();
   if (images.rank() != 4 || images.size(3) != 3 || images.size(1) % stride != 0 ||
       images.size(2) % stride != 0 || images.numel() == 0) {
-    throw ShapeError("model {}: takes pictures uint8 [N,H,W,3] with H and W multiples of {}, got {}",
-                     spec_.name, stride, images.str());
+    throw ShapeError(
+        "model {}: takes pictures uint8 [N,H,W,3] with H and W multiples of {}, got {}", spec_.name,
+        stride, images.str());
   }
   return focus_ ? focus_input(images, store_->dtype()) : scaled_input(images, store_->dtype());
 }
@@ -85,9 +88,14 @@ std::vector<Var> Model::forward(const Tensor& images, ForwardMode mode, const Ob
     x = Var();
     if (layer.type == LayerType::kDetect) return detect_->forward(inputs);
     switch (layer.type) {
-      case LayerType::kConcat: outputs[i] = concat(inputs); break;
-      case LayerType::kUpsample: outputs[i] = upsample2x(inputs[0]); break;
-      default: outputs[i] = modules_[i]->forward(inputs[0], mode);
+      case LayerType::kConcat:
+        outputs[i] = concat(inputs);
+        break;
+      case LayerType::kUpsample:
+        outputs[i] = upsample2x(inputs[0]);
+        break;
+      default:
+        outputs[i] = modules_[i]->forward(inputs[0], mode);
     }
     inputs.clear();
     if (observe) observe(int(i), outputs[i].value());
@@ -125,7 +133,12 @@ std::vector<Conv2dGeometry> Model::convolutions(int64_t batch, int64_t height,
     const auto at = [&](double reduction, int64_t in, int64_t out, int64_t kernel, int64_t stride,
                         int64_t padding) {
       const int64_t h = int64_t(double(height) / reduction), w = int64_t(double(width) / reduction);
-      all.push_back({batch, h * stride, w * stride, in, out, kernel,
+      all.push_back({batch,
+                     h * stride,
+                     w * stride,
+                     in,
+                     out,
+                     kernel,
                      {stride, padding >= 0 ? padding : kernel / 2}});
     };
     const double r = layer.reduction;
@@ -138,7 +151,9 @@ std::vector<Conv2dGeometry> Model::convolutions(int64_t batch, int64_t height,
           at(r, in, out, layer.kernel, layer.stride, layer.padding);
         }
         break;
-      case LayerType::kFocus: at(r, 12, out, layer.kernel, 1, -1); break;
+      case LayerType::kFocus:
+        at(r, 12, out, layer.kernel, 1, -1);
+        break;
       case LayerType::kBottleneck:
         at(r, in, out / 2, 1, 1, -1);
         at(r, out / 2, out, 3, 1, -1);
@@ -165,7 +180,8 @@ std::vector<Conv2dGeometry> Model::convolutions(int64_t batch, int64_t height,
         }
         break;
       case LayerType::kUpsample:
-      case LayerType::kConcat: break;
+      case LayerType::kConcat:
+        break;
     }
   }
   return all;

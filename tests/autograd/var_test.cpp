@@ -33,8 +33,8 @@ TEST_CASE("tape: a Var with two users gets the sum of both gradients") {
   Tape tape;
   const Var y = square(x);
   const Var z = square(y);
-  tape.backward({y, z}, {Tensor::full({1}, 1, DType::kFloat64),
-                         Tensor::full({1}, 1, DType::kFloat64)});
+  tape.backward({y, z},
+                {Tensor::full({1}, 1, DType::kFloat64), Tensor::full({1}, 1, DType::kFloat64)});
   CHECK(x.grad().item() == Approx(6 + 4 * 27));  // d(x^2 + x^4)
   CHECK(tape.num_nodes() == 0);
 }
@@ -65,7 +65,8 @@ TEST_CASE("tape: a gradient of the wrong shape or dtype is refused by name") {
   const Var x = Var::leaf(some({2}));
   const auto run = [&](Tensor grad) {
     Tape tape;
-    const Var y = record(kSquare, x.value().clone(), {x}, [=](const Tensor&) { return Grads{grad}; });
+    const Var y =
+        record(kSquare, x.value().clone(), {x}, [=](const Tensor&) { return Grads{grad}; });
     tape.backward(y, Tensor::zeros({2}, DType::kFloat64));
   };
   CHECK_THROWS_WITH_TEXT(run(some({3})), ShapeError,

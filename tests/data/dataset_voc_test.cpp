@@ -156,7 +156,7 @@ TEST_CASE("voc: malformed XML drops the picture and names the line") {
   CHECK(all.find("train.txt:5: there is no ") != std::string::npos);
 }
 
-TEST_CASE("voc: a size that is not the picture's own is listed and the picture wins") {
+TEST_CASE("voc: a size other than that of the picture is listed and the picture wins") {
   VocFolder voc;
   voc.picture("p", annotation(object("cat", corners(10, 20, 60, 70)), "200 160"));
   voc.split("train", "p");

@@ -157,7 +157,7 @@ TEST_CASE("image: an orientation out of range counts as upright") {
   CHECK(read_bytes(with_orientation(jpeg, 9, false)).width == 20);
 }
 
-TEST_CASE("image: bytes behind a JPEG's end do no harm") {
+TEST_CASE("image: bytes behind the end of a JPEG do no harm") {
   const TempDir dir;
   write_jpeg(dir / "a.jpg", slope(20, 12), 90);
   CHECK(read_bytes(read_file(dir / "a.jpg") + std::string(100, 'x')).width == 20);

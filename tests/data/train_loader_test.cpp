@@ -132,7 +132,7 @@ TEST_CASE("train loader: an epoch can be continued in the middle") {
   }
 }
 
-TEST_CASE("train loader: shuffled epochs are permutations and file order is the dataset's") {
+TEST_CASE("train loader: shuffled epochs are permutations and file order is that of the dataset") {
   const SevenPictures set;
   TrainLoader loader(set.data, small_options(1));
   std::set<std::vector<int64_t>> orders;

@@ -74,7 +74,7 @@ TEST_CASE("val loader: a square picture at 640 is laid into 672") {
   CHECK(all_of(tight)[0].images.shape() == Shape({1, 640, 640, 3}));
 }
 
-TEST_CASE("val loader: square batches keep the dataset's order") {
+TEST_CASE("val loader: square batches keep the order of the dataset") {
   const PictureSet set({{40, 80}, {100, 50}, {64, 64}});
   ValLoaderOptions options = small_options(1);
   options.form = BatchForm::kSquare;

@@ -45,8 +45,8 @@ OpCase distill_case(const std::string& variant, DistillKind kind, double grow) {
 std::vector<OpCase> loss_op_cases() {
   std::vector<OpCase> cases;
   // The box term's CIoU holds its alpha constant, and the objectness target is a constant: finite
-  // differences of the whole loss would see both move. Those two are checked with the constants held
-  // in tests/yolo; here the class term with targets, and the objectness without.
+  // differences of the whole loss would see both move. Those two are checked with the constants
+  // held in tests/yolo; here the class term with targets, and the objectness without.
   cases.push_back({"detection_loss", "class term", heads(3),
                    [](const std::vector<Var>& in) {
                      DetectionLossOptions options;
@@ -57,12 +57,12 @@ std::vector<OpCase> loss_op_cases() {
                      return std::vector{detection_loss(in, targets, small_anchors(), options)};
                    },
                    false});
-  cases.push_back({"detection_loss", "objectness of a picture without targets", heads(4),
-                   [](const std::vector<Var>& in) {
-                     return std::vector{
-                         detection_loss(in, Tensor::empty({0, 6}), small_anchors(), {})};
-                   },
-                   false});
+  cases.push_back(
+      {"detection_loss", "objectness of a picture without targets", heads(4),
+       [](const std::vector<Var>& in) {
+         return std::vector{detection_loss(in, Tensor::empty({0, 6}), small_anchors(), {})};
+       },
+       false});
   cases.push_back(distill_case("l2", DistillKind::kL2, 1));
   cases.push_back(distill_case("kl", DistillKind::kKl, 1));
   cases.push_back(distill_case("bce", DistillKind::kBce, 1));

@@ -12,8 +12,8 @@
 namespace ydistill::test {
 
 struct OpCase {
-  std::string op;       ///< the name it records under
-  std::string variant;  ///< what is special about this case
+  std::string op;              ///< the name it records under
+  std::string variant;         ///< what is special about this case
   std::vector<Tensor> inputs;  ///< float64, away from kinks
   std::function<std::vector<Var>(const std::vector<Var>&)> run;
   bool accepts_empty_batch = true;  ///< the first size of every input can be 0

@@ -88,7 +88,8 @@ TEST_CASE("ops: float32 agrees with float64 forward and backward") {
     for (size_t k = 0; k < got.outputs.size(); ++k) {
       check_close(got.outputs[k], expected.outputs[k], 1e-5);
     }
-    for (size_t k = 0; k < got.grads.size(); ++k) check_close(got.grads[k], expected.grads[k], 1e-5);
+    for (size_t k = 0; k < got.grads.size(); ++k)
+      check_close(got.grads[k], expected.grads[k], 1e-5);
   }
 }
 

@@ -53,7 +53,8 @@ TEST_CASE("conv2d: float32 in three directions agrees with the float64 loops") {
                            conv2d_backward_input(d(grad_y), d(w), x.shape(), options)) <
             kFloat32Tolerance);
     }
-    const Tensor start_w = rng.uniform(w.shape(), -1, 1), start_b = rng.uniform(bias.shape(), -1, 1);
+    const Tensor start_w = rng.uniform(w.shape(), -1, 1),
+                 start_b = rng.uniform(bias.shape(), -1, 1);
     const Tensor grad_w = start_w.clone(), grad_b = start_b.clone();
     const Tensor grad_w64 = d(start_w), grad_b64 = d(start_b);
     conv2d_backward_weight(grad_y, x, options, grad_w, grad_b);
@@ -89,9 +90,9 @@ TEST_CASE("conv2d: wrong operands are refused by name") {
       "64 output channels need [64]");
   CHECK_THROWS_AS(conv2d_forward(x, Tensor::zeros({64, 3, 3, 32}, DType::kFloat64), {}, {1, 1}),
                   DTypeError);
-  CHECK_THROWS_WITH_TEXT(conv2d_forward(Tensor::zeros({1, 2, 2, 3}), Tensor::zeros({4, 6, 6, 3}), {},
-                                        {2, 1}),
-                         ShapeError, "smaller than the kernel 6x6");
+  CHECK_THROWS_WITH_TEXT(
+      conv2d_forward(Tensor::zeros({1, 2, 2, 3}), Tensor::zeros({4, 6, 6, 3}), {}, {2, 1}),
+      ShapeError, "smaller than the kernel 6x6");
 }
 
 TEST_CASE("conv2d: an empty batch gives an empty output") {

@@ -43,8 +43,8 @@ TEST_CASE("tensor: reading as another type is refused by name") {
 
 TEST_CASE("tensor: bfloat16 rounds to nearest even and keeps NaN") {
   CHECK(float(BFloat16(1.0f)) == 1.0f);
-  CHECK(float(BFloat16(1.00390625f)) == 1.0f);        // halfway, even below
-  CHECK(float(BFloat16(1.01171875f)) == 1.015625f);   // halfway, even above
+  CHECK(float(BFloat16(1.00390625f)) == 1.0f);       // halfway, even below
+  CHECK(float(BFloat16(1.01171875f)) == 1.015625f);  // halfway, even above
   CHECK(std::isnan(float(BFloat16(std::numeric_limits<float>::quiet_NaN()))));
   CHECK(std::isinf(float(BFloat16(3.4e38f))));
   CHECK(Tensor::of({2}, {1, -2}).to(DType::kBFloat16).at(1) == -2);

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: MIT
 // The command as people type it: exit codes, what goes to which stream, wrong input.
+#include <signal.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
-#include <signal.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <thread>
 #include <nlohmann/json.hpp>
+#include <thread>
 
 #include <ydistill/tensor/io/safetensors.h>
 #include <ydistill/yolo/checkpoint.h>
@@ -31,8 +31,8 @@ struct Outcome {
 
 /// Runs `ydistill ARGS` by a shell, in a folder.
 Outcome run(const fs::path& folder, const std::string& args, const std::string& before = "") {
-  const std::string command = fmt::format("cd '{}' && {} '{}' {} >out.txt 2>err.txt", folder.string(),
-                                          before, YD_TOOL, args);
+  const std::string command = fmt::format("cd '{}' && {} '{}' {} >out.txt 2>err.txt",
+                                          folder.string(), before, YD_TOOL, args);
   const int status = std::system(command.c_str());
   return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, test::read_file(folder / "out.txt"),
           test::read_file(folder / "err.txt")};
@@ -53,7 +53,8 @@ struct Setup {
       "train": {"epochs": 2, "batch": 4, "image_size": 64, "workers": 1}})");
     Model model(graph_from_json(test::tiny_graph()));
     model.initialise(1);
-    save_checkpoint(dir / "tiny.safetensors", {model.spec(), {"wide", "high"}, export_weights(model), {}, ""});
+    save_checkpoint(dir / "tiny.safetensors",
+                    {model.spec(), {"wide", "high"}, export_weights(model), {}, ""});
   }
   Outcome run(const std::string& args, const std::string& before = "") const {
     return ydistill::run(dir.path(), args, before);
@@ -91,11 +92,15 @@ TEST_CASE("command: train then val then detect on their own files") {
   const Outcome val = setup.run("val cfg.json model.weights=" + weights + " --json");
   REQUIRE(val.code == 0);
   const auto metrics = nlohmann::json::parse(val.out).at("metrics");
-  for (const char* key : {"precision", "recall", "map50", "map"}) CHECK(metrics.at(key).is_number());
-  for (const char* key : {"class", "name", "images", "instances", "precision", "recall", "map50", "map"}) {
+  for (const char* key : {"precision", "recall", "map50", "map"})
+    CHECK(metrics.at(key).is_number());
+  for (const char* key :
+       {"class", "name", "images", "instances", "precision", "recall", "map50", "map"}) {
     CHECK(metrics.at("per_class").at(0).contains(key));
   }
-  const Outcome found = setup.run("detect --weights " + weights + " --source 'val/images/*.png' --out found --size 64 --conf 0.0001 --json");
+  const Outcome found =
+      setup.run("detect --weights " + weights +
+                " --source 'val/images/*.png' --out found --size 64 --conf 0.0001 --json");
   INFO(found.err);
   REQUIRE(found.code == 0);
   const auto images = nlohmann::json::parse(found.out).at("images");
@@ -104,7 +109,8 @@ TEST_CASE("command: train then val then detect on their own files") {
   CHECK(images[0].at("detections").at(0).at("box_xyxy").size() == 4);
   CHECK(fs::exists(setup.dir / "found" / "p000.jpg"));
   CHECK(fs::exists(setup.dir / "found" / "p000.txt"));
-  CHECK(nlohmann::json::parse(test::read_file(setup.dir / "found" / "detections.json")) == nlohmann::json::parse(found.out));
+  CHECK(nlohmann::json::parse(test::read_file(setup.dir / "found" / "detections.json")) ==
+        nlohmann::json::parse(found.out));
 }
 
 TEST_CASE("command: info and convert") {
@@ -114,7 +120,8 @@ TEST_CASE("command: info and convert") {
   CHECK(nlohmann::json::parse(info.out).at("num_classes") == 2);
   CHECK(setup.run("info tiny.safetensors").out.find("SPPF") != std::string::npos);
   CHECK(setup.run("convert tiny.safetensors copy.safetensors").code == 0);
-  CHECK(test::read_file(setup.dir / "copy.safetensors") == test::read_file(setup.dir / "tiny.safetensors"));
+  CHECK(test::read_file(setup.dir / "copy.safetensors") ==
+        test::read_file(setup.dir / "tiny.safetensors"));
   check_refused(setup.run("convert tiny.safetensors copy.pt"), 2, "must end in .safetensors");
 }
 
@@ -125,12 +132,15 @@ TEST_CASE("command: each kind of bad input gets one clear line") {
   check_refused(setup.run("train cfg.json device=cuda"), 2, "not in this build");
   check_refused(setup.run("train cfg.json precision=bf16"), 2, "not available on the CPU");
   check_refused(setup.run("train cfg.json model.weights=none.pt"), 1, "none.pt: no such file");
-  check_refused(setup.run("train cfg.json 'teacher={\"weights\":\"none.pt\"}'"), 1, "none.pt: no such file");
+  check_refused(setup.run("train cfg.json 'teacher={\"weights\":\"none.pt\"}'"), 1,
+                "none.pt: no such file");
   check_refused(setup.run("val cfg.json"), 2, "model.weights: val needs the weights");
   check_refused(setup.run("val cfg.json model.weights=tiny.safetensors 'data.names=[\"a\"]'"), 2,
                 "its head knows 2 classes, the data has 1");
-  check_refused(setup.run("detect --weights tiny.safetensors --source nothing --out o"), 1, "nothing: no such picture");
-  check_refused(setup.run("detect --weights cfg.json --source train/images --out o"), 1, "cfg.json");
+  check_refused(setup.run("detect --weights tiny.safetensors --source nothing --out o"), 1,
+                "nothing: no such picture");
+  check_refused(setup.run("detect --weights cfg.json --source train/images --out o"), 1,
+                "cfg.json");
   check_refused(setup.run("info graph.json"), 1, "graph.json");
   check_refused(setup.run("train --resume val"), 1, "not the folder of a run");
   // One line each: what a mistake costs to read.
@@ -144,7 +154,8 @@ TEST_CASE("command: a picture cut in half is reported and the others are done") 
   const std::string whole = test::read_file(setup.dir / "val/images/p000.png");
   test::write_file(setup.dir / "mixed/a.png", whole);
   test::write_file(setup.dir / "mixed/b.png", whole.substr(0, whole.size() / 2));
-  const Outcome o = setup.run("detect --weights tiny.safetensors --source mixed --out o --size 64 --json");
+  const Outcome o =
+      setup.run("detect --weights tiny.safetensors --source mixed --out o --size 64 --json");
   CHECK(o.code == 0);
   CHECK(o.err.find("b.png") != std::string::npos);
   CHECK(nlohmann::json::parse(o.out).at("images").size() == 1);
@@ -164,7 +175,8 @@ TEST_CASE("command: a disk that fills up while saving leaves the old file whole"
   const Setup setup;
   test::write_file(setup.dir / "old.safetensors", "precious");
   // A file size limit stands for the full disk: both fail in write().
-  const Outcome o = setup.run("convert tiny.safetensors old.safetensors", "trap '' XFSZ; ulimit -f 8;");
+  const Outcome o =
+      setup.run("convert tiny.safetensors old.safetensors", "trap '' XFSZ; ulimit -f 8;");
   check_refused(o, 1, "old.safetensors");
   CHECK(test::read_file(setup.dir / "old.safetensors") == "precious");
   CHECK(std::distance(fs::directory_iterator(setup.dir.path()), fs::directory_iterator()) <= 9);
@@ -181,7 +193,8 @@ TEST_CASE("command: SIGTERM ends with a checkpoint and the resumed run has the s
     execl(YD_TOOL, YD_TOOL, "train", "cfg.json", "train.epochs=4", "run.name=cut", nullptr);
     _exit(99);
   }
-  while (!fs::exists(setup.dir / "runs/train/cut/train_batch1.jpg") && waitpid(child, nullptr, WNOHANG) == 0) {
+  while (!fs::exists(setup.dir / "runs/train/cut/train_batch1.jpg") &&
+         waitpid(child, nullptr, WNOHANG) == 0) {
     std::this_thread::yield();
   }
   kill(child, SIGTERM);

@@ -14,8 +14,8 @@
 
 namespace ydistill::test {
 
-/// Pictures of 64x64 with one bright rectangle each, class 0 wider than high, class 1 the other way;
-/// YOLO layout: images/NAME.png, labels/NAME.txt.
+/// Pictures of 64x64 with one bright rectangle each, class 0 wider than high, class 1 the other
+/// way; YOLO layout: images/NAME.png, labels/NAME.txt.
 inline void write_tiny_set(const std::filesystem::path& root, int count, uint64_t seed = 1) {
   std::filesystem::create_directories(root / "images");
   for (int i = 0; i < count; ++i) {

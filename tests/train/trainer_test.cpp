@@ -64,8 +64,9 @@ TEST_CASE("train: a run leaves its folder complete and the loss falls") {
   const TrainOutcome outcome = train(setup.config({"train.epochs=8"}), events);
   CHECK(outcome.finished);
   CHECK(outcome.run == setup.dir / "runs" / "exp");
-  for (const char* name : {"config.json", "results.csv", "train_batch0.jpg", "val_batch0_labels.jpg",
-                           "val_batch0_pred.jpg", "weights/last.safetensors", "weights/best.safetensors"}) {
+  for (const char* name :
+       {"config.json", "results.csv", "train_batch0.jpg", "val_batch0_labels.jpg",
+        "val_batch0_pred.jpg", "weights/last.safetensors", "weights/best.safetensors"}) {
     INFO(name);
     CHECK(std::filesystem::file_size(outcome.run / name) > 0);
   }
@@ -75,7 +76,8 @@ TEST_CASE("train: a run leaves its folder complete and the loss falls") {
   const std::string csv = test::read_file(outcome.run / "results.csv");
   CHECK(std::count(csv.begin(), csv.end(), '\n') == 9);
   // Both checkpoints can be used like any other.
-  for (const auto& weights : {outcome.run / "weights/best.safetensors", outcome.run / "weights/last.safetensors"}) {
+  for (const auto& weights :
+       {outcome.run / "weights/best.safetensors", outcome.run / "weights/last.safetensors"}) {
     const Checkpoint checkpoint = load_checkpoint(weights, PtWeights::kEma);
     CHECK(checkpoint.class_names == std::vector<std::string>{"wide", "high"});
     CHECK_NOTHROW(build_model(checkpoint));
@@ -88,19 +90,24 @@ TEST_CASE("train: stopped and resumed equals uninterrupted bit for bit") {
   Quiet whole;
   const TrainOutcome reference = train(setup.config({"run.name=whole"}), whole);
   REQUIRE(reference.finished);
-  for (const int stop_after : {1, 4, 6}) {  // in the first epoch, inside and at the end of the second
+  for (const int stop_after :
+       {1, 4, 6}) {  // in the first epoch, inside and at the end of the second
     INFO("stopped after " << stop_after << " batches");
     Quiet first(stop_after);
-    const TrainOutcome stopped = train(setup.config({fmt::format("run.name=cut{}", stop_after)}), first);
+    const TrainOutcome stopped =
+        train(setup.config({fmt::format("run.name=cut{}", stop_after)}), first);
     CHECK_FALSE(stopped.finished);
     CHECK(first.log.find("train --resume") != std::string::npos);
     Quiet second;
     const TrainOutcome outcome = resume_training(stopped.run, second);
     CHECK(outcome.finished);
     CHECK(first.steps + second.steps == whole.steps);
-    check_same_bits(reference.run / "weights/last.safetensors", outcome.run / "weights/last.safetensors");
-    check_same_bits(reference.run / "weights/best.safetensors", outcome.run / "weights/best.safetensors");
-    CHECK(test::read_file(reference.run / "results.csv") == test::read_file(outcome.run / "results.csv"));
+    check_same_bits(reference.run / "weights/last.safetensors",
+                    outcome.run / "weights/last.safetensors");
+    check_same_bits(reference.run / "weights/best.safetensors",
+                    outcome.run / "weights/best.safetensors");
+    CHECK(test::read_file(reference.run / "results.csv") ==
+          test::read_file(outcome.run / "results.csv"));
   }
 }
 
@@ -111,7 +118,8 @@ TEST_CASE("train: the same seed gives the same weights and another seed others")
     return train(setup.config({"train.epochs=1", fmt::format("run.name={}", name),
                                fmt::format("train.seed={}", seed), "train.workers=0"}),
                  events)
-               .run / "weights/best.safetensors";
+               .run /
+           "weights/best.safetensors";
   };
   const auto a = run("a", 1), b = run("b", 1), c = run("c", 2);
   check_same_bits(a, b);
@@ -142,9 +150,10 @@ TEST_CASE("train: a teacher of other classes is refused by name before a run fol
   const Setup setup;
   Quiet events;
   const TrainOutcome taught = train(setup.config({"run.name=teacher", "train.epochs=1"}), events);
-  const std::string teacher = "teacher={\"weights\":\"" + (taught.run / "weights/best.safetensors").string() + "\"}";
-  CHECK_THROWS_WITH_TEXT(train(setup.config({teacher, "data.names=[\"wide\",\"tall\"]"}), events), ConfigError,
-                         "its class 1 is \"high\", the student's is \"tall\"");
+  const std::string teacher =
+      "teacher={\"weights\":\"" + (taught.run / "weights/best.safetensors").string() + "\"}";
+  CHECK_THROWS_WITH_TEXT(train(setup.config({teacher, "data.names=[\"wide\",\"tall\"]"}), events),
+                         ConfigError, "its class 1 is \"high\", the student's is \"tall\"");
   CHECK_FALSE(std::filesystem::exists(setup.dir / "runs" / "exp"));
 }
 
@@ -153,8 +162,10 @@ TEST_CASE("train: a head for other classes is replaced and that is said") {
   Quiet events;
   const TrainOutcome taught = train(setup.config({"run.name=teacher", "train.epochs=1"}), events);
   Quiet second;
-  const std::string weights = "model={\"weights\":\"" + (taught.run / "weights/best.safetensors").string() + "\"}";
-  train(setup.config({weights, "data.names=[\"wide\",\"high\",\"round\"]", "train.epochs=1"}), second);
+  const std::string weights =
+      "model={\"weights\":\"" + (taught.run / "weights/best.safetensors").string() + "\"}";
+  train(setup.config({weights, "data.names=[\"wide\",\"high\",\"round\"]", "train.epochs=1"}),
+        second);
   CHECK(second.log.find("the head for 2 classes is replaced by one for 3") != std::string::npos);
 }
 

@@ -31,7 +31,8 @@ TEST_CASE("checkpoint: save and load give the same bits and the 6x6 stem keeps i
   REQUIRE(again.size() == saved.tensors.size());
   for (size_t i = 0; i < again.size(); ++i) {
     CHECK(again[i].first == saved.tensors[i].first);
-    CHECK(std::memcmp(again[i].second.raw(), saved.tensors[i].second.raw(), size_t(again[i].second.nbytes())) == 0);
+    CHECK(std::memcmp(again[i].second.raw(), saved.tensors[i].second.raw(),
+                      size_t(again[i].second.nbytes())) == 0);
   }
   CHECK(again[0].first == "model.0.conv.weight");
   CHECK(again[0].second.shape() == Shape{8, 3, 6, 6});
@@ -48,7 +49,8 @@ TEST_CASE("checkpoint: the stem on focus input equals the 6x6 convolution") {
   model.forward(images, ForwardMode::kInference, [&](int layer, const Tensor& t) {
     if (layer == 0) stem = t.clone();
   });
-  // The definition, straight from the file's OIHW weights: fresh batch norm divides by sqrt(1 + eps).
+  // The definition, straight from the file's OIHW weights: fresh batch norm divides by sqrt(1 +
+  // eps).
   const NamedTensors tensors = export_weights(model);
   const Tensor& weight = tensors[0].second;
   double worst = 0;
@@ -61,7 +63,8 @@ TEST_CASE("checkpoint: the stem on focus input equals the 6x6 convolution") {
             for (int64_t q = 0; q < 6; ++q) {
               const int64_t y = 2 * i + p - 2, x = 2 * j + q - 2;
               if (y < 0 || y >= 32 || x < 0 || x >= 32) continue;
-              sum += weight.at(((o * 3 + c) * 6 + p) * 6 + q) * images.at((y * 32 + x) * 3 + c) / 255;
+              sum +=
+                  weight.at(((o * 3 + c) * 6 + p) * 6 + q) * images.at((y * 32 + x) * 3 + c) / 255;
             }
           }
         }
@@ -86,10 +89,12 @@ TEST_CASE("checkpoint: partial loading reports what did not fit") {
 
 TEST_CASE("checkpoint: no matching weight and weights that are NaN are refused") {
   Model model(graph_from_json(test::tiny_graph()));
-  CHECK_THROWS_WITH_TEXT(load_weights(model, {{"x", Tensor::zeros({1})}}), ValueError, "none of the");
+  CHECK_THROWS_WITH_TEXT(load_weights(model, {{"x", Tensor::zeros({1})}}), ValueError,
+                         "none of the");
   Checkpoint checkpoint = tiny_checkpoint();
   checkpoint.tensors[2].second.data<float>()[0] = std::numeric_limits<float>::quiet_NaN();
-  CHECK_THROWS_WITH_TEXT(load_weights(model, checkpoint.tensors), NotFiniteError, "holds NaN or infinity");
+  CHECK_THROWS_WITH_TEXT(load_weights(model, checkpoint.tensors), NotFiniteError,
+                         "holds NaN or infinity");
 }
 
 TEST_CASE("checkpoint: a bare list of weights is recognised by its shapes") {

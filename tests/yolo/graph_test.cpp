@@ -10,9 +10,11 @@ namespace ydistill {
 namespace {
 
 TEST_CASE("graph: parameter counts are those of the public releases") {
-  const std::pair<const char*, int64_t> expected[] = {
-      {"yolov5n", 1872157}, {"yolov5s", 7235389},    {"yolov5m", 21190557},
-      {"yolov5s-v5", 7276605}, {"yolov5m-v5", 21375645}};
+  const std::pair<const char*, int64_t> expected[] = {{"yolov5n", 1872157},
+                                                      {"yolov5s", 7235389},
+                                                      {"yolov5m", 21190557},
+                                                      {"yolov5s-v5", 7276605},
+                                                      {"yolov5m-v5", 21375645}};
   for (const auto& [name, count] : expected) {
     INFO(name);
     CHECK(Model(graph_by_name(name)).parameters().num_elements() == count);
@@ -46,22 +48,26 @@ TEST_CASE("graph: a description of ones own is checked module by module") {
     CHECK_THROWS_WITH_TEXT(graph_from_json(with(from, to)), ValueError, why);
   };
   refuse("\"C3\", [16]", "\"C4\", [16]", "module 2 (C4): unknown type");
-  refuse("[[-1, 3], 1, \"Concat\"", "[[-1, 30], 1, \"Concat\"", "`from` 30 names no earlier module");
+  refuse("[[-1, 3], 1, \"Concat\"", "[[-1, 30], 1, \"Concat\"",
+         "`from` 30 names no earlier module");
   refuse("[[-1, 3], 1, \"Concat\"", "[[-1, 1], 1, \"Concat\"", "strides 8 and 4");
   refuse("[32, 5]", "[32, 7]", "windows 7 are not supported");
   refuse("[8, 6, 2, 2]", "[-8, 6, 2, 2]", "argument 0 is -8");
   refuse("[[14,14, 14,32, 32,14], ", "[", "Detect has 2 scales, anchors are given for 1");
   refuse("\"nc\": 2", "\"nc\": 0", "nc must be an integer >= 1");
-  refuse("[[8, 5], 1, \"Detect\", [\"nc\", \"anchors\"]]", "[-1, 1, \"Conv\", [8]]", "the last module must be Detect");
+  refuse("[[8, 5], 1, \"Detect\", [\"nc\", \"anchors\"]]", "[-1, 1, \"Conv\", [8]]",
+         "the last module must be Detect");
   CHECK_THROWS_WITH_TEXT(graph_from_json("{"), ValueError, "not a JSON object");
 }
 
 TEST_CASE("model: pictures of a wrong size are refused with the stride") {
   Model model(graph_from_json(test::tiny_graph()));
-  CHECK_THROWS_WITH_TEXT(model.forward(Tensor::zeros({1, 60, 64, 3}, DType::kUInt8), ForwardMode::kTrain),
-                         ShapeError, "multiples of 16");
-  CHECK_THROWS_WITH_TEXT(model.forward(Tensor::zeros({1, 64, 64, 3}, DType::kUInt8), ForwardMode::kInference),
-                         ValueError, "prepare_inference() must come before inference");
+  CHECK_THROWS_WITH_TEXT(
+      model.forward(Tensor::zeros({1, 60, 64, 3}, DType::kUInt8), ForwardMode::kTrain), ShapeError,
+      "multiples of 16");
+  CHECK_THROWS_WITH_TEXT(
+      model.forward(Tensor::zeros({1, 64, 64, 3}, DType::kUInt8), ForwardMode::kInference),
+      ValueError, "prepare_inference() must come before inference");
 }
 
 TEST_CASE("model: the convolutions it names are those it runs") {
@@ -70,7 +76,8 @@ TEST_CASE("model: the convolutions it names are those it runs") {
   for (const Conv2dGeometry& g : model.convolutions(1, 64, 64)) weights += g.weight_shape().numel();
   int64_t declared = 0;
   for (int i = 0; i < model.parameters().num_parameters(); ++i) {
-    if (model.parameters().group(i) == ParameterGroup::kDecay) declared += model.parameters().var(i).value().numel();
+    if (model.parameters().group(i) == ParameterGroup::kDecay)
+      declared += model.parameters().var(i).value().numel();
   }
   CHECK(weights == declared);
   CHECK(Model(graph_by_name("yolov5s", 80)).gflops(640, 640) == Approx(16.5).margin(0.1));
