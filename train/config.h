@@ -85,7 +85,8 @@ struct TrainConfig {
   StepRule step_rule = StepRule::kSinceLast;
   double ema_decay = 0.9999, ema_tau = 2000;
   int64_t workers = 2;
-  int64_t threads = 0;  ///< 0: all cores
+  int64_t threads = 0;     ///< 0: all cores
+  int64_t memory_mib = 0;  ///< of a step; 0: what the machine has
   Cache cache = Cache::kAuto;
   bool operator==(const TrainConfig&) const = default;
 };

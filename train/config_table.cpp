@@ -214,6 +214,9 @@ std::vector<ConfigField> make_fields() {
   f.push_back(YD_KEY(train.ema_tau, "steps over which that decay builds up").above(0));
   f.push_back(YD_KEY(train.workers, "threads that read and augment pictures").min(0).max(256));
   f.push_back(YD_KEY(train.threads, "threads that compute; 0: all cores").min(0).max(1024));
+  f.push_back(YD_KEY(train.memory_mib, "most memory a step may take, MiB; 0: what the machine has")
+                  .min(0)
+                  .max(1 << 24));
   f.push_back(YD_KEY(train.cache, "decoded pictures in memory: auto = where they fit"));
 
   f.push_back(YD_KEY(loss.box, "gain of the CIoU loss").min(0));

@@ -149,7 +149,7 @@ class Trainer {
                                  EmaOptions{config_.train.ema_decay, config_.train.ema_tau});
     loader_ = std::make_unique<TrainLoader>(train_data_, loader_options(config_));
     schedule_ = std::make_unique<Schedule>(config_.train, loader_->batches_per_epoch());
-    arena_ = Arena::create();
+    arena_ = Arena::create(config_.train.memory_mib << 20);
   }
 
   void describe() {

@@ -61,7 +61,7 @@ void check_same_bits(const std::filesystem::path& a, const std::filesystem::path
 TEST_CASE("train: a run leaves its folder complete and the loss falls") {
   const Setup setup;
   Quiet events;
-  const TrainOutcome outcome = train(setup.config({"train.epochs=8"}), events);
+  const TrainOutcome outcome = train(setup.config({"train.epochs=30"}), events);
   CHECK(outcome.finished);
   CHECK(outcome.run == setup.dir / "runs" / "exp");
   for (const char* name :
@@ -70,11 +70,11 @@ TEST_CASE("train: a run leaves its folder complete and the loss falls") {
     INFO(name);
     CHECK(std::filesystem::file_size(outcome.run / name) > 0);
   }
-  REQUIRE(events.results.size() == 8);
+  REQUIRE(events.results.size() == 30);
   CHECK(events.results.back().train_obj < events.results.front().train_obj);
   CHECK(events.results.back().train_box < events.results.front().train_box);
   const std::string csv = test::read_file(outcome.run / "results.csv");
-  CHECK(std::count(csv.begin(), csv.end(), '\n') == 9);
+  CHECK(std::count(csv.begin(), csv.end(), '\n') == 31);
   // Both checkpoints can be used like any other.
   for (const auto& weights :
        {outcome.run / "weights/best.safetensors", outcome.run / "weights/last.safetensors"}) {
@@ -172,9 +172,10 @@ TEST_CASE("train: a head for other classes is replaced and that is said") {
 TEST_CASE("train: a batch that does not fit says which would") {
   const Setup setup;
   Quiet events;
-  CHECK_THROWS_WITH_TEXT(
-      train(setup.config({"train.image_size=16384", "train.batch=12", "augment.mosaic=0"}), events),
-      OutOfMemoryError, "out of memory");
+  CHECK_THROWS_WITH_TEXT(train(setup.config({"train.memory_mib=1"}), events), OutOfMemoryError,
+                         "train.batch 4 at train.image_size 64 does not fit into memory");
+  CHECK_THROWS_WITH_TEXT(train(setup.config({"train.memory_mib=1"}), events), OutOfMemoryError,
+                         "about 2 would");
 }
 
 TEST_CASE("train: resuming something that is no run is refused") {
