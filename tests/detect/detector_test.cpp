@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: MIT
+#include <ydistill/detect/detector.h>
+
+#include <cmath>
+#include <nlohmann/json.hpp>
+#include <thread>
+
+#include <ydistill/tensor/io/safetensors.h>
+#include <ydistill/yolo/checkpoint.h>
+
+#include "support/catch.h"
+#include "support/files.h"
+#include "train/tiny_data.h"
+
+namespace ydistill {
+namespace {
+
+Checkpoint tiny_checkpoint() {
+  Model model(graph_from_json(test::tiny_graph()));
+  model.initialise(1);
+  return {model.spec(), {"wide", "high"}, export_weights(model), {}, ""};
+}
+
+TEST_CASE("detector: pictures of any size give boxes inside the picture") {
+  Detector detector(tiny_checkpoint(), {.conf = 0.0001, .image_size = 64});
+  for (const auto& [width, height] : {std::pair{64, 64}, {100, 31}, {7, 200}}) {
+    const auto found = detector.detect(Image::filled(width, height, 90));
+    CHECK_FALSE(found.empty());
+    for (const Detection& d : found) {
+      CHECK((d.x1 >= 0 && d.x2 <= float(width) && d.y1 >= 0 && d.y2 <= float(height)));
+    }
+  }
+}
+
+TEST_CASE("detector: two in two threads find the same as one") {
+  const Checkpoint checkpoint = tiny_checkpoint();
+  const DetectorOptions options{.conf = 0.0001, .image_size = 64};
+  const Image image = Image::filled(50, 64, 120);
+  const auto expected = Detector(checkpoint, options).detect(image);
+  std::vector<Detection> a, b;
+  std::thread first([&] { a = Detector(checkpoint, options).detect(image); });
+  std::thread second([&] { b = Detector(checkpoint, options).detect(image); });
+  first.join();
+  second.join();
+  CHECK(a == expected);
+  CHECK(b == expected);
+}
+
+TEST_CASE("detector: wrong input is refused with what would be right") {
+  const Checkpoint checkpoint = tiny_checkpoint();
+  Detector detector(checkpoint, {.image_size = 64});
+  CHECK_THROWS_WITH_TEXT(detector.detect(std::vector<uint8_t>(10), 2, 2), ValueError,
+                         "a picture of 2x2 has 12 bytes, got 10");
+  CHECK_THROWS_WITH_TEXT(Detector(checkpoint, {.image_size = 65}), ValueError,
+                         "a multiple of 16, got 65");
+  CHECK_THROWS_WITH_TEXT(Detector(checkpoint, {.conf = 2}), ValueError, "conf must be 0..1");
+  CHECK_THROWS_WITH_TEXT(Detector("none.pt"), FileError, "none.pt: no such file");
+}
+
+// From JPEG, agreement is limited by the decoder and the resize: 1 pixel and 0.01 in score.
+TEST_CASE("detector: finds what the original finds on its two pictures", "[reference]") {
+  YD_REFERENCE_OR_SKIP(root, "");
+  Detector detector(root / "weights/yolov5n-v6-coco.pt");
+  const auto expected =
+      nlohmann::json::parse(test::read_file(root / "reference/detect_yolov5n.json"));
+  for (const char* name : {"bus", "zidane"}) {
+    const auto found =
+        detector.detect(read_image(root / "data/images" / (std::string(name) + ".jpg")));
+    const auto& boxes = expected.at(name);
+    REQUIRE(found.size() == boxes.size());
+    for (size_t i = 0; i < found.size(); ++i) {
+      CHECK(found[i].class_id == boxes[i].at("cls").get<int64_t>());
+      CHECK(std::abs(found[i].score - boxes[i].at("conf").get<float>()) < 0.01f);
+      const auto xyxy = boxes[i].at("box_xyxy").get<std::vector<float>>();
+      const float got[] = {found[i].x1, found[i].y1, found[i].x2, found[i].y2};
+      for (size_t k = 0; k < 4; ++k) CHECK(std::abs(got[k] - xyxy[k]) < 1.0f);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace ydistill
