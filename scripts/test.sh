@@ -21,7 +21,12 @@ done
 
 scripts/install_deps.sh
 scripts/format.sh --check
-scripts/build.sh "$preset"
+arguments=()
+# Without a GPU, nvcc still checks the formulas that CPU and GPU are to share.
+if command -v nvcc >/dev/null 2>&1; then arguments+=(-DYDISTILL_CUDA=ON); fi
+scripts/build.sh "$preset" "${arguments[@]}"
 export ASAN_OPTIONS="${ASAN_OPTIONS:-detect_leaks=1:strict_string_checks=1}"
 export UBSAN_OPTIONS="${UBSAN_OPTIONS:-print_stacktrace=1}"
+# Several tests at once share the cores: threads that wait should sleep, not spin.
+export OMP_WAIT_POLICY=passive
 ctest --test-dir "build/$preset" --output-on-failure -j "$(nproc)" "$@"
