@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include <ydistill/data/letterbox.h>
+#include <ydistill/detect/in_picture.h>
 #include <ydistill/tensor/arena.h>
 #include <ydistill/yolo/checkpoint.h>
 
@@ -71,15 +71,7 @@ std::vector<Detection> Detector::detect(const Image& image) {
       image.width, image.height, state_->options.image_size, state_->model->spec().max_stride());
   const Tensor input = Tensor::empty({1, letterbox.height, letterbox.width, 3}, DType::kUInt8);
   apply_letterbox(image, letterbox, input.data<uint8_t>());
-  std::vector<Detection> found = std::move(detect_inputs(input).at(0));
-  for (Detection& d : found) {
-    const CornerBox box = to_picture(letterbox, {d.x1, d.y1, d.x2, d.y2});
-    d.x1 = float(box.x1);
-    d.y1 = float(box.y1);
-    d.x2 = float(box.x2);
-    d.y2 = float(box.y2);
-  }
-  return found;
+  return in_picture(letterbox, std::move(detect_inputs(input).at(0)));
 }
 
 const std::vector<std::string>& Detector::class_names() const {

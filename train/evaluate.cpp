@@ -3,6 +3,7 @@
 
 #include <chrono>
 
+#include <ydistill/detect/in_picture.h>
 #include <ydistill/yolo/nms.h>
 
 namespace ydistill {
@@ -27,17 +28,6 @@ std::vector<TruthBox> truths_of(const Batch& batch, int64_t picture) {
     truths.push_back({int64_t(row[1]), float(box.x1), float(box.y1), float(box.x2), float(box.y2)});
   }
   return truths;
-}
-
-std::vector<Detection> in_picture(const Letterbox& letterbox, std::vector<Detection> detections) {
-  for (Detection& d : detections) {
-    const CornerBox box = to_picture(letterbox, {d.x1, d.y1, d.x2, d.y2});
-    d.x1 = float(box.x1);
-    d.y1 = float(box.y1);
-    d.x2 = float(box.x2);
-    d.y2 = float(box.y2);
-  }
-  return detections;
 }
 
 }  // namespace
