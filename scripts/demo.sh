@@ -75,7 +75,7 @@ TEXT
 
 begin=$SECONDS
 scripts/install_deps.sh
-scripts/build.sh cpu-release
+scripts/build.sh --target ydistill_tool --target shapes cpu-release
 built=$SECONDS
 
 # Only what an earlier demo made is removed: its mark stands beside it.
