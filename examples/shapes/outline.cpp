@@ -13,7 +13,7 @@ namespace {
 constexpr double kTwoPi = 2 * std::numbers::pi;
 
 // Order of kClassNames.
-enum ClassId : int64_t { kCircle, kRing, kSquare, kTriangle, kPentagon, kStar, kCross, kCrescent };
+enum ClassId : int64_t { kCircle, kTriangle, kStar, kCross, kRing, kSquare, kPentagon, kCrescent };
 
 constexpr double kRingWidth = 0.34;   // share of the radius
 constexpr double kBiteShift = 0.45;   // crescent: the bite's centre, share of the radius

@@ -209,7 +209,7 @@ void draw_shape(Canvas& canvas, const Outline& outline, Rng& rng) {
 
 Outline random_outline(int64_t class_id, int64_t size, Rng& rng) {
   // Radii on a logarithmic scale: as many small ones as large ones.
-  const double radius = double(size) * 0.07 * std::pow(0.24 / 0.07, rng.uniform());
+  const double radius = double(size) * 0.1 * std::pow(0.25 / 0.1, rng.uniform());
   const double margin = 0.6 * radius;  // a part may lie outside
   const Point center{rng.uniform(margin, double(size) - margin),
                      rng.uniform(margin, double(size) - margin)};
@@ -243,9 +243,12 @@ Image to_image(Canvas& canvas, Rng& rng) {
 
 }  // namespace
 
-Scene draw_scene(uint64_t seed, Split split, uint64_t index, int64_t size) {
+Scene draw_scene(uint64_t seed, Split split, uint64_t index, int64_t size, int64_t num_classes) {
   if (size < 32 || size > 4096) {
     throw ValueError("shapes: the size must lie in 32..4096 pixels, got {}", size);
+  }
+  if (num_classes < 1 || num_classes > int64_t(kClassNames.size())) {
+    throw ValueError("shapes: the classes must be 1..{}, got {}", kClassNames.size(), num_classes);
   }
   Rng rng(seed, uint64_t(split), index);
   Canvas canvas(size);
@@ -256,7 +259,7 @@ Scene draw_scene(uint64_t seed, Split split, uint64_t index, int64_t size) {
   Visibility visibility(size);
   const int64_t wanted = 1 + rng.below(6);
   for (int64_t i = 0; i < wanted; ++i) {
-    const int64_t class_id = rng.below(int64_t(kClassNames.size()));
+    const int64_t class_id = rng.below(num_classes);
     for (int attempt = 0; attempt < 20; ++attempt) {
       const Outline outline = random_outline(class_id, size, rng);
       if (!visibility.place(outline)) continue;

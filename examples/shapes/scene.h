@@ -14,7 +14,7 @@ namespace ydistill::shapes {
 /// Classes by id. What a thing is called depends on its outline alone: colour, fill, size and turn
 /// are drawn at random.
 inline constexpr std::array<std::string_view, 8> kClassNames{
-    "circle", "ring", "square", "triangle", "pentagon", "star", "cross", "crescent"};
+    "circle", "triangle", "star", "cross", "ring", "square", "pentagon", "crescent"};
 
 /// A box as fractions of the picture, as YOLO text labels have it.
 struct LabelledBox {
@@ -29,8 +29,9 @@ struct Scene {
 
 enum class Split : uint32_t { kTrain, kVal };
 
-/// Picture number `index` of a split, `size` pixels a side: a function of the arguments alone.
-/// throws ValueError for a size outside 32..4096.
-Scene draw_scene(uint64_t seed, Split split, uint64_t index, int64_t size);
+/// Picture number `index` of a split, `size` pixels a side, with the first num_classes of
+/// kClassNames: a function of the arguments alone.
+/// throws ValueError for a size outside 32..4096 or classes outside 1..8.
+Scene draw_scene(uint64_t seed, Split split, uint64_t index, int64_t size, int64_t num_classes);
 
 }  // namespace ydistill::shapes

@@ -11,6 +11,7 @@
 #include <exception>
 #include <filesystem>
 #include <fstream>
+#include <span>
 #include <string>
 
 #include <ydistill/data/image.h>
@@ -24,7 +25,7 @@ using namespace ydistill;
 
 struct Options {
   fs::path out;
-  int64_t pictures = 1000, val = 200, size = 160;
+  int64_t pictures = 1000, val = 200, size = 160, classes = 4;
   uint64_t seed = 0;
 };
 
@@ -45,7 +46,8 @@ int64_t write_split(const Options& options, shapes::Split split, const std::stri
   fs::create_directories(labels);
   int64_t boxes = 0;
   for (int64_t i = 0; i < count; ++i) {
-    const shapes::Scene scene = shapes::draw_scene(options.seed, split, uint64_t(i), options.size);
+    const shapes::Scene scene =
+        shapes::draw_scene(options.seed, split, uint64_t(i), options.size, options.classes);
     const std::string stem = fmt::format("{:06}", i);
     write_jpeg(images / (stem + ".jpg"), scene.image);
     write_labels(labels / (stem + ".txt"), scene);
@@ -67,7 +69,7 @@ void run(const Options& options) {
   fmt::print(
       "{}: {} training pictures with {} shapes, {} validation pictures with {}; classes {}\n",
       options.out.string(), options.pictures, train, options.val, val,
-      fmt::join(shapes::kClassNames, ", "));
+      fmt::join(std::span(shapes::kClassNames).first(size_t(options.classes)), ", "));
 }
 
 }  // namespace
@@ -85,6 +87,9 @@ int main(int argc, char** argv) {
   app.add_option("--size", options.size, "Side in pixels")
       ->check(CLI::Range(32, 4096))
       ->capture_default_str();
+  app.add_option("--classes", options.classes, "How many kinds of shapes")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 8));
   app.add_option("--seed", options.seed, "Same seed, same pictures")->capture_default_str();
   try {
     app.parse(argc, argv);
