@@ -62,7 +62,7 @@ Tensor vector_of(const std::vector<double>& values, DType dtype = DType::kFloat3
   return Tensor::of<double>({int64_t(values.size())}, values).to(dtype);
 }
 
-/// Mean, (population) standard deviation and largest absolute value.
+/// Mean, standard deviation (divided by n - 1, as PyTorch does) and largest absolute value.
 Tensor moments(const Tensor& t) {
   double sum = 0, squares = 0, largest = 0;
   for (const float x : t.span<float>()) {

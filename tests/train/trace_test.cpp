@@ -97,6 +97,8 @@ void check_file(const std::filesystem::path& root, const std::string& batch,
       fmt::print("{:<24} {:<12} {:>4} tensors, largest share of a limit {:.3f} ({})\n", batch,
                  "evaluation", share.tensors, share.worst, share.where);
       CHECK(share.worst <= 1);
+      INFO(teacher_share.where);
+      CHECK(teacher_share.worst <= 1);
       share = Share();
     }
     compare(got, reference, noise, name + ".", share);
