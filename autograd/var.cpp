@@ -28,7 +28,7 @@ std::vector<std::string> Op::all_names() {
 Var::Var(Tensor value) : value_(std::move(value)) {}
 
 Var Var::leaf(Tensor value) {
-  Tensor grad = Tensor::zeros(value.shape(), value.dtype());
+  Tensor grad = Tensor::zeros(value.shape(), value.dtype(), value.device());
   return parameter("", std::move(value), std::move(grad));
 }
 
@@ -111,7 +111,7 @@ void Tape::backward(const Var& output, Tensor grad_out) {
       throw ShapeError("backward: an output of {} needs a gradient to start from",
                        output.value().str());
     }
-    grad_out = Tensor::full(output.shape(), 1, output.dtype());
+    grad_out = Tensor::full(output.shape(), 1, output.dtype(), output.device());
   }
   backward(std::vector{output}, {std::move(grad_out)});
 }

@@ -51,6 +51,7 @@ class Var {
   const Tensor& value() const { return value_; }
   const Shape& shape() const { return value().shape(); }
   DType dtype() const { return value().dtype(); }
+  Device device() const { return value().device(); }
   /// The name of a parameter, else "".
   std::string name() const { return slot_ ? slot_->name : ""; }
   bool requires_grad() const { return slot_ != nullptr; }

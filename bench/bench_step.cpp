@@ -62,7 +62,8 @@ void run_chain(std::vector<Link>& chain) {
     Link& l = chain[i];
     conv2d_backward_weight(l.grad_y, l.x, l.g.options, l.grad_weight, {});
     if (i > 0) {
-      conv2d_backward_input(l.grad_y, l.weight, l.g.input_shape(), l.g.options, &l.packed, 1);
+      conv2d_backward_input(l.grad_y, l.weight, l.g.input_shape(), DType::kFloat32, l.g.options,
+                            &l.packed, 1);
     }
   }
 }

@@ -42,32 +42,29 @@ std::vector<double> total(const std::vector<double>& partial, const Dims& dims) 
   return sums;
 }
 
-/// What the backward needs of the forward, per channel.
 template <class T>
-struct Saved {
-  std::vector<T> scale, offset, mean;
-  std::vector<double> inv_std;
-};
-
-template <class T>
-Saved<T> statistics(const T* y, const Dims& dims, const T* gamma, const T* beta,
-                    const BatchNormOptions& options, T* running_mean, T* running_var) {
+BatchNormSaved statistics(const T* y, const Dims& dims, const T* gamma, const T* beta,
+                          const BatchNormOptions& options, T* running_mean, T* running_var) {
   const size_t channels = size_t(dims.channels);
   std::vector<double> partial(size_t(dims.num_chunks()) * 2 * channels);
   kernels<T>().sums(y, y, dims.rows, dims.channels, dims.rows_per_chunk, partial.data());
   const std::vector<double> sums = total(partial, dims);
-  Saved<T> saved{std::vector<T>(channels), std::vector<T>(channels), std::vector<T>(channels),
-                 std::vector<double>(channels)};
+  const auto per_channel = [&] { return Tensor::empty({dims.channels}, dtype_of<T>); };
+  const BatchNormSaved saved{per_channel(), per_channel(), per_channel(),
+                             Tensor::empty({dims.channels}, DType::kFloat64)};
+  T *const scale = saved.scale.data<T>(), *const offset = saved.offset.data<T>();
+  T* const mean_out = saved.mean.data<T>();
+  double* const inv_std_out = saved.inv_std.data<double>();
   const double n = double(dims.rows);
   for (size_t c = 0; c < channels; ++c) {
     const double shifted_mean = sums[c] / n;
     const double mean = double(y[c]) + shifted_mean;
     const double var = std::max(0.0, sums[channels + c] / n - shifted_mean * shifted_mean);
     const double inv_std = 1 / std::sqrt(var + options.eps);
-    saved.inv_std[c] = inv_std;
-    saved.mean[c] = T(mean);
-    saved.scale[c] = T(double(gamma[c]) * inv_std);
-    saved.offset[c] = T(double(beta[c]) - mean * double(gamma[c]) * inv_std);
+    inv_std_out[c] = inv_std;
+    mean_out[c] = T(mean);
+    scale[c] = T(double(gamma[c]) * inv_std);
+    offset[c] = T(double(beta[c]) - mean * double(gamma[c]) * inv_std);
     const double keep = 1 - options.momentum;
     running_mean[c] = T(keep * double(running_mean[c]) + options.momentum * mean);
     running_var[c] = T(keep * double(running_var[c]) + options.momentum * var * n / (n - 1));
@@ -75,35 +72,58 @@ Saved<T> statistics(const T* y, const Dims& dims, const T* gamma, const T* beta,
   return saved;
 }
 
+BatchNormSaved forward_on_cpu(const Tensor& y, const Tensor& gamma, const Tensor& beta,
+                              const Tensor& running_mean, const Tensor& running_var,
+                              const BatchNormOptions& options, const Tensor& residual,
+                              const Tensor& out) {
+  return dispatch_float(y.dtype(), "batch_norm_silu", [&](auto type) {
+    using T = decltype(type);
+    const Dims dims = dims_of(y.shape());
+    BatchNormSaved saved = statistics<T>(y.data<T>(), dims, gamma.data<T>(), beta.data<T>(),
+                                         options, running_mean.data<T>(), running_var.data<T>());
+    kernels<T>().apply(y.data<T>(), saved.scale.data<T>(), saved.offset.data<T>(),
+                       residual.defined() ? residual.data<T>() : nullptr, dims.rows, dims.channels,
+                       out.data<T>());
+    return saved;
+  });
+}
+
 /// With g = grad_out, dz = g silu'(z), N values a channel:
 ///   d beta = sum dz      d gamma = sum dz x^
 ///   d y = gamma inv_std (dz - mean(dz) - x^ mean(dz x^))
-template <class T>
-Tensor backward(const Tensor& grad_out, const Tensor& y, const Saved<T>& saved, const Var& gamma,
-                const Var& beta, bool overwrite) {
-  const Dims dims = dims_of(y.shape());
-  const size_t channels = size_t(dims.channels);
-  std::vector<double> partial(size_t(dims.num_chunks()) * 2 * channels);
-  kernels<T>().grad_sums(grad_out.data<T>(), y.data<T>(), saved.scale.data(), saved.offset.data(),
-                         saved.mean.data(), dims.rows, dims.channels, dims.rows_per_chunk,
-                         partial.data());
-  const std::vector<double> sums = total(partial, dims);
-  std::vector<T> slope(channels), intercept(channels);
-  const double n = double(dims.rows);
-  for (size_t c = 0; c < channels; ++c) {
-    const double sum_dz = sums[c];
-    const double sum_dz_xhat = sums[channels + c] * saved.inv_std[c];
-    if (beta.requires_grad()) beta.grad().template data<T>()[c] += T(sum_dz);
-    if (gamma.requires_grad()) gamma.grad().template data<T>()[c] += T(sum_dz_xhat);
-    const double scale = double(saved.scale[c]);
-    slope[c] = T(-scale * saved.inv_std[c] * sum_dz_xhat / n);
-    intercept[c] = T(-scale * sum_dz / n);
-  }
-  const Tensor grad_y = overwrite ? grad_out : Tensor::empty(y.shape(), y.dtype());
-  kernels<T>().grad_input(grad_out.data<T>(), y.data<T>(), saved.scale.data(), saved.offset.data(),
-                          saved.mean.data(), slope.data(), intercept.data(), dims.rows,
-                          dims.channels, grad_y.data<T>());
-  return grad_y;
+void backward_on_cpu(const Tensor& grad_out, const Tensor& y, const BatchNormSaved& saved,
+                     const Tensor& grad_gamma, const Tensor& grad_beta, const Tensor& grad_y) {
+  dispatch_float(y.dtype(), "batch_norm_silu", [&](auto type) {
+    using T = decltype(type);
+    const Dims dims = dims_of(y.shape());
+    const size_t channels = size_t(dims.channels);
+    const T *const scale = saved.scale.data<T>(), *const offset = saved.offset.data<T>();
+    const T* const mean = saved.mean.data<T>();
+    const double* const inv_std = saved.inv_std.data<double>();
+    std::vector<double> partial(size_t(dims.num_chunks()) * 2 * channels);
+    kernels<T>().grad_sums(grad_out.data<T>(), y.data<T>(), scale, offset, mean, dims.rows,
+                           dims.channels, dims.rows_per_chunk, partial.data());
+    const std::vector<double> sums = total(partial, dims);
+    std::vector<T> slope(channels), intercept(channels);
+    const double n = double(dims.rows);
+    for (size_t c = 0; c < channels; ++c) {
+      const double sum_dz = sums[c];
+      const double sum_dz_xhat = sums[channels + c] * inv_std[c];
+      if (grad_beta.defined()) grad_beta.data<T>()[c] += T(sum_dz);
+      if (grad_gamma.defined()) grad_gamma.data<T>()[c] += T(sum_dz_xhat);
+      slope[c] = T(-double(scale[c]) * inv_std[c] * sum_dz_xhat / n);
+      intercept[c] = T(-double(scale[c]) * sum_dz / n);
+    }
+    kernels<T>().grad_input(grad_out.data<T>(), y.data<T>(), scale, offset, mean, slope.data(),
+                            intercept.data(), dims.rows, dims.channels, grad_y.data<T>());
+  });
+}
+
+void silu_on_cpu(const Tensor& x, const Tensor& residual) {
+  dispatch_float(x.dtype(), "silu_inplace", [&](auto type) {
+    using T = decltype(type);
+    kernels<T>().silu(x.data<T>(), residual.defined() ? residual.data<T>() : nullptr, x.numel());
+  });
 }
 
 void check(const Var& y, const Var& gamma, const Var& beta, const Tensor& running_mean,
@@ -117,9 +137,10 @@ void check(const Var& y, const Var& gamma, const Var& beta, const Tensor& runnin
       throw ShapeError("batch_norm_silu: input {} needs {} per channel, got {}", y.shape().str(),
                        per_channel.str(), t->str());
     }
-    if (t->dtype() != y.dtype()) {
-      throw DTypeError("batch_norm_silu: input is {}, per channel {}", name_of(y.dtype()),
-                       name_of(t->dtype()));
+    const DType wanted = y.device().is_cuda() ? DType::kFloat32 : y.dtype();
+    if (t->dtype() != wanted || t->device() != y.device()) {
+      throw DTypeError("batch_norm_silu: input {} needs {} per channel, got {}", y.value().str(),
+                       name_of(wanted), t->str());
     }
   }
   if (residual.defined() && residual.shape() != y.shape()) {
@@ -140,38 +161,37 @@ Var batch_norm_silu(const Var& y, const Var& gamma, const Var& beta, const Tenso
                     const Tensor& running_var, const BatchNormOptions& options,
                     const Var& residual) {
   check(y, gamma, beta, running_mean, running_var, residual);
-  if (y.value().numel() == 0) return Var(Tensor::empty(y.shape(), y.dtype()));
-  return dispatch_float(y.dtype(), "batch_norm_silu", [&](auto type) {
-    using T = decltype(type);
-    const Dims dims = dims_of(y.shape());
-    auto saved = std::make_shared<const Saved<T>>(
-        statistics<T>(y.value().data<T>(), dims, gamma.value().data<T>(), beta.value().data<T>(),
-                      options, running_mean.data<T>(), running_var.data<T>()));
-    Tensor out = Tensor::empty(y.shape(), y.dtype());
-    kernels<T>().apply(y.value().data<T>(), saved->scale.data(), saved->offset.data(),
-                       residual.defined() ? residual.value().data<T>() : nullptr, dims.rows,
-                       dims.channels, out.data<T>());
-    std::vector<Var> inputs{y, gamma, beta};
-    if (residual.defined()) inputs.push_back(residual);
-    return record(kBatchNormSilu, std::move(out), std::move(inputs),
-                  [=, y = y.value(), has_residual = residual.defined()](const Tensor& grad_out) {
-                    const bool overwrite = !has_residual && grad_out.is_unique();
-                    Grads grads(has_residual ? 4 : 3);
-                    grads[0] = backward<T>(grad_out, y, *saved, gamma, beta, overwrite);
-                    if (has_residual) grads[3] = grad_out;
-                    return grads;
-                  });
-  });
+  const Device device = y.device();
+  Tensor out = Tensor::empty(y.shape(), y.dtype(), device);
+  if (out.numel() == 0) return Var(out);
+  const Tensor add = residual.defined() ? residual.value() : Tensor();
+  const BatchNormSaved saved =
+      YD_BACKEND(device,
+                 forward_on_cpu(y.value(), gamma.value(), beta.value(), running_mean, running_var,
+                                options, add, out),
+                 cuda::batch_norm_silu(y.value(), gamma.value(), beta.value(), running_mean,
+                                       running_var, options, add, out));
+  std::vector<Var> inputs{y, gamma, beta};
+  if (residual.defined()) inputs.push_back(residual);
+  return record(
+      kBatchNormSilu, std::move(out), std::move(inputs),
+      [=, y = y.value(), has_residual = residual.defined()](const Tensor& grad_out) {
+        const bool overwrite = !has_residual && grad_out.is_unique();
+        Grads grads(has_residual ? 4 : 3);
+        grads[0] = overwrite ? grad_out : Tensor::empty(y.shape(), y.dtype(), device);
+        YD_BACKEND(device, backward_on_cpu(grad_out, y, saved, gamma.grad(), beta.grad(), grads[0]),
+                   cuda::batch_norm_silu_backward(grad_out, y, saved, gamma.grad(), beta.grad(),
+                                                  grads[0]));
+        if (has_residual) grads[3] = grad_out;
+        return grads;
+      });
 }
 
 void silu_inplace(const Tensor& x, const Tensor& residual) {
   if (residual.defined() && residual.shape() != x.shape()) {
     throw ShapeError("silu_inplace: input is {}, residual {}", x.str(), residual.str());
   }
-  dispatch_float(x.dtype(), "silu_inplace", [&](auto type) {
-    using T = decltype(type);
-    kernels<T>().silu(x.data<T>(), residual.defined() ? residual.data<T>() : nullptr, x.numel());
-  });
+  YD_BACKEND(x.device(), silu_on_cpu(x, residual), cuda::silu_inplace(x, residual));
 }
 
 }  // namespace ydistill

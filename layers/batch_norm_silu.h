@@ -19,7 +19,8 @@ struct BatchNormOptions {
   double momentum = 0.03;  ///< running = (1 - momentum) running + momentum batch
 };
 
-/// y                    [N,H,W,C], the convolution's output
+/// y                    [N,H,W,C], the convolution's output; on a GPU bfloat16 too, with the rest
+///                      float32
 /// gamma, beta          [C] leaves; gradients are added into their buffers
 /// running_mean, _var   [C], updated in place; the variance that goes in is the unbiased one
 /// residual             [N,H,W,C] or an undefined Var; its gradient is grad_out itself
@@ -32,6 +33,25 @@ Var batch_norm_silu(const Var& y, const Var& gamma, const Var& beta, const Tenso
 /// x = silu(x) + residual in place, for inference. x [.., C]; residual of the same shape or
 /// undefined.
 void silu_inplace(const Tensor& x, const Tensor& residual);
+
+/// What the backward needs of the forward, each [C]: of the CPU inv_std is float64 and the others
+/// have the dtype of y, of a GPU all are float32.
+struct BatchNormSaved {
+  Tensor scale, offset, mean, inv_std;
+};
+
+namespace cuda {
+/// Writes out, updates the running statistics. residual may be undefined.
+BatchNormSaved batch_norm_silu(const Tensor& y, const Tensor& gamma, const Tensor& beta,
+                               const Tensor& running_mean, const Tensor& running_var,
+                               const BatchNormOptions& options, const Tensor& residual,
+                               const Tensor& out);
+/// Adds to grad_gamma and grad_beta where defined; grad_y may be grad_out.
+void batch_norm_silu_backward(const Tensor& grad_out, const Tensor& y, const BatchNormSaved& saved,
+                              const Tensor& grad_gamma, const Tensor& grad_beta,
+                              const Tensor& grad_y);
+void silu_inplace(const Tensor& x, const Tensor& residual);
+}  // namespace cuda
 
 /// Loops over rows x channels, channels fastest. Sums go to partial[chunk][2][channels], one chunk
 /// per `rows_per_chunk` rows, so that their order never depends on threads.

@@ -1,25 +1,12 @@
 // SPDX-License-Identifier: MIT
 #include <ydistill/layers/concat.h>
 
-#include <cstring>
-
-#include <ydistill/tensor/parallel.h>
+#include <ydistill/tensor/copy_rows.h>
 
 namespace ydistill {
 namespace {
 
 const Op kConcat("concat");
-
-/// Copies rows of `width` bytes between two tensors whose rows have other lengths.
-void copy_rows(const std::byte* from, int64_t from_pitch, std::byte* to, int64_t to_pitch,
-               int64_t width, int64_t rows) {
-  parallel_ranges(rows, std::max<int64_t>(1, (int64_t(1) << 17) / std::max<int64_t>(1, width)),
-                  [=](int64_t begin, int64_t end) {
-                    for (int64_t r = begin; r < end; ++r) {
-                      std::memcpy(to + r * to_pitch, from + r * from_pitch, size_t(width));
-                    }
-                  });
-}
 
 int64_t row_bytes(const Shape& shape, DType dtype) {
   return shape[-1] * size_of(dtype);
@@ -39,6 +26,9 @@ Shape concat_shape(const std::vector<Var>& xs) {
     if (x.dtype() != xs[0].dtype()) {
       throw DTypeError("concat: inputs are {} and {}", name_of(xs[0].dtype()), name_of(x.dtype()));
     }
+    if (x.device() != xs[0].device()) {
+      throw DeviceError("concat: inputs are on {} and {}", xs[0].device().str(), x.device().str());
+    }
     channels += s[3];
   }
   return {first[0], first[1], first[2], channels};
@@ -49,15 +39,16 @@ Shape concat_shape(const std::vector<Var>& xs) {
 Var concat(const std::vector<Var>& xs) {
   const Shape shape = concat_shape(xs);
   const DType dtype = xs[0].dtype();
+  const Device device = xs[0].device();
   const int64_t rows = shape[0] * shape[1] * shape[2];
-  Tensor out = Tensor::empty(shape, dtype);
+  Tensor out = Tensor::empty(shape, dtype, device);
   const int64_t pitch = row_bytes(shape, dtype);
   std::vector<Shape> shapes;
   std::vector<char> wanted;
   int64_t at = 0;
   for (const Var& x : xs) {
     const int64_t width = row_bytes(x.shape(), dtype);
-    copy_rows(x.value().raw(), width, out.raw() + at, pitch, width, rows);
+    copy_rows(device, x.value().raw(), width, out.raw() + at, pitch, width, rows);
     at += width;
     shapes.push_back(x.shape());
     wanted.push_back(x.requires_grad());
@@ -68,8 +59,8 @@ Var concat(const std::vector<Var>& xs) {
     for (size_t i = 0; i < shapes.size(); ++i) {
       const int64_t width = row_bytes(shapes[i], dtype);
       if (wanted[i]) {
-        grads[i] = Tensor::empty(shapes[i], dtype);
-        copy_rows(grad_out.raw() + from, pitch, grads[i].raw(), width, width, rows);
+        grads[i] = Tensor::empty(shapes[i], dtype, device);
+        copy_rows(device, grad_out.raw() + from, pitch, grads[i].raw(), width, width, rows);
       }
       from += width;
     }

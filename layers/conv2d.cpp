@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include <ydistill/layers/conv2d.h>
 
+#include <ydistill/layers/batch_norm_silu.h>
+#include <ydistill/tensor/cuda/conv.h>
+
 namespace ydistill {
 namespace {
 const Op kConv2d("conv2d");
@@ -19,11 +22,23 @@ Var conv2d(const Var& x, const Var& weight, const Var& bias, const Conv2dOptions
     }
     Grads grads(bias.defined() ? 3 : 2);
     if (x.requires_grad()) {
-      grads[0] =
-          conv2d_backward_input(grad_y, weight.value(), x.shape(), options, packed.get(), version);
+      grads[0] = conv2d_backward_input(grad_y, weight.value(), x.shape(), x.dtype(), options,
+                                       packed.get(), version);
     }
     return grads;
   });
+}
+
+Tensor conv2d_bias_silu(const Tensor& x, const Tensor& weight, const Tensor& bias,
+                        const Tensor& residual, const Conv2dOptions& options, PackedWeights* packed,
+                        uint64_t version) {
+  const auto on_cpu = [&] {
+    const Tensor y = conv2d_forward(x, weight, bias, options, packed, version);
+    silu_inplace(y, residual);
+    return y;
+  };
+  return YD_BACKEND(x.device(), on_cpu(),
+                    cuda::conv2d_bias_silu(x, weight, bias, residual, options, packed, version));
 }
 
 }  // namespace ydistill

@@ -18,4 +18,10 @@ namespace ydistill {
 Var conv2d(const Var& x, const Var& weight, const Var& bias, const Conv2dOptions& options,
            std::shared_ptr<PackedWeights> packed = nullptr, uint64_t version = 0);
 
+/// silu(convolution + bias) + residual for inference, nothing recorded. x [N,H,W,C]; residual of
+/// the output's shape or undefined. throws ShapeError, DTypeError, DeviceError.
+Tensor conv2d_bias_silu(const Tensor& x, const Tensor& weight, const Tensor& bias,
+                        const Tensor& residual, const Conv2dOptions& options,
+                        PackedWeights* packed = nullptr, uint64_t version = 0);
+
 }  // namespace ydistill

@@ -32,10 +32,9 @@ Var ConvBnSilu::forward(const Var& x, ForwardMode mode, const Var& residual) {
   if (!folded_weight_.defined()) {
     throw ValueError("{}: prepare_inference() must come before inference", store_.name(weight_));
   }
-  const Tensor y = conv2d_forward(x.value(), folded_weight_, folded_bias_, conv_,
-                                  folded_packed_.get(), /*version=*/1);
-  silu_inplace(y, residual.defined() ? residual.value() : Tensor());
-  return Var(y);
+  return Var(conv2d_bias_silu(x.value(), folded_weight_, folded_bias_,
+                              residual.defined() ? residual.value() : Tensor(), conv_,
+                              folded_packed_.get(), /*version=*/1));
 }
 
 void ConvBnSilu::initialise(Rng& rng) {

@@ -24,6 +24,21 @@ const FocusKernels<T>& kernels() {
   }
 }
 
+void focus_on_cpu(const Tensor& images, const Tensor& out) {
+  dispatch_float(out.dtype(), "focus_input", [&](auto type) {
+    using T = decltype(type);
+    kernels<T>().focus(images.data<uint8_t>(), images.size(0), images.size(1), images.size(2),
+                       out.data<T>());
+  });
+}
+
+void scale_on_cpu(const Tensor& images, const Tensor& out) {
+  dispatch_float(out.dtype(), "scaled_input", [&](auto type) {
+    using T = decltype(type);
+    kernels<T>().scale(images.data<uint8_t>(), images.numel(), out.data<T>());
+  });
+}
+
 /// Copies between [O,6,6,3] and [O,3,3,12]; `copy(six, focus)` gets both flat indices.
 template <class Copy>
 void for_each_stem_weight(int64_t out_channels, const Copy& copy) {
@@ -48,21 +63,15 @@ Tensor focus_input(const Tensor& images, DType dtype) {
   if (h % 2 != 0 || w % 2 != 0) {
     throw ShapeError("focus_input: height and width must be even, got {}", images.str());
   }
-  const Tensor out = Tensor::empty({n, h / 2, w / 2, 12}, dtype);
-  dispatch_float(dtype, "focus_input", [&](auto type) {
-    using T = decltype(type);
-    kernels<T>().focus(images.data<uint8_t>(), n, h, w, out.data<T>());
-  });
+  const Tensor out = Tensor::empty({n, h / 2, w / 2, 12}, dtype, images.device());
+  YD_BACKEND(images.device(), focus_on_cpu(images, out), cuda::focus_input(images, out));
   return out;
 }
 
 Tensor scaled_input(const Tensor& images, DType dtype) {
   check(images, "scaled_input");
-  const Tensor out = Tensor::empty(images.shape(), dtype);
-  dispatch_float(dtype, "scaled_input", [&](auto type) {
-    using T = decltype(type);
-    kernels<T>().scale(images.data<uint8_t>(), images.numel(), out.data<T>());
-  });
+  const Tensor out = Tensor::empty(images.shape(), dtype, images.device());
+  YD_BACKEND(images.device(), scale_on_cpu(images, out), cuda::scaled_input(images, out));
   return out;
 }
 

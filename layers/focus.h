@@ -26,6 +26,11 @@ Tensor stem_weight_to_focus(const Tensor& weight_6x6);
 /// The inverse.
 Tensor stem_weight_from_focus(const Tensor& weight_focus);
 
+namespace cuda {
+void focus_input(const Tensor& images, const Tensor& out);
+void scaled_input(const Tensor& images, const Tensor& out);
+}  // namespace cuda
+
 template <class T>
 struct FocusKernels {
   void (*focus)(const uint8_t* images, int64_t batch, int64_t height, int64_t width, T* out);

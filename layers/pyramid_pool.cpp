@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include <ydistill/layers/pyramid_pool.h>
 
+#include <algorithm>
 #include <array>
-#include <cstring>
+
+#include <ydistill/tensor/copy_rows.h>
 
 namespace ydistill {
 namespace {
@@ -19,13 +21,32 @@ const PyramidPoolKernels<T>& kernels() {
   }
 }
 
-/// Copies the first slice of C channels between tensors whose rows are of other lengths.
-template <class T>
-void copy_slice(const T* from, int64_t from_pitch, T* to, int64_t to_pitch, int64_t channels,
-                int64_t rows) {
-  for (int64_t r = 0; r < rows; ++r) {
-    std::memcpy(to + r * to_pitch, from + r * from_pitch, size_t(channels) * sizeof(T));
-  }
+void pool_on_cpu(const Tensor& slices, int level, const Tensor& argmax) {
+  dispatch_float(slices.dtype(), "pyramid_pool", [&](auto type) {
+    using T = decltype(type);
+    const int64_t channels = slices.size(3) / (kLevels + 1);
+    T* slice = slices.data<T>() + level * channels;
+    kernels<T>().pool(slice, slice + channels, argmax.defined() ? argmax.data<uint8_t>() : nullptr,
+                      slices.size(0), slices.size(1), slices.size(2), channels, slices.size(3));
+  });
+}
+
+void unpool_on_cpu(const Tensor& grads, int level, const Tensor& argmax) {
+  dispatch_float(grads.dtype(), "pyramid_pool", [&](auto type) {
+    using T = decltype(type);
+    const int64_t channels = grads.size(3) / (kLevels + 1);
+    T* slice = grads.data<T>() + level * channels;
+    kernels<T>().unpool(slice + channels, argmax.data<uint8_t>(), slice, grads.size(0),
+                        grads.size(1), grads.size(2), channels, grads.size(3));
+  });
+}
+
+/// The first slice of C channels out of or into the four.
+void copy_first_slice(const Tensor& from, const Tensor& to) {
+  const int64_t from_pitch = from.size(3) * size_of(from.dtype());
+  const int64_t to_pitch = to.size(3) * size_of(to.dtype());
+  copy_rows(from.device(), from.raw(), from_pitch, to.raw(), to_pitch,
+            std::min(from_pitch, to_pitch), from.size(0) * from.size(1) * from.size(2));
 }
 
 }  // namespace
@@ -33,31 +54,26 @@ void copy_slice(const T* from, int64_t from_pitch, T* to, int64_t to_pitch, int6
 Var pyramid_pool(const Var& x) {
   const Shape s = x.shape();
   if (s.rank() != 4) throw ShapeError("pyramid_pool: takes [N,H,W,C], got {}", s.str());
-  const int64_t channels = s[3], pitch = (kLevels + 1) * channels, rows = s[0] * s[1] * s[2];
-  return dispatch_float(x.dtype(), "pyramid_pool", [&](auto type) {
-    using T = decltype(type);
-    Tensor out = Tensor::empty({s[0], s[1], s[2], pitch}, x.dtype());
-    std::array<Tensor, kLevels> argmax;
-    copy_slice(x.value().data<T>(), channels, out.data<T>(), pitch, channels, rows);
-    for (int level = 0; level < kLevels; ++level) {
-      if (is_recording({&x})) argmax[size_t(level)] = Tensor::empty(s, DType::kUInt8);
-      T* slice = out.data<T>() + level * channels;
-      kernels<T>().pool(slice, slice + channels,
-                        reinterpret_cast<uint8_t*>(argmax[size_t(level)].raw()), s[0], s[1], s[2],
-                        channels, pitch);
+  const Device device = x.device();
+  Tensor out = Tensor::empty({s[0], s[1], s[2], (kLevels + 1) * s[3]}, x.dtype(), device);
+  std::array<Tensor, kLevels> argmax;
+  copy_first_slice(x.value(), out);
+  for (int level = 0; level < kLevels; ++level) {
+    Tensor& winners = argmax[size_t(level)];
+    if (is_recording({&x})) winners = Tensor::empty(s, DType::kUInt8, device);
+    YD_BACKEND(device, pool_on_cpu(out, level, winners), cuda::pool_slice(out, level, winners));
+  }
+  return record(kPyramidPool, std::move(out), {x}, [=](const Tensor& grad_out) {
+    // Level by level from the widest window: what a pool receives goes on to the one below.
+    const Tensor grads = grad_out.is_unique() ? grad_out : grad_out.clone();
+    for (int level = kLevels - 1; level >= 0; --level) {
+      const Tensor& winners = argmax[size_t(level)];
+      YD_BACKEND(device, unpool_on_cpu(grads, level, winners),
+                 cuda::unpool_slice(grads, level, winners));
     }
-    return record(kPyramidPool, std::move(out), {x}, [=](const Tensor& grad_out) {
-      // Level by level from the widest window: what a pool receives goes on to the one below.
-      const Tensor grads = grad_out.is_unique() ? grad_out : grad_out.clone();
-      for (int level = kLevels - 1; level >= 0; --level) {
-        T* slice = grads.data<T>() + level * channels;
-        kernels<T>().unpool(slice + channels, argmax[size_t(level)].template data<uint8_t>(), slice,
-                            s[0], s[1], s[2], channels, pitch);
-      }
-      const Tensor grad_x = Tensor::empty(s, grad_out.dtype());
-      copy_slice(grads.data<T>(), pitch, grad_x.data<T>(), channels, channels, rows);
-      return Grads{grad_x};
-    });
+    const Tensor grad_x = Tensor::empty(s, grad_out.dtype(), device);
+    copy_first_slice(grads, grad_x);
+    return Grads{grad_x};
   });
 }
 

@@ -16,6 +16,13 @@ namespace ydistill {
 /// level by level. throws ShapeError, DTypeError.
 Var pyramid_pool(const Var& x);
 
+namespace cuda {
+/// slices [N,H,W,4C]: pools slice `level` into the next; winners to argmax [N,H,W,C] where defined.
+void pool_slice(const Tensor& slices, int level, const Tensor& argmax);
+/// grads [N,H,W,4C]: adds to slice `level` what its windows' maxima get from the next slice.
+void unpool_slice(const Tensor& grads, int level, const Tensor& argmax);
+}  // namespace cuda
+
 template <class T>
 struct PyramidPoolKernels {
   /// One 5x5 pool between channel slices of [N,H,W,pitch]: argmax (0..24, dy * 5 + dx) goes to

@@ -11,6 +11,11 @@ namespace ydistill {
 /// throws ShapeError, DTypeError.
 Var upsample2x(const Var& x);
 
+namespace cuda {
+void upsample2x(const Tensor& x, const Tensor& out);
+void upsample2x_backward(const Tensor& grad_out, const Tensor& grad_x);
+}  // namespace cuda
+
 template <class T>
 struct UpsampleKernels {
   void (*forward)(const T* x, int64_t rows, int64_t width, int64_t channels, T* out);

@@ -3,6 +3,7 @@
 # Installs with apt what a build needs and this machine lacks. Prints nothing where nothing lacks.
 #   scripts/install_deps.sh [--check]      --check: only say what lacks; exit code 1 if something does
 set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 # Tools, told by their command: they need not come from a package.
 tools=(cmake:cmake ninja:ninja-build g++:g++ pkg-config:pkg-config)
@@ -21,6 +22,35 @@ case "${1:-}" in
   --check) check_only=yes ;;
   *) die "unknown argument $1; expected --check or none" ;;
 esac
+
+# cudnn-frontend is headers only and no Debian package; where the CUDA toolkit is, its pip package is
+# unpacked into build/cudnn-frontend (third_party/cuda.cmake looks there).
+# Later releases (from 1.22) link NVRTC for an engine of no use here.
+frontend_version=1.18.0
+frontend_headers=build/cudnn-frontend/include
+fetch_frontend() {
+  local found
+  for found in "$frontend_headers" ${CPATH:+"${CPATH//:/ }"} /usr/include /usr/local/include; do
+    if [ -f "$found/cudnn_frontend.h" ]; then return; fi
+  done
+  if [ "$check_only" = yes ]; then
+    echo "install_deps: missing: cudnn-frontend's headers (pip package nvidia-cudnn-frontend)"
+    return
+  fi
+  local folder
+  folder=$(mktemp -d)
+  if python3 -m pip --disable-pip-version-check download --quiet --no-deps --only-binary :all: \
+      --dest "$folder" "nvidia-cudnn-frontend==$frontend_version" >&2 &&
+    python3 -m zipfile -e "$folder"/*.whl "$folder/unpacked"; then
+    mkdir -p build/cudnn-frontend
+    cp -r "$folder/unpacked/include" build/cudnn-frontend/
+    echo "install_deps: unpacked cudnn-frontend's headers into $frontend_headers"
+  else
+    echo "install_deps: cudnn-frontend's headers could not be had; the GPU part will not be built" >&2
+  fi
+  rm -rf "$folder"
+}
+if command -v nvcc >/dev/null 2>&1; then fetch_frontend; fi
 
 missing=()
 for tool in "${tools[@]}"; do

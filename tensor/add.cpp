@@ -3,13 +3,9 @@
 
 namespace ydistill {
 
-void add_into(const Tensor& sum, const Tensor& other) {
-  if (sum.shape() != other.shape()) {
-    throw ShapeError("add_into: {} into {}", other.str(), sum.str());
-  }
-  if (sum.dtype() != other.dtype()) {
-    throw DTypeError("add_into: {} into {}", other.str(), sum.str());
-  }
+namespace {
+
+void add_on_cpu(const Tensor& sum, const Tensor& other) {
   dispatch_float(sum.dtype(), "add_into", [&](auto type) {
     using T = decltype(type);
     if constexpr (std::is_same_v<T, float>) {
@@ -18,6 +14,21 @@ void add_into(const Tensor& sum, const Tensor& other) {
       add_kernels().add_f64(sum.data<T>(), other.data<T>(), sum.numel());
     }
   });
+}
+
+}  // namespace
+
+void add_into(const Tensor& sum, const Tensor& other) {
+  if (sum.shape() != other.shape()) {
+    throw ShapeError("add_into: {} into {}", other.str(), sum.str());
+  }
+  if (sum.dtype() != other.dtype()) {
+    throw DTypeError("add_into: {} into {}", other.str(), sum.str());
+  }
+  if (sum.device() != other.device()) {
+    throw DeviceError("add_into: {} into {}", other.str(), sum.str());
+  }
+  YD_BACKEND(sum.device(), add_on_cpu(sum, other), cuda::add_into(sum, other));
 }
 
 }  // namespace ydistill

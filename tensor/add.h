@@ -11,6 +11,10 @@ namespace ydistill {
 /// throws ShapeError, DTypeError.
 void add_into(const Tensor& sum, const Tensor& other);
 
+namespace cuda {
+void add_into(const Tensor& sum, const Tensor& other);
+}
+
 struct AddKernels {
   void (*add_f32)(float* sum, const float* other, int64_t n);
   void (*add_f64)(double* sum, const double* other, int64_t n);

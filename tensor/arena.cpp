@@ -12,18 +12,25 @@
 #include <string>
 
 #include <ydistill/tensor/error.h>
+#ifdef YD_HAVE_CUDA
+#include <ydistill/tensor/cuda/memory.h>
+#endif
 
 namespace ydistill {
 namespace {
 
-constexpr int64_t kAlignment = 64;
+constexpr int64_t kAlignment = 64, kCudaAlignment = 256;
 constexpr double kMiB = 1024.0 * 1024.0;
 
 int64_t round_up(int64_t n, int64_t unit) {
   return (n + unit - 1) / unit * unit;
 }
 
-thread_local std::shared_ptr<Arena> current_arena;
+thread_local std::array<std::shared_ptr<Arena>, 2> current_arenas;  // by DeviceType
+
+int64_t alignment_of(Device device) {
+  return device.is_cpu() ? kAlignment : kCudaAlignment;
+}
 
 class HeapBlock : public Storage {
  public:
@@ -69,12 +76,41 @@ int64_t available_memory() {
   return available;
 }
 
+namespace {
+
+/// Addresses cost nothing until touched, so all are usable at once.
+class HostRange : public AddressRange {
+ public:
+  explicit HostRange(int64_t nbytes) {
+    void* base = mmap(nullptr, size_t(nbytes), PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (base == MAP_FAILED) {
+      throw OutOfMemoryError("arena: cannot reserve {:.0f} MiB of addresses",
+                             double(nbytes) / kMiB);
+    }
+    base_ = static_cast<std::byte*>(base);
+    nbytes_ = nbytes;
+    madvise(base, size_t(nbytes), MADV_HUGEPAGE);  // fewer page faults; harmless where refused
+  }
+  ~HostRange() override { munmap(base_, size_t(nbytes_)); }
+  HostRange(const HostRange&) = delete;
+  HostRange& operator=(const HostRange&) = delete;
+  void commit(int64_t) override {}
+};
+
+}  // namespace
+
+int64_t available_memory([[maybe_unused]] Device device) {
+  return YD_BACKEND(device, available_memory(), cuda::available_memory(device.index));
+}
+
 class Arena::Block : public Storage {
  public:
   Block(std::shared_ptr<Arena> arena, int64_t offset, int64_t reserved, int64_t nbytes)
       : arena_(std::move(arena)), offset_(offset), reserved_(reserved) {
-    data_ = arena_->base_ + offset;
+    data_ = arena_->range_->base() + offset;
     nbytes_ = nbytes;
+    device_ = arena_->device_;
   }
   ~Block() override { arena_->release(offset_, reserved_); }
 
@@ -84,31 +120,22 @@ class Arena::Block : public Storage {
   int64_t reserved_;
 };
 
-std::shared_ptr<Arena> Arena::create(int64_t limit) {
-  return std::shared_ptr<Arena>(new Arena(limit > 0 ? limit : available_memory()));
+std::shared_ptr<Arena> Arena::create(int64_t limit, Device device) {
+  return std::shared_ptr<Arena>(new Arena(limit > 0 ? limit : available_memory(device), device));
 }
 
-Arena::Arena(int64_t limit) : limit_(limit) {
-  // Twice the limit in addresses (they cost nothing until touched) leaves room for fragmentation.
-  reserved_ = round_up(std::min(limit, int64_t(1) << 44) * 2, int64_t(1) << 21);
-  void* base = mmap(nullptr, size_t(reserved_), PROT_READ | PROT_WRITE,
-                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (base == MAP_FAILED) {
-    throw OutOfMemoryError("arena: cannot reserve {:.0f} MiB of addresses",
-                           double(reserved_) / kMiB);
-  }
-  base_ = static_cast<std::byte*>(base);
-  madvise(base, size_t(reserved_), MADV_HUGEPAGE);  // fewer page faults; harmless where refused
-  free_by_offset_.emplace(0, reserved_);
-  free_by_size_.emplace(reserved_, 0);
-}
-
-Arena::~Arena() {
-  munmap(base_, size_t(reserved_));
+Arena::Arena(int64_t limit, Device device) : device_(device), limit_(limit) {
+  // Twice the limit in addresses leaves room for fragmentation.
+  const int64_t reserved = round_up(std::min(limit, int64_t(1) << 44) * 2, int64_t(1) << 21);
+  range_ = YD_BACKEND(device, std::unique_ptr<AddressRange>(new HostRange(reserved)),
+                      cuda::reserve_addresses(device.index, reserved));
+  free_by_offset_.emplace(0, range_->nbytes());
+  free_by_size_.emplace(range_->nbytes(), 0);
 }
 
 std::shared_ptr<Storage> Arena::allocate(int64_t nbytes) {
-  const int64_t size = std::max(round_up(nbytes, kAlignment), kAlignment);
+  const int64_t unit = alignment_of(device_);
+  const int64_t size = std::max(round_up(nbytes, unit), unit);
   int64_t offset = 0;
   {
     const std::lock_guard lock(mutex_);
@@ -120,6 +147,7 @@ std::shared_ptr<Storage> Arena::allocate(int64_t nbytes) {
     }
     const int64_t free_size = fit->first;
     offset = fit->second;
+    if (offset + size > peak_) range_->commit(offset + size);
     free_by_size_.erase(fit);
     free_by_offset_.erase(offset);
     if (free_size > size) {
@@ -164,16 +192,23 @@ int64_t Arena::peak_bytes() const {
   return peak_;
 }
 
-ArenaScope::ArenaScope(std::shared_ptr<Arena> arena)
-    : outer_(std::exchange(current_arena, std::move(arena))) {}
-
-ArenaScope::~ArenaScope() {
-  current_arena = std::move(outer_);
+ArenaScope::ArenaScope(std::shared_ptr<Arena> arena) : outer_(current_arenas) {
+  if (arena) {
+    current_arenas[size_t(arena->device().type)] = std::move(arena);
+  } else {
+    current_arenas = {};
+  }
 }
 
-std::shared_ptr<Storage> allocate_storage(int64_t nbytes) {
-  if (current_arena) return current_arena->allocate(nbytes);
-  return std::make_shared<HeapBlock>(nbytes);
+ArenaScope::~ArenaScope() {
+  current_arenas = std::move(outer_);
+}
+
+std::shared_ptr<Storage> allocate_storage(int64_t nbytes, Device device) {
+  const auto& arena = current_arenas[size_t(device.type)];
+  if (arena) return arena->allocate(nbytes);
+  return YD_BACKEND(device, std::shared_ptr<Storage>(std::make_shared<HeapBlock>(nbytes)),
+                    cuda::allocate_block(device.index, nbytes));
 }
 
 }  // namespace ydistill

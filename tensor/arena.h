@@ -8,6 +8,7 @@
 // captured and replayed. Pages stay mapped between steps, so they are not faulted in again.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <map>
@@ -15,33 +16,52 @@
 #include <mutex>
 #include <set>
 
+#include <ydistill/tensor/device.h>
+
 namespace ydistill {
 
 /// Memory the machine can still give to this process, in bytes: the smaller of what is available
 /// and what its control group leaves.
 int64_t available_memory();
+/// The same of a device. throws DeviceError.
+int64_t available_memory(Device device);
 
-/// A block of 64-byte aligned memory; gives itself back when destroyed.
+/// A block of aligned memory (64 bytes on the CPU, 256 on a GPU); gives itself back when destroyed.
 class Storage {
  public:
   virtual ~Storage() = default;
   std::byte* data() const { return data_; }
   int64_t nbytes() const { return nbytes_; }
+  Device device() const { return device_; }
 
  protected:
   std::byte* data_ = nullptr;
   int64_t nbytes_ = 0;
+  Device device_;
 };
 
-/// Block of the current thread's arena where an ArenaScope is open, else from the heap.
-/// throws OutOfMemoryError.
-std::shared_ptr<Storage> allocate_storage(int64_t nbytes);
+/// Block of the current thread's arena of that device where an ArenaScope is open, else from the
+/// heap. throws OutOfMemoryError.
+std::shared_ptr<Storage> allocate_storage(int64_t nbytes, Device device = {});
+
+/// Reserved addresses of one device. Bytes are usable once committed, and stay so.
+class AddressRange {
+ public:
+  virtual ~AddressRange() = default;
+  std::byte* base() const { return base_; }
+  int64_t nbytes() const { return nbytes_; }
+  /// Makes the first `end` bytes usable. throws OutOfMemoryError.
+  virtual void commit(int64_t end) = 0;
+
+ protected:
+  std::byte* base_ = nullptr;
+  int64_t nbytes_ = 0;
+};
 
 class Arena : public std::enable_shared_from_this<Arena> {
  public:
   /// limit: the most bytes that may be in use at once; 0 means what available_memory() says now.
-  static std::shared_ptr<Arena> create(int64_t limit = 0);
-  ~Arena();
+  static std::shared_ptr<Arena> create(int64_t limit = 0, Device device = {});
   Arena(const Arena&) = delete;
   Arena& operator=(const Arena&) = delete;
 
@@ -52,15 +72,16 @@ class Arena : public std::enable_shared_from_this<Arena> {
   /// Highest address ever used, relative to the start: what the arena costs.
   int64_t peak_bytes() const;
   int64_t limit_bytes() const { return limit_; }
+  Device device() const { return device_; }
 
  private:
   class Block;
-  explicit Arena(int64_t limit);
+  Arena(int64_t limit, Device device);
   void release(int64_t offset, int64_t nbytes);
 
   mutable std::mutex mutex_;
-  std::byte* base_ = nullptr;
-  int64_t reserved_ = 0;
+  Device device_;
+  std::unique_ptr<AddressRange> range_;
   int64_t limit_ = 0;
   int64_t in_use_ = 0;
   int64_t peak_ = 0;
@@ -68,7 +89,8 @@ class Arena : public std::enable_shared_from_this<Arena> {
   std::set<std::pair<int64_t, int64_t>> free_by_size_;  // (size, offset)
 };
 
-/// While it lives, tensors created on this thread come from `arena`. A null arena means the heap.
+/// While it lives, tensors created on this thread on the arena's device come from it. A null arena
+/// means the heap, on every device.
 class ArenaScope {
  public:
   explicit ArenaScope(std::shared_ptr<Arena> arena);
@@ -77,7 +99,7 @@ class ArenaScope {
   ArenaScope& operator=(const ArenaScope&) = delete;
 
  private:
-  std::shared_ptr<Arena> outer_;
+  std::array<std::shared_ptr<Arena>, 2> outer_;  // by DeviceType
 };
 
 }  // namespace ydistill

@@ -3,6 +3,7 @@
 #include <ydistill/tensor/conv.h>
 
 #include <ydistill/tensor/conv_reference.h>
+#include <ydistill/tensor/cuda/conv.h>
 #ifdef YD_HAVE_ONEDNN
 #include <ydistill/tensor/conv_onednn.h>
 #endif
@@ -19,13 +20,23 @@ PackedWeights& PackedWeights::operator=(PackedWeights&&) noexcept = default;
 
 namespace {
 
-void check_dtypes(std::initializer_list<const Tensor*> tensors) {
-  const DType dtype = (*tensors.begin())->dtype();
-  for (const Tensor* t : tensors) {
-    if (t->defined() && t->dtype() != dtype) {
-      throw DTypeError("conv2d: operands are {} and {}", name_of(dtype), name_of(t->dtype()));
+/// One device; on the CPU one dtype. On a GPU weights and biases are float32 (`masters`).
+void check_operands(std::initializer_list<const Tensor*> activations,
+                    std::initializer_list<const Tensor*> masters) {
+  const Tensor& first = **activations.begin();
+  const auto check = [&](const Tensor& t, DType wanted) {
+    if (!t.defined()) return;
+    if (t.device() != first.device()) {
+      throw DeviceError("conv2d: operands are on {} and {}", first.device().str(),
+                        t.device().str());
     }
-  }
+    if (t.dtype() != wanted) {
+      throw DTypeError("conv2d: operands are {} and {}", name_of(wanted), name_of(t.dtype()));
+    }
+  };
+  const bool on_gpu = first.device().is_cuda();
+  for (const Tensor* t : activations) check(*t, on_gpu ? t->dtype() : first.dtype());
+  for (const Tensor* t : masters) check(*t, on_gpu ? DType::kFloat32 : first.dtype());
 }
 
 void check_bias(const Tensor& bias, const Conv2dGeometry& g) {
@@ -72,19 +83,16 @@ Conv2dGeometry conv2d_geometry(const Shape& x, const Shape& weight, const Conv2d
   return g;
 }
 
-Tensor conv2d_forward(const Tensor& x, const Tensor& weight, const Tensor& bias,
-                      const Conv2dOptions& options, [[maybe_unused]] PackedWeights* packed,
-                      [[maybe_unused]] uint64_t version) {
-  const Conv2dGeometry g = conv2d_geometry(x.shape(), weight.shape(), options);
-  check_dtypes({&x, &weight, &bias});
-  check_bias(bias, g);
-  const Tensor y = Tensor::empty(g.output_shape(), x.dtype());
-  if (y.numel() == 0) return y;
+namespace {
+
+void forward_on_cpu(const Conv2dGeometry& g, const Tensor& x, const Tensor& weight,
+                    const Tensor& bias, const Tensor& y, [[maybe_unused]] PackedWeights* packed,
+                    [[maybe_unused]] uint64_t version) {
 #ifdef YD_HAVE_ONEDNN
   if (x.dtype() == DType::kFloat32 &&
       onednn::conv2d_forward(g, x.data<float>(), weight.data<float>(), data_or_null<float>(bias),
                              y.data<float>(), packed, version)) {
-    return y;
+    return;
   }
 #endif
   dispatch_float(x.dtype(), "conv2d", [&](auto type) {
@@ -92,38 +100,26 @@ Tensor conv2d_forward(const Tensor& x, const Tensor& weight, const Tensor& bias,
     conv2d_forward_reference<T>(g, x.data<T>(), weight.data<T>(), data_or_null<T>(bias),
                                 y.data<T>());
   });
-  return y;
 }
 
-Tensor conv2d_backward_input(const Tensor& grad_y, const Tensor& weight, const Shape& x_shape,
-                             const Conv2dOptions& options, [[maybe_unused]] PackedWeights* packed,
-                             [[maybe_unused]] uint64_t version) {
-  const Conv2dGeometry g = conv2d_geometry(x_shape, weight.shape(), options);
-  check_dtypes({&grad_y, &weight});
-  check_grad(grad_y, g);
-  const Tensor grad_x = Tensor::empty(x_shape, grad_y.dtype());
-  if (grad_x.numel() == 0) return grad_x;
+void backward_input_on_cpu(const Conv2dGeometry& g, const Tensor& grad_y, const Tensor& weight,
+                           const Tensor& grad_x, [[maybe_unused]] PackedWeights* packed,
+                           [[maybe_unused]] uint64_t version) {
 #ifdef YD_HAVE_ONEDNN
   if (grad_y.dtype() == DType::kFloat32 &&
       onednn::conv2d_backward_input(g, grad_y.data<float>(), weight.data<float>(),
                                     grad_x.data<float>(), packed, version)) {
-    return grad_x;
+    return;
   }
 #endif
   dispatch_float(grad_y.dtype(), "conv2d", [&](auto type) {
     using T = decltype(type);
     conv2d_backward_input_reference<T>(g, grad_y.data<T>(), weight.data<T>(), grad_x.data<T>());
   });
-  return grad_x;
 }
 
-void conv2d_backward_weight(const Tensor& grad_y, const Tensor& x, const Conv2dOptions& options,
+void backward_weight_on_cpu(const Conv2dGeometry& g, const Tensor& grad_y, const Tensor& x,
                             const Tensor& grad_weight, const Tensor& grad_bias) {
-  const Conv2dGeometry g = conv2d_geometry(x.shape(), grad_weight.shape(), options);
-  check_dtypes({&grad_y, &x, &grad_weight, &grad_bias});
-  check_grad(grad_y, g);
-  check_bias(grad_bias, g);
-  if (x.numel() == 0) return;
 #ifdef YD_HAVE_ONEDNN
   if (x.dtype() == DType::kFloat32 &&
       onednn::conv2d_backward_weight(g, grad_y.data<float>(), x.data<float>(),
@@ -136,6 +132,46 @@ void conv2d_backward_weight(const Tensor& grad_y, const Tensor& x, const Conv2dO
     conv2d_backward_weight_reference<T>(g, grad_y.data<T>(), x.data<T>(), grad_weight.data<T>(),
                                         data_or_null<T>(grad_bias));
   });
+}
+
+}  // namespace
+
+Tensor conv2d_forward(const Tensor& x, const Tensor& weight, const Tensor& bias,
+                      const Conv2dOptions& options, PackedWeights* packed, uint64_t version) {
+  const Conv2dGeometry g = conv2d_geometry(x.shape(), weight.shape(), options);
+  check_operands({&x}, {&weight, &bias});
+  check_bias(bias, g);
+  const bool logits = x.device().is_cuda() && bias.defined();
+  const Tensor y =
+      Tensor::empty(g.output_shape(), logits ? DType::kFloat32 : x.dtype(), x.device());
+  if (y.numel() == 0) return y;
+  YD_BACKEND(x.device(), forward_on_cpu(g, x, weight, bias, y, packed, version),
+             cuda::conv2d_forward(g, x, weight, bias, y, packed, version));
+  return y;
+}
+
+Tensor conv2d_backward_input(const Tensor& grad_y, const Tensor& weight, const Shape& x_shape,
+                             DType x_dtype, const Conv2dOptions& options, PackedWeights* packed,
+                             uint64_t version) {
+  const Conv2dGeometry g = conv2d_geometry(x_shape, weight.shape(), options);
+  check_operands({&grad_y}, {&weight});
+  check_grad(grad_y, g);
+  const Tensor grad_x = Tensor::empty(x_shape, x_dtype, grad_y.device());
+  if (grad_x.numel() == 0) return grad_x;
+  YD_BACKEND(grad_y.device(), backward_input_on_cpu(g, grad_y, weight, grad_x, packed, version),
+             cuda::conv2d_backward_input(g, grad_y, weight, grad_x, packed, version));
+  return grad_x;
+}
+
+void conv2d_backward_weight(const Tensor& grad_y, const Tensor& x, const Conv2dOptions& options,
+                            const Tensor& grad_weight, const Tensor& grad_bias) {
+  const Conv2dGeometry g = conv2d_geometry(x.shape(), grad_weight.shape(), options);
+  check_operands({&grad_y, &x}, {&grad_weight, &grad_bias});
+  check_grad(grad_y, g);
+  check_bias(grad_bias, g);
+  if (x.numel() == 0) return;
+  YD_BACKEND(x.device(), backward_weight_on_cpu(g, grad_y, x, grad_weight, grad_bias),
+             cuda::conv2d_backward_weight(g, grad_y, x, grad_weight, grad_bias));
 }
 
 std::vector<std::string> conv_plan_report() {

@@ -5,7 +5,8 @@
 //
 // Tensors are dense NHWC, weights OHWI, kernels square. float32 goes to oneDNN where this build has
 // it and it has an optimised kernel; float64 (for gradient checks) and everything else to the plain
-// loops of conv_reference.h, which are the definition.
+// loops of conv_reference.h, which are the definition. On a GPU activations are float32 or
+// bfloat16, weights, biases and their gradients float32, and cuDNN does the work.
 #pragma once
 
 #include <cstdint>
@@ -53,9 +54,16 @@ class PackedWeights {
   PackedWeights& operator=(PackedWeights&&) noexcept;
   struct Impl;
   Impl& impl() { return *impl_; }
+  /// The GPU's copy: the weights in the activations' dtype, channels padded; see conv_cuda.cu.
+  struct DeviceCopy {
+    Tensor weights;
+    uint64_t version = 0;
+  };
+  DeviceCopy& device_copy() { return device_copy_; }
 
  private:
   std::unique_ptr<Impl> impl_;
+  DeviceCopy device_copy_;
 };
 
 /// Checks shapes and gives the geometry. x [N,H,W,C], weight [O,K,K,C].
@@ -63,15 +71,16 @@ class PackedWeights {
 Conv2dGeometry conv2d_geometry(const Shape& x, const Shape& weight, const Conv2dOptions& options);
 
 /// y [N,OH,OW,O]. bias [O] or undefined. packed may be null: then the weights are packed each time.
-/// throws ShapeError, DTypeError.
+/// y has the dtype of x, but on a GPU float32 where there is a bias: the heads' logits.
+/// throws ShapeError, DTypeError, DeviceError.
 Tensor conv2d_forward(const Tensor& x, const Tensor& weight, const Tensor& bias,
                       const Conv2dOptions& options, PackedWeights* packed = nullptr,
                       uint64_t version = 0);
 
-/// The gradient of x, of shape x_shape, from grad_y [N,OH,OW,O].
+/// The gradient of x, of shape x_shape and dtype x_dtype, from grad_y [N,OH,OW,O].
 Tensor conv2d_backward_input(const Tensor& grad_y, const Tensor& weight, const Shape& x_shape,
-                             const Conv2dOptions& options, PackedWeights* packed = nullptr,
-                             uint64_t version = 0);
+                             DType x_dtype, const Conv2dOptions& options,
+                             PackedWeights* packed = nullptr, uint64_t version = 0);
 
 /// ADDS the weight's gradient to grad_weight [O,K,K,C] and, where defined, the bias's to
 /// grad_bias [O].

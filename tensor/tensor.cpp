@@ -4,6 +4,10 @@
 #include <cmath>
 #include <cstring>
 
+#ifdef YD_HAVE_CUDA
+#include <ydistill/tensor/cuda/memory.h>
+#endif
+
 namespace ydistill {
 namespace {
 
@@ -37,22 +41,22 @@ To convert(From value) {
 
 }  // namespace
 
-Tensor Tensor::empty(const Shape& shape, DType dtype) {
+Tensor Tensor::empty(const Shape& shape, DType dtype, Device device) {
   Tensor t;
   t.shape_ = shape;
   t.dtype_ = dtype;
-  t.storage_ = allocate_storage(t.nbytes());
+  t.storage_ = allocate_storage(t.nbytes(), device);
   return t;
 }
 
-Tensor Tensor::zeros(const Shape& shape, DType dtype) {
-  const Tensor t = empty(shape, dtype);
+Tensor Tensor::zeros(const Shape& shape, DType dtype, Device device) {
+  const Tensor t = empty(shape, dtype, device);
   t.zero();
   return t;
 }
 
-Tensor Tensor::full(const Shape& shape, double value, DType dtype) {
-  const Tensor t = empty(shape, dtype);
+Tensor Tensor::full(const Shape& shape, double value, DType dtype, Device device) {
+  const Tensor t = empty(shape, dtype, device);
   t.fill(value);
   return t;
 }
@@ -87,9 +91,13 @@ Tensor Tensor::over(std::shared_ptr<Storage> storage, int64_t offset_bytes, cons
   return t;
 }
 
-void Tensor::check_dtype(DType wanted) const {
+void Tensor::check_access(DType wanted, DeviceType where) const {
   if (dtype_ != wanted) {
     throw DTypeError("tensor: {} read as {}", str(), name_of(wanted));
+  }
+  if (device().type != where) {
+    throw DeviceError("tensor: {} is on {}, an operation of the {} asks for it", str(),
+                      device().str(), where == DeviceType::kCpu ? "CPU" : "GPU");
   }
 }
 
@@ -100,6 +108,7 @@ double Tensor::item() const {
 
 double Tensor::at(int64_t i) const {
   if (i < 0 || i >= numel()) throw ShapeError("at: {} has no element {}", str(), i);
+  if (device().is_cuda()) return reshape({-1}).slice(i, i + 1).to(Device::cpu()).at(0);
   return dispatch_any(dtype_,
                       [&](auto type) { return convert<double>(data<decltype(type)>()[i]); });
 }
@@ -143,14 +152,21 @@ Tensor Tensor::slice(int64_t begin, int64_t end) const {
 }
 
 Tensor Tensor::clone() const {
-  const Tensor t = empty(shape_, dtype_);
-  if (numel() > 0) std::memcpy(t.raw(), raw(), size_t(nbytes()));
+  const Tensor t = empty(shape_, dtype_, device());
+  t.copy_from(*this);
   return t;
 }
 
 Tensor Tensor::to(DType dtype) const {
   if (dtype == dtype_) return *this;
-  const Tensor t = empty(shape_, dtype);
+  const Tensor t = empty(shape_, dtype, device());
+  t.copy_from(*this);
+  return t;
+}
+
+Tensor Tensor::to(Device device) const {
+  if (!defined() || device == this->device()) return *this;
+  const Tensor t = empty(shape_, dtype_, device);
   t.copy_from(*this);
   return t;
 }
@@ -161,7 +177,12 @@ void Tensor::copy_from(const Tensor& source) const {
   }
   if (numel() == 0) return;
   if (source.dtype() == dtype_) {
-    std::memmove(raw(), source.raw(), size_t(nbytes()));
+    if (device().is_cpu() && source.device().is_cpu()) {
+      std::memmove(raw(), source.raw(), size_t(nbytes()));
+    } else {
+      YD_BACKEND(Device::cuda(), void(),
+                 cuda::copy(raw(), device(), source.raw(), source.device(), nbytes()));
+    }
     return;
   }
   dispatch_any(dtype_, [&](auto to_type) {
@@ -176,6 +197,7 @@ void Tensor::copy_from(const Tensor& source) const {
 }
 
 void Tensor::fill(double value) const {
+  if (device().is_cuda()) return copy_from(full(shape_, value, dtype_));
   dispatch_any(dtype_, [&](auto type) {
     using T = decltype(type);
     std::fill_n(data<T>(), numel(), convert<T>(value));
@@ -183,15 +205,19 @@ void Tensor::fill(double value) const {
 }
 
 void Tensor::zero() const {
-  if (numel() > 0) std::memset(raw(), 0, size_t(nbytes()));
+  if (numel() == 0) return;
+  YD_BACKEND(device(), void(std::memset(raw(), 0, size_t(nbytes()))),
+             cuda::zero(raw(), device(), nbytes()));
 }
 
 std::string Tensor::str() const {
-  return fmt::format("{} {}", name_of(dtype_), shape_.str());
+  return fmt::format("{} {}{}", name_of(dtype_), shape_.str(),
+                     device().is_cpu() ? "" : " on " + device().str());
 }
 
 bool all_finite(const Tensor& t) {
   if (t.dtype() == DType::kUInt8 || t.dtype() == DType::kInt64) return true;
+  if (t.device().is_cuda()) return all_finite(t.to(Device::cpu()));
   return dispatch_any(t.dtype(), [&](auto type) {
     using T = decltype(type);
     const T* x = t.data<T>();

@@ -26,9 +26,10 @@ class Tensor {
   Tensor() = default;
 
   /// Uninitialised. throws OutOfMemoryError.
-  static Tensor empty(const Shape& shape, DType dtype = DType::kFloat32);
-  static Tensor zeros(const Shape& shape, DType dtype = DType::kFloat32);
-  static Tensor full(const Shape& shape, double value, DType dtype = DType::kFloat32);
+  static Tensor empty(const Shape& shape, DType dtype = DType::kFloat32, Device device = {});
+  static Tensor zeros(const Shape& shape, DType dtype = DType::kFloat32, Device device = {});
+  static Tensor full(const Shape& shape, double value, DType dtype = DType::kFloat32,
+                     Device device = {});
   /// A copy of `values`. throws ShapeError if their number is not shape.numel().
   template <class T>
   static Tensor of(const Shape& shape, std::span<const T> values);
@@ -50,12 +51,19 @@ class Tensor {
   int64_t numel() const { return shape_.numel(); }
   int64_t nbytes() const { return numel() * size_of(dtype_); }
   DType dtype() const { return dtype_; }
-  Device device() const { return device_; }
+  Device device() const { return storage_ ? storage_->device() : Device(); }
 
-  /// The numbers. throws DTypeError if T is not the tensor's element type.
+  /// The numbers, in the CPU's memory. throws DTypeError if T is not the tensor's element type,
+  /// DeviceError for a tensor on a GPU.
   template <class T>
   T* data() const {
-    check_dtype(dtype_of<T>);
+    check_access(dtype_of<T>, DeviceType::kCpu);
+    return reinterpret_cast<T*>(raw());
+  }
+  /// Address of the numbers on a GPU, for kernels. throws DTypeError, DeviceError.
+  template <class T>
+  T* device_data() const {
+    check_access(dtype_of<T>, DeviceType::kCuda);
     return reinterpret_cast<T*>(raw());
   }
   template <class T>
@@ -77,7 +85,10 @@ class Tensor {
   Tensor clone() const;
   /// A converted copy; the tensor itself where the dtype is already right.
   Tensor to(DType dtype) const;
-  /// Converting copy into this tensor. throws ShapeError.
+  /// A copy on another device, complete on return; the tensor itself where it is there already.
+  Tensor to(Device device) const;
+  /// Converting copy into this tensor, from any device; only the CPU converts. throws ShapeError,
+  /// DeviceError.
   void copy_from(const Tensor& source) const;
   void fill(double value) const;
   void zero() const;
@@ -90,16 +101,15 @@ class Tensor {
   std::string str() const;
 
  private:
-  void check_dtype(DType wanted) const;
+  void check_access(DType wanted, DeviceType where) const;
 
   std::shared_ptr<Storage> storage_;
   int64_t offset_ = 0;  // bytes
   Shape shape_{0};
   DType dtype_ = DType::kFloat32;
-  Device device_;
 };
 
-/// True if every number is finite (integers always are).
+/// True if every number is finite (integers always are). Of a GPU's tensor a copy is looked at.
 bool all_finite(const Tensor& t);
 
 }  // namespace ydistill

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 # Finds every library ydistill links and gives each one a target of our own, so that the rooms and
-# an installed package name them the same way. Reads YDISTILL_ONEDNN, _TURBOJPEG, _PT.
+# an installed package name them the same way. Reads YDISTILL_ONEDNN, _TURBOJPEG, _PT, _CUDA.
 
 find_package(Threads REQUIRED)
 
@@ -42,4 +42,7 @@ endif()
 if(YDISTILL_PT)
   pkg_check_modules(YDISTILL_LIBZIP REQUIRED IMPORTED_TARGET GLOBAL libzip)
   ydistill_dependency(zip PkgConfig::YDISTILL_LIBZIP)
+endif()
+if(YDISTILL_CUDA)
+  include(${CMAKE_CURRENT_LIST_DIR}/cuda_dependencies.cmake)
 endif()

@@ -35,13 +35,14 @@ function(ydistill_own_flags target)
   endif()
 endfunction()
 
-# ydistill_room(<room> [NESTED] SOURCES ... [HOT ...] [LINK ...] [PRIVATE_LINK ...])
+# ydistill_room(<room> [NESTED] SOURCES ... [HOT ...] [CUDA ...] [LINK ...] [PRIVATE_LINK ...])
 # SOURCES are compiled once. HOT sources (loops over activations) are compiled once for each
 # x86-64 level, with YD_CPU_LEVEL naming the namespace; see tensor/cpu_level.h. HEADERS are what
 # an installed package shows; without it, every *.h of the folder.
+# CUDA sources (kernels) go to the library ydistill_cuda, see cuda.cmake, where CUDA is on.
 # A NESTED room is a folder inside another room, which installs its headers.
 function(ydistill_room room)
-  cmake_parse_arguments(ARG "NESTED" "" "SOURCES;HOT;LINK;PRIVATE_LINK" ${ARGN})
+  cmake_parse_arguments(ARG "NESTED" "" "SOURCES;HOT;CUDA;LINK;PRIVATE_LINK" ${ARGN})
   set(target ydistill_${room})
   add_library(${target} STATIC ${ARG_SOURCES})
   add_library(ydistill::${room} ALIAS ${target})
@@ -51,6 +52,11 @@ function(ydistill_room room)
     $<BUILD_INTERFACE:${YDISTILL_INCLUDE_DIR}> $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
   target_link_libraries(${target} PUBLIC ${ARG_LINK} PRIVATE ${ARG_PRIVATE_LINK})
   ydistill_own_flags(${target})
+  if(YDISTILL_CUDA)
+    target_compile_definitions(${target} PUBLIC YD_HAVE_CUDA)
+    list(TRANSFORM ARG_CUDA PREPEND ${CMAKE_CURRENT_SOURCE_DIR}/)
+    set_property(GLOBAL APPEND PROPERTY YDISTILL_CUDA_SOURCES ${ARG_CUDA})
+  endif()
 
   if(ARG_HOT)
     set(levels base)
@@ -85,6 +91,9 @@ function(ydistill_install_package)
   add_library(ydistill INTERFACE)
   add_library(ydistill::ydistill ALIAS ydistill)
   set(targets ydistill)
+  if(YDISTILL_CUDA)
+    list(APPEND targets ydistill_cuda)
+  endif()
   foreach(room IN LISTS rooms)
     target_link_libraries(ydistill INTERFACE ydistill_${room})
     list(APPEND targets ydistill_${room})
@@ -105,6 +114,6 @@ function(ydistill_install_package)
     COMPATIBILITY SameMinorVersion)
   install(FILES ${PROJECT_BINARY_DIR}/ydistill-config.cmake
                 ${PROJECT_BINARY_DIR}/ydistill-config-version.cmake
-                third_party/dependencies.cmake
+                third_party/dependencies.cmake third_party/cuda_dependencies.cmake
           DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/ydistill)
 endfunction()

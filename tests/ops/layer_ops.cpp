@@ -18,8 +18,8 @@ Tensor random(const Shape& shape, uint64_t seed) {
 
 Var run_batch_norm(const std::vector<Var>& in) {
   const Shape channels{in[0].shape()[-1]};
-  const Tensor mean = Tensor::zeros(channels, in[0].dtype());
-  const Tensor var = Tensor::full(channels, 1, in[0].dtype());
+  const Tensor mean = Tensor::zeros(channels, in[1].dtype(), in[1].device());
+  const Tensor var = Tensor::full(channels, 1, in[1].dtype(), in[1].device());
   return batch_norm_silu(in[0], in[1], in[2], mean, var, {}, in.size() > 3 ? in[3] : Var());
 }
 
@@ -32,26 +32,40 @@ std::vector<OpCase> layer_op_cases() {
       return std::vector{conv2d(in[0], in[1], in.size() > 2 ? in[2] : Var(), {stride, padding})};
     };
   };
-  cases.push_back(
-      {"conv2d", "3x3 stride 1", {random({2, 5, 4, 3}, 1), random({4, 3, 3, 3}, 2)}, conv(1, 1)});
-  cases.push_back(
-      {"conv2d", "3x3 stride 2", {random({1, 6, 7, 2}, 3), random({3, 3, 3, 2}, 4)}, conv(2, 1)});
+  cases.push_back({"conv2d",
+                   "3x3 stride 1",
+                   {random({2, 5, 4, 3}, 1), random({4, 3, 3, 3}, 2)},
+                   conv(1, 1),
+                   true,
+                   {1}});
+  cases.push_back({"conv2d",
+                   "3x3 stride 2",
+                   {random({1, 6, 7, 2}, 3), random({3, 3, 3, 2}, 4)},
+                   conv(2, 1),
+                   true,
+                   {1}});
   cases.push_back({"conv2d",
                    "1x1 with bias",
                    {random({2, 3, 3, 4}, 5), random({5, 1, 1, 4}, 6), random({5}, 7)},
-                   conv(1, 0)});
+                   conv(1, 0),
+                   true,
+                   {1, 2}});
   const auto batch_norm = [](const std::vector<Var>& in) {
     return std::vector{run_batch_norm(in)};
   };
   cases.push_back({"batch_norm_silu",
                    "plain",
                    {random({2, 3, 3, 5}, 8), random({5}, 9), random({5}, 10)},
-                   batch_norm});
+                   batch_norm,
+                   true,
+                   {1, 2}});
   cases.push_back(
       {"batch_norm_silu",
        "with residual and 37 channels",
        {random({2, 2, 3, 37}, 11), random({37}, 12), random({37}, 13), random({2, 2, 3, 37}, 14)},
-       batch_norm});
+       batch_norm,
+       true,
+       {1, 2}});
   cases.push_back({"concat",
                    "three inputs",
                    {random({2, 2, 3, 1}, 15), random({2, 2, 3, 4}, 16), random({2, 2, 3, 2}, 17)},

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <functional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -17,6 +18,8 @@ struct OpCase {
   std::vector<Tensor> inputs;  ///< float64, away from kinks
   std::function<std::vector<Var>(const std::vector<Var>&)> run;
   bool accepts_empty_batch = true;  ///< the first size of every input can be 0
+  /// Inputs that are float32 where the others are bfloat16: parameters, and the logits of a loss.
+  std::set<size_t> always_float = {};
 };
 
 std::vector<OpCase> layer_op_cases();

@@ -49,8 +49,9 @@ TEST_CASE("conv2d: float32 in three directions agrees with the float64 loops") {
     for (const uint64_t version : {0, 1, 1}) {  // packed anew, packed and kept, taken from the copy
       CHECK(worst_relative(conv2d_forward(x, w, bias, options, &packed, version),
                            conv2d_forward(d(x), d(w), d(bias), options)) < kFloat32Tolerance);
-      CHECK(worst_relative(conv2d_backward_input(grad_y, w, x.shape(), options, &packed, version),
-                           conv2d_backward_input(d(grad_y), d(w), x.shape(), options)) <
+      CHECK(worst_relative(
+                conv2d_backward_input(grad_y, w, x.shape(), x.dtype(), options, &packed, version),
+                conv2d_backward_input(d(grad_y), d(w), x.shape(), DType::kFloat64, options)) <
             kFloat32Tolerance);
     }
     const Tensor start_w = rng.uniform(w.shape(), -1, 1),

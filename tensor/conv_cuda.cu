@@ -1,0 +1,284 @@
+// SPDX-License-Identifier: MIT
+// Around the library's convolution: weights in the activations' dtype, padded channels, biases, and
+// gradients that are added.
+#include <ydistill/tensor/cuda/column_sums.h>
+#include <ydistill/tensor/cuda/conv.h>
+#include <ydistill/tensor/cuda/conv_engine.h>
+#include <ydistill/tensor/error.h>
+#include <ydistill/tensor/math.h>
+
+namespace ydistill::cuda {
+namespace {
+
+bool tf32_allowed = false;
+
+int64_t padded(int64_t channels, DType dtype) {
+  const int64_t unit = dtype == DType::kBFloat16 ? 8 : 4;
+  return (channels + unit - 1) / unit * unit;
+}
+
+Conv2dGeometry padded(const Conv2dGeometry& g, DType dtype) {
+  Conv2dGeometry wide = g;
+  wide.in_channels = padded(g.in_channels, dtype);
+  wide.out_channels = padded(g.out_channels, dtype);
+  return wide;
+}
+
+ConvProblem problem_of(const Conv2dGeometry& wide, DType dtype, ConvDirection direction) {
+  return {wide, dtype, direction, false, dtype == DType::kFloat32 && tf32_allowed};
+}
+
+/// to[row][c] = from[row][c] converted, 0 for the channels that `from` lacks; channels that `to`
+/// lacks are left out.
+template <class To, class From>
+struct Recast {
+  const From* from;
+  To* to;
+  int64_t from_channels, to_channels;
+  __device__ void operator()(int64_t i) const {
+    const int64_t row = i / to_channels, c = i % to_channels;
+    to[i] = c < from_channels ? To(float(from[row * from_channels + c])) : To(0.0f);
+  }
+};
+
+/// Calls f(To(), From()) for float32 and bfloat16.
+template <class F>
+void dispatch_pair(DType to, DType from, F&& f) {
+  const auto is_bf16 = [](DType dtype) {
+    if (dtype != DType::kFloat32 && dtype != DType::kBFloat16) {
+      throw DTypeError("conv2d: on a GPU it takes float32 or bfloat16, got {}", name_of(dtype));
+    }
+    return dtype == DType::kBFloat16;
+  };
+  if (is_bf16(to)) {
+    is_bf16(from) ? f(BFloat16(), BFloat16()) : f(BFloat16(), float());
+  } else {
+    is_bf16(from) ? f(float(), BFloat16()) : f(float(), float());
+  }
+}
+
+void recast(const Tensor& from, int64_t from_channels, const Tensor& to, int64_t to_channels) {
+  dispatch_pair(to.dtype(), from.dtype(), [&](auto to_type, auto from_type) {
+    using To = decltype(to_type);
+    using From = decltype(from_type);
+    for_each(to.numel(), Recast<To, From>{from.device_data<From>(), to.device_data<To>(),
+                                          from_channels, to_channels});
+  });
+}
+
+/// The tensor in this dtype and with this many channels: itself where it is so already.
+Tensor widened(const Tensor& t, DType dtype, int64_t channels) {
+  const Shape& s = t.shape();
+  if (t.dtype() == dtype && s[3] == channels) return t;
+  const Tensor wide = Tensor::empty({s[0], s[1], s[2], channels}, dtype, t.device());
+  recast(t, s[3], wide, channels);
+  return wide;
+}
+
+/// Weights [O,K,K,C] float32 to [Op,K,K,Cp].
+template <class T>
+struct PackWeights {
+  const float* from;
+  T* to;
+  int64_t out_channels, taps, in_channels, wide_in;
+  __device__ void operator()(int64_t i) const {
+    const int64_t c = i % wide_in, row = i / wide_in;
+    const bool real = c < in_channels && row / taps < out_channels;
+    to[i] = real ? T(from[row * in_channels + c]) : T(0.0f);
+  }
+};
+
+/// grad [O,K,K,C] += wide [Op,K,K,Cp]
+template <class T>
+struct AddWeightGrad {
+  const T* wide;
+  float* grad;
+  int64_t in_channels, wide_in;
+  __device__ void operator()(int64_t i) const {
+    grad[i] += float(wide[i / in_channels * wide_in + i % in_channels]);
+  }
+};
+
+template <class F>
+void dispatch_one(DType dtype, F&& f) {
+  dispatch_pair(dtype, dtype, [&](auto type, auto) { f(type); });
+}
+
+Tensor packed_weights(const Conv2dGeometry& g, const Conv2dGeometry& wide, const Tensor& weight,
+                      DType dtype, PackedWeights* packed, uint64_t version) {
+  if (dtype == DType::kFloat32 && wide.weight_shape() == g.weight_shape()) return weight;
+  const bool keep = packed != nullptr && version != 0;
+  Tensor copy = keep ? packed->device_copy().weights : Tensor();
+  const bool fits = copy.defined() && copy.shape() == wide.weight_shape() &&
+                    copy.dtype() == dtype && copy.device() == weight.device();
+  if (fits && packed->device_copy().version == version) return copy;
+  if (!fits) {
+    if (keep) {
+      const ArenaScope heap(nullptr);  // kept copies outlive the step
+      copy = Tensor::empty(wide.weight_shape(), dtype, weight.device());
+    } else {
+      copy = Tensor::empty(wide.weight_shape(), dtype, weight.device());
+    }
+  }
+  dispatch_one(dtype, [&](auto type) {
+    using T = decltype(type);
+    for_each(copy.numel(),
+             PackWeights<T>{weight.device_data<float>(), copy.device_data<T>(), g.out_channels,
+                            g.kernel * g.kernel, g.in_channels, wide.in_channels});
+  });
+  if (keep) packed->device_copy() = {copy, version};
+  return copy;
+}
+
+/// out[row][c] = wide[row][c] + bias[c], float32
+template <class T>
+struct AddBias {
+  const T* wide;
+  const float* bias;
+  float* out;
+  int64_t channels, wide_channels;
+  __device__ void operator()(int64_t i) const {
+    const int64_t c = i % channels;
+    out[i] = float(wide[i / channels * wide_channels + c]) + bias[c];
+  }
+};
+
+/// out = silu(wide + bias) + residual
+template <class T>
+struct BiasSilu {
+  const T* wide;
+  const float* bias;  // null: already in `wide`, and silu too
+  const T* residual;  // or null
+  T* out;
+  int64_t channels, wide_channels;
+  __device__ void operator()(int64_t i) const {
+    const int64_t c = i % channels;
+    float v = float(wide[i / channels * wide_channels + c]);
+    if (bias != nullptr) v = silu(v + bias[c]);
+    if (residual != nullptr) v += float(residual[i]);
+    out[i] = T(v);
+  }
+};
+
+/// Sums of a float32 or bfloat16 [rows, channels].
+template <class T>
+struct ColumnOf {
+  const T* values;
+  int64_t channels;
+  __device__ void operator()(int64_t row, int64_t first, float* a, float*) const {
+    a[0] += float(values[row * channels + first]);
+  }
+};
+
+struct AddColumnSums {
+  const float* partial;
+  int64_t chunks, channels;
+  float* to;
+  __device__ void operator()(int64_t c) const {
+    to[c] += float(column_sum(partial, chunks, channels, 0, c));
+  }
+};
+
+void add_bias_grad(const Tensor& grad_y, const Tensor& grad_bias) {
+  const int64_t channels = grad_y.size(3), rows = grad_y.numel() / channels;
+  const int64_t chunks = num_chunks(rows);
+  const Tensor partial = Tensor::empty({chunks, 2, channels}, DType::kFloat32, grad_y.device());
+  float* const sums = partial.device_data<float>();
+  dispatch_one(grad_y.dtype(), [&](auto type) {
+    using T = decltype(type);
+    column_sums<1>(rows, channels, sums, ColumnOf<T>{grad_y.device_data<T>(), channels});
+  });
+  for_each(channels, AddColumnSums{sums, chunks, channels, grad_bias.device_data<float>()});
+}
+
+}  // namespace
+
+void set_allow_tf32(bool allow) {
+  tf32_allowed = allow;
+}
+
+bool allow_tf32() {
+  return tf32_allowed;
+}
+
+void conv2d_forward(const Conv2dGeometry& g, const Tensor& x, const Tensor& weight,
+                    const Tensor& bias, const Tensor& y, PackedWeights* packed, uint64_t version) {
+  const DType dtype = x.dtype();
+  const Conv2dGeometry wide = padded(g, dtype);
+  const Tensor in = widened(x, dtype, wide.in_channels);
+  const Tensor weights = packed_weights(g, wide, weight, dtype, packed, version);
+  const bool direct = !bias.defined() && wide.out_channels == g.out_channels;
+  const Tensor out = direct ? y : Tensor::empty(wide.output_shape(), dtype, x.device());
+  run_conv_engine(problem_of(wide, dtype, ConvDirection::kForward), in.raw(), weights.raw(),
+                  nullptr, out.raw());
+  if (direct) return;
+  if (!bias.defined()) return recast(out, wide.out_channels, y, g.out_channels);
+  dispatch_one(dtype, [&](auto type) {
+    using T = decltype(type);
+    for_each(y.numel(), AddBias<T>{out.device_data<T>(), bias.device_data<float>(),
+                                   y.device_data<float>(), g.out_channels, wide.out_channels});
+  });
+}
+
+Tensor conv2d_bias_silu(const Tensor& x, const Tensor& weight, const Tensor& bias,
+                        const Tensor& residual, const Conv2dOptions& options, PackedWeights* packed,
+                        uint64_t version) {
+  const Conv2dGeometry g = conv2d_geometry(x.shape(), weight.shape(), options);
+  const DType dtype = x.dtype();
+  const Conv2dGeometry wide = padded(g, dtype);
+  const Tensor in = widened(x, dtype, wide.in_channels);
+  const Tensor weights = packed_weights(g, wide, weight, dtype, packed, version);
+  const bool same_channels = wide.out_channels == g.out_channels;
+  ConvProblem problem = problem_of(wide, dtype, ConvDirection::kForward);
+  problem.bias_silu = true;
+  const bool fused = same_channels && has_conv_engine(problem);
+  problem.bias_silu = fused;
+
+  const Tensor out = Tensor::empty(wide.output_shape(), dtype, x.device());
+  Tensor bias_in_dtype;
+  if (fused) bias_in_dtype = widened(bias.reshape({1, 1, 1, -1}), dtype, g.out_channels);
+  run_conv_engine(problem, in.raw(), weights.raw(), bias_in_dtype.raw(), out.raw());
+  if (fused && !residual.defined()) return out;
+  const Tensor y = same_channels ? out : Tensor::empty(g.output_shape(), dtype, x.device());
+  dispatch_one(dtype, [&](auto type) {
+    using T = decltype(type);
+    for_each(y.numel(),
+             BiasSilu<T>{out.device_data<T>(), fused ? nullptr : bias.device_data<float>(),
+                         residual.defined() ? residual.device_data<T>() : nullptr,
+                         y.device_data<T>(), g.out_channels, wide.out_channels});
+  });
+  return y;
+}
+
+void conv2d_backward_input(const Conv2dGeometry& g, const Tensor& grad_y, const Tensor& weight,
+                           const Tensor& grad_x, PackedWeights* packed, uint64_t version) {
+  const DType dtype = grad_x.dtype();
+  const Conv2dGeometry wide = padded(g, dtype);
+  const Tensor in = widened(grad_y, dtype, wide.out_channels);
+  const Tensor weights = packed_weights(g, wide, weight, dtype, packed, version);
+  const bool direct = wide.in_channels == g.in_channels;
+  const Tensor out = direct ? grad_x : Tensor::empty(wide.input_shape(), dtype, grad_x.device());
+  run_conv_engine(problem_of(wide, dtype, ConvDirection::kBackwardInput), in.raw(), weights.raw(),
+                  nullptr, out.raw());
+  if (!direct) recast(out, wide.in_channels, grad_x, g.in_channels);
+}
+
+void conv2d_backward_weight(const Conv2dGeometry& g, const Tensor& grad_y, const Tensor& x,
+                            const Tensor& grad_weight, const Tensor& grad_bias) {
+  const DType dtype = x.dtype();
+  const Conv2dGeometry wide = padded(g, dtype);
+  const Tensor in = widened(x, dtype, wide.in_channels);
+  const Tensor grad = widened(grad_y, dtype, wide.out_channels);
+  const Tensor out = Tensor::empty(wide.weight_shape(), dtype, x.device());
+  run_conv_engine(problem_of(wide, dtype, ConvDirection::kBackwardWeight), grad.raw(), in.raw(),
+                  nullptr, out.raw());
+  dispatch_one(dtype, [&](auto type) {
+    using T = decltype(type);
+    for_each(grad_weight.numel(),
+             AddWeightGrad<T>{out.device_data<T>(), grad_weight.device_data<float>(), g.in_channels,
+                              wide.in_channels});
+  });
+  if (grad_bias.defined()) add_bias_grad(grad_y, grad_bias);
+}
+
+}  // namespace ydistill::cuda

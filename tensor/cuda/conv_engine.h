@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: MIT
+// One convolution as the library sees it: channels already padded, all operands in one dtype.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include <ydistill/tensor/conv.h>
+
+namespace ydistill::cuda {
+
+struct ConvProblem {
+  Conv2dGeometry g;
+  DType dtype = DType::kFloat32;  ///< of all operands; sums are float32
+  ConvDirection direction = ConvDirection::kForward;
+  bool bias_silu = false;  ///< forward only: silu(convolution + bias)
+  bool tf32 = false;       ///< float32 operands may be rounded to TF32
+};
+
+/// False where the library has no kernel that computes exactly this.
+bool has_conv_engine(const ConvProblem& problem);
+
+/// Addresses on the GPU. forward: a = x, b = weights, out = y; backward input: a = grad_y,
+/// b = weights, out = grad_x; backward weight: a = grad_y, b = x, out = the weights' gradient,
+/// overwritten. bias: [O] in the dtype, only with bias_silu.
+/// throws LibraryError naming the convolution; OutOfMemoryError for its workspace.
+void run_conv_engine(const ConvProblem& problem, const void* a, const void* b, const void* bias,
+                     void* out);
+
+/// One line a plan built so far.
+std::vector<std::string> conv_engine_report();
+/// "cuDNN 9.19.0"
+std::string conv_engine_name();
+
+}  // namespace ydistill::cuda

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: MIT
+// Memory of a GPU: what tensor.cpp and arena.cpp need, without any CUDA header.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+
+#include <ydistill/tensor/arena.h>
+
+namespace ydistill::cuda {
+
+/// Bytes the device could still give. throws DeviceError.
+int64_t available_memory(int index);
+
+/// Addresses of which physical memory is mapped as it is committed (CUDA's virtual memory
+/// management), so that an arena grows without moving. throws DeviceError, OutOfMemoryError.
+std::unique_ptr<AddressRange> reserve_addresses(int index, int64_t nbytes);
+
+/// A block outside any arena. throws DeviceError, OutOfMemoryError naming what is free.
+std::shared_ptr<Storage> allocate_block(int index, int64_t nbytes);
+
+/// Copies, in the order of the thread's stream; from or to the CPU it waits until the copy is done.
+void copy(void* to, Device to_device, const void* from, Device from_device, int64_t nbytes);
+/// Zeroes, in the order of the thread's stream.
+void zero(void* data, Device device, int64_t nbytes);
+
+}  // namespace ydistill::cuda

@@ -1,0 +1,322 @@
+// SPDX-License-Identifier: MIT
+// Threads of a block are fibers: one runs until it ends or waits at a barrier, then the next.
+#include <cuda_runtime.h>
+#include <ucontext.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+#include <vector>
+
+#if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/common_interface_defs.h>
+#endif
+
+dim3 threadIdx, blockIdx, blockDim, gridDim;
+
+struct EmulatedStream {
+  std::vector<std::function<void()>>* captured = nullptr;
+};
+struct EmulatedEvent {};
+struct EmulatedGraph {
+  std::vector<std::function<void()>> work;
+};
+
+namespace cuda_emulator {
+namespace {
+
+constexpr size_t kStackBytes = size_t(256) << 10;
+
+enum class State { kReady, kAtBarrier, kAtExchange, kDone };
+
+struct Fiber {
+  ucontext_t context;
+  std::unique_ptr<char[]> stack{new char[kStackBytes]};
+  State state = State::kDone;
+  dim3 thread;
+  uint64_t value = 0;
+  void* fake_stack = nullptr;
+};
+
+struct Scheduler {
+  ucontext_t main;
+  std::vector<std::unique_ptr<Fiber>> pool;
+  std::vector<Fiber*> fibers;  // of the running block; null: ended without ever waiting
+  Fiber* current = nullptr;
+  const std::function<void()>* kernel = nullptr;
+  void* main_fake_stack = nullptr;
+  const void* main_stack = nullptr;
+  size_t main_stack_bytes = 0;
+};
+Scheduler scheduler;
+std::vector<std::function<void()>>* capturing = nullptr;
+
+[[noreturn]] void stop(const char* text) {
+  std::fprintf(stderr, "cuda emulator: %s\n", text);
+  std::abort();
+}
+
+// AddressSanitizer must be told which stack is in use.
+void leave_to_main([[maybe_unused]] bool ends) {
+  Fiber* self = scheduler.current;
+#if defined(__SANITIZE_ADDRESS__)
+  __sanitizer_start_switch_fiber(ends ? nullptr : &self->fake_stack, scheduler.main_stack,
+                                 scheduler.main_stack_bytes);
+#endif
+  swapcontext(&self->context, &scheduler.main);
+#if defined(__SANITIZE_ADDRESS__)
+  __sanitizer_finish_switch_fiber(self->fake_stack, &scheduler.main_stack,
+                                  &scheduler.main_stack_bytes);
+#endif
+}
+
+void fiber_main() {
+#if defined(__SANITIZE_ADDRESS__)
+  __sanitizer_finish_switch_fiber(nullptr, &scheduler.main_stack, &scheduler.main_stack_bytes);
+#endif
+  (*scheduler.kernel)();
+  scheduler.current->state = State::kDone;
+  leave_to_main(/*ends=*/true);
+}
+
+void run(Fiber& fiber) {
+  scheduler.current = &fiber;
+  threadIdx = fiber.thread;
+#if defined(__SANITIZE_ADDRESS__)
+  __sanitizer_start_switch_fiber(&scheduler.main_fake_stack, fiber.stack.get(), kStackBytes);
+#endif
+  swapcontext(&scheduler.main, &fiber.context);
+#if defined(__SANITIZE_ADDRESS__)
+  __sanitizer_finish_switch_fiber(scheduler.main_fake_stack, nullptr, nullptr);
+#endif
+}
+
+void start(Fiber& fiber, dim3 thread) {
+  getcontext(&fiber.context);
+  fiber.context.uc_stack.ss_sp = fiber.stack.get();
+  fiber.context.uc_stack.ss_size = kStackBytes;
+  fiber.context.uc_link = &scheduler.main;
+  makecontext(&fiber.context, fiber_main, 0);
+  fiber.state = State::kReady;
+  fiber.thread = thread;
+  run(fiber);
+}
+
+/// Lets the fibers of [begin, end) go on if all of them wait for `what`; false if none of them
+/// does.
+bool release(size_t begin, size_t end, State what) {
+  size_t waiting = 0;
+  for (size_t i = begin; i < end; ++i) waiting += scheduler.fibers[i]->state == what ? 1 : 0;
+  if (waiting == 0) return false;
+  if (waiting < end - begin) return false;
+  for (size_t i = begin; i < end; ++i) scheduler.fibers[i]->state = State::kReady;
+  return true;
+}
+
+void run_block(dim3 threads) {
+  const size_t count = size_t(threads.x) * threads.y * threads.z;
+  scheduler.fibers.clear();
+  size_t used = 0, done = 0;
+  for (size_t i = 0; i < count; ++i) {
+    if (used == scheduler.pool.size()) scheduler.pool.push_back(std::make_unique<Fiber>());
+    Fiber& fiber = *scheduler.pool[used];
+    start(fiber, dim3(unsigned(i % threads.x), unsigned(i / threads.x % threads.y),
+                      unsigned(i / threads.x / threads.y)));
+    if (fiber.state == State::kDone) {  // its stack serves the next
+      ++done;
+    } else {
+      scheduler.fibers.push_back(&fiber);
+      ++used;
+    }
+  }
+  if (done == count) return;
+  if (done > 0) stop("some threads of a block ended where others wait at a barrier");
+  while (true) {
+    bool moved = release(0, count, State::kAtBarrier);
+    for (size_t warp = 0; warp < count; warp += size_t(warpSize)) {
+      moved |= release(warp, std::min(warp + size_t(warpSize), count), State::kAtExchange);
+    }
+    if (!moved) break;
+    for (Fiber* fiber : scheduler.fibers) {
+      if (fiber->state == State::kReady) run(*fiber);
+    }
+  }
+  for (const Fiber* fiber : scheduler.fibers) {
+    if (fiber->state != State::kDone) stop("a barrier or shuffle that some threads never reach");
+  }
+}
+
+}  // namespace
+
+void enqueue(std::function<void()> work) {
+  if (capturing != nullptr) {
+    capturing->push_back(std::move(work));
+  } else {
+    work();
+  }
+}
+
+void run_grid(dim3 blocks, dim3 threads, const std::function<void()>& kernel) {
+  scheduler.kernel = &kernel;
+  gridDim = blocks;
+  blockDim = threads;
+  for (unsigned z = 0; z < blocks.z; ++z) {
+    for (unsigned y = 0; y < blocks.y; ++y) {
+      for (unsigned x = 0; x < blocks.x; ++x) {
+        blockIdx = dim3(x, y, z);
+        run_block(threads);
+      }
+    }
+  }
+}
+
+void barrier() {
+  scheduler.current->state = State::kAtBarrier;
+  leave_to_main(false);
+}
+
+int lane() {
+  const dim3 t = scheduler.current->thread;
+  return int((t.x + blockDim.x * (t.y + blockDim.y * t.z)) % unsigned(warpSize));
+}
+
+uint64_t exchange(uint64_t value, int source) {
+  Fiber* self = scheduler.current;
+  const int own = lane();
+  self->value = value;
+  self->state = State::kAtExchange;
+  leave_to_main(false);
+  // All of the warp have written; nobody writes again before all have passed the next wait.
+  const dim3 t = self->thread;
+  const size_t at = t.x + blockDim.x * (t.y + blockDim.y * t.z);
+  const uint64_t result = scheduler.fibers[at - size_t(own) + size_t(source)]->value;
+  self->state = State::kAtExchange;
+  leave_to_main(false);
+  return result;
+}
+
+}  // namespace cuda_emulator
+
+using cuda_emulator::capturing;
+
+const char* cudaGetErrorString(cudaError_t) {
+  return "emulated error";
+}
+const char* cudaGetErrorName(cudaError_t) {
+  return "cudaErrorEmulated";
+}
+cudaError_t cudaGetLastError() {
+  return cudaSuccess;
+}
+cudaError_t cudaGetDeviceCount(int* count) {
+  *count = 1;
+  return cudaSuccess;
+}
+cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int) {
+  std::strcpy(properties->name, "emulated GPU");
+  properties->major = 9;
+  properties->minor = 0;
+  properties->totalGlobalMem = size_t(1) << 34;
+  properties->multiProcessorCount = 1;
+  return cudaSuccess;
+}
+cudaError_t cudaDriverGetVersion(int* version) {
+  *version = 13000;
+  return cudaSuccess;
+}
+cudaError_t cudaRuntimeGetVersion(int* version) {
+  *version = 13000;
+  return cudaSuccess;
+}
+cudaError_t cudaSetDevice(int) {
+  return cudaSuccess;
+}
+cudaError_t cudaMemGetInfo(size_t* free, size_t* total) {
+  *free = *total = size_t(1) << 33;
+  return cudaSuccess;
+}
+cudaError_t cudaMalloc(void** data, size_t bytes) {
+  *data = std::aligned_alloc(256, (bytes + 255) / 256 * 256);
+  return *data == nullptr ? cudaErrorMemoryAllocation : cudaSuccess;
+}
+cudaError_t cudaFree(void* data) {
+  std::free(data);
+  return cudaSuccess;
+}
+cudaError_t cudaMallocHost(void** data, size_t bytes) {
+  return cudaMalloc(data, bytes);
+}
+cudaError_t cudaFreeHost(void* data) {
+  return cudaFree(data);
+}
+cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpyKind,
+                            cudaStream_t) {
+  cuda_emulator::enqueue([=] { std::memmove(to, from, bytes); });
+  return cudaSuccess;
+}
+cudaError_t cudaMemsetAsync(void* to, int value, size_t bytes, cudaStream_t) {
+  cuda_emulator::enqueue([=] { std::memset(to, value, bytes); });
+  return cudaSuccess;
+}
+cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned) {
+  *stream = new EmulatedStream;
+  return cudaSuccess;
+}
+cudaError_t cudaStreamDestroy(cudaStream_t stream) {
+  delete stream;
+  return cudaSuccess;
+}
+cudaError_t cudaStreamSynchronize(cudaStream_t) {
+  if (capturing != nullptr) {
+    std::fprintf(stderr, "cuda emulator: the host waits for a stream that is being captured\n");
+    std::abort();
+  }
+  return cudaSuccess;
+}
+cudaError_t cudaDeviceSynchronize() {
+  return cudaStreamSynchronize(nullptr);
+}
+cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode) {
+  stream->captured = capturing = new std::vector<std::function<void()>>;
+  return cudaSuccess;
+}
+cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t* graph) {
+  *graph = new EmulatedGraph{std::move(*stream->captured)};
+  delete stream->captured;
+  stream->captured = capturing = nullptr;
+  return cudaSuccess;
+}
+cudaError_t cudaGraphInstantiate(cudaGraphExec_t* exec, cudaGraph_t graph, unsigned long long) {
+  *exec = new EmulatedGraph(*graph);
+  return cudaSuccess;
+}
+cudaError_t cudaGraphLaunch(cudaGraphExec_t exec, cudaStream_t) {
+  for (const auto& work : exec->work) work();
+  return cudaSuccess;
+}
+cudaError_t cudaGraphDestroy(cudaGraph_t graph) {
+  delete graph;
+  return cudaSuccess;
+}
+cudaError_t cudaGraphExecDestroy(cudaGraphExec_t exec) {
+  delete exec;
+  return cudaSuccess;
+}
+cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned) {
+  *event = new EmulatedEvent;
+  return cudaSuccess;
+}
+cudaError_t cudaEventRecord(cudaEvent_t, cudaStream_t) {
+  return cudaSuccess;
+}
+cudaError_t cudaEventSynchronize(cudaEvent_t) {
+  return cudaSuccess;
+}
+cudaError_t cudaStreamWaitEvent(cudaStream_t, cudaEvent_t, unsigned) {
+  return cudaSuccess;
+}
+cudaError_t cudaEventDestroy(cudaEvent_t event) {
+  delete event;
+  return cudaSuccess;
+}
