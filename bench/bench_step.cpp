@@ -1,39 +1,64 @@
 // SPDX-License-Identifier: MIT
-// A training step against the bare convolutions it is made of, alternately, in one run.
+// Times what a network does all day: a training step, a distillation step, or inference, on the CPU
+// or a GPU. On the CPU a training step is compared with the bare convolutions it is made of,
+// alternately, in one run.
 //
-//   bench_step [graph = yolov5s-v5] [size = 320] [batch = 8] [rounds = 10]
-//
-// The chain runs every convolution of the graph in network order: forward, then backwards the
-// gradients of input (not of the first) and weights, with weights packed once, nothing else. The
-// step is the whole of training: picture conversion, forward with batch norm, losses, backward,
-// clipping norm, optimizer and average.
+// The step is the whole of training: picture conversion, forward with batch norm, losses, backward,
+// clipping, optimizer and average; on a GPU also the batch's way from the host's memory. The chain
+// runs every convolution of the graph in network order: forward, then backwards the gradients of
+// input (not of the first) and weights, with weights packed once, nothing else.
 #include <fmt/format.h>
 #include <sys/resource.h>
 
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <chrono>
-#include <cstdlib>
 #include <functional>
+#include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include <ydistill/tensor/parallel.h>
-#include <ydistill/train/sgd.h>
-#include <ydistill/train/step.h>
+#include <ydistill/train/step_runner.h>
 
 namespace ydistill {
 namespace {
 
-double milliseconds(const std::function<void()>& f) {
+struct Args {
+  std::string graph = "yolov5s-v5", teacher, mode = "train", device = "cpu", precision = "auto";
+  int64_t size = 320, batch = 8, classes = 20;
+  int steps = 10, warmup = 3;
+  bool json = false;
+};
+
+double seconds_of(const std::function<void()>& f) {
   const auto start = std::chrono::steady_clock::now();
   f();
-  return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start)
-      .count();
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
 double median(std::vector<double> values) {
   std::sort(values.begin(), values.end());
   return values[values.size() / 2];
+}
+
+/// A batch with four boxes a picture.
+Batch make_batch(const Args& args) {
+  Batch batch;
+  batch.images = Tensor::full({args.batch, args.size, args.size, 3}, 114, DType::kUInt8);
+  std::vector<float> rows;
+  for (int64_t i = 0; i < args.batch; ++i) {
+    for (int k = 0; k < 4; ++k) {
+      for (const float v :
+           {float(i), float(k), 0.2f + 0.15f * float(k), 0.5f, 0.1f * float(k + 1), 0.2f}) {
+        rows.push_back(v);
+      }
+    }
+  }
+  batch.targets = Tensor::of<float>({int64_t(rows.size()) / 6, 6}, rows);
+  batch.labelled.assign(size_t(args.batch), 1);
+  return batch;
 }
 
 struct Link {
@@ -42,10 +67,10 @@ struct Link {
   PackedWeights packed;
 };
 
-std::vector<Link> make_chain(const Model& model, int64_t batch, int64_t size) {
+std::vector<Link> make_chain(const Model& model, const Args& args) {
   std::vector<Link> chain;
   Rng rng(1);
-  for (const Conv2dGeometry& g : model.convolutions(batch, size, size)) {
+  for (const Conv2dGeometry& g : model.convolutions(args.batch, args.size, args.size)) {
     chain.push_back({g,
                      rng.uniform(g.input_shape(), -1, 1),
                      rng.uniform(g.weight_shape(), -0.1, 0.1),
@@ -68,73 +93,200 @@ void run_chain(std::vector<Link>& chain) {
   }
 }
 
-int run(const std::string& graph, int64_t size, int64_t batch, int rounds) {
-  Model model(graph_by_name(graph, 20));
-  model.initialise(0);
-  Sgd sgd(model.parameters(), {});
-  StepLosses losses;
-  losses.student_anchors = model.spec().anchors;
-  losses.detection.emplace();
-  losses.detection->gains = scaled_gains({}, 20, 3, size);
-  const Tensor images = Tensor::full({batch, size, size, 3}, 114, DType::kUInt8);
-  std::vector<float> rows;
-  for (int64_t i = 0; i < batch; ++i) {
-    for (int k = 0; k < 4; ++k) {
-      for (const float v :
-           {float(i), float(k), 0.2f + 0.15f * float(k), 0.5f, 0.1f * float(k + 1), 0.2f})
-        rows.push_back(v);
+/// What one call computes: multiply-adds times two of the convolutions.
+double gflops_of(const Args& args, const Model& student, const Model* teacher) {
+  const double forward = student.gflops(args.size, args.size);
+  const double pictures = double(args.batch);
+  if (args.mode == "infer") return pictures * forward;
+  return pictures *
+         (3 * forward + (teacher != nullptr ? teacher->gflops(args.size, args.size) : 0));
+}
+
+/// What is timed. wait() returns when all started work is done; on the CPU it is.
+struct Work {
+  std::function<void()> run, wait;
+  std::function<int64_t()> memory_bytes;
+};
+
+class Bench {
+ public:
+  explicit Bench(const Args& args)
+      : args_(args),
+        compute_(choose_compute(args.device, args.precision)),
+        batch_(make_batch(args)) {
+    use_compute(compute_);
+    student_ = std::make_unique<Model>(graph_by_name(args.graph, args.classes), compute_);
+    student_->initialise(0);
+    arena_ = Arena::create(0, compute_.device);
+    if (args.mode == "distill") {
+      Model teacher(graph_by_name(args.teacher, args.classes));
+      teacher.initialise(1);
+      Checkpoint checkpoint;
+      checkpoint.spec = teacher.spec();
+      checkpoint.tensors = export_weights(teacher);
+      teacher_ = std::make_unique<Teacher>(checkpoint, compute_);
     }
   }
-  const Tensor targets = Tensor::of<float>({int64_t(rows.size()) / 6, 6}, rows);
-  const auto arena = Arena::create();
-  SgdRates rates;
-  rates.lr.fill(1e-4);
-  const auto step = [&] {
-    const ArenaScope scope(arena);
-    forward_backward(model, images, targets, {}, losses);
-    rates.grad_scale = std::min(1.0, 10 / (sgd.grad_norm() + 1e-6));
-    sgd.step(rates);
-  };
-  std::vector<Link> chain = make_chain(model, batch, size);
-  const auto chain_arena = Arena::create();
-  const auto bare = [&] {
-    const ArenaScope scope(chain_arena);
-    run_chain(chain);
-  };
-  step();
-  step();
-  bare();
-  std::vector<double> steps, bares, ratios;
-  for (int i = 0; i < rounds; ++i) {
-    steps.push_back(milliseconds(step));
-    bares.push_back(milliseconds(bare));
-    ratios.push_back(steps.back() / bares.back());
+
+  int run() {
+    const Work work = args_.mode == "infer" ? inference() : training();
+    for (int i = 0; i < args_.warmup; ++i) work.run();
+    work.wait();
+    std::optional<std::vector<Link>> chain;
+    if (args_.mode == "train" && compute_.device.is_cpu()) chain = make_chain(*student_, args_);
+    const auto chain_arena = Arena::create();
+    if (chain) with_arena(chain_arena, [&] { run_chain(*chain); });
+
+    std::vector<double> steps, bares, ratios;
+    for (int i = 0; i < args_.steps; ++i) {
+      steps.push_back(seconds_of([&] {
+        work.run();
+        work.wait();
+      }));
+      if (!chain) continue;
+      bares.push_back(seconds_of([&] { with_arena(chain_arena, [&] { run_chain(*chain); }); }));
+      ratios.push_back(steps.back() / bares.back());
+    }
+    // Without waiting in between, as training runs.
+    const double all = seconds_of([&] {
+      for (int i = 0; i < args_.steps; ++i) work.run();
+      work.wait();
+    });
+    report(work, median(steps), double(args_.batch) * double(args_.steps) / all, bares, ratios);
+    return 0;
   }
-  double macs = 0;
-  for (const Link& l : chain) macs += 3 * double(l.g.macs());
-  rusage usage = {};
-  getrusage(RUSAGE_SELF, &usage);
-  fmt::print("{} at {}x{}, batch {}, float32, {} threads, {}\n", graph, size, size, batch,
-             num_threads(), conv_backend_name());
-  fmt::print("training step      {:8.1f} ms (median of {})\n", median(steps), rounds);
-  fmt::print("bare convolutions  {:8.1f} ms, {:.0f} GFLOP/s\n", median(bares),
-             2e-6 * macs / median(bares));
-  fmt::print("ratio              {:8.3f} (median of the pairs)\n", median(ratios));
-  fmt::print("step's memory      {:8.1f} MiB of activations and work space\n",
-             double(arena->peak_bytes()) / 1048576.0);
-  fmt::print("peak resident      {:8.1f} MiB, the chain's own tensors included\n",
-             double(usage.ru_maxrss) / 1024.0);
-  return 0;
-}
+
+ private:
+  static void with_arena(const std::shared_ptr<Arena>& arena, const std::function<void()>& f) {
+    const ArenaScope scope(arena);
+    f();
+  }
+
+  Work training() {
+    losses_.student_anchors = losses_.teacher_anchors = student_->spec().anchors;
+    losses_.detection.emplace();
+    const int64_t heads = student_->spec().anchors.num_heads();
+    losses_.detection->gains = scaled_gains({}, args_.classes, heads, args_.size);
+    if (teacher_) {
+      losses_.distill.emplace();
+      losses_.distill->gains = scaled_distill_gains(1, {}, args_.classes, heads, args_.size);
+    }
+    sgd_ = std::make_unique<Sgd>(student_->parameters(), EmaOptions{});
+    runner_ = make_step_runner(*student_, teacher_.get(), *sgd_, losses_, arena_);
+    SgdRates rates;
+    rates.lr.fill(1e-4);
+    rates.clip_norm = 10;
+    return {[this, rates] {
+              runner_->accumulate(batch_);
+              runner_->step(rates);
+            },
+            [this] { runner_->take(); }, [this] { return runner_->memory_bytes(); }};
+  }
+
+  Work inference() {
+    student_->prepare_inference();
+    const Tensor images = batch_.images.to(compute_.device);
+    return {[this, images] {
+              const NoGrad no_grad;
+              const ArenaScope scope(arena_);
+              last_ = student_->forward(images, ForwardMode::kInference).front().value();
+            },
+            [this] { last_.at(0); }, [this] { return arena_->peak_bytes(); }};
+  }
+
+  void report(const Work& work, double step_seconds, double images_per_second,
+              const std::vector<double>& bares, const std::vector<double>& ratios) const {
+    const double gflops = gflops_of(args_, *student_, teacher_ ? &teacher_->model() : nullptr);
+    rusage usage = {};
+    getrusage(RUSAGE_SELF, &usage);
+    const double resident_mib = double(usage.ru_maxrss) / 1024.0;
+    const double memory_mib = double(work.memory_bytes()) / 1048576.0;
+    if (args_.json) {
+      nlohmann::ordered_json j{
+          {"device", describe(compute_)},
+          {"library", conv_backend_name(compute_.device)},
+          {"settings",
+           {{"graph", args_.graph},
+            {"teacher", args_.teacher},
+            {"mode", args_.mode},
+            {"size", args_.size},
+            {"batch", args_.batch},
+            {"precision", name_of(compute_.precision)},
+            {"threads", num_threads()},
+            {"steps", args_.steps}}},
+          {"images_per_second", images_per_second},
+          {"step_ms_median", 1e3 * step_seconds},
+          {"gflops_per_step", gflops},
+          {"tflops", gflops * images_per_second / double(args_.batch) / 1e3},
+          {"share_of_arithmetic_peak", nullptr},
+          {compute_.device.is_cuda() ? "peak_device_mib" : "step_mib", memory_mib},
+          {"peak_resident_mib", resident_mib}};
+      if (!ratios.empty()) {
+        j["bare_convolutions_ms_median"] = 1e3 * median(bares);
+        j["ratio_to_bare_convolutions"] = median(ratios);
+      }
+      fmt::print("{}\n", j.dump(2));
+      return;
+    }
+    fmt::print("{}{} at {}x{}, batch {}, {}, {} threads, {}\n", args_.graph,
+               args_.teacher.empty() ? "" : " from " + args_.teacher, args_.size, args_.size,
+               args_.batch, describe(compute_), num_threads(), conv_backend_name(compute_.device));
+    fmt::print("{:<18} {:8.1f} ms (median of {}), {:.1f} pictures/s without waiting in between\n",
+               args_.mode == "infer" ? "inference" : "training step", 1e3 * step_seconds,
+               args_.steps, images_per_second);
+    if (!ratios.empty()) {
+      fmt::print("bare convolutions  {:8.1f} ms, {:.0f} GFLOP/s\n", 1e3 * median(bares),
+                 gflops / median(bares));
+      fmt::print("ratio              {:8.3f} (median of the pairs)\n", median(ratios));
+    }
+    fmt::print("step's memory      {:8.1f} MiB of activations and work space\n", memory_mib);
+    fmt::print("peak resident      {:8.1f} MiB{}\n", resident_mib,
+               ratios.empty() ? "" : ", the chain's own tensors included");
+  }
+
+  Args args_;
+  Compute compute_;
+  Batch batch_;
+  std::unique_ptr<Model> student_;
+  std::unique_ptr<Teacher> teacher_;
+  StepLosses losses_;
+  std::unique_ptr<Sgd> sgd_;
+  std::shared_ptr<Arena> arena_;
+  std::unique_ptr<StepRunner> runner_;
+  Tensor last_;
+};
 
 }  // namespace
 }  // namespace ydistill
 
 int main(int argc, char** argv) {
-  const auto number = [&](int i, int fallback) { return argc > i ? std::atoi(argv[i]) : fallback; };
+  ydistill::Args args;
+  CLI::App app{"Times a training step, a distillation step or inference.", "bench_step"};
+  app.add_option("graph,--graph", args.graph, "yolov5s, yolov5s-v5, ...")->capture_default_str();
+  app.add_option("size,--size", args.size, "side of the pictures, pixels")
+      ->capture_default_str()
+      ->check(CLI::PositiveNumber);
+  app.add_option("batch,--batch", args.batch, "pictures a step")
+      ->capture_default_str()
+      ->check(CLI::PositiveNumber);
+  app.add_option("steps,--steps", args.steps, "steps to time")
+      ->capture_default_str()
+      ->check(CLI::PositiveNumber);
+  app.add_option("--warmup", args.warmup, "steps before that")->capture_default_str();
+  app.add_option("--mode", args.mode, "train, distill or infer")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"train", "distill", "infer"}));
+  app.add_option("--teacher", args.teacher, "the teacher's graph, for distill");
+  app.add_option("--classes", args.classes, "classes of the heads")->capture_default_str();
+  app.add_option("--device", args.device, "auto, cpu, cuda or cuda:N")->capture_default_str();
+  app.add_option("--precision", args.precision, "auto, fp32, tf32 or bf16")->capture_default_str();
+  app.add_flag("--json", args.json, "print one JSON document");
+  CLI11_PARSE(app, argc, argv);
   try {
-    return ydistill::run(argc > 1 ? argv[1] : "yolov5s-v5", number(2, 320), number(3, 8),
-                         number(4, 10));
+    if ((args.mode == "distill") == args.teacher.empty()) {
+      throw ydistill::ConfigError("--teacher goes with --mode distill, and only with that");
+    }
+    return ydistill::Bench(args).run();
   } catch (const std::exception& error) {
     fmt::print(stderr, "bench_step: {}\n", error.what());
     return 1;

@@ -2,6 +2,7 @@
 #include <ydistill/detect/detector.h>
 
 #include <algorithm>
+#include <optional>
 
 #include <ydistill/detect/in_picture.h>
 #include <ydistill/tensor/arena.h>
@@ -13,7 +14,7 @@ struct Detector::State {
   std::unique_ptr<Model> model;
   std::vector<std::string> names;
   DetectorOptions options;
-  std::shared_ptr<Arena> arena;
+  std::shared_ptr<Arena> arena, device_arena;  // the latter only where the model is on a GPU
 };
 
 Detector::Detector(const std::filesystem::path& weights, const DetectorOptions& options)
@@ -32,11 +33,15 @@ Detector::Detector(const Checkpoint& checkpoint, const DetectorOptions& options)
   if (!(options.iou >= 0 && options.iou <= 1)) {
     throw ValueError("detector: iou must be 0..1, got {}", options.iou);
   }
-  state_->model = build_model(checkpoint);
+  use_compute(options.compute);
+  state_->model = build_model(checkpoint, options.compute);
   state_->model->prepare_inference();
   state_->names = checkpoint.class_names;
   state_->options = options;
   state_->arena = Arena::create();
+  if (options.compute.device.is_cuda()) {
+    state_->device_arena = Arena::create(0, options.compute.device);
+  }
 }
 
 Detector::~Detector() = default;
@@ -67,6 +72,8 @@ std::vector<Detection> Detector::detect(std::span<const uint8_t> rgb, int64_t wi
 
 std::vector<Detection> Detector::detect(const Image& image) {
   const ArenaScope scope(state_->arena);
+  std::optional<ArenaScope> device_scope;
+  if (state_->device_arena) device_scope.emplace(state_->device_arena);
   const Letterbox letterbox = detection_letterbox(
       image.width, image.height, state_->options.image_size, state_->model->spec().max_stride());
   const Tensor input = Tensor::empty({1, letterbox.height, letterbox.width, 3}, DType::kUInt8);

@@ -5,8 +5,8 @@
 
 namespace ydistill {
 
-Teacher::Teacher(const Checkpoint& checkpoint)
-    : model_(build_model(checkpoint)), class_names_(checkpoint.class_names) {
+Teacher::Teacher(const Checkpoint& checkpoint, const Compute& compute)
+    : model_(build_model(checkpoint, compute)), class_names_(checkpoint.class_names) {
   model_->prepare_inference();
 }
 

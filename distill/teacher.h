@@ -15,9 +15,9 @@ namespace ydistill {
 class Teacher {
  public:
   /// throws ValueError if the checkpoint lacks a weight.
-  explicit Teacher(const Checkpoint& checkpoint);
+  explicit Teacher(const Checkpoint& checkpoint, const Compute& compute = {});
 
-  /// Raw logits of each scale, [N,H,W,A,5+C], for uint8 pictures [N,H,W,3].
+  /// Raw logits of each scale, [N,H,W,A,5+C] float32, for uint8 pictures [N,H,W,3].
   std::vector<Tensor> logits(const Tensor& images);
 
   const GraphSpec& spec() const { return model_->spec(); }

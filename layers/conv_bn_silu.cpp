@@ -48,23 +48,26 @@ void ConvBnSilu::initialise(Rng& rng) {
 
 void ConvBnSilu::prepare_inference() {
   const ArenaScope heap(nullptr);  // outlives any step
-  const Tensor& weight = store_.var(weight_).value();
-  folded_weight_ = Tensor::empty(weight.shape(), weight.dtype());
-  folded_bias_ = Tensor::empty({options_.out_channels}, weight.dtype());
-  folded_packed_ = std::make_shared<PackedWeights>();
+  const auto on_cpu = [](const Tensor& t) { return t.to(Device::cpu()); };
+  const Tensor weight = on_cpu(store_.var(weight_).value());
+  const Tensor gamma = on_cpu(store_.var(gamma_).value()), beta = on_cpu(store_.var(beta_).value());
+  const Tensor mean = on_cpu(store_.statistic(mean_)), var = on_cpu(store_.statistic(var_));
+  const Tensor folded_weight = Tensor::empty(weight.shape(), weight.dtype());
+  const Tensor folded_bias = Tensor::empty({options_.out_channels}, weight.dtype());
   dispatch_float(weight.dtype(), "prepare_inference", [&](auto type) {
     using T = decltype(type);
     const int64_t per_channel = weight.numel() / options_.out_channels;
     for (int64_t o = 0; o < options_.out_channels; ++o) {
-      const double scale = store_.var(gamma_).value().at(o) /
-                           std::sqrt(store_.statistic(var_).at(o) + batch_norm_.eps);
-      folded_bias_.data<T>()[o] =
-          T(store_.var(beta_).value().at(o) - store_.statistic(mean_).at(o) * scale);
+      const double scale = gamma.at(o) / std::sqrt(var.at(o) + batch_norm_.eps);
+      folded_bias.data<T>()[o] = T(beta.at(o) - mean.at(o) * scale);
       const T* from = weight.data<T>() + o * per_channel;
-      T* to = folded_weight_.data<T>() + o * per_channel;
+      T* to = folded_weight.data<T>() + o * per_channel;
       for (int64_t i = 0; i < per_channel; ++i) to[i] = T(double(from[i]) * scale);
     }
   });
+  folded_weight_ = folded_weight.to(store_.device());
+  folded_bias_ = folded_bias.to(store_.device());
+  folded_packed_ = std::make_shared<PackedWeights>();
 }
 
 }  // namespace ydistill

@@ -42,7 +42,7 @@ std::vector<Var> DetectHead::forward(const std::vector<Var>& xs) {
 void DetectHead::initialise(Rng& rng, const std::vector<double>& strides) {
   for (size_t k = 0; k < weights_.size(); ++k) {
     initialise_uniform(store_.var(weights_[k]).value(), in_channels_[k], rng);
-    const Tensor& bias = store_.var(biases_[k]).value();
+    const Tensor bias = Tensor::empty(store_.var(biases_[k]).shape(), store_.dtype());
     initialise_uniform(bias, in_channels_[k], rng);
     const double cells = 640 / strides.at(k);
     const double objectness = std::log(8 / (cells * cells));
@@ -56,6 +56,7 @@ void DetectHead::initialise(Rng& rng, const std::vector<double>& strides) {
         for (int64_t c = 5; c < per_anchor; ++c) b[a * per_anchor + c] += T(classes);
       }
     });
+    store_.var(biases_[k]).value().copy_from(bias);
   }
 }
 

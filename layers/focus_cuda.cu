@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include <ydistill/layers/focus.h>
+#include <ydistill/tensor/cuda/divider.h>
 #include <ydistill/tensor/cuda/elementwise.h>
 
 namespace ydistill::cuda {
@@ -11,8 +12,9 @@ struct Focus {
   const uint8_t* images;
   T* out;
   int64_t half_width;
+  Divider by_width;
   __device__ void operator()(int64_t i) const {
-    const int64_t row = i / half_width, column = i % half_width;
+    const auto [row, column] = by_width(i);
     const uint8_t* even = images + row * 12 * half_width + column * 6;
     const uint8_t* odd = even + 6 * half_width;
     T* to = out + i * 12;
@@ -38,7 +40,8 @@ void focus_input(const Tensor& images, const Tensor& out) {
   dispatch_rows(out.dtype(), 1, "focus_input", [&](auto type, auto) {
     using T = decltype(type);
     for_each(out.numel() / 12,
-             Focus<T>{images.device_data<uint8_t>(), out.device_data<T>(), out.size(2)});
+             Focus<T>{images.device_data<uint8_t>(), out.device_data<T>(), out.size(2),
+                      Divider(out.size(2))});
   });
 }
 

@@ -3,6 +3,7 @@
 // 25 windows that hold it and takes from those it won, so that nothing is added atomically and the
 // order of a sum is fixed.
 #include <ydistill/layers/pyramid_pool.h>
+#include <ydistill/tensor/cuda/divider.h>
 #include <ydistill/tensor/cuda/elementwise.h>
 
 namespace ydistill::cuda {
@@ -11,16 +12,25 @@ namespace {
 constexpr int kRadius = 2;
 constexpr int kWindow = 2 * kRadius + 1;
 
+/// Sizes of the map; pitch: numbers a pixel of the whole tensor.
+struct Map {
+  int64_t height, width, packs, pitch;
+  Divider by_packs, by_width, by_height;
+  Map(int64_t h, int64_t w, int64_t n, int64_t p)
+      : height(h), width(w), packs(n), pitch(p), by_packs(n), by_width(w), by_height(h) {}
+};
+
 /// Where pack `i` of a slice lies, and its neighbours.
 struct Place {
-  int64_t height, width, packs, pitch;  // pitch: numbers a pixel of the whole tensor
-  int64_t pack, column, row, picture;
-  __device__ Place(int64_t i, int64_t h, int64_t w, int64_t n, int64_t p)
-      : height(h), width(w), packs(n), pitch(p) {
-    pack = i % packs;
-    column = i / packs % width;
-    row = i / packs / width % height;
-    picture = i / packs / width / height;
+  int64_t height, width, pack, column, row, picture;
+  __device__ Place(int64_t i, const Map& map) : height(map.height), width(map.width) {
+    const auto pixel = map.by_packs(i);
+    const auto line = map.by_width(pixel.quotient);
+    const auto image = map.by_height(line.quotient);
+    pack = pixel.remainder;
+    column = line.remainder;
+    row = image.remainder;
+    picture = image.quotient;
   }
   __device__ bool has(int dy, int dx) const {
     return row + dy >= 0 && row + dy < height && column + dx >= 0 && column + dx < width;
@@ -35,9 +45,10 @@ struct Pool {
   const T* in;
   T* out;
   uint8_t* argmax;  // or null
-  int64_t height, width, packs, pitch;
+  Map map;
   __device__ void operator()(int64_t i) const {
-    const Place at(i, height, width, packs, pitch);
+    const Place at(i, map);
+    const int64_t pitch = map.pitch, packs = map.packs;
     float best[N] = {};
     Pack<uint8_t, N> winner = {};
     bool first = true;
@@ -70,9 +81,10 @@ struct Unpool {
   const T* grad_out;
   const uint8_t* argmax;
   T* grad_in;  // added to
-  int64_t height, width, packs, pitch;
+  Map map;
   __device__ void operator()(int64_t i) const {
-    const Place at(i, height, width, packs, pitch);
+    const Place at(i, map);
+    const int64_t pitch = map.pitch, packs = map.packs;
     T* const to = grad_in + at.pixel(0, 0) * pitch + at.pack * N;
     const auto before = load<T, N>(to);
     float sum[N];
@@ -105,8 +117,9 @@ void pool_slice(const Tensor& slices, int level, const Tensor& argmax) {
     constexpr int N = decltype(width)::value;
     T* const from = slices.device_data<T>() + level * channels;
     uint8_t* const winners = argmax.defined() ? argmax.device_data<uint8_t>() : nullptr;
-    for_each(slices.numel() / 4 / N, Pool<T, N>{from, from + channels, winners, slices.size(1),
-                                                slices.size(2), channels / N, pitch});
+    for_each(slices.numel() / 4 / N,
+             Pool<T, N>{from, from + channels, winners,
+                        Map(slices.size(1), slices.size(2), channels / N, pitch)});
   });
 }
 
@@ -117,8 +130,8 @@ void unpool_slice(const Tensor& grads, int level, const Tensor& argmax) {
     constexpr int N = decltype(width)::value;
     T* const to = grads.device_data<T>() + level * channels;
     for_each(grads.numel() / 4 / N,
-             Unpool<T, N>{to + channels, argmax.device_data<uint8_t>(), to, grads.size(1),
-                          grads.size(2), channels / N, pitch});
+             Unpool<T, N>{to + channels, argmax.device_data<uint8_t>(), to,
+                          Map(grads.size(1), grads.size(2), channels / N, pitch)});
   });
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // One thread for 16 bytes of channels of one pixel of the small map.
 #include <ydistill/layers/upsample.h>
+#include <ydistill/tensor/cuda/divider.h>
 #include <ydistill/tensor/cuda/elementwise.h>
 
 namespace ydistill::cuda {
@@ -9,9 +10,11 @@ namespace {
 /// The four pixels of the large map above pack `i` of the small one.
 struct Corners {
   int64_t width, packs;  // of the small map; packs a pixel
+  Divider by_width, by_packs;
+  Corners(int64_t w, int64_t p) : width(w), packs(p), by_width(w), by_packs(p) {}
   __device__ __forceinline__ int64_t first(int64_t i) const {
-    const int64_t pack = i % packs, pixel = i / packs;
-    const int64_t column = pixel % width, row = pixel / width;
+    const auto [pixel, pack] = by_packs(i);
+    const auto [row, column] = by_width(pixel);
     return ((2 * row) * 2 * width + 2 * column) * packs + pack;
   }
   __device__ __forceinline__ int64_t below() const { return 2 * width * packs; }

@@ -4,6 +4,7 @@
 
 #include <ydistill/tensor/conv_reference.h>
 #include <ydistill/tensor/cuda/conv.h>
+#include <ydistill/tensor/cuda/conv_engine.h>
 #ifdef YD_HAVE_ONEDNN
 #include <ydistill/tensor/conv_onednn.h>
 #endif
@@ -174,7 +175,9 @@ void conv2d_backward_weight(const Tensor& grad_y, const Tensor& x, const Conv2dO
              cuda::conv2d_backward_weight(g, grad_y, x, grad_weight, grad_bias));
 }
 
-std::vector<std::string> conv_plan_report() {
+namespace {
+
+std::vector<std::string> plan_report_of_cpu() {
 #ifdef YD_HAVE_ONEDNN
   return onednn::plan_report();
 #else
@@ -182,12 +185,22 @@ std::vector<std::string> conv_plan_report() {
 #endif
 }
 
-std::string conv_backend_name() {
+std::string backend_name_of_cpu() {
 #ifdef YD_HAVE_ONEDNN
   return onednn::name();
 #else
   return "plain loops";
 #endif
+}
+
+}  // namespace
+
+std::vector<std::string> conv_plan_report([[maybe_unused]] Device device) {
+  return YD_BACKEND(device, plan_report_of_cpu(), cuda::conv_engine_report());
+}
+
+std::string conv_backend_name([[maybe_unused]] Device device) {
+  return YD_BACKEND(device, backend_name_of_cpu(), cuda::conv_engine_name());
 }
 
 }  // namespace ydistill

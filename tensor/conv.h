@@ -54,16 +54,20 @@ class PackedWeights {
   PackedWeights& operator=(PackedWeights&&) noexcept;
   struct Impl;
   Impl& impl() { return *impl_; }
-  /// The GPU's copy: the weights in the activations' dtype, channels padded; see conv_cuda.cu.
+  /// The GPU's copies: weights and bias in the activations' dtype, channels padded; see
+  /// conv_cuda.cu.
   struct DeviceCopy {
-    Tensor weights;
+    Tensor copy;
     uint64_t version = 0;
   };
-  DeviceCopy& device_copy() { return device_copy_; }
+  struct DeviceCopies {
+    DeviceCopy weights, bias;
+  };
+  DeviceCopies& device_copies() { return device_copies_; }
 
  private:
   std::unique_ptr<Impl> impl_;
-  DeviceCopy device_copy_;
+  DeviceCopies device_copies_;
 };
 
 /// Checks shapes and gives the geometry. x [N,H,W,C], weight [O,K,K,C].
@@ -90,9 +94,9 @@ void conv2d_backward_weight(const Tensor& grad_y, const Tensor& x, const Conv2dO
 enum class ConvDirection { kForward, kBackwardInput, kBackwardWeight };
 
 /// One line a plan built so far: geometry, direction and the library's name of the kernel.
-std::vector<std::string> conv_plan_report();
+std::vector<std::string> conv_plan_report(Device device = {});
 
-/// "oneDNN 2.6.3" or "plain loops"
-std::string conv_backend_name();
+/// What computes convolutions on the device: "oneDNN 2.6.3", "plain loops", "cuDNN 9.19.0"
+std::string conv_backend_name(Device device = {});
 
 }  // namespace ydistill

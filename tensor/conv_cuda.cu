@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 // Around the library's convolution: weights in the activations' dtype, padded channels, biases, and
 // gradients that are added.
-#include <ydistill/tensor/cuda/column_sums.h>
+#include <ydistill/tensor/cuda/channel_rows.h>
 #include <ydistill/tensor/cuda/conv.h>
 #include <ydistill/tensor/cuda/conv_engine.h>
+#include <ydistill/tensor/cuda/divider.h>
 #include <ydistill/tensor/error.h>
 #include <ydistill/tensor/math.h>
 
@@ -34,9 +35,10 @@ template <class To, class From>
 struct Recast {
   const From* from;
   To* to;
-  int64_t from_channels, to_channels;
+  int64_t from_channels;
+  Divider to_channels;
   __device__ void operator()(int64_t i) const {
-    const int64_t row = i / to_channels, c = i % to_channels;
+    const auto [row, c] = to_channels(i);
     to[i] = c < from_channels ? To(float(from[row * from_channels + c])) : To(0.0f);
   }
 };
@@ -62,7 +64,7 @@ void recast(const Tensor& from, int64_t from_channels, const Tensor& to, int64_t
     using To = decltype(to_type);
     using From = decltype(from_type);
     for_each(to.numel(), Recast<To, From>{from.device_data<From>(), to.device_data<To>(),
-                                          from_channels, to_channels});
+                                          from_channels, Divider(to_channels)});
   });
 }
 
@@ -80,10 +82,11 @@ template <class T>
 struct PackWeights {
   const float* from;
   T* to;
-  int64_t out_channels, taps, in_channels, wide_in;
+  int64_t rows, in_channels;  // rows: output channels times taps
+  Divider wide_in;
   __device__ void operator()(int64_t i) const {
-    const int64_t c = i % wide_in, row = i / wide_in;
-    const bool real = c < in_channels && row / taps < out_channels;
+    const auto [row, c] = wide_in(i);
+    const bool real = c < in_channels && row < rows;
     to[i] = real ? T(from[row * in_channels + c]) : T(0.0f);
   }
 };
@@ -93,9 +96,11 @@ template <class T>
 struct AddWeightGrad {
   const T* wide;
   float* grad;
-  int64_t in_channels, wide_in;
+  int64_t wide_in;
+  Divider in_channels;
   __device__ void operator()(int64_t i) const {
-    grad[i] += float(wide[i / in_channels * wide_in + i % in_channels]);
+    const auto [row, c] = in_channels(i);
+    grad[i] += float(wide[row * wide_in + c]);
   }
 };
 
@@ -104,30 +109,49 @@ void dispatch_one(DType dtype, F&& f) {
   dispatch_pair(dtype, dtype, [&](auto type, auto) { f(type); });
 }
 
+/// A working copy: where `packed` keeps it, made anew only when it is of another version.
+template <class Make>
+Tensor kept_copy(PackedWeights* packed,
+                 PackedWeights::DeviceCopy PackedWeights::DeviceCopies::*which, uint64_t version,
+                 const Shape& shape, DType dtype, Device device, Make&& make) {
+  if (packed == nullptr || version == 0) {
+    const Tensor copy = Tensor::empty(shape, dtype, device);
+    make(copy);
+    return copy;
+  }
+  PackedWeights::DeviceCopy& kept = packed->device_copies().*which;
+  const Tensor& old = kept.copy;
+  const bool fits =
+      old.defined() && old.shape() == shape && old.dtype() == dtype && old.device() == device;
+  if (fits && kept.version == version) return old;
+  if (!fits) {
+    const ArenaScope heap(nullptr);  // outlives the step
+    kept.copy = Tensor::empty(shape, dtype, device);
+  }
+  make(kept.copy);
+  kept.version = version;
+  return kept.copy;
+}
+
 Tensor packed_weights(const Conv2dGeometry& g, const Conv2dGeometry& wide, const Tensor& weight,
                       DType dtype, PackedWeights* packed, uint64_t version) {
   if (dtype == DType::kFloat32 && wide.weight_shape() == g.weight_shape()) return weight;
-  const bool keep = packed != nullptr && version != 0;
-  Tensor copy = keep ? packed->device_copy().weights : Tensor();
-  const bool fits = copy.defined() && copy.shape() == wide.weight_shape() &&
-                    copy.dtype() == dtype && copy.device() == weight.device();
-  if (fits && packed->device_copy().version == version) return copy;
-  if (!fits) {
-    if (keep) {
-      const ArenaScope heap(nullptr);  // kept copies outlive the step
-      copy = Tensor::empty(wide.weight_shape(), dtype, weight.device());
-    } else {
-      copy = Tensor::empty(wide.weight_shape(), dtype, weight.device());
-    }
-  }
-  dispatch_one(dtype, [&](auto type) {
-    using T = decltype(type);
-    for_each(copy.numel(),
-             PackWeights<T>{weight.device_data<float>(), copy.device_data<T>(), g.out_channels,
-                            g.kernel * g.kernel, g.in_channels, wide.in_channels});
-  });
-  if (keep) packed->device_copy() = {copy, version};
-  return copy;
+  return kept_copy(packed, &PackedWeights::DeviceCopies::weights, version, wide.weight_shape(),
+                   dtype, weight.device(), [&](const Tensor& copy) {
+                     dispatch_one(dtype, [&](auto type) {
+                       using T = decltype(type);
+                       for_each(copy.numel(),
+                                PackWeights<T>{weight.device_data<float>(), copy.device_data<T>(),
+                                               g.out_channels * g.kernel * g.kernel, g.in_channels,
+                                               Divider(wide.in_channels)});
+                     });
+                   });
+}
+
+Tensor packed_bias(const Tensor& bias, DType dtype, PackedWeights* packed, uint64_t version) {
+  if (bias.dtype() == dtype) return bias;
+  return kept_copy(packed, &PackedWeights::DeviceCopies::bias, version, bias.shape(), dtype,
+                   bias.device(), [&](const Tensor& copy) { copy.copy_from(bias); });
 }
 
 /// out[row][c] = wide[row][c] + bias[c], float32
@@ -136,27 +160,41 @@ struct AddBias {
   const T* wide;
   const float* bias;
   float* out;
-  int64_t channels, wide_channels;
+  int64_t wide_channels;
+  Divider channels;
   __device__ void operator()(int64_t i) const {
-    const int64_t c = i % channels;
-    out[i] = float(wide[i / channels * wide_channels + c]) + bias[c];
+    const auto [row, c] = channels(i);
+    out[i] = float(wide[row * wide_channels + c]) + bias[c];
   }
 };
 
-/// out = silu(wide + bias) + residual
-template <class T>
+/// out = silu(in + bias) + residual
+template <class T, int N>
 struct BiasSilu {
-  const T* wide;
-  const float* bias;  // null: already in `wide`, and silu too
+  const T* in;
+  const float* bias;  // null: already in `in`, and silu too
   const T* residual;  // or null
   T* out;
-  int64_t channels, wide_channels;
-  __device__ void operator()(int64_t i) const {
-    const int64_t c = i % channels;
-    float v = float(wide[i / channels * wide_channels + c]);
-    if (bias != nullptr) v = silu(v + bias[c]);
-    if (residual != nullptr) v += float(residual[i]);
-    out[i] = T(v);
+  struct Channels {
+    Pack<float, N> bias;
+  };
+  __device__ Channels of_channels(int64_t first) const {
+    return bias == nullptr ? Channels{} : Channels{load<float, N>(bias + first)};
+  }
+  __device__ void operator()(const Channels& c, int64_t at) const {
+    const auto v = load<T, N>(in + at);
+    float z[N];
+    for (int k = 0; k < N; ++k) {
+      z[k] = float(v.v[k]);
+      if (bias != nullptr) z[k] = silu(z[k] + c.bias.v[k]);
+    }
+    if (residual != nullptr) {
+      const auto add = load<T, N>(residual + at);
+      for (int k = 0; k < N; ++k) z[k] += float(add.v[k]);
+    }
+    Pack<T, N> result;
+    for (int k = 0; k < N; ++k) result.v[k] = T(z[k]);
+    store(out + at, result);
   }
 };
 
@@ -164,31 +202,25 @@ struct BiasSilu {
 template <class T>
 struct ColumnOf {
   const T* values;
-  int64_t channels;
-  __device__ void operator()(int64_t row, int64_t first, float* a, float*) const {
-    a[0] += float(values[row * channels + first]);
+  struct Channels {};
+  __device__ Channels of_channels(int64_t) const { return {}; }
+  __device__ void operator()(const Channels&, int64_t at, float* a, float*) const {
+    a[0] += float(values[at]);
   }
 };
 
-struct AddColumnSums {
-  const float* partial;
-  int64_t chunks, channels;
+struct AddTo {
   float* to;
-  __device__ void operator()(int64_t c) const {
-    to[c] += float(column_sum(partial, chunks, channels, 0, c));
-  }
+  __device__ void operator()(int64_t c, double sum, double) const { to[c] += float(sum); }
 };
 
 void add_bias_grad(const Tensor& grad_y, const Tensor& grad_bias) {
-  const int64_t channels = grad_y.size(3), rows = grad_y.numel() / channels;
-  const int64_t chunks = num_chunks(rows);
-  const Tensor partial = Tensor::empty({chunks, 2, channels}, DType::kFloat32, grad_y.device());
-  float* const sums = partial.device_data<float>();
+  const int64_t channels = grad_y.size(3);
   dispatch_one(grad_y.dtype(), [&](auto type) {
     using T = decltype(type);
-    column_sums<1>(rows, channels, sums, ColumnOf<T>{grad_y.device_data<T>(), channels});
+    column_sums<1>(grad_y.device(), grad_y.numel() / channels, channels,
+                   ColumnOf<T>{grad_y.device_data<T>()}, AddTo{grad_bias.device_data<float>()});
   });
-  for_each(channels, AddColumnSums{sums, chunks, channels, grad_bias.device_data<float>()});
 }
 
 }  // namespace
@@ -215,8 +247,9 @@ void conv2d_forward(const Conv2dGeometry& g, const Tensor& x, const Tensor& weig
   if (!bias.defined()) return recast(out, wide.out_channels, y, g.out_channels);
   dispatch_one(dtype, [&](auto type) {
     using T = decltype(type);
-    for_each(y.numel(), AddBias<T>{out.device_data<T>(), bias.device_data<float>(),
-                                   y.device_data<float>(), g.out_channels, wide.out_channels});
+    for_each(y.numel(),
+             AddBias<T>{out.device_data<T>(), bias.device_data<float>(), y.device_data<float>(),
+                        wide.out_channels, Divider(g.out_channels)});
   });
 }
 
@@ -236,16 +269,21 @@ Tensor conv2d_bias_silu(const Tensor& x, const Tensor& weight, const Tensor& bia
 
   const Tensor out = Tensor::empty(wide.output_shape(), dtype, x.device());
   Tensor bias_in_dtype;
-  if (fused) bias_in_dtype = widened(bias.reshape({1, 1, 1, -1}), dtype, g.out_channels);
+  if (fused) bias_in_dtype = packed_bias(bias, dtype, packed, version);
   run_conv_engine(problem, in.raw(), weights.raw(), bias_in_dtype.raw(), out.raw());
   if (fused && !residual.defined()) return out;
-  const Tensor y = same_channels ? out : Tensor::empty(g.output_shape(), dtype, x.device());
-  dispatch_one(dtype, [&](auto type) {
+  Tensor y = out;
+  if (!same_channels) {
+    y = Tensor::empty(g.output_shape(), dtype, x.device());
+    recast(out, wide.out_channels, y, g.out_channels);
+  }
+  dispatch_rows(dtype, g.out_channels, "conv2d", [&](auto type, auto width) {
     using T = decltype(type);
-    for_each(y.numel(),
-             BiasSilu<T>{out.device_data<T>(), fused ? nullptr : bias.device_data<float>(),
-                         residual.defined() ? residual.device_data<T>() : nullptr,
-                         y.device_data<T>(), g.out_channels, wide.out_channels});
+    constexpr int N = decltype(width)::value;
+    for_each_row<N>(y.numel() / g.out_channels, g.out_channels,
+                    BiasSilu<T, N>{y.device_data<T>(), fused ? nullptr : bias.device_data<float>(),
+                                   residual.defined() ? residual.device_data<T>() : nullptr,
+                                   y.device_data<T>()});
   });
   return y;
 }
@@ -275,8 +313,8 @@ void conv2d_backward_weight(const Conv2dGeometry& g, const Tensor& grad_y, const
   dispatch_one(dtype, [&](auto type) {
     using T = decltype(type);
     for_each(grad_weight.numel(),
-             AddWeightGrad<T>{out.device_data<T>(), grad_weight.device_data<float>(), g.in_channels,
-                              wide.in_channels});
+             AddWeightGrad<T>{out.device_data<T>(), grad_weight.device_data<float>(),
+                              wide.in_channels, Divider(g.in_channels)});
   });
   if (grad_bias.defined()) add_bias_grad(grad_y, grad_bias);
 }

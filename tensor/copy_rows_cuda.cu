@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <ydistill/tensor/copy_rows.h>
 
+#include <ydistill/tensor/cuda/divider.h>
 #include <ydistill/tensor/cuda/elementwise.h>
 
 namespace ydistill::cuda {
@@ -11,9 +12,11 @@ struct CopyRows {
   using Unit = Pack<std::byte, kBytes>;
   const std::byte* from;
   std::byte* to;
-  int64_t from_pitch, to_pitch, units;  // units a row
+  int64_t from_pitch, to_pitch;
+  Divider units;  // a row
   __device__ void operator()(int64_t i) const {
-    const int64_t row = i / units, at = i % units * kBytes;
+    const auto [row, unit] = units(i);
+    const int64_t at = unit * kBytes;
     *reinterpret_cast<Unit*>(to + row * to_pitch + at) =
         *reinterpret_cast<const Unit*>(from + row * from_pitch + at);
   }
@@ -23,7 +26,7 @@ template <int kBytes>
 void run(const std::byte* from, int64_t from_pitch, std::byte* to, int64_t to_pitch, int64_t width,
          int64_t rows) {
   const int64_t units = width / kBytes;
-  for_each(rows * units, CopyRows<kBytes>{from, to, from_pitch, to_pitch, units});
+  for_each(rows * units, CopyRows<kBytes>{from, to, from_pitch, to_pitch, Divider(units)});
 }
 
 }  // namespace

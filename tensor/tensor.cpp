@@ -5,6 +5,7 @@
 #include <cstring>
 
 #ifdef YD_HAVE_CUDA
+#include <ydistill/tensor/cuda/convert.h>
 #include <ydistill/tensor/cuda/memory.h>
 #endif
 
@@ -37,6 +38,25 @@ To convert(From value) {
   } else {
     return To(value);
   }
+}
+
+void convert_on_cpu(const Tensor& to, const Tensor& from) {
+  dispatch_any(to.dtype(), [&](auto to_type) {
+    dispatch_any(from.dtype(), [&](auto from_type) {
+      using To = decltype(to_type);
+      using From = decltype(from_type);
+      To* const out = to.data<To>();
+      const From* const in = from.data<From>();
+      for (int64_t i = 0; i < to.numel(); ++i) out[i] = convert<To>(in[i]);
+    });
+  });
+}
+
+void fill_on_cpu(const Tensor& t, double value) {
+  dispatch_any(t.dtype(), [&](auto type) {
+    using T = decltype(type);
+    std::fill_n(t.data<T>(), t.numel(), convert<T>(value));
+  });
 }
 
 }  // namespace
@@ -185,23 +205,12 @@ void Tensor::copy_from(const Tensor& source) const {
     }
     return;
   }
-  dispatch_any(dtype_, [&](auto to_type) {
-    dispatch_any(source.dtype(), [&](auto from_type) {
-      using To = decltype(to_type);
-      using From = decltype(from_type);
-      To* to = data<To>();
-      const From* from = source.data<From>();
-      for (int64_t i = 0; i < numel(); ++i) to[i] = convert<To>(from[i]);
-    });
-  });
+  if (source.device() != device()) return copy_from(source.to(device()));
+  YD_BACKEND(device(), convert_on_cpu(*this, source), cuda::convert(*this, source));
 }
 
 void Tensor::fill(double value) const {
-  if (device().is_cuda()) return copy_from(full(shape_, value, dtype_));
-  dispatch_any(dtype_, [&](auto type) {
-    using T = decltype(type);
-    std::fill_n(data<T>(), numel(), convert<T>(value));
-  });
+  YD_BACKEND(device(), fill_on_cpu(*this, value), cuda::fill(*this, value));
 }
 
 void Tensor::zero() const {

@@ -87,8 +87,7 @@ class Tensor {
   Tensor to(DType dtype) const;
   /// A copy on another device, complete on return; the tensor itself where it is there already.
   Tensor to(Device device) const;
-  /// Converting copy into this tensor, from any device; only the CPU converts. throws ShapeError,
-  /// DeviceError.
+  /// Converting copy into this tensor, from any device. throws ShapeError, DTypeError.
   void copy_from(const Tensor& source) const;
   void fill(double value) const;
   void zero() const;

@@ -26,8 +26,5 @@ Run add_config(CLI::App& app);
 void print_json(const std::string& text);
 /// A message to standard error.
 void message(const std::string& text);
-/// Refuses devices and precisions this build cannot do; "auto" chooses and says what.
-/// throws ConfigError.
-void choose_device(const std::string& device, const std::string& precision);
 
 }  // namespace ydistill::tools

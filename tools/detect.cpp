@@ -103,7 +103,7 @@ std::string as_text(const std::vector<Detection>& detections) {
 
 Run add_detect(CLI::App& app) {
   struct Args {
-    std::string weights, source, out;
+    std::string weights, source, out, device = "auto", precision = "auto";
     DetectorOptions options;
     bool json = false;
   };
@@ -117,9 +117,13 @@ Run add_detect(CLI::App& app) {
       ->capture_default_str();
   cmd->add_option("--size", args->options.image_size, "longer side in the network, pixels")
       ->capture_default_str();
+  cmd->add_option("--device", args->device, "auto, cpu, cuda or cuda:N")->capture_default_str();
+  cmd->add_option("--precision", args->precision, "auto, fp32, tf32 or bf16")
+      ->capture_default_str();
   cmd->add_flag("--json", args->json, "print one JSON document");
   return [args] {
     const std::vector<fs::path> paths = pictures_of(args->source);
+    args->options.compute = choose_compute(args->device, args->precision);
     Detector detector(args->weights, args->options);
     std::error_code error;
     fs::create_directories(args->out, error);

@@ -22,17 +22,6 @@ void message(const std::string& text) {
   fmt::print(stderr, "{}\n", text);
 }
 
-void choose_device(const std::string& device, const std::string& precision) {
-  if (device != "auto" && device != "cpu") {
-    throw ConfigError("device: \"{}\" is not in this build (CPU only); use \"cpu\" or \"auto\"",
-                      device);
-  }
-  if (precision != "auto" && precision != "fp32") {
-    throw ConfigError("precision: \"{}\" is not available on the CPU; use \"fp32\" or \"auto\"",
-                      precision);
-  }
-}
-
 }  // namespace ydistill::tools
 
 int main(int argc, char** argv) {

@@ -31,14 +31,14 @@ Run add_trace(CLI::App& app) {
                 "also moments and a corner of every module's output");
   cmd->add_option("--out", args->out, "file to write, .safetensors")->required();
   return [args] {
-    choose_device(args->device, args->precision);
+    args->trace.compute = choose_compute(args->device, args->precision);
     args->trace.student = args->student;
     args->trace.teacher = args->teacher;
     args->trace.batch = args->batch;
     const TensorFile result = run_trace(args->trace);
     write_safetensors(args->out, result);
-    message(fmt::format("{}: {} tensors of case {}", args->out, result.tensors.size(),
-                        args->trace.case_name));
+    message(fmt::format("{}: {} tensors of case {} on {}", args->out, result.tensors.size(),
+                        args->trace.case_name, describe(args->trace.compute)));
     return 0;
   };
 }

@@ -30,7 +30,6 @@ Run add_train(CLI::App& app) {
     TrainOutcome outcome;
     if (args->resume.empty()) {
       const Config cfg = load_config(args->config, args->overrides);
-      choose_device(cfg.device, cfg.precision);
       outcome = train(cfg, progress);
     } else {
       outcome = resume_training(args->resume, progress);

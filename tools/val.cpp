@@ -63,7 +63,8 @@ Run add_val(CLI::App& app) {
   cmd->add_flag("--json", args->json, "print one JSON document");
   return [args] {
     const Config config = load_config(args->config, args->overrides);
-    choose_device(config.device, config.precision);
+    const Compute compute = choose_compute(config.device, config.precision);
+    use_compute(compute);
     if (config.model.weights.empty()) {
       throw ConfigError("model.weights: val needs the weights of a trained model");
     }
@@ -71,14 +72,15 @@ Run add_val(CLI::App& app) {
     const std::vector<std::string>& names =
         config.data.names.empty() ? checkpoint.class_names : config.data.names;
     const auto dataset = open_dataset(val_source(config), names, message);
-    const auto model = make_validated_model(checkpoint, names);
-    message(fmt::format("model: {} from {}", checkpoint.spec.name, config.model.weights.string()));
+    const auto model = make_validated_model(checkpoint, names, compute);
+    message(fmt::format("model: {} from {} on {}", checkpoint.spec.name,
+                        config.model.weights.string(), describe(compute)));
     EvaluateOptions options;
     options.val = config.val;
     options.workers = int(config.train.workers);
     catch_stop_signals();
     options.stop = stop_signal_came;
-    const auto arena = Arena::create();
+    const auto arena = Arena::create(0, compute.device);
     const ArenaScope scope(arena);
     const EvaluateResult result = evaluate(*model, dataset, options);
     if (stop_signal_came()) {

@@ -58,7 +58,8 @@ EvaluateResult evaluate(Model& model, std::shared_ptr<const Dataset> dataset,
     const std::vector<Var> heads = model.forward(batch.images, ForwardMode::kInference);
     if (options.loss) {
       DetectionLossItems items;
-      detection_loss(heads, batch.targets, model.spec().anchors, *options.loss, &items);
+      detection_loss(heads, targets_on(model.device(), batch.targets), model.spec().anchors,
+                     *options.loss, &items);
       result.loss.box += items.box;
       result.loss.obj += items.obj;
       result.loss.cls += items.cls;

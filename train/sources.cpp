@@ -58,7 +58,7 @@ GraphSpec graph_of(const std::string& graph) {
 }
 
 std::unique_ptr<Model> make_student(const Config& config, const std::vector<std::string>& names,
-                                    const Say& say) {
+                                    const Compute& compute, const Say& say) {
   const int64_t classes = int64_t(names.size());
   const bool has_weights = !config.model.weights.empty();
   Checkpoint checkpoint;
@@ -74,7 +74,7 @@ std::unique_ptr<Model> make_student(const Config& config, const std::vector<std:
     }
     spec = spec.with_classes(classes);
   }
-  auto model = std::make_unique<Model>(spec);
+  auto model = std::make_unique<Model>(spec, compute);
   model->initialise(uint64_t(config.train.seed));
   if (has_weights) {
     const LoadReport report = load_weights(*model, checkpoint.tensors);
@@ -115,12 +115,13 @@ StepLosses losses_of(const Config& config, const GraphSpec& student, const Graph
 }
 
 std::unique_ptr<Model> make_validated_model(const Checkpoint& checkpoint,
-                                            const std::vector<std::string>& names) {
+                                            const std::vector<std::string>& names,
+                                            const Compute& compute) {
   if (checkpoint.spec.num_classes != int64_t(names.size())) {
     throw ConfigError("model: its head knows {} classes, the data has {}",
                       checkpoint.spec.num_classes, names.size());
   }
-  auto model = build_model(checkpoint);
+  auto model = build_model(checkpoint, compute);
   model->prepare_inference();
   return model;
 }

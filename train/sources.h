@@ -26,7 +26,7 @@ std::shared_ptr<const Dataset> open_dataset(const DataSourceConfig& source,
 /// The student: from weights, from a graph, or a graph filled with weights; its head replaced where
 /// the classes are others. Says what was loaded and what not. throws ConfigError, FileError.
 std::unique_ptr<Model> make_student(const Config& config, const std::vector<std::string>& names,
-                                    const Say& say);
+                                    const Compute& compute, const Say& say);
 
 /// The graph that a config names. throws ConfigError.
 GraphSpec graph_of(const std::string& graph);
@@ -37,6 +37,7 @@ StepLosses losses_of(const Config& config, const GraphSpec& student, const Graph
 /// For val: the detector of a config's model, every weight required and as many classes as names.
 /// throws ConfigError for a head of other classes.
 std::unique_ptr<Model> make_validated_model(const Checkpoint& checkpoint,
-                                            const std::vector<std::string>& names);
+                                            const std::vector<std::string>& names,
+                                            const Compute& compute);
 
 }  // namespace ydistill

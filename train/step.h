@@ -2,6 +2,7 @@
 // One step's losses and gradients: what training repeats and trace shows.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <vector>
 
@@ -18,23 +19,40 @@ struct StepLosses {
   Anchors student_anchors, teacher_anchors;
 };
 
+/// All on the device of the heads; undefined where the loss is absent.
 struct StepResult {
-  DetectionLossItems detection;                   ///< with gains, not times the batch
-  DistillTerms distill;                           ///< with gains, times the batch
-  double detection_total = 0, distill_total = 0;  ///< times the batch
-  std::vector<Tensor> grad_heads;  ///< of the sum of both totals, shapes of the heads
+  Tensor detection_terms;  ///< float64 [3]: box, obj, cls with gains, not times the batch
+  Tensor distill_terms;    ///< float64 [3]: box, obj, cls with gains, times the batch
+  Tensor detection_total, distill_total;  ///< scalars, times the batch
+  std::vector<Tensor> grad_heads;         ///< of the sum of both totals, shapes of the heads
 };
+
+/// The numbers of a StepResult, 0 for what is absent.
+struct StepNumbers {
+  DetectionLossItems detection;
+  DistillTerms distill;
+  double detection_total = 0, distill_total = 0;
+};
+
+/// Reads them; on a GPU that waits for the step.
+StepNumbers numbers_of(const StepResult& result);
 
 /// The losses of given logits and their gradient. heads, teacher_heads: [N,H,W,A,5+C] each;
 /// teacher_heads may be empty without distillation; targets [n,6] as detection_loss.
 StepResult losses_and_gradients(const std::vector<Tensor>& heads, const Tensor& targets,
                                 const std::vector<Tensor>& teacher_heads, const StepLosses& losses);
 
+struct ForwardBackwardOptions {
+  /// Called between the student's forward pass and the losses; may wait there for the teacher.
+  std::function<void()> before_losses;
+  /// Receives the logits unless null.
+  std::vector<Tensor>* heads = nullptr;
+};
+
 /// Runs the student in training mode on uint8 pictures [N,H,W,3], then the losses, then the
-/// backward pass: gradients are ADDED into the model's buffers, running statistics updated. `heads`
-/// receives the logits unless null.
+/// backward pass: gradients are ADDED into the model's buffers, running statistics updated.
 StepResult forward_backward(Model& student, const Tensor& images, const Tensor& targets,
                             const std::vector<Tensor>& teacher_heads, const StepLosses& losses,
-                            std::vector<Tensor>* heads = nullptr);
+                            const ForwardBackwardOptions& options = {});
 
 }  // namespace ydistill

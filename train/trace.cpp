@@ -13,6 +13,7 @@
 #include <ydistill/train/step.h>
 #include <ydistill/yolo/checkpoint.h>
 #include <ydistill/yolo/decode.h>
+#include <ydistill/yolo/target_assignment.h>
 
 namespace ydistill {
 namespace {
@@ -174,10 +175,11 @@ class Trace {
     if (!options_.heads_from_batch || case_.steps > 0) {
       images_ = pictures_nhwc(batch_.at("images"));
     }
+    use_compute(options_.compute);
     const Checkpoint checkpoint = load_checkpoint(options_.student, PtWeights::kModel);
-    student_ = build_model(checkpoint);
+    student_ = build_model(checkpoint, options_.compute);
     if (!options_.teacher.empty()) {
-      teacher_.emplace(load_checkpoint(options_.teacher, PtWeights::kEma));
+      teacher_.emplace(load_checkpoint(options_.teacher, PtWeights::kEma), options_.compute);
     } else if (case_.distill != "none" && !options_.teacher_from_batch) {
       throw ValueError("trace: case \"{}\" distils; it needs --teacher or --teacher-from-batch",
                        options_.case_name);
@@ -197,7 +199,8 @@ class Trace {
       losses_.distill->temperature = case_.temperature;
       losses_.distill->gains = case_.distill_gains;
     }
-    targets_ = case_.targets ? batch_.at("targets") : Tensor::empty({0, 6});
+    targets_ = targets_on(student_->device(),
+                          case_.targets ? batch_.at("targets") : Tensor::empty({0, 6}));
     ParameterStore& store = student_->parameters();
     std::vector<std::string> names;
     for (int i = 0; i < store.num_parameters(); ++i) names.push_back(store.name(i));
@@ -208,7 +211,8 @@ class Trace {
   std::vector<Tensor> heads_of_batch(const std::string& prefix) {
     std::vector<Tensor> heads;
     for (size_t k = 0; k < student_->spec().anchors.strides.size(); ++k) {
-      heads.push_back(permuted_head(batch_.at(prefix + std::to_string(k)), false));
+      heads.push_back(
+          permuted_head(batch_.at(prefix + std::to_string(k)), false).to(student_->device()));
     }
     return heads;
   }
@@ -246,18 +250,21 @@ class Trace {
       heads = heads_of_batch("det.train_head");
       result = losses_and_gradients(heads, targets_, teacher_heads_, losses_);
     } else {
-      result = forward_backward(*student_, images_, targets_, teacher_heads_, losses_, &heads);
+      result = forward_backward(*student_, images_, targets_, teacher_heads_, losses_,
+                                {.heads = &heads});
     }
     add_heads("train_head", heads);
-    add("loss", vector_of({result.detection.box, result.detection.obj, result.detection.cls,
-                           result.detection_total, result.distill_total}));
-    add("distill_terms", vector_of({result.distill.box, result.distill.obj, result.distill.cls}));
+    const StepNumbers n = numbers_of(result);
+    add("loss", vector_of({n.detection.box, n.detection.obj, n.detection.cls, n.detection_total,
+                           n.distill_total}));
+    add("distill_terms", vector_of({n.distill.box, n.distill.obj, n.distill.cls}));
     add_heads("grad_head", result.grad_heads);
     if (options_.heads_from_batch) return;
 
     const ParameterStore& store = student_->parameters();
     std::vector<double> norms;
-    for (int i = 0; i < store.num_parameters(); ++i) norms.push_back(norm(store.var(i).grad()));
+    for (int i = 0; i < store.num_parameters(); ++i)
+      norms.push_back(norm(store.var(i).grad().to(Device::cpu())));
     add("param_grad_norms", vector_of(norms, DType::kFloat64));
     std::vector<std::string> full;
     if (const auto text = batch_.metadata.find("full"); text != batch_.metadata.end()) {
@@ -280,7 +287,8 @@ class Trace {
     rates.weight_decay = 5e-4;
     std::vector<double> losses;
     for (int64_t step = 0; step < case_.steps; ++step) {
-      const StepResult r = forward_backward(*student_, images_, targets_, teacher_heads_, losses_);
+      const StepNumbers r =
+          numbers_of(forward_backward(*student_, images_, targets_, teacher_heads_, losses_));
       for (const double v : {r.detection.box, r.detection.obj, r.detection.cls, r.distill_total}) {
         losses.push_back(v);
       }
@@ -312,15 +320,16 @@ class Trace {
   Model::Observer observer(const std::string& who) {
     if (!options_.layers) return {};
     return [this, who](int layer, const Tensor& t) {
-      add(fmt::format("{}.layer{}.moments", who, layer), moments(t));
-      add(fmt::format("{}.layer{}.corner", who, layer), corner(t));
+      const Tensor output = t.to(Device::cpu()).to(DType::kFloat32);
+      add(fmt::format("{}.layer{}.moments", who, layer), moments(output));
+      add(fmt::format("{}.layer{}.corner", who, layer), corner(output));
     };
   }
 
   void add(std::string name, Tensor t) { out_.add(std::move(name), std::move(t)); }
   void add_heads(const std::string& prefix, const std::vector<Tensor>& heads) {
     for (size_t k = 0; k < heads.size(); ++k) {
-      add(prefix + std::to_string(k), permuted_head(heads[k], true));
+      add(prefix + std::to_string(k), permuted_head(heads[k].to(Device::cpu()), true));
     }
   }
 

@@ -10,6 +10,7 @@
 #include <filesystem>
 #include <string>
 
+#include <ydistill/tensor/compute.h>
 #include <ydistill/tensor/io/safetensors.h>
 
 namespace ydistill {
@@ -22,6 +23,7 @@ struct TraceOptions {
   bool heads_from_batch = false;    ///< `det.train_headK` are the student's logits: no network runs
   bool teacher_from_batch = false;  ///< `teacher.headK` are the teacher's logits
   bool layers = false;              ///< also {student,teacher}.layerK.moments and .corner
+  Compute compute;
 };
 
 /// Runs a case and gives what it computed, under the names of the batch file without the case's:

@@ -13,6 +13,7 @@
 #include <ydistill/train/pictures.h>
 #include <ydistill/train/schedule.h>
 #include <ydistill/train/sources.h>
+#include <ydistill/train/step_runner.h>
 #include <ydistill/train/train_state.h>
 
 namespace ydistill {
@@ -74,13 +75,15 @@ class Trainer {
         events_(events),
         say_([&events](const std::string& line) { events.message(line); }) {
     if (config.train.threads > 0) set_num_threads(int(config.train.threads));
+    compute_ = choose_compute(config.device, config.precision);
+    use_compute(compute_);
   }
 
   /// Opens all that the config names. A run folder is made only after that, so that a config with
   /// a mistake in it leaves nothing behind.
   void start() {
     open_data();
-    student_ = make_student(config_, train_data_->names, say_);
+    student_ = make_student(config_, train_data_->names, compute_, say_);
     open_rest();
     folder_ = RunFolder::create(config_.run);
     folder_->write_config(config_);
@@ -92,7 +95,8 @@ class Trainer {
   void resume(RunFolder folder) {
     folder_ = std::move(folder);
     open_data();
-    student_ = std::make_unique<Model>(load_checkpoint(folder_->last(), PtWeights::kEma).spec);
+    student_ =
+        std::make_unique<Model>(load_checkpoint(folder_->last(), PtWeights::kEma).spec, compute_);
     open_rest();
     state_ = load_train_state(folder_->last(), *student_, *sgd_);
     describe();
@@ -140,7 +144,7 @@ class Trainer {
     if (config_.teacher) {
       const Checkpoint checkpoint = load_checkpoint(config_.teacher->weights, PtWeights::kEma);
       check_teacher(student_->spec(), names, checkpoint.spec, checkpoint.class_names);
-      teacher_ = std::make_unique<Teacher>(checkpoint);
+      teacher_ = std::make_unique<Teacher>(checkpoint, compute_);
       say_(fmt::format("teacher: {} from {}", checkpoint.spec.name,
                        config_.teacher->weights.string()));
     }
@@ -149,16 +153,18 @@ class Trainer {
                                  EmaOptions{config_.train.ema_decay, config_.train.ema_tau});
     loader_ = std::make_unique<TrainLoader>(train_data_, loader_options(config_));
     schedule_ = std::make_unique<Schedule>(config_.train, loader_->batches_per_epoch());
-    arena_ = Arena::create(config_.train.memory_mib << 20);
+    arena_ = Arena::create(config_.train.memory_mib << 20, compute_.device);
+    runner_ = make_step_runner(*student_, teacher_.get(), *sgd_, losses_, arena_);
   }
 
   void describe() {
-    say_(fmt::format(
-        "run: {} on {} threads, {}, {} pictures, {} batches an epoch, accumulation "
-        "up to {}, warm-up {} iterations",
-        folder_->path().string(), num_threads(), conv_backend_name(), train_data_->samples.size(),
-        loader_->batches_per_epoch(), schedule_->accumulate(1 << 30),
-        std::max<int64_t>(schedule_->warmup_iterations(), 0)));
+    say_(
+        fmt::format("run: {} on {}, {} threads, {}, {} pictures, {} batches an epoch, accumulation "
+                    "up to {}, warm-up {} iterations",
+                    folder_->path().string(), describe(compute_), num_threads(),
+                    conv_backend_name(compute_.device), train_data_->samples.size(),
+                    loader_->batches_per_epoch(), schedule_->accumulate(1 << 30),
+                    std::max<int64_t>(schedule_->warmup_iterations(), 0)));
   }
 
   void validate_teacher() {
@@ -195,88 +201,97 @@ class Trainer {
       ++state_.next_batch;
       ++batches_done_;
       pictures += batch.images.size(0);
-      StepProgress p;
-      p.epoch = state_.epoch;
-      p.epochs = config_.train.epochs;
-      p.batch = state_.next_batch;
-      p.batches = num_batches;
-      const double n = double(state_.next_batch);
-      p.box = state_.sum_box / n;
-      p.obj = state_.sum_obj / n;
-      p.cls = state_.sum_cls / n;
-      p.distill = state_.sum_distill / n;
-      const double seconds = std::max(seconds_since(epoch_start), 1e-9);
-      p.images_per_second = double(pictures) / seconds;
-      p.waiting_share = waiting_share_ = loader_->seconds_waited() / seconds;
-      const double batches_left =
-          double((config_.train.epochs - state_.epoch) * num_batches - state_.next_batch);
-      p.seconds_left = seconds_since(start_) / double(batches_done_) * batches_left;
-      events_.step(p);
-      if (events_.stop_requested()) return false;
+      const bool is_last = state_.next_batch == num_batches;
+      if (is_last || untaken_ >= runner_->batches_between_takes()) take_sums();
+      if (untaken_ == 0) report_progress(pictures, epoch_start);
+      if (events_.stop_requested()) {
+        take_sums();
+        return false;
+      }
     }
     report_unreadable();
     return true;
   }
 
+  void report_progress(int64_t pictures, Clock::time_point epoch_start) {
+    const int64_t num_batches = loader_->batches_per_epoch();
+    const double n = double(state_.next_batch);
+    const double seconds = std::max(seconds_since(epoch_start), 1e-9);
+    const double batches_left =
+        double((config_.train.epochs - state_.epoch) * num_batches - state_.next_batch);
+    StepProgress p;
+    p.epoch = state_.epoch;
+    p.epochs = config_.train.epochs;
+    p.batch = state_.next_batch;
+    p.batches = num_batches;
+    p.box = state_.sum_box / n;
+    p.obj = state_.sum_obj / n;
+    p.cls = state_.sum_cls / n;
+    p.distill = state_.sum_distill / n;
+    p.images_per_second = double(pictures) / seconds;
+    p.waiting_share = waiting_share_ = loader_->seconds_waited() / seconds;
+    p.seconds_left = seconds_since(start_) / double(batches_done_) * batches_left;
+    events_.step(p);
+  }
+
   void train_batch(const Batch& batch) {
     const int64_t ni = state_.epoch * loader_->batches_per_epoch() + state_.next_batch;
-    const ArenaScope scope(arena_);
-    StepResult result;
     try {
-      std::vector<Tensor> teacher_heads;
-      if (teacher_) teacher_heads = teacher_->logits(batch.images);
-      losses_.detection->labelled = batch.labelled;
-      result = forward_backward(*student_, batch.images, batch.targets, teacher_heads, losses_);
+      runner_->accumulate(batch);
     } catch (const OutOfMemoryError& error) {
       throw OutOfMemoryError(
           "train.batch {} at train.image_size {} does not fit into memory ({}); {}",
           config_.train.batch, config_.train.image_size, error.what(), fitting_batch());
     }
-    if (!std::isfinite(result.detection_total + result.distill_total)) {
-      throw NotFiniteError(
-          "epoch {}, batch {}: the loss is not finite (box {:g}, obj {:g}, cls {:g}, "
-          "distill {:g}); lower train.lr0 or check the labels",
-          state_.epoch, state_.next_batch, result.detection.box, result.detection.obj,
-          result.detection.cls, result.distill_total);
-    }
-    state_.sum_box += result.detection.box;
-    state_.sum_obj += result.detection.obj;
-    state_.sum_cls += result.detection.cls;
-    state_.sum_distill += result.distill_total / double(batch.images.size(0));
+    ++untaken_;
+    if (runner_->batches_between_takes() == 1) take_sums();
     if (schedule_->steps_at(ni, state_.last_step)) {
-      rates_ = schedule_->rates(ni, state_.epoch);
-      const double norm = sgd_->grad_norm();
-      if (!std::isfinite(norm)) {
-        throw NotFiniteError("epoch {}, batch {}: a gradient is not finite; lower train.lr0",
-                             state_.epoch, state_.next_batch);
-      }
-      // PyTorch's clip_grad_norm_ divides by norm + 1e-6.
-      if (config_.train.clip_norm > 0) {
-        rates_.grad_scale = std::min(1.0, config_.train.clip_norm / (norm + 1e-6));
-      }
-      sgd_->step(rates_);
+      SgdRates rates = schedule_->rates(ni, state_.epoch);
+      rates.clip_norm = config_.train.clip_norm;
+      runner_->step(rates);
       state_.last_step = ni;
+      if (runner_->batches_between_takes() == 1) take_sums();
     }
     if (batches_done_ == 0) {
-      say_(fmt::format("memory: a step takes {:.0f} MiB, pictures are kept in {:.0f} MiB",
-                       double(arena_->peak_bytes()) / 1048576.0,
+      say_(fmt::format("memory: a step takes {:.0f} MiB of {}, pictures are kept in {:.0f} MiB",
+                       double(runner_->memory_bytes()) / 1048576.0, compute_.device.str(),
                        double(loader_->cached_bytes()) / 1048576.0));
     }
+  }
+
+  /// Adds what the runner has to the epoch's sums. throws NotFiniteError.
+  void take_sums() {
+    const StepSums sums = runner_->take();
+    if (!std::isfinite(sums.box + sums.obj + sums.cls + sums.distill)) {
+      throw NotFiniteError(
+          "epoch {}, {}: the loss is not finite (box {:g}, obj {:g}, cls {:g}, distill {:g}); "
+          "lower train.lr0 or check the labels",
+          state_.epoch, last_batches(), sums.box, sums.obj, sums.cls, sums.distill);
+    }
+    if (sums.skipped_steps > 0) {
+      throw NotFiniteError("epoch {}, {}: a gradient is not finite; lower train.lr0", state_.epoch,
+                           last_batches());
+    }
+    state_.sum_box += sums.box;
+    state_.sum_obj += sums.obj;
+    state_.sum_cls += sums.cls;
+    state_.sum_distill += sums.distill;
+    untaken_ = 0;
+  }
+
+  /// "batch 7", or the range of those whose sums were not looked at yet.
+  std::string last_batches() const {
+    const int64_t last = state_.next_batch;
+    return untaken_ <= 1 ? fmt::format("batch {}", last)
+                         : fmt::format("batches {} to {}", last - untaken_ + 1, last);
   }
 
   /// What a batch of one picture takes, and so how many would fit.
   std::string fitting_batch() {
     try {
-      const auto arena = Arena::create(arena_->limit_bytes());
-      const ArenaScope scope(arena);
-      const int64_t size = config_.train.image_size;
-      const Tensor image = Tensor::zeros({1, size, size, 3}, DType::kUInt8);
-      std::vector<Tensor> teacher_heads;
-      if (teacher_) teacher_heads = teacher_->logits(image);
-      losses_.detection->labelled.clear();
-      forward_backward(*student_, image, Tensor::empty({0, 6}), teacher_heads, losses_);
-      return fmt::format("about {} would",
-                         std::max<int64_t>(1, arena_->limit_bytes() / arena->peak_bytes()));
+      const int64_t one = memory_of_one_picture(*student_, teacher_.get(), losses_,
+                                                config_.train.image_size, arena_->limit_bytes());
+      return fmt::format("about {} would", std::max<int64_t>(1, arena_->limit_bytes() / one));
     } catch (const Error&) {
       return "not even a single picture would";
     }
@@ -287,13 +302,13 @@ class Trainer {
     const bool is_last = state_.epoch + 1 == config_.train.epochs;
     // The averaged weights are what is validated and kept.
     const Checkpoint average = ema_checkpoint(*student_, *sgd_, train_data_->names);
-    const auto model = build_model(average);
+    const auto model = build_model(average, compute_);
     model->prepare_inference();
     EvaluateOptions options;
     options.val = config_.val;
     options.workers = int(config_.train.workers);
     DetectionLossOptions validation_loss = *losses_.detection;
-    validation_loss.labelled.clear();  // every validation picture is labelled
+    validation_loss.labelled = {};  // every validation picture is labelled
     options.loss = std::move(validation_loss);
     options.stop = [this] { return events_.stop_requested(); };
     if (is_last) {
@@ -361,14 +376,16 @@ class Trainer {
   std::unique_ptr<Model> student_;
   std::unique_ptr<Teacher> teacher_;
   StepLosses losses_;
+  Compute compute_;
   std::unique_ptr<Sgd> sgd_;
   std::unique_ptr<TrainLoader> loader_;
   std::unique_ptr<Schedule> schedule_;
   std::shared_ptr<Arena> arena_;
+  std::unique_ptr<StepRunner> runner_;
   TrainState state_;
-  SgdRates rates_;
   Clock::time_point start_;
   int64_t batches_done_ = 0;
+  int64_t untaken_ = 0;  // batches whose losses the runner still holds
   double waiting_share_ = 0;
   size_t reported_ = 0;
 };

@@ -264,8 +264,9 @@ void load_all_weights(Model& model, const NamedTensors& tensors) {
 NamedTensors export_parameters(const Model& model, const Tensor& flat) {
   const ParameterStore& store = model.parameters();
   NamedTensors tensors;
+  const Tensor here = flat.to(Device::cpu());
   for (int i = 0; i < store.num_parameters(); ++i) {
-    tensors.emplace_back(store.name(i), to_file(model, store.name(i), part(store, i, flat)));
+    tensors.emplace_back(store.name(i), to_file(model, store.name(i), part(store, i, here)));
   }
   return tensors;
 }
@@ -273,8 +274,9 @@ NamedTensors export_parameters(const Model& model, const Tensor& flat) {
 NamedTensors export_statistics(const Model& model, const Tensor& flat) {
   const ParameterStore& store = model.parameters();
   NamedTensors tensors;
+  const Tensor here = flat.to(Device::cpu());
   for (int i = 0; i < store.num_statistics(); ++i) {
-    tensors.emplace_back(store.statistic_name(i), statistic_part(store, i, flat).clone());
+    tensors.emplace_back(store.statistic_name(i), statistic_part(store, i, here).clone());
   }
   return tensors;
 }
@@ -319,8 +321,8 @@ void import_statistics(const Model& model, const NamedTensors& tensors, const Te
   require_all(report);
 }
 
-std::unique_ptr<Model> build_model(const Checkpoint& checkpoint) {
-  auto model = std::make_unique<Model>(checkpoint.spec);
+std::unique_ptr<Model> build_model(const Checkpoint& checkpoint, const Compute& compute) {
+  auto model = std::make_unique<Model>(checkpoint.spec, compute);
   load_all_weights(*model, checkpoint.tensors);
   return model;
 }

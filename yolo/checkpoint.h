@@ -61,6 +61,6 @@ void import_parameters(const Model& model, const NamedTensors& tensors, const Te
 void import_statistics(const Model& model, const NamedTensors& tensors, const Tensor& flat);
 
 /// Builds a model from a checkpoint, every weight required.
-std::unique_ptr<Model> build_model(const Checkpoint& checkpoint);
+std::unique_ptr<Model> build_model(const Checkpoint& checkpoint, const Compute& compute = {});
 
 }  // namespace ydistill

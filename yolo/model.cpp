@@ -47,7 +47,14 @@ std::unique_ptr<Module> make_module(ParameterStore& store, size_t i, const Layer
 }  // namespace
 
 Model::Model(GraphSpec spec, DType dtype)
-    : spec_(std::move(spec)), store_(std::make_unique<ParameterStore>(dtype)) {
+    : Model(std::move(spec), std::make_unique<ParameterStore>(dtype), dtype) {}
+
+Model::Model(GraphSpec spec, const Compute& compute)
+    : Model(std::move(spec), std::make_unique<ParameterStore>(DType::kFloat32, compute.device),
+            compute.activations()) {}
+
+Model::Model(GraphSpec spec, std::unique_ptr<ParameterStore> store, DType activations)
+    : spec_(std::move(spec)), store_(std::move(store)), activations_(activations) {
   const LayerSpec& first = spec_.layers.at(0);
   stem_6x6_ = first.type == LayerType::kConv && first.kernel == 6 && first.stride == 2 &&
               first.padding == 2;
@@ -75,7 +82,8 @@ Tensor Model::network_input(const Tensor& images) const {
         "model {}: takes pictures uint8 [N,H,W,3] with H and W multiples of {}, got {}", spec_.name,
         stride, images.str());
   }
-  return focus_ ? focus_input(images, store_->dtype()) : scaled_input(images, store_->dtype());
+  const Tensor here = images.to(device());
+  return focus_ ? focus_input(here, activations_) : scaled_input(here, activations_);
 }
 
 std::vector<Var> Model::forward(const Tensor& images, ForwardMode mode, const Observer& observe) {

@@ -10,6 +10,7 @@
 #include <ydistill/layers/detect_head.h>
 #include <ydistill/layers/module.h>
 #include <ydistill/layers/parameters.h>
+#include <ydistill/tensor/compute.h>
 #include <ydistill/yolo/graph.h>
 
 namespace ydistill {
@@ -20,12 +21,16 @@ class Model {
   /// Builds the graph; parameters are zero until initialise() or load. float64 is for gradient
   /// checks.
   explicit Model(GraphSpec spec, DType dtype = DType::kFloat32);
+  /// Parameters live on the device, in float32. throws what the device refuses.
+  Model(GraphSpec spec, const Compute& compute);
 
   /// Sees every module's output: index, [N,H,W,C].
   using Observer = std::function<void(int, const Tensor&)>;
 
-  /// images: uint8 [N,H,W,3] RGB, H and W multiples of spec().max_stride().
-  /// returns raw logits of each scale, finest first, [N,H/stride,W/stride,A,5+C].
+  /// images: uint8 [N,H,W,3] RGB, H and W multiples of spec().max_stride(); taken to the model's
+  /// device if they are elsewhere.
+  /// returns raw logits of each scale, finest first, [N,H/stride,W/stride,A,5+C], on the model's
+  /// device, float32 whatever the precision (float64 for a float64 model).
   /// throws ShapeError, DTypeError; ValueError for inference without prepare_inference().
   std::vector<Var> forward(const Tensor& images, ForwardMode mode, const Observer& observe = {});
 
@@ -35,6 +40,7 @@ class Model {
   void prepare_inference();
 
   const GraphSpec& spec() const { return spec_; }
+  Device device() const { return store_->device(); }
   ParameterStore& parameters() { return *store_; }
   const ParameterStore& parameters() const { return *store_; }
   /// True where the first module is a 6x6 stride-2 stem, kept as the 3x3 one on Focus input.
@@ -47,8 +53,11 @@ class Model {
  private:
   Tensor network_input(const Tensor& images) const;
 
+  Model(GraphSpec spec, std::unique_ptr<ParameterStore> store, DType activations);
+
   GraphSpec spec_;
   std::unique_ptr<ParameterStore> store_;
+  DType activations_;
   std::vector<std::unique_ptr<Module>> modules_;  // null for upsample, concat, detect
   std::unique_ptr<DetectHead> detect_;
   std::vector<int> last_use_;

@@ -68,10 +68,8 @@ void synchronize() {
   YD_CUDA_CHECK(cudaStreamSynchronize(current_stream()));
 }
 
-StreamScope::StreamScope(cudaStream_t stream) : outer_(std::exchange(stream_in_use, stream)) {}
-
-StreamScope::~StreamScope() {
-  stream_in_use = outer_;
+cudaStream_t exchange_stream(cudaStream_t stream) {
+  return std::exchange(stream_in_use, stream);
 }
 
 void check_same_device(const char* op, const Tensor& a, const Tensor& b) {

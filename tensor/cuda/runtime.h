@@ -27,17 +27,8 @@ cudaStream_t current_stream();
 /// Waits until the thread's stream has done all its work.
 void synchronize();
 
-/// While it lives, this thread's work goes to `stream`.
-class StreamScope {
- public:
-  explicit StreamScope(cudaStream_t stream);
-  ~StreamScope();
-  StreamScope(const StreamScope&) = delete;
-  StreamScope& operator=(const StreamScope&) = delete;
-
- private:
-  cudaStream_t outer_;
-};
+/// Makes `stream` the thread's (null: its own again); returns the one before. See StreamScope.
+cudaStream_t exchange_stream(cudaStream_t stream);
 
 /// Starts a kernel on the thread's stream.
 template <class... Parameters, class... Arguments>

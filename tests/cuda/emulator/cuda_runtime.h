@@ -96,7 +96,8 @@ cudaError_t cudaEventDestroy(cudaEvent_t);
 namespace cuda_emulator {
 /// Does the work now, or keeps it where the stream is being captured.
 void enqueue(std::function<void()> work);
-void run_grid(dim3 blocks, dim3 threads, const std::function<void()>& kernel);
+/// name: tells kernels apart. One whose first block never waits is taken to need no waiting.
+void run_grid(dim3 blocks, dim3 threads, const void* name, const std::function<void()>& kernel);
 void barrier();
 /// Hands `value` (at most 8 bytes) to the warp and returns lane `source`'s.
 uint64_t exchange(uint64_t value, int source);
@@ -108,7 +109,8 @@ cudaError_t cudaLaunchKernelEx(const cudaLaunchConfig_t* config, void (*kernel)(
                                Arguments&&... arguments) {
   cuda_emulator::enqueue([blocks = config->gridDim, threads = config->blockDim, kernel,
                           values = std::tuple<Parameters...>(arguments...)] {
-    cuda_emulator::run_grid(blocks, threads, [&] { std::apply(kernel, values); });
+    cuda_emulator::run_grid(blocks, threads, reinterpret_cast<const void*>(kernel),
+                            [&] { std::apply(kernel, values); });
   });
   return cudaSuccess;
 }

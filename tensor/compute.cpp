@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: MIT
+#include <ydistill/tensor/compute.h>
+
+#include <charconv>
+
+#include <ydistill/tensor/error.h>
+#ifdef YD_HAVE_CUDA
+#include <ydistill/tensor/cuda/conv.h>
+#include <ydistill/tensor/cuda/device.h>
+#endif
+
+namespace ydistill {
+namespace {
+
+/// Why no GPU can be used; empty where one can.
+std::string why_no_gpu() {
+#ifdef YD_HAVE_CUDA
+  return cuda::why_no_device();
+#else
+  return "this build has no CUDA (configure with YDISTILL_CUDA=ON)";
+#endif
+}
+
+Device choose_device(const std::string& name) {
+  if (name == "cpu") return Device::cpu();
+  if (name == "auto") return why_no_gpu().empty() ? Device::cuda() : Device::cpu();
+  int index = 0;
+  if (name != "cuda") {
+    const bool prefixed = name.starts_with("cuda:");
+    const char* const end = name.data() + name.size();
+    const auto parsed = std::from_chars(name.data() + (prefixed ? 5 : 0), end, index);
+    if (!prefixed || parsed.ec != std::errc() || parsed.ptr != end) {
+      throw ConfigError("device: expected \"auto\", \"cpu\", \"cuda\" or \"cuda:N\", got \"{}\"",
+                        name);
+    }
+  }
+  const std::string reason = why_no_gpu();
+  if (!reason.empty()) {
+    throw ConfigError("device: \"{}\" cannot be used: {}; use \"cpu\" or \"auto\"", name, reason);
+  }
+#ifdef YD_HAVE_CUDA
+  try {
+    cuda::require_device(index);
+  } catch (const DeviceError& error) {
+    throw ConfigError("device: {}", error.what());
+  }
+#endif
+  return Device::cuda(index);
+}
+
+}  // namespace
+
+const char* name_of(Precision precision) {
+  switch (precision) {
+    case Precision::kFp32:
+      return "fp32";
+    case Precision::kTf32:
+      return "tf32";
+    case Precision::kBf16:
+      return "bf16";
+  }
+  return "?";
+}
+
+Compute choose_compute(const std::string& device, const std::string& precision) {
+  Compute compute{choose_device(device)};
+  if (precision == "auto") {
+    compute.precision = compute.device.is_cuda() ? Precision::kBf16 : Precision::kFp32;
+  } else if (precision == "tf32") {
+    compute.precision = Precision::kTf32;
+  } else if (precision == "bf16") {
+    compute.precision = Precision::kBf16;
+  } else if (precision != "fp32") {
+    throw ConfigError("precision: expected \"auto\", \"fp32\", \"tf32\" or \"bf16\", got \"{}\"",
+                      precision);
+  }
+  if (compute.device.is_cpu() && compute.precision != Precision::kFp32) {
+    throw ConfigError("precision: \"{}\" is not available on the CPU; use \"fp32\" or \"auto\"",
+                      precision);
+  }
+  return compute;
+}
+
+std::string describe(const Compute& compute) {
+  std::string where = compute.device.str();
+#ifdef YD_HAVE_CUDA
+  if (compute.device.is_cuda()) {
+    const cuda::DeviceInfo info = cuda::device_info(compute.device.index);
+    where += fmt::format(" ({}, {:.1f} GiB)", info.name, double(info.memory_bytes) / (1 << 30));
+  }
+#endif
+  return fmt::format("{} in {}", where, name_of(compute.precision));
+}
+
+void use_compute([[maybe_unused]] const Compute& compute) {
+#ifdef YD_HAVE_CUDA
+  if (compute.device.is_cpu()) return;
+  cuda::require_device(compute.device.index);
+  cuda::set_allow_tf32(compute.precision == Precision::kTf32);
+#endif
+}
+
+}  // namespace ydistill

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: MIT
+// Where a network computes and with which numbers.
+#pragma once
+
+#include <string>
+
+#include <ydistill/tensor/device.h>
+#include <ydistill/tensor/dtype.h>
+
+namespace ydistill {
+
+enum class Precision : uint8_t {
+  kFp32,  ///< float32 throughout
+  kTf32,  ///< float32; a GPU's convolutions may round their operands to 10 bits of mantissa
+  kBf16,  ///< activations and their gradients bfloat16; parameters, statistics, losses float32
+};
+
+/// "fp32", "tf32", "bf16"
+const char* name_of(Precision precision);
+
+struct Compute {
+  Device device;
+  Precision precision = Precision::kFp32;
+
+  DType activations() const {
+    return precision == Precision::kBf16 ? DType::kBFloat16 : DType::kFloat32;
+  }
+  bool operator==(const Compute&) const = default;
+};
+
+/// What a config's words mean on this machine. device: auto (a GPU where there is one), cpu, cuda
+/// or cuda:N; precision: auto (bf16 on a GPU, fp32 on the CPU), fp32, tf32 or bf16. throws
+/// ConfigError in one line for what this build or machine cannot do; nothing is replaced silently.
+Compute choose_compute(const std::string& device, const std::string& precision);
+
+/// "cpu in fp32", "cuda:0 (NVIDIA H200, 139.8 GiB) in bf16"
+std::string describe(const Compute& compute);
+
+/// Makes the device the calling thread's and settles whether its convolutions may use TF32, which
+/// holds for the whole process. Before anything is put on the device.
+void use_compute(const Compute& compute);
+
+}  // namespace ydistill

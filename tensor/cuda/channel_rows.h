@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: MIT
+// Kernels over [rows, channels] that need numbers of each channel, and sums over the rows.
+//
+// A thread keeps to one pack of N channels and walks down rows, so that what belongs to its
+// channels is read once and stays in registers, and no index is divided. A block is `kLanes`
+// neighbouring packs wide (at 8 lanes of 16 bytes, a line of the cache) and reads kThreads / kLanes
+// rows at once.
+#pragma once
+
+#include <ydistill/tensor/cuda/elementwise.h>
+
+namespace ydistill::cuda {
+
+/// Blocks that a long tensor is cut into: enough to fill any device, few enough that what is left
+/// of each adds up quickly.
+inline constexpr int64_t kMaxChunks = 1024;
+inline constexpr int kRowsAThread = 16;  // at least, where there are so many
+
+/// How rows are dealt out: chunk i gets rows [i * rows_per_chunk, ...).
+struct RowChunks {
+  int64_t rows_per_chunk = 0, count = 0;
+};
+
+template <int kLanes>
+RowChunks row_chunks(int64_t rows) {
+  constexpr int64_t kUnit = int64_t(kThreads / kLanes) * kRowsAThread;
+  const int64_t wanted = (rows + kMaxChunks - 1) / kMaxChunks;
+  const int64_t per_chunk = std::max<int64_t>((wanted + kUnit - 1) / kUnit, 1) * kUnit;
+  return {per_chunk, (rows + per_chunk - 1) / per_chunk};
+}
+
+/// Calls f(lanes) with the narrowest block for rows of `packs` packs, as a std::integral_constant.
+template <int N, class F>
+void dispatch_lanes(int64_t packs, F&& f) {
+  if constexpr (N > 1) {  // single numbers are the exception and need not be fast
+    if (packs <= 2) return f(std::integral_constant<int, 2>());
+    if (packs <= 4) return f(std::integral_constant<int, 4>());
+  }
+  f(std::integral_constant<int, 8>());
+}
+
+template <int N, int kLanes>
+dim3 grid_of(int64_t channels, int64_t chunks) {
+  const int64_t tile = int64_t(kLanes) * N;
+  return dim3(unsigned(chunks), unsigned((channels + tile - 1) / tile));
+}
+
+/// Where a thread stands.
+template <int N, int kLanes>
+struct RowThread {
+  static constexpr int kLines = kThreads / kLanes;
+  int lane, line;
+  int64_t first;       // of its channels
+  int64_t begin, end;  // rows of its chunk
+  __device__ RowThread(int64_t rows, int64_t rows_per_chunk)
+      : lane(int(threadIdx.x) % kLanes), line(int(threadIdx.x) / kLanes) {
+    first = (int64_t(blockIdx.y) * kLanes + lane) * N;
+    begin = int64_t(blockIdx.x) * rows_per_chunk;
+    end = begin + rows_per_chunk < rows ? begin + rows_per_chunk : rows;
+  }
+};
+
+template <int N, int kLanes, class F>
+__global__ void __launch_bounds__(kThreads)
+    for_each_row_kernel(int64_t rows, int64_t channels, int64_t rows_per_chunk, F f) {
+  const RowThread<N, kLanes> at(rows, rows_per_chunk);
+  if (at.first >= channels) return;
+  const auto numbers = f.of_channels(at.first);
+  for (int64_t row = at.begin + at.line; row < at.end; row += at.kLines) {
+    f(numbers, row * channels + at.first);
+  }
+}
+
+/// f.of_channels(first channel) gives what f needs of N channels; f(that, index of the first
+/// number) does the work of one row. channels is a multiple of N.
+template <int N, class F>
+void for_each_row(int64_t rows, int64_t channels, F f) {
+  if (rows <= 0) return;
+  dispatch_lanes<N>(channels / N, [&](auto lanes) {
+    constexpr int kLanes = decltype(lanes)::value;
+    // Nothing is added up here, so there may be as many blocks as there is work for.
+    constexpr int64_t kPerChunk = int64_t(kThreads / kLanes) * kRowsAThread;
+    launch(for_each_row_kernel<N, kLanes, F>,
+           grid_of<N, kLanes>(channels, (rows + kPerChunk - 1) / kPerChunk), dim3(kThreads), rows,
+           channels, kPerChunk, f);
+  });
+}
+
+template <int N, int kLanes, class F>
+__global__ void __launch_bounds__(kThreads)
+    column_sums_kernel(int64_t rows, int64_t channels, int64_t rows_per_chunk, double* partial,
+                       F f) {
+  const RowThread<N, kLanes> at(rows, rows_per_chunk);
+  double sums[2][N] = {};
+  if (at.first < channels) {
+    const auto numbers = f.of_channels(at.first);
+    int64_t row = at.begin + at.line;
+    while (row < at.end) {
+      float a[N] = {}, b[N] = {};  // short sums in float, long ones in double
+      for (int i = 0; i < kRowsAThread && row < at.end; ++i, row += at.kLines) {
+        f(numbers, row * channels + at.first, a, b);
+      }
+      for (int k = 0; k < N; ++k) {
+        sums[0][k] += double(a[k]);
+        sums[1][k] += double(b[k]);
+      }
+    }
+  }
+  __shared__ double lines[kThreads / kLanes][kLanes * N];
+  for (int which = 0; which < 2; ++which) {
+    for (int k = 0; k < N; ++k) lines[at.line][at.lane * N + k] = sums[which][k];
+    __syncthreads();
+    const int column = int(threadIdx.x);
+    const int64_t channel = int64_t(blockIdx.y) * kLanes * N + column;
+    if (column < kLanes * N && channel < channels) {
+      double sum = 0;
+      for (int i = 0; i < at.kLines; ++i) sum += lines[i][column];
+      partial[(int64_t(blockIdx.x) * 2 + which) * channels + channel] = sum;
+    }
+    __syncthreads();
+  }
+}
+
+inline constexpr int kFinishChannels = 8;  // a block
+inline constexpr int kFinishLines = kThreads / kFinishChannels;
+
+template <class F>
+__global__ void __launch_bounds__(kThreads)
+    finish_columns_kernel(const double* partial, int64_t chunks, int64_t channels, F f) {
+  const int column = int(threadIdx.x) % kFinishChannels, line = int(threadIdx.x) / kFinishChannels;
+  const int64_t channel = int64_t(blockIdx.x) * kFinishChannels + column;
+  __shared__ double sums[2][kFinishLines][kFinishChannels];
+  for (int which = 0; which < 2; ++which) {
+    double sum = 0;
+    for (int64_t i = line; i < chunks && channel < channels; i += kFinishLines) {
+      sum += partial[(i * 2 + which) * channels + channel];
+    }
+    sums[which][line][column] = sum;
+  }
+  __syncthreads();
+  if (line > 0 || channel >= channels) return;
+  double total[2] = {0, 0};
+  for (int which = 0; which < 2; ++which) {
+    for (int i = 0; i < kFinishLines; ++i) total[which] += sums[which][i][column];
+  }
+  f(channel, total[0], total[1]);
+}
+
+/// Adds up over the rows what f(numbers of the channels, index, a, b) adds to a[N] and b[N], then
+/// calls finish(channel, sum of a, sum of b) once a channel. The order of every sum is fixed.
+template <int N, class F, class Finish>
+void column_sums(Device device, int64_t rows, int64_t channels, F f, Finish finish) {
+  dispatch_lanes<N>(channels / N, [&](auto lanes) {
+    constexpr int kLanes = decltype(lanes)::value;
+    const RowChunks chunks = row_chunks<kLanes>(rows);
+    const Tensor partial =
+        Tensor::empty({std::max<int64_t>(chunks.count, 1), 2, channels}, DType::kFloat64, device);
+    double* const sums = partial.device_data<double>();
+    if (rows > 0) {
+      launch(column_sums_kernel<N, kLanes, F>, grid_of<N, kLanes>(channels, chunks.count),
+             dim3(kThreads), rows, channels, chunks.rows_per_chunk, sums, f);
+    }
+    launch(finish_columns_kernel<Finish>,
+           dim3(unsigned((channels + kFinishChannels - 1) / kFinishChannels)), dim3(kThreads),
+           static_cast<const double*>(sums), chunks.count, channels, finish);
+  });
+}
+
+}  // namespace ydistill::cuda

@@ -1,0 +1,258 @@
+// SPDX-License-Identifier: MIT
+// Whole networks and whole runs on the GPU beside the CPU's.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include <ydistill/distill/teacher.h>
+#include <ydistill/train/step_runner.h>
+#include <ydistill/train/trainer.h>
+#include <ydistill/yolo/checkpoint.h>
+
+#include "cuda/gpu.h"
+#include "support/files.h"
+#include "train/tiny_data.h"
+
+namespace ydistill {
+namespace {
+
+constexpr Compute kGpuFp32{Device::cuda(), Precision::kFp32};
+constexpr Compute kGpuBf16{Device::cuda(), Precision::kBf16};
+
+GraphSpec small_graph() {
+  return graph_from_json(test::tiny_graph());
+}
+
+Batch make_batch(int64_t pictures, uint64_t seed) {
+  Batch batch;
+  Rng rng(seed);
+  batch.images = Tensor::empty({pictures, 64, 64, 3}, DType::kUInt8);
+  for (uint8_t& byte : batch.images.span<uint8_t>()) byte = uint8_t(rng.below(256));
+  std::vector<float> rows;
+  for (int64_t i = 0; i < pictures; ++i) {
+    for (const float v : {float(i), float(i % 2), 0.3f + 0.1f * float(i), 0.5f, 0.3f, 0.2f}) {
+      rows.push_back(v);
+    }
+  }
+  batch.targets = Tensor::of<float>({pictures, 6}, rows);
+  batch.labelled.assign(size_t(pictures), 1);
+  return batch;
+}
+
+/// Largest difference as a share of the largest number.
+double difference(const Tensor& got, const Tensor& expected) {
+  const Tensor a = got.to(Device::cpu()).to(DType::kFloat64);
+  const Tensor b = expected.to(Device::cpu()).to(DType::kFloat64);
+  REQUIRE(a.shape() == b.shape());
+  double scale = 1e-12, worst = 0;
+  for (const double v : b.span<double>()) scale = std::max(scale, std::abs(v));
+  for (int64_t i = 0; i < a.numel(); ++i) {
+    const double error = std::abs(a.at(i) - b.at(i));
+    if (!(error <= worst)) worst = error;
+  }
+  return worst / scale;
+}
+
+/// A student, its optimizer and a runner over them.
+struct Training {
+  std::unique_ptr<Model> student;
+  std::unique_ptr<Teacher> teacher;
+  StepLosses losses;
+  std::unique_ptr<Sgd> sgd;
+  std::unique_ptr<StepRunner> runner;
+
+  explicit Training(const Compute& compute) {
+    use_compute(compute);
+    student = std::make_unique<Model>(small_graph(), compute);
+    student->initialise(3);
+    Model source(small_graph());
+    source.initialise(4);
+    Checkpoint checkpoint;
+    checkpoint.spec = source.spec();
+    checkpoint.tensors = export_weights(source);
+    teacher = std::make_unique<Teacher>(checkpoint, compute);
+    losses.student_anchors = losses.teacher_anchors = student->spec().anchors;
+    losses.detection.emplace();
+    losses.distill.emplace();
+    sgd = std::make_unique<Sgd>(student->parameters(), EmaOptions{});
+    runner = make_step_runner(*student, teacher.get(), *sgd, losses,
+                              Arena::create(int64_t(1) << 30, compute.device));
+  }
+
+  StepSums steps(const std::vector<Batch>& batches) {
+    SgdRates rates;
+    rates.lr = {0.01, 0.01, 0.05};
+    rates.weight_decay = 5e-4;
+    rates.clip_norm = 10;
+    for (const Batch& batch : batches) {
+      runner->accumulate(batch);
+      runner->step(rates);
+      rates.lr[0] *= 0.9;
+    }
+    return runner->take();
+  }
+  const Tensor& weights() const { return student->parameters().values(); }
+};
+
+std::vector<Batch> five_batches() {
+  std::vector<Batch> batches;
+  for (uint64_t seed = 0; seed < 5; ++seed) batches.push_back(make_batch(4, seed));
+  return batches;
+}
+
+// Five steps multiply the rounding of one; float32 sums in another order part by 1e-6 a step.
+TEST_CASE("gpu: steps of training agree with the CPU's while graphs are captured and replayed") {
+  YD_NEEDS_GPU();
+  Training gpu(kGpuFp32), cpu(Compute{});
+  const StepSums got = gpu.steps(five_batches()), expected = cpu.steps(five_batches());
+  CHECK(got.box == Approx(expected.box).epsilon(1e-4));
+  CHECK(got.obj == Approx(expected.obj).epsilon(1e-4));
+  CHECK(got.cls == Approx(expected.cls).epsilon(1e-4));
+  CHECK(got.distill == Approx(expected.distill).epsilon(1e-4));
+  CHECK(difference(gpu.weights(), cpu.weights()) < 1e-4);
+  CHECK(difference(gpu.sgd->ema_values(), cpu.sgd->ema_values()) < 1e-4);
+  CHECK(difference(gpu.student->parameters().statistics(), cpu.student->parameters().statistics()) <
+        1e-4);
+}
+
+// bfloat16 rounds each activation by up to 2^-9; the weights move by a few per cent of their size.
+TEST_CASE("gpu: steps in bfloat16 stay near those in float32") {
+  YD_NEEDS_GPU();
+  Training bf16(kGpuBf16), fp32(kGpuFp32);
+  const StepSums got = bf16.steps(five_batches()), expected = fp32.steps(five_batches());
+  CHECK(got.box == Approx(expected.box).epsilon(0.02));
+  CHECK(got.obj == Approx(expected.obj).epsilon(0.02));
+  CHECK(difference(bf16.weights(), fp32.weights()) < 0.02);
+  CHECK(difference(bf16.weights(), fp32.weights()) > 1e-6);  // it did compute in bfloat16
+}
+
+TEST_CASE("gpu: two trainings give the same bits") {
+  YD_NEEDS_GPU();
+  Training a(kGpuBf16), b(kGpuBf16);
+  a.steps(five_batches());
+  b.steps(five_batches());
+  CHECK(difference(a.weights(), b.weights()) == 0);
+}
+
+TEST_CASE("gpu: batches of other sizes and more targets than before go on without a mistake") {
+  YD_NEEDS_GPU();
+  std::vector<Batch> batches = five_batches();
+  batches.push_back(make_batch(3, 7));
+  batches.push_back(make_batch(4, 8));
+  batches.push_back(make_batch(3, 9));
+  Batch crowded = make_batch(4, 10);
+  std::vector<float> rows;
+  for (int64_t i = 0; i < 200; ++i) {
+    for (const float v :
+         {float(i / 50), float(i % 2), 0.1f + 0.004f * float(i), 0.5f, 0.2f, 0.3f}) {
+      rows.push_back(v);
+    }
+  }
+  crowded.targets = Tensor::of<float>({200, 6}, rows);
+  batches.push_back(crowded);
+  batches.push_back(make_batch(4, 11));
+  Training gpu(kGpuFp32), cpu(Compute{});
+  gpu.steps(batches);
+  cpu.steps(batches);
+  CHECK(difference(gpu.weights(), cpu.weights()) < 1e-3);
+}
+
+TEST_CASE("gpu: pictures without labels teach only through the teacher") {
+  YD_NEEDS_GPU();
+  Batch batch = make_batch(4, 1);
+  batch.labelled = {1, 0, 1, 0};
+  std::vector<float> rows;
+  for (const float picture : {0.0f, 2.0f}) {
+    for (const float v : {picture, 1.0f, 0.4f, 0.5f, 0.3f, 0.2f}) rows.push_back(v);
+  }
+  batch.targets = Tensor::of<float>({2, 6}, rows);
+  Training gpu(kGpuFp32), cpu(Compute{});
+  const StepSums got = gpu.steps({batch, batch, batch}),
+                 expected = cpu.steps({batch, batch, batch});
+  CHECK(got.obj == Approx(expected.obj).epsilon(1e-4));
+  CHECK(difference(gpu.weights(), cpu.weights()) < 1e-4);
+}
+
+TEST_CASE("gpu: a gradient that is not finite changes no weight and is reported") {
+  YD_NEEDS_GPU();
+  Training broken(kGpuFp32);
+  broken.losses.distill->gains = {1e38, 1e38, 1e38};
+  const Tensor start = broken.weights().to(Device::cpu());
+  const StepSums sums = broken.steps({make_batch(4, 0)});
+  CHECK(sums.skipped_steps == 1);
+  CHECK(difference(broken.weights(), start) == 0);
+}
+
+class Quiet : public TrainEvents {
+ public:
+  explicit Quiet(int64_t stop_after = -1) : stop_after_(stop_after) {}
+  void message(const std::string& line) override { log += line + "\n"; }
+  void step(const StepProgress&) override {}
+  void epoch(const EpochResult& result, int64_t, double) override { results.push_back(result); }
+  bool stop_requested() override { return stop_after_ >= 0 && asked_++ >= stop_after_; }
+  std::string log;
+  std::vector<EpochResult> results;
+
+ private:
+  int64_t stop_after_, asked_ = 0;
+};
+
+struct Setup {
+  test::TempDir dir;
+  Setup() {
+    test::write_tiny_set(dir / "train", 10);
+    test::write_tiny_set(dir / "val", 4, 2);
+    test::write_file(dir / "graph.json", test::tiny_graph());
+  }
+  Config config(const std::string& device, std::vector<std::string> overrides = {}) const {
+    const std::string text = fmt::format(
+        R"({{"model": {{"graph": "graph.json"}},
+             "data": {{"train": {{"yolo": "train/images"}}, "val": {{"yolo": "val/images"}}, "names": ["wide", "high"]}},
+             "train": {{"epochs": 3, "batch": 4, "image_size": 64, "nominal_batch": 8, "warmup_min_iterations": 4, "workers": 1}},
+             "device": "{}", "precision": "fp32",
+             "run": {{"dir": "{}", "name": "{}"}}}})",
+        device, (dir / "runs").string(), device);
+    return parse_config(text, dir.path(), overrides);
+  }
+};
+
+TEST_CASE("gpu: a whole run logs what the CPU's run logs") {
+  YD_NEEDS_GPU();
+  const Setup setup;
+  Quiet on_gpu, on_cpu;
+  train(setup.config("cuda"), on_gpu);
+  train(setup.config("cpu"), on_cpu);
+  INFO(on_gpu.log);
+  CHECK(on_gpu.log.find("cuda:0") != std::string::npos);
+  REQUIRE(on_gpu.results.size() == on_cpu.results.size());
+  for (size_t i = 0; i < on_gpu.results.size(); ++i) {
+    const EpochResult &a = on_gpu.results[i], &b = on_cpu.results[i];
+    CHECK(a.train_box == Approx(b.train_box).epsilon(1e-3));
+    CHECK(a.train_obj == Approx(b.train_obj).epsilon(1e-3));
+    CHECK(a.train_cls == Approx(b.train_cls).epsilon(1e-3));
+    CHECK(a.val_box == Approx(b.val_box).epsilon(1e-3));
+    CHECK(a.val_obj == Approx(b.val_obj).epsilon(1e-3));
+    CHECK(a.map50 == Approx(b.map50).margin(0.02));
+  }
+}
+
+TEST_CASE("gpu: a run that was stopped and resumed equals the uninterrupted one bit for bit") {
+  YD_NEEDS_GPU();
+  const Setup setup;
+  Quiet whole, part(4), rest;
+  const auto a = train(setup.config("cuda", {"run.name=whole"}), whole);
+  const auto b = train(setup.config("cuda", {"run.name=parts"}), part);
+  CHECK(!b.finished);
+  resume_training(b.run, rest);
+  const TensorFile x = read_safetensors(a.run / "weights/last.safetensors");
+  const TensorFile y = read_safetensors(b.run / "weights/last.safetensors");
+  for (const auto& [name, tensor] : x.tensors) {
+    INFO(name);
+    CHECK(std::memcmp(tensor.raw(), y.at(name).raw(), size_t(tensor.nbytes())) == 0);
+  }
+}
+
+}  // namespace
+}  // namespace ydistill

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: MIT
+// Runs the steps of a training on the student's device: at once on the CPU; on a GPU without
+// waiting for it, as one captured graph a shape of batch.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+#include <ydistill/data/loader.h>
+#include <ydistill/distill/teacher.h>
+#include <ydistill/train/sgd.h>
+#include <ydistill/train/step.h>
+
+namespace ydistill {
+
+/// Sums over the batches since the last take(); the terms as YOLOv5 logs them.
+struct StepSums {
+  double box = 0, obj = 0, cls = 0;
+  double distill = 0;         ///< of the batches' totals, each divided by its number of pictures
+  int64_t skipped_steps = 0;  ///< optimizer steps not taken because a gradient was not finite
+};
+
+class StepRunner {
+ public:
+  virtual ~StepRunner() = default;
+  /// Teacher, student, losses and backward pass of one batch; gradients are added.
+  /// throws ValueError for targets out of range, OutOfMemoryError.
+  virtual void accumulate(const Batch& batch) = 0;
+  /// One optimizer step, clipped as the rates say.
+  virtual void step(const SgdRates& rates) = 0;
+  /// What there is since the last call; on a GPU it waits for it.
+  virtual StepSums take() = 0;
+  /// take() is worth its wait once in so many batches.
+  virtual int64_t batches_between_takes() const = 0;
+  /// The largest amount that steps have taken of the device so far, in bytes, without parameters.
+  virtual int64_t memory_bytes() const = 0;
+};
+
+/// Everything is borrowed. arena: of the student's device, open to the runner alone while it works.
+std::unique_ptr<StepRunner> make_step_runner(Model& student, Teacher* teacher, Sgd& sgd,
+                                             StepLosses& losses, std::shared_ptr<Arena> arena);
+
+/// Peak bytes of a step on one picture of this size, tried in an arena of its own; what it adds to
+/// the gradients is taken back. throws OutOfMemoryError where even that does not fit.
+int64_t memory_of_one_picture(Model& student, Teacher* teacher, const StepLosses& losses,
+                              int64_t image_size, int64_t limit_bytes);
+
+}  // namespace ydistill

@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: MIT
+#include <ydistill/train/step_runner_cuda.h>
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cstring>
+#include <map>
+
+#include <ydistill/tensor/cuda/graph.h>
+#include <ydistill/tensor/parallel.h>
+#include <ydistill/yolo/target_assignment.h>
+
+namespace ydistill::cuda {
+namespace {
+
+constexpr int64_t kBatchesBetweenTakes = 10;
+constexpr int64_t kTargetsPerPicture = 16;  // room at first; doubled where a batch has more
+
+/// What a batch is to the GPU. Targets are padded to `capacity` rows.
+struct Inputs {
+  Tensor images;    // uint8 [N,H,W,3]
+  Tensor targets;   // float32 [capacity,6]
+  Tensor labelled;  // uint8 [N]
+};
+
+using Key = std::array<int64_t, 4>;  // N, H, W, capacity
+
+Inputs make_inputs(const Key& key, const std::function<Tensor(const Shape&, DType)>& make) {
+  const auto [n, h, w, capacity] = key;
+  return {make({n, h, w, 3}, DType::kUInt8), make({capacity, 6}, DType::kFloat32),
+          make({n}, DType::kUInt8)};
+}
+
+Tensor pinned(const Shape& shape, DType dtype) {
+  return Tensor::over(allocate_pinned(shape.numel() * size_of(dtype)), 0, shape, dtype);
+}
+
+void copy_all(const Inputs& to, const Inputs& from) {
+  copy_in_order(to.images, from.images);
+  copy_in_order(to.targets, from.targets);
+  copy_in_order(to.labelled, from.labelled);
+}
+
+/// On all threads: one does not reach the memory's bandwidth.
+void copy_on_host(const Tensor& to, const Tensor& from) {
+  constexpr int64_t kGrain = int64_t(1) << 20;
+  parallel_ranges(from.nbytes(), kGrain, [&](int64_t begin, int64_t end) {
+    std::memcpy(to.raw() + begin, from.raw() + begin, size_t(end - begin));
+  });
+}
+
+/// Half of the double buffer between the loader and the GPU.
+struct Slot {
+  Key key{};
+  Inputs on_host, on_device;
+  Event copied, consumed;
+};
+
+/// Everything that belongs to one shape of batch.
+struct ShapedStep {
+  Inputs inputs;  // fixed addresses: the graph reads here
+  int64_t runs = 0;
+  Graph graph;
+};
+
+class CudaRunner : public StepRunner {
+ public:
+  CudaRunner(Model& student, Teacher* teacher, Sgd& sgd, StepLosses& losses,
+             std::shared_ptr<Arena> arena)
+      : student_(student), teacher_(teacher), sgd_(sgd), losses_(losses), arena_(std::move(arena)) {
+    // Of its own, because its blocks are freed in the host's order, not in that of two streams.
+    if (teacher != nullptr) teacher_arena_ = Arena::create(arena_->limit_bytes(), student.device());
+    const ArenaScope heap(nullptr);
+    sums_ = Tensor::zeros({4}, DType::kFloat64, student.device());
+  }
+
+  ~CudaRunner() override {
+    try {
+      wait_for_gpu();  // nothing may be freed under the GPU's hands
+    } catch (const std::exception&) {
+      // The error that ended the run has been reported already.
+    }
+  }
+
+  void accumulate(const Batch& batch) override {
+    check_targets("train", batch.targets, batch.images.size(0), student_.spec().num_classes);
+    ShapedStep& step = upload(batch);
+    if (step.graph.captured()) {
+      step.graph.launch();
+    } else if (step.runs++ == 0) {
+      compute(step.inputs);  // builds plans, finds out how much memory a step takes
+    } else {
+      // Working copies of the weights must be made anew inside the graph, whatever is current.
+      student_.parameters().mark_changed();
+      step.graph.capture([&] { compute(step.inputs); });
+      step.graph.launch();
+    }
+    student_.parameters().mark_changed();
+  }
+
+  void step(const SgdRates& rates) override {
+    sgd_.stage(rates);
+    if (optimizer_.captured()) {
+      optimizer_.launch();
+    } else if (optimizer_runs_++ == 0) {
+      sgd_.launch();
+    } else {
+      optimizer_.capture([&] { sgd_.launch(); });
+      optimizer_.launch();
+    }
+    student_.parameters().mark_changed();
+  }
+
+  StepSums take() override {
+    const ArenaScope heap(nullptr);
+    const Tensor sums = sums_.to(Device::cpu());
+    sums_.zero();
+    StepSums result{sums.at(0), sums.at(1), sums.at(2), sums.at(3), 0};
+    const int64_t skipped = sgd_.report().skipped;
+    result.skipped_steps = skipped - std::exchange(skipped_before_, skipped);
+    return result;
+  }
+
+  int64_t batches_between_takes() const override { return kBatchesBetweenTakes; }
+  int64_t memory_bytes() const override {
+    return arena_->peak_bytes() + (teacher_arena_ ? teacher_arena_->peak_bytes() : 0);
+  }
+
+ private:
+  /// Sends the batch on its way; the stream's work from then on finds it in the step's inputs.
+  ShapedStep& upload(const Batch& batch) {
+    const Shape& s = batch.images.shape();
+    int64_t& capacity = capacities_[s[0]];
+    const int64_t wanted = std::max({batch.targets.size(0), s[0] * kTargetsPerPicture, capacity});
+    capacity = int64_t(std::bit_ceil(uint64_t(wanted)));
+    const Key key{s[0], s[1], s[2], capacity};
+
+    Slot& slot = slots_[size_t(batches_++ % 2)];
+    slot.consumed.wait();
+    const ArenaScope heap(nullptr);
+    const Device device = student_.device();
+    const auto on_device = [&](const Shape& shape, DType dtype) {
+      return Tensor::empty(shape, dtype, device);
+    };
+    if (slot.key != key) {
+      slot.key = key;
+      slot.on_host = make_inputs(key, pinned);
+      slot.on_device = make_inputs(key, on_device);
+    }
+    copy_on_host(slot.on_host.images, batch.images);
+    copy_on_host(slot.on_host.targets, padded_targets(batch.targets, capacity));
+    std::copy(batch.labelled.begin(), batch.labelled.end(), slot.on_host.labelled.data<uint8_t>());
+    {
+      const StreamScope scope(copies_);
+      copy_all(slot.on_device, slot.on_host);
+      slot.copied.record();
+    }
+    slot.copied.hold_stream();
+    ShapedStep& step = steps_[key];
+    if (!step.inputs.images.defined()) step.inputs = make_inputs(key, on_device);
+    copy_all(step.inputs, slot.on_device);
+    slot.consumed.record();
+    return step;
+  }
+
+  /// Everything of a step but the optimizer.
+  void compute(const Inputs& inputs) {
+    const ArenaScope scope(arena_);
+    std::vector<Tensor> teacher_heads;
+    ForwardBackwardOptions options;
+    if (teacher_ != nullptr) {
+      started_.record();
+      {
+        const StreamScope beside(teacher_stream_);
+        const ArenaScope own(teacher_arena_);
+        started_.hold_stream();
+        teacher_heads = teacher_->logits(inputs.images);
+        taught_.record();
+      }
+      options.before_losses = [this] { taught_.hold_stream(); };
+    }
+    losses_.detection->labelled = inputs.labelled;
+    const StepResult result =
+        forward_backward(student_, inputs.images, inputs.targets, teacher_heads, losses_, options);
+    losses_.detection->labelled = {};
+    add_step_terms(sums_, result.detection_terms, result.distill_terms, inputs.images.size(0));
+  }
+
+  Model& student_;
+  Teacher* teacher_;
+  Sgd& sgd_;
+  StepLosses& losses_;
+  std::shared_ptr<Arena> arena_, teacher_arena_;
+  Stream copies_, teacher_stream_;
+  Event started_, taught_;
+  std::array<Slot, 2> slots_;
+  std::map<Key, ShapedStep> steps_;
+  std::map<int64_t, int64_t> capacities_;  // of targets, by batch size
+  Graph optimizer_;
+  int64_t optimizer_runs_ = 0;
+  int64_t batches_ = 0, skipped_before_ = 0;
+  Tensor sums_;
+};
+
+}  // namespace
+
+std::unique_ptr<StepRunner> make_step_runner(Model& student, Teacher* teacher, Sgd& sgd,
+                                             StepLosses& losses, std::shared_ptr<Arena> arena) {
+  return std::make_unique<CudaRunner>(student, teacher, sgd, losses, std::move(arena));
+}
+
+}  // namespace ydistill::cuda
