@@ -220,12 +220,14 @@ class Trainer {
 
   void train_batch(const Batch& batch) {
     const int64_t ni = state_.epoch * loader_->batches_per_epoch() + state_.next_batch;
+    // Outlives the step, so it is none of the arena's.
+    losses_.detection->labelled =
+        Tensor::of<uint8_t>({int64_t(batch.labelled.size())}, batch.labelled);
     const ArenaScope scope(arena_);
     StepResult result;
     try {
       std::vector<Tensor> teacher_heads;
       if (teacher_) teacher_heads = teacher_->logits(batch.images);
-      losses_.detection->labelled = batch.labelled;
       result = forward_backward(*student_, batch.images, batch.targets, teacher_heads, losses_);
     } catch (const OutOfMemoryError& error) {
       throw OutOfMemoryError(
@@ -273,7 +275,7 @@ class Trainer {
       const Tensor image = Tensor::zeros({1, size, size, 3}, DType::kUInt8);
       std::vector<Tensor> teacher_heads;
       if (teacher_) teacher_heads = teacher_->logits(image);
-      losses_.detection->labelled.clear();
+      losses_.detection->labelled = {};
       forward_backward(*student_, image, Tensor::empty({0, 6}), teacher_heads, losses_);
       return fmt::format("about {} would",
                          std::max<int64_t>(1, arena_->limit_bytes() / arena->peak_bytes()));
@@ -293,7 +295,7 @@ class Trainer {
     options.val = config_.val;
     options.workers = int(config_.train.workers);
     DetectionLossOptions validation_loss = *losses_.detection;
-    validation_loss.labelled.clear();  // every validation picture is labelled
+    validation_loss.labelled = {};  // every validation picture is labelled
     options.loss = std::move(validation_loss);
     options.stop = [this] { return events_.stop_requested(); };
     if (is_last) {

@@ -114,19 +114,26 @@ bool release(size_t begin, size_t end, State what) {
   return true;
 }
 
-void run_block(dim3 threads) {
+/// Whether blocks, and the threads of a block, run from the last to the first.
+bool is_reversed() {
+  const char* order = std::getenv("YDISTILL_CUDA_EMULATOR_ORDER");
+  return order != nullptr && std::strcmp(order, "reversed") == 0;
+}
+
+void run_block(dim3 threads, bool reversed) {
   const size_t count = size_t(threads.x) * threads.y * threads.z;
-  scheduler.fibers.clear();
+  scheduler.fibers.assign(count, nullptr);
   size_t used = 0, done = 0;
-  for (size_t i = 0; i < count; ++i) {
+  for (size_t n = 0; n < count; ++n) {
     if (used == scheduler.pool.size()) scheduler.pool.push_back(std::make_unique<Fiber>());
     Fiber& fiber = *scheduler.pool[used];
+    const size_t i = reversed ? count - 1 - n : n;
     start(fiber, dim3(unsigned(i % threads.x), unsigned(i / threads.x % threads.y),
                       unsigned(i / threads.x / threads.y)));
     if (fiber.state == State::kDone) {  // its stack serves the next
       ++done;
     } else {
-      scheduler.fibers.push_back(&fiber);
+      scheduler.fibers[i] = &fiber;
       ++used;
     }
   }
@@ -138,8 +145,9 @@ void run_block(dim3 threads) {
       moved |= release(warp, std::min(warp + size_t(warpSize), count), State::kAtExchange);
     }
     if (!moved) break;
-    for (Fiber* fiber : scheduler.fibers) {
-      if (fiber->state == State::kReady) run(*fiber);
+    for (size_t n = 0; n < count; ++n) {
+      Fiber& fiber = *scheduler.fibers[reversed ? count - 1 - n : n];
+      if (fiber.state == State::kReady) run(fiber);
     }
   }
   for (const Fiber* fiber : scheduler.fibers) {
@@ -161,13 +169,13 @@ void run_grid(dim3 blocks, dim3 threads, const std::function<void()>& kernel) {
   scheduler.kernel = &kernel;
   gridDim = blocks;
   blockDim = threads;
-  for (unsigned z = 0; z < blocks.z; ++z) {
-    for (unsigned y = 0; y < blocks.y; ++y) {
-      for (unsigned x = 0; x < blocks.x; ++x) {
-        blockIdx = dim3(x, y, z);
-        run_block(threads);
-      }
-    }
+  const bool reversed = is_reversed();
+  const size_t count = size_t(blocks.x) * blocks.y * blocks.z;
+  for (size_t n = 0; n < count; ++n) {
+    const size_t i = reversed ? count - 1 - n : n;
+    blockIdx = dim3(unsigned(i % blocks.x), unsigned(i / blocks.x % blocks.y),
+                    unsigned(i / blocks.x / blocks.y));
+    run_block(threads, reversed);
   }
 }
 
