@@ -5,7 +5,7 @@
 #include <cmath>
 #include <type_traits>
 
-#include <ydistill/distill/distill_loss_kernels.h>
+#include <ydistill/distill/distill_loss_heads.h>
 #include <ydistill/tensor/parallel.h>
 #include <ydistill/yolo/scaled_grads.h>
 
@@ -44,6 +44,10 @@ void check_teacher(const std::vector<Tensor>& student, const std::vector<Tensor>
       throw DTypeError("distill_loss: head {}: the student's is {}, the teacher's {}", k,
                        student[k].str(), found);
     }
+    if (teacher[k].device() != student[k].device()) {
+      throw DeviceError("distill_loss: head {}: the student's is on {}, the teacher's on {}", k,
+                        student[k].device().str(), teacher[k].device().str());
+    }
   }
   check_heads("distill_loss: teacher", teacher, teacher_anchors);
   for (size_t k = 0; k < student.size(); ++k) {
@@ -67,12 +71,11 @@ DistillClassTerm class_term_of(DistillKind kind, int64_t classes) {
 }
 
 /// sqrt(teacher's anchor / student's anchor) of one head, [anchors, 2].
-template <class T>
-std::vector<T> ratios_of(const Anchors& student, const Anchors& teacher, size_t head) {
-  std::vector<T> ratios;
+std::vector<double> ratios_of(const Anchors& student, const Anchors& teacher, size_t head) {
+  std::vector<double> ratios;
   for (size_t a = 0; a < student.wh_px[head].size(); ++a) {
     for (size_t side = 0; side < 2; ++side) {
-      ratios.push_back(T(std::sqrt(teacher.wh_px[head][a][side] / student.wh_px[head][a][side])));
+      ratios.push_back(std::sqrt(teacher.wh_px[head][a][side] / student.wh_px[head][a][side]));
     }
   }
   return ratios;
@@ -107,6 +110,35 @@ DistillSums run_head(DistillArgs<T> head) {
   return total;
 }
 
+void loss_on_cpu(const std::vector<DistillHead>& heads, const Tensor& terms, const Tensor& total) {
+  DistillTerms sums;
+  dispatch_float(total.dtype(), "distill_loss", [&](auto type) {
+    using T = decltype(type);
+    for (const DistillHead& head : heads) {
+      const std::vector<T> ratios(head.wh_ratios.begin(), head.wh_ratios.end());
+      DistillArgs<T> args{};
+      args.student = head.student.data<T>();
+      args.teacher = head.teacher.data<T>();
+      args.grad = head.grad.defined() ? head.grad.data<T>() : nullptr;
+      args.boxes = head.num_boxes();
+      args.classes = head.dims.classes();
+      args.anchors = head.dims.anchors;
+      args.wh_ratios = ratios.empty() ? nullptr : ratios.data();
+      args.class_term = head.class_term;
+      args.temperature = T(head.temperature);
+      args.box_scale = T(head.box_factor);
+      args.obj_scale = T(head.obj_factor);
+      args.cls_scale = T(head.cls_factor);
+      const DistillSums of_head = run_head(args);
+      sums.box += head.box_factor * of_head.box;
+      sums.obj += head.obj_factor * of_head.obj;
+      sums.cls += head.cls_factor * of_head.cls;
+    }
+  });
+  terms.copy_from(Tensor::of<double>({3}, {sums.box, sums.obj, sums.cls}));
+  total.fill(sums.box + sums.obj + sums.cls);
+}
+
 }  // namespace
 
 DistillKind distill_kind_of(const std::string& name) {
@@ -137,54 +169,56 @@ bool same_anchors(const Anchors& a, const Anchors& b) {
 
 Var distill_loss(const std::vector<Var>& student_heads, const std::vector<Tensor>& teacher_heads,
                  const Anchors& student_anchors, const Anchors& teacher_anchors,
-                 const DistillOptions& options, DistillTerms* terms) {
+                 const DistillOptions& options, Tensor& terms) {
   check_options(options);
   std::vector<Tensor> logits;
   for (const Var& head : student_heads) logits.push_back(head.defined() ? head.value() : Tensor());
   const std::vector<HeadDims> dims = check_heads("distill_loss", logits, student_anchors);
   check_teacher(logits, teacher_heads, student_anchors, teacher_anchors);
+  check_loss_dtype("distill_loss", logits[0]);
   const bool rescale = !same_anchors(student_anchors, teacher_anchors);
   const double pictures = double(dims[0].pictures);
+  const Device device = logits[0].device();
 
-  DistillTerms sums;
-  std::vector<Tensor> grads(logits.size());
-  dispatch_float(logits[0].dtype(), "distill_loss", [&](auto type) {
-    using T = decltype(type);
-    for (size_t k = 0; k < logits.size(); ++k) {
-      DistillArgs<T> args{};
-      args.student = logits[k].data<T>();
-      args.teacher = teacher_heads[k].data<T>();
-      if (is_recording({&student_heads[k]})) {
-        grads[k] = Tensor::empty(logits[k].shape(), logits[k].dtype());
-        args.grad = grads[k].data<T>();
-      }
-      args.boxes = dims[k].pictures * dims[k].cells();
-      if (args.boxes == 0) continue;
-      args.classes = dims[k].classes();
-      args.anchors = dims[k].anchors;
-      const std::vector<T> ratios = ratios_of<T>(student_anchors, teacher_anchors, k);
-      args.wh_ratios = rescale ? ratios.data() : nullptr;
-      args.class_term = class_term_of(options.kind, args.classes);
-      args.temperature = T(options.temperature);
-      // Rescaled, the box term is two means over two channels each.
-      const double boxes = double(args.boxes);
-      const double box_factor = pictures * options.gains.box / (boxes * (rescale ? 2 : 4));
-      const double obj_factor = pictures * options.gains.obj / boxes;
-      const double cls_factor = pictures * options.gains.cls / (boxes * double(args.classes));
-      args.box_scale = T(box_factor);
-      args.obj_scale = T(obj_factor);
-      args.cls_scale = T(cls_factor);
-      const DistillSums head = run_head(args);
-      sums.box += box_factor * head.box;
-      sums.obj += obj_factor * head.obj;
-      sums.cls += cls_factor * head.cls;
+  std::vector<DistillHead> heads;
+  std::vector<Tensor> grads;
+  for (size_t k = 0; k < logits.size(); ++k) {
+    DistillHead head;
+    head.student = logits[k];
+    head.teacher = teacher_heads[k];
+    if (is_recording({&student_heads[k]})) {
+      head.grad = Tensor::empty(logits[k].shape(), logits[k].dtype(), device);
     }
-  });
-  if (terms != nullptr) *terms = sums;
-
-  const Tensor total = Tensor::full(Shape{}, sums.box + sums.obj + sums.cls, logits[0].dtype());
+    head.dims = dims[k];
+    head.class_term = class_term_of(options.kind, dims[k].classes());
+    head.temperature = options.temperature;
+    if (rescale) head.wh_ratios = ratios_of(student_anchors, teacher_anchors, k);
+    // Rescaled, the box term is two means over two channels each.
+    const double boxes = double(head.num_boxes());
+    head.box_factor = pictures * options.gains.box / (boxes * (rescale ? 2 : 4));
+    head.obj_factor = pictures * options.gains.obj / boxes;
+    head.cls_factor = pictures * options.gains.cls / (boxes * double(dims[k].classes()));
+    grads.push_back(head.grad);
+    if (head.num_boxes() > 0) heads.push_back(std::move(head));
+  }
+  terms = Tensor::empty({3}, DType::kFloat64, device);
+  const Tensor total = Tensor::empty(Shape{}, logits[0].dtype(), device);
+  YD_BACKEND(device, loss_on_cpu(heads, terms, total), cuda::distill_loss(heads, terms, total));
   return record(kDistillLoss, total, student_heads,
-                [grads](const Tensor& grad_out) { return scaled_grads(grads, grad_out.item()); });
+                [grads](const Tensor& grad_out) { return scaled_grads(grads, grad_out); });
+}
+
+Var distill_loss(const std::vector<Var>& student_heads, const std::vector<Tensor>& teacher_heads,
+                 const Anchors& student_anchors, const Anchors& teacher_anchors,
+                 const DistillOptions& options, DistillTerms* terms) {
+  Tensor sums;
+  const Var total =
+      distill_loss(student_heads, teacher_heads, student_anchors, teacher_anchors, options, sums);
+  if (terms != nullptr) {
+    const Tensor read = sums.to(Device::cpu());
+    *terms = {read.at(0), read.at(1), read.at(2)};
+  }
+  return total;
 }
 
 }  // namespace ydistill

@@ -43,24 +43,31 @@ struct DistillTerms {
 /// rounded to float16), so that equal logits mean equal boxes.
 bool same_anchors(const Anchors& a, const Anchors& b);
 
-/// student_heads, teacher_heads  raw logits of the same shapes, float32 or float64 [N,H,W,A,5+C].
-///           The teacher's are constants: no gradient ever reaches them.
-/// terms     may be null.
-/// returns   the scalar box + obj + cls, dtype of the heads; each term is its gain times N times
+/// student_heads, teacher_heads  raw logits of the same shapes on the same device, float32 or on
 /// the
-///           sum over heads of a mean over all boxes, labelled or not, weighted by
+///           CPU also float64 [N,H,W,A,5+C]. The teacher's are constants: no gradient ever reaches
+///           them. On a GPU at most 32 anchors a cell.
+/// terms     receives box, obj and cls as DistillTerms has them: float64 [3] on the heads' device.
+/// returns   the scalar box + obj + cls, dtype and device of the heads; each term is its gain times
+///           N times the sum over heads of a mean over all boxes, labelled or not, weighted by
 ///           w = sigmoid(teacher's objectness logit):
 ///   box  mean over boxes and 4 channels of w (s - t)^2 of the raw logits. With other anchors,
-///   equal
-///        logits are other boxes: then sigmoids are compared, the teacher's of width and height
-///        times sqrt(teacher's anchor / student's anchor), which is where the student decodes to
-///        the teacher's box; the means of x, y and of w, h (over 2 channels each) are added
+///        equal logits are other boxes: then sigmoids are compared, the teacher's of width and
+///        height times sqrt(teacher's anchor / student's anchor), which is where the student
+///        decodes to the teacher's box; the means of x, y and of w, h (over 2 channels each) are
+///        added
 ///   obj  mean over boxes of w (s - t)^2
 ///   cls  mean over boxes and classes of w times the kind's measure; 0 where there is one class
 /// Zero, and so is the gradient, where student and teacher agree (for kBce the gradient only).
-/// Sums are kept in double over fixed chunks: the result does not depend on the threads.
-/// throws    ShapeError, DTypeError where the heads differ, naming both; ValueError for options,
-///           strides that differ or anchors out of range.
+/// Sums are kept in a fixed order, in double over short pieces: the result does not depend on the
+/// threads. On a GPU nothing is read back, so the call may be captured into a graph.
+/// throws    ShapeError, DTypeError, DeviceError where the heads differ, naming both; ValueError
+///           for options, strides that differ or anchors out of range.
+Var distill_loss(const std::vector<Var>& student_heads, const std::vector<Tensor>& teacher_heads,
+                 const Anchors& student_anchors, const Anchors& teacher_anchors,
+                 const DistillOptions& options, Tensor& terms);
+
+/// The same with the terms as numbers; terms may be null. Reading them waits for a GPU.
 Var distill_loss(const std::vector<Var>& student_heads, const std::vector<Tensor>& teacher_heads,
                  const Anchors& student_anchors, const Anchors& teacher_anchors,
                  const DistillOptions& options, DistillTerms* terms = nullptr);

@@ -48,32 +48,18 @@ T elementwise(const T* s, const T* t, T* grad, int64_t classes, T scale, Formula
   return sum_of<T>(classes, [=](int64_t i) { return formula(s[i], t[i]).loss; });
 }
 
-/// T^2 KL(q, p), q = softmax(t / T), p = softmax(s / T):
-///   with d = (t - s) / T, KL = sum q d - (log sum e^(t/T) - log sum e^(s/T)), which is exactly
-///   zero for equal logits; derivative by s is T (p - q). Both softmaxes subtract their largest
-///   logit.
 template <class T>
 T softmax_divergence(const T* s, const T* t, T* grad, int64_t classes, T scale, T temperature) {
-  const T inverse = T(1) / temperature;
-  const T top_s = largest(s, classes), top_t = largest(t, classes);
-  const T sum_s = sum_of<T>(classes, [=](int64_t i) { return exp_fast((s[i] - top_s) * inverse); });
-  const T sum_t = sum_of<T>(classes, [=](int64_t i) { return exp_fast((t[i] - top_t) * inverse); });
-  const T norm_s = T(1) / sum_s, norm_t = T(1) / sum_t;
+  const SoftmaxDivergence<T> kl{T(1) / temperature, largest(s, classes), largest(t, classes)};
+  const T sum_s = sum_of<T>(classes, [=](int64_t i) { return kl.e_s(s[i]); });
+  const T sum_t = sum_of<T>(classes, [=](int64_t i) { return kl.e_t(t[i]); });
+  const T norm_s = T(1) / sum_s;
   if (grad != nullptr) {
-    // p - q = (e_s - e_t sum_s / sum_t) / sum_s: exactly zero for equal logits, also where the
-    // compiler fuses the multiplication and the subtraction.
     const T ratio = sum_s / sum_t, factor = scale * temperature * norm_s;
-    for (int64_t i = 0; i < classes; ++i) {
-      const T e_s = exp_fast((s[i] - top_s) * inverse), e_t = exp_fast((t[i] - top_t) * inverse);
-      grad[i] = factor * (e_s - e_t * ratio);
-    }
+    for (int64_t i = 0; i < classes; ++i) grad[i] = kl.grad(s[i], t[i], ratio, factor);
   }
-  const T mean_distance =
-      norm_t * sum_of<T>(classes, [=](int64_t i) {
-        return exp_fast((t[i] - top_t) * inverse) * ((t[i] - top_t) - (s[i] - top_s));
-      });
-  const T divergence = mean_distance * inverse - T(std::log(double(sum_t) / double(sum_s)));
-  return temperature * temperature * divergence;
+  const T distance = sum_of<T>(classes, [=](int64_t i) { return kl.distance(s[i], t[i]); });
+  return kl.value(sum_s, sum_t, distance, temperature);
 }
 
 template <class T>

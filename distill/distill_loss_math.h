@@ -3,6 +3,8 @@
 // Derivatives are by s.
 #pragma once
 
+#include <cmath>
+
 #include <ydistill/tensor/host_device.h>
 #include <ydistill/tensor/math.h>
 
@@ -34,5 +36,30 @@ YD_HOST_DEVICE DistillValue<T> sigmoid_cross_entropy(T s, T t) {
   const T q = sigmoid(t);
   return {softplus(s) - q * s, sigmoid(s) - q};
 }
+
+/// T^2 KL(q, p), q = softmax(t / T), p = softmax(s / T):
+///   with d = (t - s) / T, KL = sum q d - (log sum e^(t/T) - log sum e^(s/T)), which is exactly
+///   zero for equal logits; derivative by s is T (p - q). Both softmaxes subtract their largest
+///   logit. In this order: the largest logits; sums of e_s, e_t and distance; value and gradients.
+template <class T>
+struct SoftmaxDivergence {
+  T inverse;       // 1 / temperature
+  T top_s, top_t;  // the largest logits
+
+  YD_HOST_DEVICE T e_s(T s) const { return exp_fast((s - top_s) * inverse); }
+  YD_HOST_DEVICE T e_t(T t) const { return exp_fast((t - top_t) * inverse); }
+  YD_HOST_DEVICE T distance(T s, T t) const { return e_t(t) * ((t - top_t) - (s - top_s)); }
+  YD_HOST_DEVICE T value(T sum_s, T sum_t, T sum_distance, T temperature) const {
+    const T mean_distance = T(1) / sum_t * sum_distance;
+    const T divergence = mean_distance * inverse - T(std::log(double(sum_t) / double(sum_s)));
+    return temperature * temperature * divergence;
+  }
+  /// ratio = sum_s / sum_t, factor = scale T / sum_s. p - q = (e_s - e_t sum_s / sum_t) / sum_s:
+  /// exactly zero for equal logits, also where the compiler fuses the multiplication and the
+  /// subtraction.
+  YD_HOST_DEVICE T grad(T s, T t, T ratio, T factor) const {
+    return factor * (e_s(s) - e_t(t) * ratio);
+  }
+};
 
 }  // namespace ydistill

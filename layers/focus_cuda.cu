@@ -39,9 +39,8 @@ struct Scale {
 void focus_input(const Tensor& images, const Tensor& out) {
   dispatch_rows(out.dtype(), 1, "focus_input", [&](auto type, auto) {
     using T = decltype(type);
-    for_each(out.numel() / 12,
-             Focus<T>{images.device_data<uint8_t>(), out.device_data<T>(), out.size(2),
-                      Divider(out.size(2))});
+    for_each(out.numel() / 12, Focus<T>{images.device_data<uint8_t>(), out.device_data<T>(),
+                                        out.size(2), Divider(out.size(2))});
   });
 }
 

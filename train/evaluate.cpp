@@ -5,6 +5,7 @@
 
 #include <ydistill/detect/in_picture.h>
 #include <ydistill/yolo/nms.h>
+#include <ydistill/yolo/target_assignment.h>
 
 namespace ydistill {
 namespace {

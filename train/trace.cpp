@@ -250,8 +250,9 @@ class Trace {
       heads = heads_of_batch("det.train_head");
       result = losses_and_gradients(heads, targets_, teacher_heads_, losses_);
     } else {
-      result = forward_backward(*student_, images_, targets_, teacher_heads_, losses_,
-                                {.heads = &heads});
+      ForwardBackwardOptions options;
+      options.heads = &heads;
+      result = forward_backward(*student_, images_, targets_, teacher_heads_, losses_, options);
     }
     add_heads("train_head", heads);
     const StepNumbers n = numbers_of(result);
@@ -293,6 +294,7 @@ class Trace {
         losses.push_back(v);
       }
       sgd.step(rates);
+      if (sgd.report().skipped > 0) throw NotFiniteError("trace: a gradient is not finite");
     }
     add("losses", vector_of(losses).reshape({case_.steps, 4}));
     const auto after = export_parameters(*student_, store.values());

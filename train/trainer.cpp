@@ -161,7 +161,7 @@ class Trainer {
     say_(
         fmt::format("run: {} on {}, {} threads, {}, {} pictures, {} batches an epoch, accumulation "
                     "up to {}, warm-up {} iterations",
-                    folder_->path().string(), describe(compute_), num_threads(),
+                    folder_->path().string(), ydistill::describe(compute_), num_threads(),
                     conv_backend_name(compute_.device), train_data_->samples.size(),
                     loader_->batches_per_epoch(), schedule_->accumulate(1 << 30),
                     std::max<int64_t>(schedule_->warmup_iterations(), 0)));
@@ -246,9 +246,7 @@ class Trainer {
     ++untaken_;
     if (runner_->batches_between_takes() == 1) take_sums();
     if (schedule_->steps_at(ni, state_.last_step)) {
-      SgdRates rates = schedule_->rates(ni, state_.epoch);
-      rates.clip_norm = config_.train.clip_norm;
-      runner_->step(rates);
+      runner_->step(schedule_->rates(ni, state_.epoch));
       state_.last_step = ni;
       if (runner_->batches_between_takes() == 1) take_sums();
     }

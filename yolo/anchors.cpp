@@ -56,6 +56,10 @@ std::vector<HeadDims> check_heads(std::string_view op, const std::vector<Tensor>
     if (head.dtype() != heads[0].dtype()) {
       throw DTypeError("{}: head {} is {}, head 0 is {}", op, k, head.str(), heads[0].str());
     }
+    if (head.device() != heads[0].device()) {
+      throw DeviceError("{}: head {} is on {}, head 0 on {}", op, k, head.device().str(),
+                        heads[0].device().str());
+    }
     if (head.size(3) != anchors.per_head()) {
       throw ShapeError("{}: head {} is {}, but there are {} anchors a cell", op, k, head.str(),
                        anchors.per_head());

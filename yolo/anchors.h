@@ -38,14 +38,15 @@ void check_anchors(std::string_view op, const Anchors& anchors);
 struct HeadDims {
   int64_t pictures = 0, rows = 0, columns = 0, anchors = 0, width = 0;
 
-  int64_t classes() const { return width - 5; }
+  constexpr int64_t classes() const { return width - 5; }
   /// Boxes in one picture of this head.
-  int64_t cells() const { return rows * columns * anchors; }
+  constexpr int64_t cells() const { return rows * columns * anchors; }
 };
 
 /// The sizes of all heads of a network, which agree in pictures, anchors, classes and dtype.
 /// throws ShapeError or DTypeError, naming `op`, where they do not, where a head is not float32 or
-/// float64 [N,H,W,A,5+C] with C >= 1, or where `anchors` has other heads or anchors.
+/// float64 [N,H,W,A,5+C] with C >= 1, or where `anchors` has other heads or anchors; DeviceError
+/// where the heads live apart.
 std::vector<HeadDims> check_heads(std::string_view op, const std::vector<Tensor>& heads,
                                   const Anchors& anchors);
 

@@ -9,6 +9,8 @@ namespace ydistill {
 
 Tensor decode_heads(const std::vector<Tensor>& heads, const Anchors& anchors) {
   const std::vector<HeadDims> dims = check_heads("decode_heads", heads, anchors);
+  std::vector<Tensor> logits;
+  for (const Tensor& head : heads) logits.push_back(head.to(Device::cpu()));
   int64_t boxes = 0;
   for (const HeadDims& head : dims) boxes += head.cells();
   const int64_t width = dims[0].width, pictures = dims[0].pictures;
@@ -23,7 +25,7 @@ Tensor decode_heads(const std::vector<Tensor>& heads, const Anchors& anchors) {
         const int64_t picture = i / head.anchors, anchor = i % head.anchors;
         const auto& wh = anchors.wh_px[k][size_t(anchor)];
         const int64_t box = picture * boxes + first + anchor * head.rows * head.columns;
-        const DecodeArgs<T> args{heads[k].data<T>() + picture * head.cells() * width,
+        const DecodeArgs<T> args{logits[k].data<T>() + picture * head.cells() * width,
                                  decoded.data<T>() + box * width,
                                  head.rows,
                                  head.columns,

@@ -13,6 +13,8 @@ namespace ydistill {
 /// heads    raw logits, float32 or float64 [N,H,W,A,5+C]: tx ty tw th objectness classes.
 /// returns  [N, boxes, 5+C]: centre x, centre y, width, height in input pixels, sigmoid of
 ///          objectness and classes. Order of the boxes, YOLOv5's: head, anchor, row, column.
+///          Always on the CPU, where heads of a GPU are copied to: detecting goes through
+///          nms_heads, this serves traces and tests.
 ///   cx = (2 sigmoid(tx) - 0.5 + column) stride     w = (2 sigmoid(tw))^2 anchor_w
 /// throws   ShapeError, DTypeError, ValueError as check_heads.
 Tensor decode_heads(const std::vector<Tensor>& heads, const Anchors& anchors);

@@ -7,10 +7,11 @@
 #include <type_traits>
 
 #include <ydistill/tensor/parallel.h>
+#include <ydistill/yolo/detection_loss_cuda.h>
 #include <ydistill/yolo/detection_loss_kernels.h>
 #include <ydistill/yolo/detection_loss_math.h>
 #include <ydistill/yolo/scaled_grads.h>
-#include <ydistill/yolo/target_assignment.h>
+#include <ydistill/yolo/target_assignment_math.h>
 
 namespace ydistill {
 namespace {
@@ -49,14 +50,28 @@ void check_options(const DetectionLossOptions& o, int64_t pictures) {
   if (!(o.label_smoothing < 1)) {
     throw ValueError("detection_loss: label_smoothing is {}, must be below 1", o.label_smoothing);
   }
-  if (!o.labelled.empty() && int64_t(o.labelled.size()) != pictures) {
+  if (!(o.anchor_t > 1)) {
+    throw ValueError("detection_loss: anchor_t is {}, must be > 1", o.anchor_t);
+  }
+  if (!o.labelled.defined()) return;
+  if (o.labelled.dtype() != DType::kUInt8) {
+    throw DTypeError("detection_loss: labelled is {}, must be uint8", o.labelled.str());
+  }
+  if (o.labelled.numel() != pictures) {
     throw ValueError("detection_loss: {} flags in labelled, the batch has {} pictures",
-                     o.labelled.size(), pictures);
+                     o.labelled.numel(), pictures);
+  }
+}
+
+void check_device(const char* name, const Tensor& t, Device heads) {
+  if (t.defined() && t.device() != heads) {
+    throw DeviceError("detection_loss: the heads are on {}, {} on {}", heads.str(), name,
+                      t.device().str());
   }
 }
 
 bool is_labelled(const DetectionLossOptions& options, int64_t picture) {
-  return options.labelled.empty() || options.labelled[size_t(picture)] != 0;
+  return !options.labelled.defined() || options.labelled.data<uint8_t>()[picture] != 0;
 }
 
 /// The loss of one head. Factors: what the mean of a term is multiplied with in the total.
@@ -69,10 +84,6 @@ struct HeadLoss {
   T* grad;  // or null
 
   double box_mean = 0, obj_mean = 0, cls_mean = 0;
-
-  int64_t offset(const Match& m) const {
-    return ((m.picture * dims.rows + m.row) * dims.columns + m.column) * dims.anchors + m.anchor;
-  }
 
   /// Objectness over all boxes; writes the whole gradient, zero but for the objectness.
   void run_objectness(const T* targets, double factor) {
@@ -111,10 +122,10 @@ struct HeadLoss {
     std::vector<BoxCIoU<T>> results(matches.size());
     for (size_t i = 0; i < matches.size(); ++i) {
       const Match& m = matches[i];
-      results[i] = box_ciou(logits + offset(m) * dims.width, T(m.anchor_w), T(m.anchor_h), T(m.x),
-                            T(m.y), T(m.w), T(m.h));
+      results[i] = box_ciou(logits + box_of(m, dims) * dims.width, T(m.anchor_w), T(m.anchor_h),
+                            T(m.x), T(m.y), T(m.w), T(m.h));
       box_mean += 1.0 - double(results[i].value);
-      objectness_targets[offset(m)] = results[i].value > T(0) ? results[i].value : T(0);
+      objectness_targets[box_of(m, dims)] = results[i].value > T(0) ? results[i].value : T(0);
     }
     if (!matches.empty()) box_mean /= double(matches.size());
     return results;
@@ -124,7 +135,7 @@ struct HeadLoss {
                      double factor) {
     if (grad == nullptr) return;
     for (size_t i = 0; i < matches.size(); ++i) {
-      T* g = grad + offset(matches[i]) * dims.width;
+      T* g = grad + box_of(matches[i], dims) * dims.width;
       const T scale = T(-factor / double(matches.size()));
       for (int c = 0; c < 4; ++c) g[c] += scale * results[i].grad[c];
     }
@@ -139,7 +150,7 @@ struct HeadLoss {
     args.negative = T(options.label_smoothing / 2);
     args.bce = {T(options.cls_pw), T(options.fl_gamma), T(factor / count)};
     for (const Match& m : matches) {
-      const int64_t at = offset(m) * dims.width + 5;
+      const int64_t at = box_of(m, dims) * dims.width + 5;
       args.logits = logits + at;
       args.grad = grad == nullptr ? nullptr : grad + at;
       args.class_id = m.class_id;
@@ -152,6 +163,43 @@ struct HeadLoss {
     cls_mean /= count;
   }
 };
+
+void loss_on_cpu(const std::vector<Tensor>& logits, const std::vector<HeadDims>& dims,
+                 const Tensor& targets, const Anchors& anchors, const DetectionLossOptions& options,
+                 const std::vector<double>& balance, const std::vector<Tensor>& grads,
+                 const Tensor& terms, const Tensor& total) {
+  const int64_t batch = dims[0].pictures;
+  const auto matches = assign_targets(targets, dims, anchors, options.anchor_t);
+  for (int64_t row = 0; row < targets.size(0); ++row) {
+    const int64_t picture = int64_t(targets.data<float>()[row * 6]);
+    if (!is_labelled(options, picture)) {
+      throw ValueError("detection_loss: target {} belongs to picture {}, which is not labelled",
+                       row, picture);
+    }
+  }
+  int64_t pictures = 0;
+  for (int64_t i = 0; i < batch; ++i) pictures += is_labelled(options, i) ? 1 : 0;
+
+  DetectionLossItems sums;
+  const LossGains& gains = options.gains;
+  dispatch_float(logits[0].dtype(), "detection_loss", [&](auto type) {
+    using T = decltype(type);
+    for (size_t k = 0; k < logits.size(); ++k) {
+      T* const grad = grads[k].defined() ? grads[k].data<T>() : nullptr;
+      HeadLoss<T> head{dims[k], options, pictures, logits[k].data<T>(), grad};
+      const Tensor objectness_targets = Tensor::zeros({batch * dims[k].cells()}, logits[k].dtype());
+      const auto boxes = head.run_boxes(matches[k], objectness_targets.data<T>());
+      head.run_objectness(objectness_targets.data<T>(), double(pictures) * gains.obj * balance[k]);
+      head.add_box_grads(matches[k], boxes, double(pictures) * gains.box);
+      head.run_classes(matches[k], double(pictures) * gains.cls);
+      sums.box += gains.box * head.box_mean;
+      sums.obj += gains.obj * balance[k] * head.obj_mean;
+      sums.cls += gains.cls * head.cls_mean;
+    }
+  });
+  terms.copy_from(Tensor::of<double>({3}, {sums.box, sums.obj, sums.cls}));
+  total.fill((sums.box + sums.obj + sums.cls) * double(pictures));
+}
 
 }  // namespace
 
@@ -167,52 +215,41 @@ LossGains scaled_gains(const LossGains& base, int64_t num_classes, int64_t num_h
 }
 
 Var detection_loss(const std::vector<Var>& heads, const Tensor& targets, const Anchors& anchors,
-                   const DetectionLossOptions& options, DetectionLossItems* items) {
+                   const DetectionLossOptions& options, Tensor& terms) {
   std::vector<Tensor> logits;
   for (const Var& head : heads) logits.push_back(head.defined() ? head.value() : Tensor());
   const std::vector<HeadDims> dims = check_heads("detection_loss", logits, anchors);
-  const int64_t batch = dims[0].pictures;
-  check_options(options, batch);
+  check_options(options, dims[0].pictures);
   const std::vector<double> balance = balance_of(options.balance, heads.size());
-  const auto matches = assign_targets(targets, dims, anchors, options.anchor_t);
-  for (int64_t row = 0; row < targets.size(0); ++row) {
-    const int64_t picture = int64_t(targets.data<float>()[row * 6]);
-    if (!is_labelled(options, picture)) {
-      throw ValueError("detection_loss: target {} belongs to picture {}, which is not labelled",
-                       row, picture);
-    }
-  }
-  int64_t pictures = 0;
-  for (int64_t i = 0; i < batch; ++i) pictures += is_labelled(options, i) ? 1 : 0;
+  const Device device = logits[0].device();
+  check_loss_dtype("detection_loss", logits[0]);
+  check_target_shape("detection_loss", targets);
+  check_device("targets", targets, device);
+  check_device("labelled", options.labelled, device);
 
-  DetectionLossItems sums;
   std::vector<Tensor> grads(heads.size());
-  const LossGains& gains = options.gains;
-  dispatch_float(logits[0].dtype(), "detection_loss", [&](auto type) {
-    using T = decltype(type);
-    for (size_t k = 0; k < heads.size(); ++k) {
-      T* grad = nullptr;
-      if (is_recording({&heads[k]})) {
-        grads[k] = Tensor::empty(logits[k].shape(), logits[k].dtype());
-        grad = grads[k].data<T>();
-      }
-      HeadLoss<T> head{dims[k], options, pictures, logits[k].data<T>(), grad};
-      const Tensor objectness_targets = Tensor::zeros({batch * dims[k].cells()}, logits[k].dtype());
-      const auto boxes = head.run_boxes(matches[k], objectness_targets.data<T>());
-      head.run_objectness(objectness_targets.data<T>(), double(pictures) * gains.obj * balance[k]);
-      head.add_box_grads(matches[k], boxes, double(pictures) * gains.box);
-      head.run_classes(matches[k], double(pictures) * gains.cls);
-      sums.box += gains.box * head.box_mean;
-      sums.obj += gains.obj * balance[k] * head.obj_mean;
-      sums.cls += gains.cls * head.cls_mean;
-    }
-  });
-  if (items != nullptr) *items = sums;
-
-  const Tensor total =
-      Tensor::full(Shape{}, (sums.box + sums.obj + sums.cls) * double(pictures), logits[0].dtype());
+  for (size_t k = 0; k < heads.size(); ++k) {
+    if (!is_recording({&heads[k]})) continue;
+    grads[k] = Tensor::empty(logits[k].shape(), logits[k].dtype(), device);
+  }
+  terms = Tensor::empty({3}, DType::kFloat64, device);
+  const Tensor total = Tensor::empty(Shape{}, logits[0].dtype(), device);
+  YD_BACKEND(
+      device, loss_on_cpu(logits, dims, targets, anchors, options, balance, grads, terms, total),
+      cuda::detection_loss(logits, dims, targets, anchors, options, balance, grads, terms, total));
   return record(kDetectionLoss, total, heads,
-                [grads](const Tensor& grad_out) { return scaled_grads(grads, grad_out.item()); });
+                [grads](const Tensor& grad_out) { return scaled_grads(grads, grad_out); });
+}
+
+Var detection_loss(const std::vector<Var>& heads, const Tensor& targets, const Anchors& anchors,
+                   const DetectionLossOptions& options, DetectionLossItems* items) {
+  Tensor terms;
+  const Var total = detection_loss(heads, targets, anchors, options, terms);
+  if (items != nullptr) {
+    const Tensor read = terms.to(Device::cpu());
+    *items = {read.at(0), read.at(1), read.at(2)};
+  }
+  return total;
 }
 
 }  // namespace ydistill

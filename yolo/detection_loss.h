@@ -31,10 +31,10 @@ struct DetectionLossOptions {
   /// Weight of each head's objectness; empty: 4, 1, 0.4 for three heads, else 4, 1, 0.25, 0.06,
   /// 0.02.
   std::vector<double> balance;
-  /// One flag a picture; empty: all are labelled. The loss is that of the labelled pictures alone:
-  /// the others' boxes are left out of the means, get no gradient and do not count in the factor
-  /// "number of pictures".
-  std::vector<uint8_t> labelled;
+  /// uint8 [N], one flag a picture, on the heads' device; undefined: all are labelled. The loss is
+  /// that of the labelled pictures alone: the others' boxes are left out of the means, get no
+  /// gradient and do not count in the factor "number of pictures".
+  Tensor labelled;
 };
 
 /// The terms with their gains, not times the number of pictures: what YOLOv5 logs.
@@ -42,18 +42,29 @@ struct DetectionLossItems {
   double box = 0, obj = 0, cls = 0;
 };
 
-/// heads    raw logits, float32 or float64 [N,H,W,A,5+C]: tx ty tw th objectness classes.
+/// heads    raw logits, float32 or on the CPU also float64 [N,H,W,A,5+C]: tx ty tw th objectness
+///          classes.
 /// targets  float32 [n,6]: picture, class, cx, cy, w, h, 0..1; n may be 0 (then only objectness).
-/// anchors  one entry a head.
-/// items    may be null.
-/// returns  the scalar (box + obj + cls) times the number of (labelled) pictures, dtype of the
-/// heads.
+///          On a GPU they live there, are not looked at (check_targets is for before), and rows of
+///          no picture of the batch, or of one that is not labelled, are left out: padded_targets.
+/// anchors  one entry a head; on a GPU at most 32 a cell.
+/// terms    receives box, obj and cls as DetectionLossItems has them: float64 [3] on the heads'
+///          device.
+/// returns  the scalar (box + obj + cls) times the number of (labelled) pictures, dtype and device
+///          of the heads.
 ///   box  sum over heads of mean over matches of 1 - CIoU, in cells
 ///   obj  sum over heads of balance times mean over boxes of BCE(logit, max(CIoU, 0) of the match
 ///        or 0); the target is a constant. Where several matches share a box, the last one counts
 ///   cls  sum over heads of mean over matches and classes of BCE; 0 where there is one class
-/// Sums are kept in double over fixed chunks: the result does not depend on the threads.
-/// throws   ShapeError, DTypeError, ValueError (options, targets; the row is named).
+/// Sums are kept in double in a fixed order: the result does not depend on the threads. On a GPU
+/// nothing is read back, so the call may be captured into a graph; what it launches depends on
+/// shapes alone.
+/// throws   ShapeError, DTypeError, DeviceError, ValueError (options; on the CPU targets: the row
+///          is named).
+Var detection_loss(const std::vector<Var>& heads, const Tensor& targets, const Anchors& anchors,
+                   const DetectionLossOptions& options, Tensor& terms);
+
+/// The same with the terms as numbers; items may be null. Reading them waits for a GPU.
 Var detection_loss(const std::vector<Var>& heads, const Tensor& targets, const Anchors& anchors,
                    const DetectionLossOptions& options, DetectionLossItems* items = nullptr);
 

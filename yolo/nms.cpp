@@ -8,6 +8,7 @@
 #include <ydistill/tensor/parallel.h>
 #include <ydistill/yolo/box_iou_math.h>
 #include <ydistill/yolo/decode_math.h>
+#include <ydistill/yolo/nms_cuda.h>
 
 namespace ydistill {
 namespace {
@@ -100,6 +101,101 @@ bool finite_row(const float* row, int64_t n) {
   return finite;
 }
 
+/// The boxes of one picture, taken by rising number (head, anchor, row, column), of which those
+/// whose objectness is surely below the threshold may be left out.
+class PictureBoxes {
+ public:
+  PictureBoxes(const Anchors& anchors, const NmsOptions& options, int64_t classes)
+      : anchors_(anchors), options_(options), scores_(size_t(classes)) {}
+
+  /// t: the box's logits. False if they are not finite.
+  bool add(const float* t, size_t head, int64_t anchor, int64_t row, int64_t column) {
+    const int64_t classes = int64_t(scores_.size());
+    if (!finite_row(t, 5 + classes)) return false;
+    const float objectness = sigmoid(t[4]);
+    if (!(objectness > float(options_.conf))) return true;
+    for (size_t c = 0; c < scores_.size(); ++c) scores_[c] = sigmoid(t[5 + c]);
+    const float stride = float(anchors_.strides[head]);
+    const auto& wh = anchors_.wh_px[head][size_t(anchor)];
+    add_candidates(decode_centre(t[0], column, stride), decode_centre(t[1], row, stride),
+                   decode_side(t[2], float(wh[0])), decode_side(t[3], float(wh[1])), objectness,
+                   scores_.data(), classes, options_, found_);
+    return true;
+  }
+  std::vector<Detection> kept() const { return suppress(found_, options_); }
+
+ private:
+  const Anchors& anchors_;
+  const NmsOptions& options_;
+  std::vector<float> scores_;
+  std::vector<Detection> found_;
+};
+
+std::vector<std::vector<Detection>> nms_on_cpu(const std::vector<Tensor>& heads,
+                                               const std::vector<HeadDims>& dims,
+                                               const Anchors& anchors, const NmsOptions& options,
+                                               float surely_below) {
+  std::vector<std::vector<Detection>> result(size_t(dims[0].pictures));
+  for_each_picture(dims[0].pictures, [&](int64_t picture, int64_t& bad_box) {
+    PictureBoxes boxes(anchors, options, dims[0].classes());
+    int64_t number = 0;  // of the box in the picture
+    for (size_t k = 0; k < heads.size(); ++k) {
+      const HeadDims& head = dims[k];
+      const float* logits = heads[k].data<float>() + picture * head.cells() * head.width;
+      for (int64_t anchor = 0; anchor < head.anchors; ++anchor) {
+        for (int64_t cell = 0; cell < head.rows * head.columns; ++cell, ++number) {
+          const float* t = logits + (cell * head.anchors + anchor) * head.width;
+          if (std::isfinite(t[4]) && t[4] < surely_below) continue;
+          if (!boxes.add(t, k, anchor, cell / head.columns, cell % head.columns)) {
+            bad_box = number;
+            return;
+          }
+        }
+      }
+    }
+    result[size_t(picture)] = boxes.kept();
+  });
+  return result;
+}
+
+#ifdef YD_HAVE_CUDA
+/// The GPU leaves out the boxes surely below; the rest is done here, as on the CPU.
+std::vector<std::vector<Detection>> nms_on_cuda(const std::vector<Tensor>& heads,
+                                                const std::vector<HeadDims>& dims,
+                                                const Anchors& anchors, const NmsOptions& options,
+                                                float surely_below) {
+  const cuda::PassingBoxes passing = cuda::passing_boxes(heads, dims, surely_below);
+  const std::span<const int64_t> numbers = passing.numbers.span<int64_t>();
+  std::vector<size_t> order(numbers.size());
+  std::iota(order.begin(), order.end(), size_t(0));
+  std::sort(order.begin(), order.end(),
+            [&](size_t a, size_t b) { return numbers[a] < numbers[b]; });
+  int64_t cells = 0;  // boxes of a picture
+  for (const HeadDims& head : dims) cells += head.cells();
+
+  std::vector<std::vector<Detection>> result(size_t(dims[0].pictures));
+  for_each_picture(dims[0].pictures, [&](int64_t picture, int64_t& bad_box) {
+    PictureBoxes boxes(anchors, options, dims[0].classes());
+    const auto first = std::partition_point(order.begin(), order.end(),
+                                            [&](size_t i) { return numbers[i] < picture * cells; });
+    for (auto i = first; i != order.end() && numbers[*i] < (picture + 1) * cells; ++i) {
+      const int64_t number = numbers[*i] - picture * cells;
+      int64_t in_head = number;
+      size_t k = 0;
+      while (in_head >= dims[k].cells()) in_head -= dims[k++].cells();
+      const int64_t grid = dims[k].rows * dims[k].columns, cell = in_head % grid;
+      const float* t = passing.logits.data<float>() + int64_t(*i) * dims[k].width;
+      if (!boxes.add(t, k, in_head / grid, cell / dims[k].columns, cell % dims[k].columns)) {
+        bad_box = number;
+        return;
+      }
+    }
+    result[size_t(picture)] = boxes.kept();
+  });
+  return result;
+}
+#endif
+
 }  // namespace
 
 std::vector<std::vector<Detection>> nms(const Tensor& decoded, const NmsOptions& options) {
@@ -136,42 +232,11 @@ std::vector<std::vector<Detection>> nms_heads(const std::vector<Tensor>& heads,
   if (heads[0].dtype() != DType::kFloat32) {
     throw DTypeError("nms_heads: head 0 is {}, must be float32", heads[0].str());
   }
-  const int64_t width = dims[0].width;
   // Logits clearly below the threshold need no sigmoid: it rises with the logit.
   const double conf = std::clamp(options.conf, 1e-30, 1 - 1e-7);
   const float surely_below = float(std::log(conf / (1 - conf)) - 1e-2);
-
-  std::vector<std::vector<Detection>> result(size_t(dims[0].pictures));
-  for_each_picture(dims[0].pictures, [&](int64_t picture, int64_t& bad_box) {
-    std::vector<Detection> found;
-    std::vector<float> scores(size_t(width) - 5);
-    int64_t number = 0;  // of the box in the picture
-    for (size_t k = 0; k < heads.size(); ++k) {
-      const HeadDims& head = dims[k];
-      const float* logits = heads[k].data<float>() + picture * head.cells() * width;
-      const float stride = float(anchors.strides[k]);
-      for (int64_t anchor = 0; anchor < head.anchors; ++anchor) {
-        const auto& wh = anchors.wh_px[k][size_t(anchor)];
-        for (int64_t cell = 0; cell < head.rows * head.columns; ++cell, ++number) {
-          const float* t = logits + (cell * head.anchors + anchor) * width;
-          if (std::isfinite(t[4]) && t[4] < surely_below) continue;
-          if (!finite_row(t, width)) {
-            bad_box = number;
-            return;
-          }
-          const float objectness = sigmoid(t[4]);
-          if (!(objectness > float(options.conf))) continue;
-          for (size_t c = 0; c < scores.size(); ++c) scores[c] = sigmoid(t[5 + c]);
-          add_candidates(decode_centre(t[0], cell % head.columns, stride),
-                         decode_centre(t[1], cell / head.columns, stride),
-                         decode_side(t[2], float(wh[0])), decode_side(t[3], float(wh[1])),
-                         objectness, scores.data(), width - 5, options, found);
-        }
-      }
-    }
-    result[size_t(picture)] = suppress(found, options);
-  });
-  return result;
+  return YD_BACKEND(heads[0].device(), nms_on_cpu(heads, dims, anchors, options, surely_below),
+                    nms_on_cuda(heads, dims, anchors, options, surely_below));
 }
 
 }  // namespace ydistill

@@ -46,6 +46,8 @@ std::vector<std::vector<Detection>> nms(const Tensor& decoded, const NmsOptions&
 
 /// The same straight from the heads' logits (float32): only boxes whose objectness passes are
 /// decoded, which saves most of the time. Agrees with nms(decode_heads(heads)) up to rounding.
+/// Of heads on a GPU only the boxes that pass are copied to the CPU, where the rest is done: the
+/// result is the same. throws DeviceError where the heads live apart.
 std::vector<std::vector<Detection>> nms_heads(const std::vector<Tensor>& heads,
                                               const Anchors& anchors,
                                               const NmsOptions& options = {});

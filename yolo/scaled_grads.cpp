@@ -2,19 +2,32 @@
 #include <ydistill/yolo/scaled_grads.h>
 
 namespace ydistill {
+namespace {
 
-Grads scaled_grads(const std::vector<Tensor>& grads, double factor) {
-  Grads result = grads;
-  if (factor == 1) return result;
-  for (Tensor& grad : result) {
-    if (!grad.defined()) continue;
-    grad = grad.clone();
-    dispatch_float(grad.dtype(), "scaled_grads", [&](auto type) {
-      using T = decltype(type);
-      for (T& value : grad.span<T>()) value *= T(factor);
-    });
+void scale_on_cpu(const Tensor& grad, const Tensor& factor) {
+  if (factor.item() == 1) return;
+  dispatch_float(grad.dtype(), "scaled_grads", [&](auto type) {
+    using T = decltype(type);
+    const T by = T(factor.item());
+    for (T& value : grad.span<T>()) value *= by;
+  });
+}
+
+}  // namespace
+
+void check_loss_dtype(std::string_view op, const Tensor& head) {
+  if (head.device().is_cuda() && head.dtype() != DType::kFloat32) {
+    throw DTypeError("{}: on a GPU the heads must be float32, they are {}", op,
+                     name_of(head.dtype()));
   }
-  return result;
+}
+
+Grads scaled_grads(const std::vector<Tensor>& grads, const Tensor& grad_out) {
+  for (const Tensor& grad : grads) {
+    if (!grad.defined()) continue;
+    YD_BACKEND(grad.device(), scale_on_cpu(grad, grad_out), cuda::scale(grad, grad_out));
+  }
+  return grads;
 }
 
 }  // namespace ydistill

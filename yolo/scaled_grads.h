@@ -1,14 +1,25 @@
 // SPDX-License-Identifier: MIT
-// The backward pass of a loss whose forward already computed the gradients of its inputs.
+// What the losses share: their dtype, and the backward pass of a loss whose forward already
+// computed the gradients of its inputs.
 #pragma once
 
+#include <string_view>
 #include <vector>
 
 #include <ydistill/autograd/var.h>
 
 namespace ydistill {
 
-/// The gradients themselves where `factor` is 1, else multiplied copies. Undefined ones stay so.
-Grads scaled_grads(const std::vector<Tensor>& grads, double factor);
+/// throws DTypeError, naming `op`, for a head on a GPU that is not float32.
+void check_loss_dtype(std::string_view op, const Tensor& head);
+
+/// The gradients, multiplied IN PLACE by the scalar `grad_out` of their dtype and device; untouched
+/// where that is 1. Undefined ones stay so. On a GPU the scalar is not read back.
+/// A loss may hand over what it saved: a tape calls each backward function once.
+Grads scaled_grads(const std::vector<Tensor>& grads, const Tensor& grad_out);
+
+namespace cuda {
+void scale(const Tensor& grad, const Tensor& factor);
+}
 
 }  // namespace ydistill

@@ -22,10 +22,21 @@ struct Match {
   int64_t target = 0;                 ///< row of the targets
 };
 
-/// throws, naming `op` and the row: ShapeError unless targets are [n, 6]; DTypeError unless
-/// float32; ValueError for a number that is not finite, a picture outside 0..pictures-1, a class
-/// outside 0..classes-1, a centre outside 0..1 or a side outside 0..1 (rounding forgiven).
+/// throws, naming `op`: ShapeError unless targets are [n, 6]; DTypeError unless float32.
+void check_target_shape(std::string_view op, const Tensor& targets);
+/// The same and, for targets in the CPU's memory, naming the row: ValueError for a number that is
+/// not finite, a picture outside 0..pictures-1, a class outside 0..classes-1, a centre outside 0..1
+/// or a side outside 0..1 (rounding forgiven).
 void check_targets(std::string_view op, const Tensor& targets, int64_t pictures, int64_t classes);
+
+/// The targets followed by rows of -1 up to `capacity`: what the losses take on a GPU, where the
+/// sizes must not change from step to step. A picture below 0 marks a row that is no target.
+/// throws    as check_target_shape; ValueError where there are more than `capacity` targets.
+Tensor padded_targets(const Tensor& targets, int64_t capacity);
+
+/// Targets as the losses on `device` take them: on the CPU themselves, on a GPU a copy there, of at
+/// least one row.
+Tensor targets_on(Device device, const Tensor& targets);
 
 /// targets   float32 [n, 6]: picture, class, centre x, centre y, width, height, 0..1 of the input.
 /// heads     sizes of the heads, from check_heads.

@@ -1,84 +1,21 @@
 // SPDX-License-Identifier: MIT
-// Every recorded case of a single batch: losses and the gradients of the heads, from the recorded
-// logits alone.
-#include <ydistill/autograd/var.h>
-#include <ydistill/distill/distill_loss.h>
-#include <ydistill/yolo/detection_loss.h>
-
+#include "distill/reference_losses.h"
 #include "support/catch.h"
 #include "support/files.h"
-#include "yolo/reference_cases.h"
 
 namespace ydistill {
 namespace {
 
-using test::Reference;
-using test::ReferenceCase;
-
-struct Computed {
-  Tensor loss, terms;
-  std::vector<Tensor> grads;
-};
-
-Computed compute(const Reference& reference, const ReferenceCase& c) {
-  const Anchors anchors = reference.anchors("anchors.student");
-  std::vector<Var> heads;
-  for (const Tensor& head : reference.heads("det.train_head")) heads.push_back(Var::leaf(head));
-
-  Tape tape;
-  std::vector<Var> totals;
-  DetectionLossItems items;
-  DistillTerms terms;
-  double detection = 0, distillation = 0;
-  if (c.detection) {
-    DetectionLossOptions options;
-    options.gains = c.gains;
-    totals.push_back(detection_loss(heads, reference.targets(c), anchors, options, &items));
-    detection = totals.back().value().item();
-  }
-  if (c.distill != "none") {
-    const Anchors teacher = c.other_anchors ? reference.anchors("anchors.teacher") : anchors;
-    const DistillOptions options{distill_kind_of(c.distill), c.temperature, c.distill_gains};
-    totals.push_back(
-        distill_loss(heads, reference.heads("teacher.head"), anchors, teacher, options, &terms));
-    distillation = totals.back().value().item();
-  }
-  tape.backward(totals, std::vector<Tensor>(totals.size(), Tensor::full(Shape{}, 1)));
-
-  Computed result;
-  result.loss = Tensor::of({5}, {float(items.box), float(items.obj), float(items.cls),
-                                 float(detection), float(distillation)});
-  result.terms = Tensor::of({3}, {float(terms.box), float(terms.obj), float(terms.cls)});
-  for (const Var& head : heads) result.grads.push_back(head.grad());
-  return result;
-}
-
-void check_all_cases(const std::filesystem::path& path) {
-  const Reference reference(path);
-  int compared = 0;
-  for (const ReferenceCase& c : reference.cases) {
-    if (c.steps != 0) continue;
-    INFO("case " << c.name);
-    const Computed ours = compute(reference, c);
-    CHECK(reference.share_of_limit(ours.loss, c.name + ".loss") <= 1);
-    CHECK(reference.share_of_limit(ours.terms, c.name + ".distill_terms") <= 1);
-    for (size_t k = 0; k < ours.grads.size(); ++k) {
-      const std::string name = c.name + ".grad_head" + std::to_string(k);
-      CHECK(reference.share_of_limit(ours.grads[k], name) <= 1);
-    }
-    ++compared;
-  }
-  CHECK(compared == 13);
-}
+using test::check_reference_losses;
 
 TEST_CASE("losses: the recorded yolov5s and yolov5m batch agrees in every case") {
   YD_REFERENCE_OR_SKIP(path, "reference/train_s_m.safetensors");
-  check_all_cases(path);
+  check_reference_losses(path, Device::cpu());
 }
 
 TEST_CASE("losses: the recorded yolov5n batch agrees in every case") {
   YD_REFERENCE_OR_SKIP(path, "reference/train_n_v6.safetensors");
-  check_all_cases(path);
+  check_reference_losses(path, Device::cpu());
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 #include <ydistill/distill/distill_loss.h>
 #include <ydistill/tensor/random.h>
 #include <ydistill/yolo/detection_loss.h>
+#include <ydistill/yolo/target_assignment.h>
 
 #include "ops/op_cases.h"
 
@@ -22,22 +23,34 @@ std::vector<Tensor> heads(uint64_t seed) {
           rng.uniform({2, 2, 2, 2, 8}, -1.5, 1.5, DType::kFloat64)};
 }
 
-std::vector<Tensor> as_dtype(const std::vector<Tensor>& tensors, DType dtype) {
+/// The logits of a teacher beside the student's.
+std::vector<Tensor> teacher_for(const Var& student) {
   std::vector<Tensor> out;
-  for (const Tensor& t : tensors) out.push_back(t.to(dtype));
+  for (const Tensor& t : heads(2)) out.push_back(t.to(student.dtype()).to(student.device()));
   return out;
 }
 
+/// Targets where the heads are; on a GPU with rows of none at the end.
+Tensor targets_for(const Var& head, const Tensor& targets) {
+  if (head.device().is_cpu()) return targets;
+  return padded_targets(targets, targets.size(0) + 3).to(head.device());
+}
+
+const std::set<size_t> kBothHeads{0, 1};
+
 OpCase distill_case(const std::string& variant, DistillKind kind, double grow) {
-  return {"distill_loss", variant, heads(1),
+  return {"distill_loss",
+          variant,
+          heads(1),
           [=](const std::vector<Var>& in) {
             DistillOptions options;
             options.kind = kind;
             options.temperature = 4;
-            return std::vector{distill_loss(in, as_dtype(heads(2), in[0].dtype()), small_anchors(),
+            return std::vector{distill_loss(in, teacher_for(in[0]), small_anchors(),
                                             small_anchors(grow), options)};
           },
-          /*accepts_empty_batch=*/false};
+          /*accepts_empty_batch=*/false,
+          kBothHeads};
 }
 
 }  // namespace
@@ -54,15 +67,16 @@ std::vector<OpCase> loss_op_cases() {
                      const Tensor targets = Tensor::of({3, 6}, {0, 1, 0.31f, 0.42f, 0.4f, 0.5f,  //
                                                                 0, 2, 0.71f, 0.60f, 0.6f, 0.4f,  //
                                                                 1, 0, 0.55f, 0.13f, 0.5f, 0.6f});
-                     return std::vector{detection_loss(in, targets, small_anchors(), options)};
+                     return std::vector{
+                         detection_loss(in, targets_for(in[0], targets), small_anchors(), options)};
                    },
-                   false});
-  cases.push_back(
-      {"detection_loss", "objectness of a picture without targets", heads(4),
-       [](const std::vector<Var>& in) {
-         return std::vector{detection_loss(in, Tensor::empty({0, 6}), small_anchors(), {})};
-       },
-       false});
+                   false, kBothHeads});
+  cases.push_back({"detection_loss", "objectness of a picture without targets", heads(4),
+                   [](const std::vector<Var>& in) {
+                     return std::vector{detection_loss(
+                         in, targets_for(in[0], Tensor::empty({0, 6})), small_anchors(), {})};
+                   },
+                   false, kBothHeads});
   cases.push_back(distill_case("l2", DistillKind::kL2, 1));
   cases.push_back(distill_case("kl", DistillKind::kKl, 1));
   cases.push_back(distill_case("bce", DistillKind::kBce, 1));

@@ -33,6 +33,10 @@ Tensor some_targets() {
                              1, 2, 0.20f, 0.20f, 0.01f, 0.01f});
 }
 
+Tensor flags(const std::vector<uint8_t>& labelled) {
+  return Tensor::of<uint8_t>({int64_t(labelled.size())}, labelled);
+}
+
 std::vector<Var> leaves(const std::vector<Tensor>& heads) {
   std::vector<Var> result;
   for (const Tensor& head : heads) result.push_back(Var::leaf(head.clone()));
@@ -335,7 +339,7 @@ TEST_CASE("detection_loss: pictures without labels are left out") {
   for (const Tensor& head : three) two.push_back(head.slice(0, 2));
   const std::vector<Var> three_vars = leaves(three), two_vars = leaves(two);
   DetectionLossOptions options;
-  options.labelled = {1, 1, 0};
+  options.labelled = flags({1, 1, 0});
   DetectionLossItems a, b;
   Tape tape;
   const Var part = detection_loss(three_vars, some_targets(), kAnchors, options, &a);
@@ -351,7 +355,7 @@ TEST_CASE("detection_loss: pictures without labels are left out") {
       CHECK(three_vars[k].grad().at(i) == Approx(expected).margin(1e-15));
     }
   }
-  options.labelled = {0, 0, 0};
+  options.labelled = flags({0, 0, 0});
   CHECK(detection_loss(three_vars, Tensor::zeros({0, 6}), kAnchors, options).value().item() == 0);
 }
 
@@ -398,10 +402,10 @@ TEST_CASE("detection_loss: bad options and targets are refused") {
   CHECK_THROWS_WITH_TEXT(run([](auto& o) { o.gains.box = -1; }), ValueError,
                          "gains.box is -1, must be at least 0");
   CHECK_THROWS_WITH_TEXT(run([](auto& o) { o.anchor_t = 0.5; }), ValueError, "anchor_t");
-  CHECK_THROWS_WITH_TEXT(run([](auto& o) { o.labelled = {1}; }), ValueError,
+  CHECK_THROWS_WITH_TEXT(run([](auto& o) { o.labelled = flags({1}); }), ValueError,
                          "1 flags in labelled, the batch has 2 pictures");
   CHECK_THROWS_WITH_TEXT(run([](auto& o) {
-                           o.labelled = {0, 1};
+                           o.labelled = flags({0, 1});
                          }),
                          ValueError, "target 0 belongs to picture 0, which is not labelled");
   CHECK_THROWS_WITH_TEXT(

@@ -204,22 +204,7 @@ TEST_CASE("nms: bad shapes and options are refused") {
       "must be float32");
 }
 
-/// Heads of a recorded picture. The first was thinned out to every fourth row and column: the boxes
-/// between get an objectness that never passes.
-std::vector<Tensor> recorded_heads(const TensorFile& file, const std::string& name) {
-  const Tensor thin = test::our_layout(file.at(name + ".head0"));
-  const Tensor middle = test::our_layout(file.at(name + ".head1"));
-  const Tensor full = Tensor::full(
-      {1, 2 * middle.size(1), 2 * middle.size(2), middle.size(3), middle.size(4)}, -20);
-  const int64_t cell = middle.size(3) * middle.size(4);
-  for (int64_t y = 0; y < thin.size(1); ++y) {
-    for (int64_t x = 0; x < thin.size(2); ++x) {
-      std::copy_n(thin.data<float>() + (y * thin.size(2) + x) * cell, cell,
-                  full.data<float>() + (4 * y * full.size(2) + 4 * x) * cell);
-    }
-  }
-  return {full, middle, test::our_layout(file.at(name + ".head2"))};
-}
+using test::recorded_heads;
 
 TEST_CASE("nms: the recorded heads of two pictures give the recorded detections") {
   YD_REFERENCE_OR_SKIP(tensors, "reference/detect_yolov5n.safetensors");

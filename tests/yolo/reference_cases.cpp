@@ -34,6 +34,21 @@ Tensor our_layout(const Tensor& recorded) {
   return ours;
 }
 
+std::vector<Tensor> recorded_heads(const TensorFile& file, const std::string& name) {
+  const Tensor thin = our_layout(file.at(name + ".head0"));
+  const Tensor middle = our_layout(file.at(name + ".head1"));
+  const Tensor full = Tensor::full(
+      {1, 2 * middle.size(1), 2 * middle.size(2), middle.size(3), middle.size(4)}, -20);
+  const int64_t cell = middle.size(3) * middle.size(4);
+  for (int64_t y = 0; y < thin.size(1); ++y) {
+    for (int64_t x = 0; x < thin.size(2); ++x) {
+      std::copy_n(thin.data<float>() + (y * thin.size(2) + x) * cell, cell,
+                  full.data<float>() + (4 * y * full.size(2) + 4 * x) * cell);
+    }
+  }
+  return {full, middle, our_layout(file.at(name + ".head2"))};
+}
+
 Reference::Reference(const std::filesystem::path& path) : file(read_safetensors(path)) {
   const auto recorded_cases = nlohmann::json::parse(file.metadata.at("cases"));
   for (const auto& [name, j] : recorded_cases.items()) {

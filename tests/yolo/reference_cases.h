@@ -26,6 +26,10 @@ struct ReferenceCase {
 /// Heads are recorded as [N,A,H,W,5+C]; ours are [N,H,W,A,5+C].
 Tensor our_layout(const Tensor& recorded_head);
 
+/// Heads of a recorded picture. The first was thinned out to every fourth row and column: the boxes
+/// between get an objectness that never passes.
+std::vector<Tensor> recorded_heads(const TensorFile& file, const std::string& name);
+
 struct Reference {
   explicit Reference(const std::filesystem::path& path);
 

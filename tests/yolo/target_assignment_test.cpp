@@ -105,6 +105,20 @@ TEST_CASE("target_assignment: no targets and empty heads give no matches") {
   CHECK(assign_targets(target, {{1, 0, 0, 2, 7}}, kAnchors).at(0).empty());
 }
 
+TEST_CASE("target_assignment: padding keeps the targets and fills up with rows of no picture") {
+  const Tensor targets = Tensor::of({2, 6}, {0, 1, .5f, .4f, .3f, .2f, 1, 0, .1f, .2f, .3f, .4f});
+  const Tensor padded = padded_targets(targets, 4);
+  REQUIRE(padded.shape() == Shape{4, 6});
+  for (int64_t i = 0; i < 12; ++i) CHECK(padded.at(i) == targets.at(i));
+  for (int64_t i = 12; i < 24; ++i) CHECK(padded.at(i) == -1);
+  CHECK(padded_targets(targets, 2).shape() == Shape{2, 6});
+  CHECK(padded_targets(Tensor::empty({0, 6}), 0).numel() == 0);
+  CHECK_THROWS_WITH_TEXT(padded_targets(targets, 1), ValueError,
+                         "padded_targets: 2 targets, there is room for 1");
+  CHECK_THROWS_WITH_TEXT(padded_targets(Tensor::zeros({3, 5}), 9), ShapeError,
+                         "targets are float32 [3,5]");
+}
+
 TEST_CASE("target_assignment: bad targets are refused with their row") {
   CHECK_THROWS_WITH_TEXT(assign({0, 0, .5f, .5f, .1f, .1f, 2, 0, .5f, .5f, .1f, .1f}), ValueError,
                          "target 1: picture 2 in a batch of 2");

@@ -3,7 +3,8 @@
 // the CPU, one block after the other. What it gives: blocks and threads, __syncthreads(), warp
 // shuffles, shared memory, atomics, copies, streams (in order, at once) and the capture of graphs.
 // A thread that leaves while others of its block wait at a barrier, and a barrier that some never
-// reach, stop the program with a message: on a GPU both may hang.
+// reach, stop the program with a message: on a GPU both may hang. A GPU runs blocks and threads in
+// any order: with YDISTILL_CUDA_EMULATOR_ORDER=reversed in the environment the last runs first.
 //
 // Only tests see this folder.
 #pragma once

@@ -115,33 +115,40 @@ bool release(size_t begin, size_t end, State what) {
   return true;
 }
 
+/// Whether blocks, and the threads of a block, run from the last to the first.
+bool is_reversed() {
+  const char* order = std::getenv("YDISTILL_CUDA_EMULATOR_ORDER");
+  return order != nullptr && std::strcmp(order, "reversed") == 0;
+}
+
+dim3 place_of(size_t i, dim3 size) {
+  return dim3(unsigned(i % size.x), unsigned(i / size.x % size.y), unsigned(i / size.x / size.y));
+}
+
 /// The threads one after the other, on the caller's stack: many times faster than fibers.
-void run_block_without_waiting(dim3 threads) {
+void run_block_without_waiting(dim3 threads, bool reversed) {
   scheduler.current = nullptr;
-  for (unsigned z = 0; z < threads.z; ++z) {
-    for (unsigned y = 0; y < threads.y; ++y) {
-      for (unsigned x = 0; x < threads.x; ++x) {
-        threadIdx = dim3(x, y, z);
-        (*scheduler.kernel)();
-      }
-    }
+  const size_t count = size_t(threads.x) * threads.y * threads.z;
+  for (size_t n = 0; n < count; ++n) {
+    threadIdx = place_of(reversed ? count - 1 - n : n, threads);
+    (*scheduler.kernel)();
   }
 }
 
 /// True if a thread waited for others.
-bool run_block(dim3 threads) {
+bool run_block(dim3 threads, bool reversed) {
   const size_t count = size_t(threads.x) * threads.y * threads.z;
-  scheduler.fibers.clear();
+  scheduler.fibers.assign(count, nullptr);
   size_t used = 0, done = 0;
-  for (size_t i = 0; i < count; ++i) {
+  for (size_t n = 0; n < count; ++n) {
     if (used == scheduler.pool.size()) scheduler.pool.push_back(std::make_unique<Fiber>());
     Fiber& fiber = *scheduler.pool[used];
-    start(fiber, dim3(unsigned(i % threads.x), unsigned(i / threads.x % threads.y),
-                      unsigned(i / threads.x / threads.y)));
+    const size_t i = reversed ? count - 1 - n : n;
+    start(fiber, place_of(i, threads));
     if (fiber.state == State::kDone) {  // its stack serves the next
       ++done;
     } else {
-      scheduler.fibers.push_back(&fiber);
+      scheduler.fibers[i] = &fiber;
       ++used;
     }
   }
@@ -153,8 +160,9 @@ bool run_block(dim3 threads) {
       moved |= release(warp, std::min(warp + size_t(warpSize), count), State::kAtExchange);
     }
     if (!moved) break;
-    for (Fiber* fiber : scheduler.fibers) {
-      if (fiber->state == State::kReady) run(*fiber);
+    for (size_t n = 0; n < count; ++n) {
+      Fiber& fiber = *scheduler.fibers[reversed ? count - 1 - n : n];
+      if (fiber.state == State::kReady) run(fiber);
     }
   }
   for (const Fiber* fiber : scheduler.fibers) {
@@ -185,19 +193,17 @@ void run_grid(dim3 blocks, dim3 threads, const void* name, const std::function<v
   scheduler.kernel = &kernel;
   gridDim = blocks;
   blockDim = threads;
-  for (unsigned z = 0; z < blocks.z; ++z) {
-    for (unsigned y = 0; y < blocks.y; ++y) {
-      for (unsigned x = 0; x < blocks.x; ++x) {
-        blockIdx = dim3(x, y, z);
-        const auto known = waits.find(name);
-        if (known != waits.end() && !known->second) {
-          run_block_without_waiting(threads);
-        } else if (run_block(threads)) {
-          waits[name] = true;
-        } else {
-          waits.emplace(name, false);
-        }
-      }
+  const bool reversed = is_reversed();
+  const size_t count = size_t(blocks.x) * blocks.y * blocks.z;
+  for (size_t n = 0; n < count; ++n) {
+    blockIdx = place_of(reversed ? count - 1 - n : n, blocks);
+    const auto known = waits.find(name);
+    if (known != waits.end() && !known->second) {
+      run_block_without_waiting(threads, reversed);
+    } else if (run_block(threads, reversed)) {
+      waits[name] = true;
+    } else {
+      waits.emplace(name, false);
     }
   }
 }

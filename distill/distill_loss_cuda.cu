@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: MIT
+// One pass over student and teacher: a group of lanes of a warp reads a box, a lane a channel, so
+// that neighbouring lanes read neighbouring numbers. The softmaxes walk over their channels three
+// times, of which two find them in the cache. A lane sums a few boxes in float, a block its lanes
+// in double.
+#include <ydistill/distill/distill_loss_heads.h>
+
+#include <algorithm>
+
+#include <ydistill/distill/distill_loss_math.h>
+#include <ydistill/tensor/cuda/block_sums.h>
+
+namespace ydistill::cuda {
+namespace {
+
+constexpr int64_t kMaxAnchors = 32;  // their ratios travel as a kernel's argument
+constexpr int kWarp = 32;
+constexpr int kBoxesPerGroup = 8;
+
+enum Term { kBox, kObj, kCls, kNumTerms };
+
+struct Ratios {
+  float wh[kMaxAnchors][2];
+};
+
+/// Sum over a group's lanes, the same bits on each. Every lane of the warp takes part.
+__device__ float group_sum(float value, int lanes) {
+  for (int distance = lanes / 2; distance > 0; distance /= 2) {
+    value += __shfl_xor_sync(0xffffffffu, value, distance);
+  }
+  return value;
+}
+
+__device__ float group_max(float value, int lanes) {
+  for (int distance = lanes / 2; distance > 0; distance /= 2) {
+    const float other = __shfl_xor_sync(0xffffffffu, value, distance);
+    value = other > value ? other : value;
+  }
+  return value;
+}
+
+/// The softmax divergence of one box, on lane 0 of its group; 0 on the others. s, t, grad: class
+/// channels. classes is 0 for a group without a box, whose lanes take part all the same.
+__device__ float softmax_divergence(const float* s, const float* t, float* grad, int64_t classes,
+                                    float scale, float temperature, int lane, int lanes) {
+  SoftmaxDivergence<float> kl{1 / temperature, 0, 0};
+  if (classes > 0) {
+    kl.top_s = s[0];
+    kl.top_t = t[0];
+  }
+  for (int64_t i = lane; i < classes; i += lanes) {
+    kl.top_s = s[i] > kl.top_s ? s[i] : kl.top_s;
+    kl.top_t = t[i] > kl.top_t ? t[i] : kl.top_t;
+  }
+  kl.top_s = group_max(kl.top_s, lanes);
+  kl.top_t = group_max(kl.top_t, lanes);
+  float sum_s = 0, sum_t = 0, distance = 0;
+  for (int64_t i = lane; i < classes; i += lanes) {
+    sum_s += kl.e_s(s[i]);
+    sum_t += kl.e_t(t[i]);
+    distance += kl.distance(s[i], t[i]);
+  }
+  sum_s = group_sum(sum_s, lanes);
+  sum_t = group_sum(sum_t, lanes);
+  distance = group_sum(distance, lanes);
+  if (grad != nullptr) {
+    const float ratio = sum_s / sum_t, factor = scale * temperature * (1 / sum_s);
+    for (int64_t i = lane; i < classes; i += lanes) grad[i] = kl.grad(s[i], t[i], ratio, factor);
+  }
+  return lane == 0 && classes > 0 ? kl.value(sum_s, sum_t, distance, temperature) : 0;
+}
+
+/// Of a class channel, where the measure goes channel by channel.
+template <DistillClassTerm kTerm>
+__device__ DistillValue<float> class_distance(float s, float t) {
+  if constexpr (kTerm == DistillClassTerm::kL2) {
+    return squared_distance(s, t);
+  } else if constexpr (kTerm == DistillClassTerm::kBce) {
+    return sigmoid_cross_entropy(s, t);
+  } else {
+    return {0, 0};
+  }
+}
+
+/// a.wh_ratios is not used: ratios, where rescale. lanes: a power of two up to a warp. The block's
+/// sums go to its row of partial.
+template <DistillClassTerm kTerm>
+__global__ void __launch_bounds__(kThreads)
+    distill_kernel(DistillArgs<float> a, bool rescale, Ratios ratios, int lanes, double* partial) {
+  constexpr bool kSoftmax = kTerm == DistillClassTerm::kKl;
+  const int lane = int(threadIdx.x) % lanes, group = int(threadIdx.x) / lanes;
+  const int groups = kThreads / lanes;
+  const int64_t first = int64_t(blockIdx.x) * groups * kBoxesPerGroup + group;
+  const int64_t width = 5 + a.classes;
+  float sums[kNumTerms] = {};
+  for (int n = 0; n < kBoxesPerGroup; ++n) {
+    const int64_t box = first + int64_t(n) * groups;
+    const bool has_box = box < a.boxes;
+    const float* const s = a.student + (has_box ? box : 0) * width;
+    const float* const t = a.teacher + (has_box ? box : 0) * width;
+    float* const grad = has_box && a.grad != nullptr ? a.grad + box * width : nullptr;
+    const float weight = sigmoid(t[4]);
+    // Softmaxes take the class channels as a whole, below.
+    const int64_t end = !has_box ? 0 : kSoftmax ? 5 : width;
+    for (int64_t c = lane; c < end; c += lanes) {
+      const float scale = weight * (c < 4 ? a.box_scale : c == 4 ? a.obj_scale : a.cls_scale);
+      DistillValue<float> value;
+      if (c > 4) {
+        value = class_distance<kTerm>(s[c], t[c]);
+        sums[kCls] += weight * value.loss;
+      } else if (c == 4) {
+        value = squared_distance(s[c], t[c]);
+        sums[kObj] += weight * value.loss;
+      } else {
+        value = !rescale ? squared_distance(s[c], t[c])
+                         : squared_sigmoid_distance(
+                               s[c], t[c], c < 2 ? 1.0f : ratios.wh[box % a.anchors][c - 2]);
+        sums[kBox] += weight * value.loss;
+      }
+      if (grad != nullptr) grad[c] = scale * value.grad;
+    }
+    if constexpr (kSoftmax) {
+      sums[kCls] += weight * softmax_divergence(s + 5, t + 5, grad == nullptr ? grad : grad + 5,
+                                                has_box ? a.classes : 0, a.cls_scale * weight,
+                                                a.temperature, lane, lanes);
+    }
+  }
+  double in_double[kNumTerms];
+  for (int k = 0; k < kNumTerms; ++k) in_double[k] = double(sums[k]);
+  write_block_sums(in_double, partial + int64_t(blockIdx.x) * kNumTerms);
+}
+
+/// Adds a head's sums to the terms; the total so far.
+struct FinishHead {
+  double box_factor, obj_factor, cls_factor;
+  double* terms;
+  float* total;
+  __device__ void operator()(const double* sums) const {
+    terms[kBox] += box_factor * sums[kBox];
+    terms[kObj] += obj_factor * sums[kObj];
+    terms[kCls] += cls_factor * sums[kCls];
+    *total = float(terms[kBox] + terms[kObj] + terms[kCls]);
+  }
+};
+
+auto kernel_of(DistillClassTerm term) {
+  switch (term) {
+    case DistillClassTerm::kL2:
+      return distill_kernel<DistillClassTerm::kL2>;
+    case DistillClassTerm::kKl:
+      return distill_kernel<DistillClassTerm::kKl>;
+    case DistillClassTerm::kBce:
+      return distill_kernel<DistillClassTerm::kBce>;
+    default:
+      return distill_kernel<DistillClassTerm::kNone>;
+  }
+}
+
+/// Enough for a box, as long as a warp has them.
+int lanes_for(int64_t width) {
+  int lanes = 1;
+  while (lanes < kWarp && lanes < width) lanes *= 2;
+  return lanes;
+}
+
+}  // namespace
+
+void distill_loss(const std::vector<DistillHead>& heads, const Tensor& terms, const Tensor& total) {
+  terms.zero();
+  total.zero();  // of an empty batch there are no heads
+  for (const DistillHead& head : heads) {
+    if (head.dims.anchors > kMaxAnchors) {
+      throw ValueError("distill_loss: {} anchors a cell, on a GPU at most {}", head.dims.anchors,
+                       kMaxAnchors);
+    }
+    const bool has_grad = head.grad.defined();
+    const DistillArgs<float> args{head.student.device_data<float>(),
+                                  head.teacher.device_data<float>(),
+                                  has_grad ? head.grad.device_data<float>() : nullptr,
+                                  head.num_boxes(),
+                                  head.dims.classes(),
+                                  head.dims.anchors,
+                                  nullptr,
+                                  head.class_term,
+                                  float(head.temperature),
+                                  float(head.box_factor),
+                                  float(head.obj_factor),
+                                  float(head.cls_factor)};
+    Ratios ratios{};
+    for (size_t i = 0; i < head.wh_ratios.size(); ++i) {
+      ratios.wh[i / 2][i % 2] = float(head.wh_ratios[i]);
+    }
+    const int lanes = lanes_for(head.dims.width);
+    const int64_t boxes_per_block = kThreads / lanes * kBoxesPerGroup;
+    const int64_t blocks = (head.num_boxes() + boxes_per_block - 1) / boxes_per_block;
+    const Tensor partial = Tensor::empty({blocks, kNumTerms}, DType::kFloat64, terms.device());
+    if (blocks > 0) {
+      launch(kernel_of(head.class_term), dim3(unsigned(blocks)), dim3(kThreads), args,
+             !head.wh_ratios.empty(), ratios, lanes, partial.device_data<double>());
+    }
+    finish_sums<kNumTerms>(partial.device_data<double>(), blocks,
+                           FinishHead{head.box_factor, head.obj_factor, head.cls_factor,
+                                      terms.device_data<double>(), total.device_data<float>()});
+  }
+}
+
+}  // namespace ydistill::cuda

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: MIT
+// The heads of a distillation loss as either backend gets them: checked, with their factors.
+#pragma once
+
+#include <vector>
+
+#include <ydistill/distill/distill_loss_kernels.h>
+#include <ydistill/tensor/tensor.h>
+#include <ydistill/yolo/anchors.h>
+
+namespace ydistill {
+
+struct DistillHead {
+  Tensor student, teacher;  ///< [N,H,W,A,5+C]
+  Tensor grad;              ///< like them, to be written whole; undefined where not wanted
+  HeadDims dims;
+  DistillClassTerm class_term = DistillClassTerm::kNone;
+  double temperature = 1;
+  /// [A, 2] sqrt(teacher's anchor / student's anchor); empty where the anchors are the same.
+  std::vector<double> wh_ratios;
+  double box_factor = 0, obj_factor = 0, cls_factor = 0;  ///< of the sums over boxes
+
+  int64_t num_boxes() const { return dims.pictures * dims.cells(); }
+};
+
+namespace cuda {
+/// Writes the gradients, terms (float64 [3]) and total (float32 []). All on one GPU.
+/// throws DTypeError unless float32; ValueError for too many anchors.
+void distill_loss(const std::vector<DistillHead>& heads, const Tensor& terms, const Tensor& total);
+}  // namespace cuda
+
+}  // namespace ydistill
