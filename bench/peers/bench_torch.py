@@ -9,7 +9,8 @@ Prints one JSON line. A step is what ydistill's bench_step times: uint8 pictures
 device to the network's input, forward, losses, backward, clipping norm, SGD with Nesterov momentum in
 three groups, moving average; distill adds the frozen teacher with batch norm folded. infer is
 pictures to decoded boxes with batch norm folded, without NMS. Each step is timed by device events;
-the median counts.
+the median counts. limits measures what the device can do at most: a large bf16 matrix product and a
+large copy, bytes read and written counted.
 --rounds   after warming up, prints a line "ready", then runs one measurement a line of standard
            input, each answered by its JSON line: so several programs can take turns
 """
@@ -36,7 +37,7 @@ def parse():
     parser = Parser(description=__doc__.splitlines()[0])
     parser.add_argument("--graph", default="yolov5s-v5")
     parser.add_argument("--teacher", default="", help="graph of the teacher, needed by --mode distill")
-    parser.add_argument("--mode", choices=("train", "distill", "infer"), default="train")
+    parser.add_argument("--mode", choices=("train", "distill", "infer", "limits"), default="train")
     parser.add_argument("--size", type=int, default=640)
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--classes", type=int, default=20)
@@ -171,9 +172,26 @@ def time_steps(step, steps, device):
     return [a.elapsed_time(b) for a, b in zip(events, events[1:])]
 
 
+def measure_limits(device):
+    """TFLOP/s of a bf16 matrix product of random numbers, GB/s of a copy; medians."""
+    n = 8192 if device.type == "cuda" else 512
+    a, b = (torch.randn(n, n, device=device, dtype=torch.bfloat16) for _ in range(2))
+    source = torch.empty(n * n * 16, device=device, dtype=torch.float32)
+    target = torch.empty_like(source)
+    ms = {}
+    for name, step in (("product", lambda: torch.mm(a, b)), ("copy", lambda: target.copy_(source))):
+        time_steps(step, 5, device)
+        ms[name] = statistics.median(time_steps(step, 20, device))
+    return {"matmul_bf16_tflops": 2 * n**3 / ms["product"] / 1e9,
+            "copy_gb_per_second": 2 * source.numel() * 4 / ms["copy"] / 1e6}
+
+
 def main():
     options = parse()
     device = torch.device(options.device)
+    if options.mode == "limits":
+        print(json.dumps(measure_limits(device)), flush=True)
+        return 0
     torch.manual_seed(0)
     torch.backends.cudnn.benchmark = True
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = options.tf32
