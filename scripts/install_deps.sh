@@ -6,7 +6,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 # Tools, told by their command: they need not come from a package.
-tools=(cmake:cmake ninja:ninja-build g++:g++ pkg-config:pkg-config)
+tools=(cmake:cmake ninja:ninja-build g++:g++)
 # Libraries. Debian's oneDNN was built with OpenCL, so its CMake package asks for that too.
 libraries=(libdnnl-dev ocl-icd-opencl-dev libturbojpeg0-dev libstb-dev nlohmann-json3-dev
            libpugixml-dev libzip-dev libcli11-dev libfmt-dev catch2)
