@@ -8,7 +8,7 @@ set(YDISTILL_CUDA_ARCHITECTURES "80;90" CACHE STRING "Compute capabilities; the 
 
 find_package(CUDAToolkit REQUIRED)
 find_path(YDISTILL_CUDNN_INCLUDE_DIR cudnn.h
-  HINTS ${CUDNN_ROOT} ${CUDAToolkit_INCLUDE_DIRS} PATH_SUFFIXES include REQUIRED)
+  HINTS ${CUDNN_ROOT} ENV CUDNN_ROOT ${CUDAToolkit_INCLUDE_DIRS} PATH_SUFFIXES include REQUIRED)
 
 # Headers: a system package's, or those that scripts/install_deps.sh unpacks from the pip package.
 find_path(YDISTILL_CUDNN_FRONTEND_INCLUDE_DIR cudnn_frontend.h

@@ -4,5 +4,5 @@
 # Python's packages, say, where the library has no name without a version.
 find_package(CUDAToolkit REQUIRED)
 find_library(YDISTILL_CUDNN_LIBRARY NAMES cudnn libcudnn.so.9
-  HINTS ${CUDNN_ROOT} ${CUDAToolkit_LIBRARY_DIR} PATH_SUFFIXES lib lib64 REQUIRED)
+  HINTS ${CUDNN_ROOT} ENV CUDNN_ROOT ${CUDAToolkit_LIBRARY_DIR} PATH_SUFFIXES lib lib64 REQUIRED)
 ydistill_dependency(cuda_runtime CUDA::cudart_static ${YDISTILL_CUDNN_LIBRARY})
