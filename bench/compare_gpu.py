@@ -6,8 +6,9 @@
 
 For each configuration PyTorch's two variants (eager with bf16 autocast and channels_last; the same
 under torch.compile) are started and warmed up, then all three take turns for several rounds; medians
-over the rounds, ratios within a round. Writes benchmark.json and benchmark.md into FOLDER and prints
-the table. Exit code 1 if something that was asked for gave no number.
+over the rounds, ratios within a round. Where time runs short, torch.compile, which takes a minute or
+more to warm up, is left out first. Writes benchmark.json and benchmark.md into FOLDER and prints the
+table. Exit code 1 if something failed, 3 if all that failed to come was for lack of time.
 """
 import argparse
 import datetime
@@ -25,6 +26,11 @@ ROOT = Path(__file__).resolve().parent.parent
 CONFIGS = {"distill-64": ("distill", 64), "train-64": ("train", 64), "distill-16": ("distill", 16),
            "train-16": ("train", 16), "infer-1": ("infer", 1), "infer-32": ("infer", 32)}
 VARIANTS = ("ours", "eager", "compile")
+
+
+# Seconds for a configuration, until one has shown how long it takes.
+FIRST_GUESS = {"with compile": 120.0, "without": 30.0}
+OUT_OF_TIME = "not run: out of time"
 
 
 class Failed(Exception):
@@ -103,7 +109,7 @@ class Torch:
         try:
             line = self.lines.get(timeout=max(1, deadline - time.monotonic()))
         except queue.Empty:
-            raise Failed("out of time") from None
+            raise Failed(OUT_OF_TIME) from None
         if line is None:
             raise Failed(last_line(self.log))
         return line
@@ -145,7 +151,7 @@ class Ours:
                 done = subprocess.run(self.command, stdout=subprocess.PIPE, stderr=log, text=True, check=False,
                                       timeout=max(1, deadline - time.monotonic()))
         except subprocess.TimeoutExpired:
-            raise Failed("out of time") from None
+            raise Failed(OUT_OF_TIME) from None
         except OSError as error:
             raise Failed(str(error)) from None
         if done.returncode != 0:
@@ -160,14 +166,14 @@ class Ours:
         pass
 
 
-def run_config(options, name, deadline, logs):
+def run_config(options, name, variants, deadline, logs):
     """Measurements of each variant, and why a variant has none."""
     mode, batch = CONFIGS[name]
     batch = options.batch or batch
-    runners, failed = {}, {}
-    results = {v: [] for v in options.variants}
+    runners, failed = {}, {v: OUT_OF_TIME for v in options.variants if v not in variants}
+    results = {v: [] for v in variants}
     try:
-        for variant in options.variants:
+        for variant in variants:
             log = logs / f"{name}-{variant}.log"
             log.write_text("")
             if variant == "ours":
@@ -275,21 +281,26 @@ def main():
               "driver": ask(["nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"]),
               "student": options.student, "teacher": options.teacher, "size": options.size,
               "precision": options.precision, "compile_mode": options.compile_mode, "limits": limits, "configs": {}}
-    complete = True
-    longest = 0.0
-    for name in options.configs:
+    reasons = []
+    guess = dict(FIRST_GUESS)
+    for done, name in enumerate(options.configs):
         start = time.monotonic()
-        if start + longest > deadline:
-            report["configs"][name] = {"skipped": "not run: out of time"}
-            complete = False
+        rest = (len(options.configs) - done - 1) * guess["without"]
+        variants = list(options.variants)
+        if "compile" in variants and start + guess["with compile"] + rest > deadline:
+            variants.remove("compile")
+        if not variants or start + guess["without"] / 2 > deadline:
+            report["configs"][name] = {"skipped": OUT_OF_TIME}
+            reasons.append(OUT_OF_TIME)
             continue
-        config = run_config(options, name, deadline, logs)
+        config = run_config(options, name, variants, deadline, logs)
         config["summary"] = summarise(config, limits)
         config["seconds"] = round(time.monotonic() - start, 1)
-        longest = max(longest, config["seconds"])
+        kind = "with compile" if "compile" in variants else "without"
+        guess[kind] = max(config["seconds"], guess[kind] if guess[kind] != FIRST_GUESS[kind] else 0)
         report["configs"][name] = config
         for variant, reason in config["failed"].items():
-            complete = False
+            reasons.append(reason)
             print(f"compare_gpu: {name}, {variant}: {reason}", file=sys.stderr, flush=True)
         (out / "benchmark.json").write_text(json.dumps(report, indent=1) + "\n")
     first = [r for c in report["configs"].values() for runs in c.get("results", {}).values() for r in runs if r]
@@ -304,7 +315,7 @@ def main():
     (out / "benchmark.md").write_text(text)
     (out / "benchmark.json").write_text(json.dumps(report, indent=1) + "\n")
     print(text)
-    return 0 if complete else 1
+    return 0 if not reasons else 3 if set(reasons) == {OUT_OF_TIME} else 1
 
 
 if __name__ == "__main__":

