@@ -1,12 +1,14 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 # Installs with apt what a build needs and this machine lacks. Prints nothing where nothing lacks.
-#   scripts/install_deps.sh [--check]      --check: only say what lacks; exit code 1 if something does
+#   scripts/install_deps.sh [--check | --list]
+# --check   only say what lacks; exit code 1 if something does
+# --list    only name the libraries' packages, one a line
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 # Tools, told by their command: they need not come from a package.
-tools=(cmake:cmake ninja:ninja-build g++:g++ pkg-config:pkg-config)
+tools=(cmake:cmake ninja:ninja-build g++:g++)
 # Libraries. Debian's oneDNN was built with OpenCL, so its CMake package asks for that too.
 libraries=(libdnnl-dev ocl-icd-opencl-dev libturbojpeg0-dev libstb-dev nlohmann-json3-dev
            libpugixml-dev libzip-dev libcli11-dev libfmt-dev catch2)
@@ -20,7 +22,8 @@ check_only=no
 case "${1:-}" in
   "") ;;
   --check) check_only=yes ;;
-  *) die "unknown argument $1; expected --check or none" ;;
+  --list) printf '%s\n' "${libraries[@]}" && exit 0 ;;
+  *) die "unknown argument $1; expected --check, --list or none" ;;
 esac
 
 # cudnn-frontend is headers only and no Debian package; where the CUDA toolkit is, its pip package is

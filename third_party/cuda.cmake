@@ -7,6 +7,8 @@ option(YDISTILL_FETCH_CUDNN_FRONTEND "Download cudnn-frontend's headers if none 
 set(YDISTILL_CUDA_ARCHITECTURES "80;90" CACHE STRING "Compute capabilities; the last also as PTX")
 
 find_package(CUDAToolkit REQUIRED)
+find_path(YDISTILL_CUDNN_INCLUDE_DIR cudnn.h
+  HINTS ${CUDNN_ROOT} ENV CUDNN_ROOT ${CUDAToolkit_INCLUDE_DIRS} PATH_SUFFIXES include REQUIRED)
 
 # Headers: a system package's, or those that scripts/install_deps.sh unpacks from the pip package.
 find_path(YDISTILL_CUDNN_FRONTEND_INCLUDE_DIR cudnn_frontend.h
@@ -37,15 +39,16 @@ list(APPEND YDISTILL_NVCC_FLAGS -gencode arch=compute_${newest},code=compute_${n
 # ydistill_nvcc(<variable> <file.cu> ...): objects compiled by nvcc, called as it is: CMake before
 # 3.28 knows no C++20 for newer toolkits.
 function(ydistill_nvcc variable)
+  set(includes $<TARGET_PROPERTY:ydistill_fmt,INTERFACE_INCLUDE_DIRECTORIES>)
   foreach(source IN LISTS ARGN)
     file(RELATIVE_PATH stem ${PROJECT_SOURCE_DIR} ${source})
     set(object ${PROJECT_BINARY_DIR}/cuda_objects/${stem}.o)
     get_filename_component(folder ${object} DIRECTORY)
     file(MAKE_DIRECTORY ${folder})
     add_custom_command(OUTPUT ${object}
-      COMMAND ${CMAKE_CXX_COMPILER_LAUNCHER} ${CUDAToolkit_NVCC_EXECUTABLE} ${YDISTILL_NVCC_FLAGS} -MD -MF ${object}.d
-              -c ${source} -o ${object}
-      DEPENDS ${source} DEPFILE ${object}.d COMMENT "Compiling ${stem} with nvcc" VERBATIM)
+      COMMAND ${CMAKE_CXX_COMPILER_LAUNCHER} ${CUDAToolkit_NVCC_EXECUTABLE} ${YDISTILL_NVCC_FLAGS}
+              "$<$<BOOL:${includes}>:-I$<JOIN:${includes},;-I>>" -MD -MF ${object}.d -c ${source} -o ${object}
+      DEPENDS ${source} DEPFILE ${object}.d COMMENT "Compiling ${stem} with nvcc" VERBATIM COMMAND_EXPAND_LISTS)
     list(APPEND objects ${object})
   endforeach()
   set(${variable} ${objects} PARENT_SCOPE)
@@ -63,7 +66,7 @@ function(ydistill_add_cuda_library)
   target_include_directories(ydistill_cuda PUBLIC
     $<BUILD_INTERFACE:${YDISTILL_INCLUDE_DIR}> $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
   target_include_directories(ydistill_cuda SYSTEM PRIVATE
-    ${YDISTILL_CUDNN_FRONTEND_INCLUDE_DIR} ${CUDAToolkit_INCLUDE_DIRS})
+    ${YDISTILL_CUDNN_FRONTEND_INCLUDE_DIR} ${YDISTILL_CUDNN_INCLUDE_DIR} ${CUDAToolkit_INCLUDE_DIRS})
   target_compile_definitions(ydistill_cuda PUBLIC YD_HAVE_CUDA)
   target_link_libraries(ydistill_cuda PUBLIC ydistill_fmt PRIVATE ydistill_cuda_runtime)
   ydistill_own_flags(ydistill_cuda)

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 # What the GPU needs: the CUDA toolkit and cuDNN 9. libcuda comes with the driver and is never linked.
+# CUDNN_ROOT names the folder with cuDNN's include/ and lib/ where it is not the toolkit's: inside
+# Python's packages, say, where the library has no name without a version.
 find_package(CUDAToolkit REQUIRED)
-find_library(YDISTILL_CUDNN_LIBRARY NAMES cudnn libcudnn.so.9
-  HINTS ${CUDAToolkit_LIBRARY_DIR} ${CUDNN_ROOT} PATH_SUFFIXES lib lib64 REQUIRED)
+find_library(YDISTILL_CUDNN_LIBRARY NAMES cudnn libcudnn.so.9 NAMES_PER_DIR
+  HINTS ${CUDNN_ROOT} ENV CUDNN_ROOT ${CUDAToolkit_LIBRARY_DIR} PATH_SUFFIXES lib lib64 REQUIRED)
 ydistill_dependency(cuda_runtime CUDA::cudart_static ${YDISTILL_CUDNN_LIBRARY})

@@ -71,7 +71,7 @@ function(ydistill_room room)
       target_compile_features(${target}_${level} PRIVATE cxx_std_20)
       target_include_directories(${target}_${level} PRIVATE ${YDISTILL_INCLUDE_DIR})
       target_compile_definitions(${target}_${level} PRIVATE YD_CPU_LEVEL=cpu_${level})
-      target_link_libraries(${target}_${level} PRIVATE ydistill_openmp)
+      target_link_libraries(${target}_${level} PRIVATE ydistill_openmp ydistill_fmt)
       ydistill_own_flags(${target}_${level})
       # errno and trapping are not observed; sums keep their order, so this is not -ffast-math.
       target_compile_options(${target}_${level} PRIVATE

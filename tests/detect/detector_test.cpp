@@ -59,13 +59,13 @@ TEST_CASE("detector: wrong input is refused with what would be right") {
 
 // From JPEG, agreement is limited by the decoder and the resize: 1 pixel and 0.01 in score.
 TEST_CASE("detector: finds what the original finds on its two pictures", "[reference]") {
-  YD_REFERENCE_OR_SKIP(root, "");
-  Detector detector(root / "weights/yolov5n-v6-coco.pt");
-  const auto expected =
-      nlohmann::json::parse(test::read_file(root / "reference/detect_yolov5n.json"));
+  YD_REFERENCE_OR_SKIP(boxes_file, "reference/detect_yolov5n.json");
+  YD_REFERENCE_OR_SKIP(weights, "weights/yolov5n-v6-coco.pt");
+  YD_REFERENCE_OR_SKIP(images, "data/images");
+  Detector detector(weights);
+  const auto expected = nlohmann::json::parse(test::read_file(boxes_file));
   for (const char* name : {"bus", "zidane"}) {
-    const auto found =
-        detector.detect(read_image(root / "data/images" / (std::string(name) + ".jpg")));
+    const auto found = detector.detect(read_image(images / (std::string(name) + ".jpg")));
     const auto& boxes = expected.at(name);
     REQUIRE(found.size() == boxes.size());
     for (size_t i = 0; i < found.size(); ++i) {

@@ -127,20 +127,23 @@ void check_file(const std::filesystem::path& root, const std::string& batch,
 }
 
 TEST_CASE("trace: every case of the v5.0 batch is within its limits", "[reference]") {
-  YD_REFERENCE_OR_SKIP(root, "");
+  YD_REFERENCE_OR_SKIP(teacher, "weights/yolov5m-v5-voc20.pt");
+  const std::filesystem::path root = teacher.parent_path().parent_path();
   check_file(root, "train_s_m.safetensors", "yolov5s-v5-voc20.pt", "yolov5m-v5-voc20.pt");
 }
 
 TEST_CASE("trace: every case of the v6 batch is within its limits", "[reference]") {
-  YD_REFERENCE_OR_SKIP(root, "");
+  YD_REFERENCE_OR_SKIP(batch, "reference/train_n_v6.safetensors");
+  const std::filesystem::path root = batch.parent_path().parent_path();
   check_file(root, "train_n_v6.safetensors", "yolov5n-v6-coco.pt", "yolov5n-v6-coco.pt");
 }
 
 TEST_CASE("trace: an unknown case is refused with those there are", "[reference]") {
-  YD_REFERENCE_OR_SKIP(root, "");
+  YD_REFERENCE_OR_SKIP(batch, "reference/train_n_v6.safetensors");
+  YD_REFERENCE_OR_SKIP(student, "weights/yolov5n-v6-coco.pt");
   TraceOptions options;
-  options.batch = root / "reference/train_n_v6.safetensors";
-  options.student = root / "weights/yolov5n-v6-coco.pt";
+  options.batch = batch;
+  options.student = student;
   options.case_name = "l3";
   CHECK_THROWS_WITH_TEXT(run_trace(options), ValueError, "no case \"l3\"; there are");
 }

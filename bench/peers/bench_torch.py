@@ -1,0 +1,239 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""A training step or inference of PyTorch on the graphs of torch_yolov5.py, timed.
+
+  bench/peers/bench_torch.py --graph yolov5s-v5 --teacher yolov5m-v5 --mode distill --batch 64 \\
+      --amp bf16 --channels-last
+
+Prints one JSON line. A step is what ydistill's bench_step times: uint8 pictures resident on the
+device to the network's input, forward, losses, backward, clipping norm, SGD with Nesterov momentum in
+three groups, moving average; distill adds the frozen teacher with batch norm folded. infer is
+pictures to decoded boxes with batch norm folded, without NMS. Each step is timed by device events;
+the median counts. limits measures what the device can do at most: a large bf16 matrix product and a
+large copy, bytes read and written counted.
+--rounds   after warming up, prints a line "ready", then runs one measurement a line of standard
+           input, each answered by its JSON line: so several programs can take turns
+"""
+import argparse
+import contextlib
+import json
+import os
+import statistics
+import sys
+import time
+
+import torch
+
+from torch_yolov5 import ANCHORS_PX, DetectionLoss, DistillLoss, YoloV5, decode
+
+
+class Parser(argparse.ArgumentParser):
+    def error(self, message):
+        print(f"bench_torch: {message}", file=sys.stderr)
+        sys.exit(2)
+
+
+def parse():
+    parser = Parser(description=__doc__.splitlines()[0])
+    parser.add_argument("--graph", default="yolov5s-v5")
+    parser.add_argument("--teacher", default="", help="graph of the teacher, needed by --mode distill")
+    parser.add_argument("--mode", choices=("train", "distill", "infer", "limits"), default="train")
+    parser.add_argument("--size", type=int, default=640)
+    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--classes", type=int, default=20)
+    parser.add_argument("--loss", choices=("l2", "kl", "bce"), default="l2", help="distillation loss")
+    parser.add_argument("--amp", choices=("bf16", "off"), default="off")
+    parser.add_argument("--tf32", action="store_true", help="float32 convolutions may use tf32")
+    parser.add_argument("--channels-last", action="store_true")
+    parser.add_argument("--compile", nargs="?", const="default", default="off",
+                        choices=("off", "default", "reduce-overhead", "max-autotune"))
+    parser.add_argument("--device", default="cuda")
+    parser.add_argument("--steps", type=int, default=30)
+    parser.add_argument("--warmup", type=int, default=10)
+    parser.add_argument("--rounds", action="store_true")
+    options = parser.parse_args()
+    if options.mode == "distill" and not options.teacher:
+        parser.error("--mode distill needs --teacher")
+    if options.size % 32 != 0 or options.size <= 0:
+        parser.error(f"--size {options.size}: expected a multiple of 32")
+    if min(options.batch, options.classes, options.steps) < 1 or options.warmup < 0:
+        parser.error("--batch, --classes and --steps are at least 1, --warmup at least 0")
+    if torch.device(options.device).type == "cuda" and not torch.cuda.is_available():
+        parser.error("--device cuda: PyTorch sees no GPU")
+    return options
+
+
+class Average:
+    """Moving average of parameters and running statistics."""
+
+    def __init__(self, model):
+        self.live = [t for t in model.state_dict().values() if t.is_floating_point()]
+        self.kept = [t.clone() for t in self.live]
+
+    @torch.no_grad()
+    def update(self, decay):
+        torch._foreach_lerp_(self.kept, self.live, 1 - decay)
+
+
+def make_optimizer(model, device):
+    decayed, plain, biases = [], [], []
+    for name, p in model.named_parameters():
+        group = biases if name.endswith("bias") else decayed if p.ndim > 1 else plain
+        group.append(p)
+    groups = [{"params": plain, "weight_decay": 0.0}, {"params": decayed}, {"params": biases, "weight_decay": 0.0}]
+    return torch.optim.SGD(groups, lr=1e-4, momentum=0.937, nesterov=True, weight_decay=5e-4,
+                           fused=True if device.type == "cuda" else None)
+
+
+def make_step(options, device):
+    """A function of no arguments that runs one step and waits for nothing."""
+    layout = torch.channels_last if options.channels_last else torch.contiguous_format
+    pictures = torch.full((options.batch, 3, options.size, options.size), 114, dtype=torch.uint8, device=device)
+    pictures = pictures.to(memory_format=layout)
+    rows = [[i, k, 0.2 + 0.15 * k, 0.5, 0.1 * (k + 1), 0.2] for i in range(options.batch)
+            for k in range(min(4, options.classes))]
+    targets = torch.tensor(rows, device=device)
+    compiled = (lambda f: f) if options.compile == "off" else lambda f: torch.compile(f, mode=options.compile)
+    bf16 = options.amp == "bf16"
+    autocast = lambda: torch.autocast(device.type, torch.bfloat16) if bf16 else contextlib.nullcontext()
+
+    def frozen(graph):
+        net = YoloV5(graph, options.classes).eval().fold().requires_grad_(False).to(device, memory_format=layout)
+        return net.to(torch.bfloat16) if bf16 else net
+
+    def network_input():
+        return pictures.to(torch.bfloat16 if bf16 else torch.float32) / 255
+
+    model = YoloV5(options.graph, options.classes)
+    if options.mode == "infer":
+        model = frozen(options.graph)
+        anchors = torch.tensor(ANCHORS_PX, dtype=torch.float32, device=device).view(3, 3, 2)
+
+        @compiled
+        def boxes():
+            return decode(model(network_input()), anchors)
+
+        def infer():
+            with torch.inference_mode():
+                boxes()
+
+        return infer
+
+    model = model.to(device, memory_format=layout).train()
+    heads_n = 3
+    gains = {"box": 0.05 * 3 / heads_n, "obj": (options.size / 640) ** 2 * 3 / heads_n,
+             "cls": 0.5 * options.classes / 80 * 3 / heads_n}
+    detection = DetectionLoss(model.model[-1].anchors, options.classes, gains).to(device)
+    distillation = DistillLoss(options.loss, gains)
+    optimizer = make_optimizer(model, device)
+    average = Average(model)
+    teacher = frozen(options.teacher) if options.mode == "distill" else None
+
+    @compiled
+    def loss():
+        x = network_input()
+        with autocast():
+            heads = model(x)
+        total = detection(heads, targets).sum()
+        if teacher is not None:
+            with torch.no_grad():
+                teacher_heads = teacher(x)
+            total = total + distillation(heads, teacher_heads).sum()
+        return total * options.batch
+
+    def step():
+        if options.compile in ("reduce-overhead", "max-autotune"):
+            torch.compiler.cudagraph_mark_step_begin()
+        loss().backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 10.0)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        average.update(0.999)
+
+    return step
+
+
+def time_steps(step, steps, device):
+    """Milliseconds of each step."""
+    if device.type != "cuda":
+        times = []
+        for _ in range(steps):
+            begin = time.perf_counter()
+            step()
+            times.append((time.perf_counter() - begin) * 1e3)
+        return times
+    events = [torch.cuda.Event(enable_timing=True) for _ in range(steps + 1)]
+    torch.cuda.synchronize()
+    events[0].record()
+    for event in events[1:]:
+        step()
+        event.record()
+    torch.cuda.synchronize()
+    return [a.elapsed_time(b) for a, b in zip(events, events[1:])]
+
+
+def measure_limits(device):
+    """TFLOP/s of a bf16 matrix product of random numbers, GB/s of a copy; medians."""
+    n = 8192 if device.type == "cuda" else 512
+    a, b = (torch.randn(n, n, device=device, dtype=torch.bfloat16) for _ in range(2))
+    source = torch.empty(n * n * 16, device=device, dtype=torch.float32)
+    target = torch.empty_like(source)
+    ms = {}
+    for name, step in (("product", lambda: torch.mm(a, b)), ("copy", lambda: target.copy_(source))):
+        time_steps(step, 5, device)
+        ms[name] = statistics.median(time_steps(step, 20, device))
+    return {"matmul_bf16_tflops": 2 * n**3 / ms["product"] / 1e9,
+            "copy_gb_per_second": 2 * source.numel() * 4 / ms["copy"] / 1e6}
+
+
+def main():
+    options = parse()
+    device = torch.device(options.device)
+    if options.mode == "limits":
+        print(json.dumps(measure_limits(device)), flush=True)
+        return 0
+    torch.manual_seed(0)
+    torch.backends.cudnn.benchmark = True
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = options.tf32
+    cuda = device.type == "cuda"
+    step = make_step(options, device)
+    begin = time.perf_counter()
+    for _ in range(options.warmup):
+        step()
+    if cuda:
+        torch.cuda.synchronize()
+    warm_seconds = time.perf_counter() - begin
+
+    def measure():
+        if cuda:
+            torch.cuda.reset_peak_memory_stats()
+        times = time_steps(step, options.steps, device)
+        median = statistics.median(times)
+        mib = lambda n: round(n / 2**20, 1) if cuda else None
+        settings = {k: v for k, v in vars(options).items() if k not in ("device", "rounds")}
+        print(json.dumps({
+            "images_per_second": options.batch / median * 1e3, "step_ms_median": median,
+            "step_ms_min": min(times), "step_ms_max": max(times),
+            "peak_allocated_mib": mib(torch.cuda.max_memory_allocated()) if cuda else None,
+            "peak_reserved_mib": mib(torch.cuda.max_memory_reserved()) if cuda else None,
+            "warmup_seconds": round(warm_seconds, 1), "settings": settings,
+            "device": torch.cuda.get_device_name(device) if cuda else f"cpu, {torch.get_num_threads()} threads",
+            "torch": torch.__version__, "cuda": torch.version.cuda,
+            "cudnn": torch.backends.cudnn.version() if cuda else None}), flush=True)
+
+    if not options.rounds:
+        measure()
+        return 0
+    print("ready", flush=True)
+    for _ in sys.stdin:
+        measure()
+    return 0
+
+
+if __name__ == "__main__":
+    try:
+        code = main()
+    except (RuntimeError, ValueError) as error:
+        sys.exit(f"bench_torch: {str(error).strip().splitlines()[0]}")
+    sys.stdout.flush()
+    os._exit(code)  # torch.compile's worker processes may outlive an ordinary exit by minutes
