@@ -195,6 +195,7 @@ TEST_CASE("gpu: detection_loss leaves out rows of no picture wherever they stand
   const float nan = std::numeric_limits<float>::quiet_NaN();
   mixed.insert(mixed.begin() + 2, {-1, 1, 0.4f, 0.4f, 0.3f, 0.4f});
   mixed.insert(mixed.begin(), {3, 1, 0.4f, 0.4f, 0.3f, 0.4f});
+  mixed.insert(mixed.begin() + 4, {-0.5f, 1, 0.4f, 0.4f, 0.3f, 0.4f});
   mixed.insert(mixed.begin() + 5, {nan, 1, 0.4f, 0.4f, 0.3f, 0.4f});
   check_same(detection(heads, rows(mixed), kGpu), expected, kTolerance);
 }
