@@ -184,14 +184,14 @@ Color mean_below(Canvas& canvas, const Outline& outline) {
 
 /// A fill of two like colours in stripes, half the time with a darker rim; not quite opaque.
 void draw_shape(Canvas& canvas, const Outline& outline, Rng& rng) {
-  constexpr double kLeastContrast = 55;
+  constexpr double kLeastContrast = 80;
   const Color below = mean_below(canvas, outline);
   Color color = random_color(rng);
   while (difference(color, below) < kLeastContrast) color = random_color(rng);
   const Color second = mix(color, random_color(rng), rng.uniform(0, 0.25));
   const double turn = rng.uniform(0, 2 * std::numbers::pi), c = std::cos(turn), s = std::sin(turn);
   const double wave = rng.uniform(0.02, 0.08) * double(canvas.size());
-  const double opacity = rng.uniform(0.75, 1);
+  const double opacity = rng.uniform(0.85, 1);
   const double rim = rng.uniform() < 0.5 ? 0.012 * double(canvas.size()) : 0;
   const PixelRange range = pixels_of(outline.bounds(), canvas.size());
   for (int64_t y = range.y1; y < range.y2; ++y) {
@@ -209,7 +209,7 @@ void draw_shape(Canvas& canvas, const Outline& outline, Rng& rng) {
 
 Outline random_outline(int64_t class_id, int64_t size, Rng& rng) {
   // Radii on a logarithmic scale: as many small ones as large ones.
-  const double radius = double(size) * 0.1 * std::pow(0.25 / 0.1, rng.uniform());
+  const double radius = double(size) * 0.12 * std::pow(0.30 / 0.12, rng.uniform());
   const double margin = 0.6 * radius;  // a part may lie outside
   const Point center{rng.uniform(margin, double(size) - margin),
                      rng.uniform(margin, double(size) - margin)};
@@ -224,7 +224,7 @@ LabelledBox to_label(int64_t class_id, const Box& box, int64_t size) {
 }
 
 Image to_image(Canvas& canvas, Rng& rng) {
-  const double sigma = rng.uniform(3, 14);
+  const double sigma = rng.uniform(2, 10);
   Image image = Image::filled(canvas.size(), canvas.size(), 0);
   const auto level = [&](double v) {
     return uint8_t(std::lround(std::clamp(v + sigma * rng.normal(), 0.0, 255.0)));

@@ -25,7 +25,7 @@ using namespace ydistill;
 
 struct Options {
   fs::path out;
-  int64_t pictures = 1000, val = 200, size = 160, classes = 4;
+  int64_t pictures = 1000, val = 200, size = 192, classes = 4;
   uint64_t seed = 0;
 };
 
