@@ -328,7 +328,7 @@ stage_sanitizer() {
     note "compute-sanitizer is not here" && return 1
   fi
   local step=("$binaries/bench/bench_step" --device cuda --graph yolov5s-v5 --teacher yolov5s-v5 --mode distill
-              --size 64 --batch 2 --precision bf16 --steps 1 --json) tool passed=() failed=()
+              --size 64 --batch 2 --precision bf16 --steps 1 --warmup 1 --json) tool passed=() failed=()
   local tools=(memcheck racecheck initcheck)
   if [ "$quick" = yes ]; then tools=(memcheck); fi
   for tool in "${tools[@]}"; do

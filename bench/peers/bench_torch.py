@@ -8,8 +8,8 @@
 Prints one JSON line. A step is what ydistill's bench_step times: uint8 pictures resident on the
 device to the network's input, forward, losses, backward, clipping norm, SGD with Nesterov momentum in
 three groups, moving average; distill adds the frozen teacher with batch norm folded. infer is
-pictures to decoded boxes with batch norm folded, without NMS. Each step is timed by device events;
-the median counts. limits measures what the device can do at most: a large bf16 matrix product and a
+pictures to decoded boxes with batch norm folded, without NMS. Steps follow each other without a wait,
+timed by device events: images a second over all of them, and the median step. limits measures what the device can do at most: a large bf16 matrix product and a
 large copy, bytes read and written counted.
 --rounds   after warming up, prints a line "ready", then runs one measurement a line of standard
            input, each answered by its JSON line: so several programs can take turns
@@ -212,7 +212,7 @@ def main():
         mib = lambda n: round(n / 2**20, 1) if cuda else None
         settings = {k: v for k, v in vars(options).items() if k not in ("device", "rounds")}
         print(json.dumps({
-            "images_per_second": options.batch / median * 1e3, "step_ms_median": median,
+            "images_per_second": options.batch * len(times) / sum(times) * 1e3, "step_ms_median": median,
             "step_ms_min": min(times), "step_ms_max": max(times),
             "peak_allocated_mib": mib(torch.cuda.max_memory_allocated()) if cuda else None,
             "peak_reserved_mib": mib(torch.cuda.max_memory_reserved()) if cuda else None,
