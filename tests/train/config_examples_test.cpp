@@ -2,6 +2,7 @@
 // The config files in examples/ are read as they stand.
 #include <ydistill/examples/shapes/scene.h>
 #include <ydistill/train/config.h>
+#include <ydistill/yolo/graph.h>
 
 #include <filesystem>
 #include <string>
@@ -26,6 +27,19 @@ TEST_CASE("config examples: the shapes files name the classes the program draws"
   for (const char* name : {"teacher.json", "student.json", "student_l2.json", "student_kl.json"}) {
     INFO(name);
     CHECK(shapes_config(name).data.names == drawn);
+  }
+}
+
+TEST_CASE("config examples: the student has half the channels of its teacher") {
+  const GraphSpec teacher = graph_by_name(shapes_config("teacher.json").model.graph);
+  const GraphSpec student = graph_from_file(shapes_config("student.json").model.graph);
+  CHECK(student.anchors == teacher.anchors);
+  REQUIRE(student.layers.size() == teacher.layers.size());
+  for (size_t i = 0; i + 1 < student.layers.size(); ++i) {  // the last is Detect
+    INFO("layer " << i);
+    CHECK(student.layers[i].type == teacher.layers[i].type);
+    CHECK(student.layers[i].repeats == teacher.layers[i].repeats);
+    CHECK(2 * student.layers[i].out_channels == teacher.layers[i].out_channels);
   }
 }
 
