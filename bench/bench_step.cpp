@@ -89,10 +89,10 @@ int run(const std::string& graph, int64_t size, int64_t batch, int rounds) {
   const auto arena = Arena::create();
   SgdRates rates;
   rates.lr.fill(1e-4);
+  rates.clip_norm = 10;
   const auto step = [&] {
     const ArenaScope scope(arena);
     forward_backward(model, images, targets, {}, losses);
-    rates.grad_scale = std::min(1.0, 10 / (sgd.grad_norm() + 1e-6));
     sgd.step(rates);
   };
   std::vector<Link> chain = make_chain(model, batch, size);

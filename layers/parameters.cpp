@@ -54,8 +54,8 @@ void ParameterStore::allocate() {
     }
     ranges_[size_t(group)] = {begin, total};
   }
-  values_ = Tensor::zeros({total}, dtype_);
-  grads_ = Tensor::zeros({total}, dtype_);
+  values_ = Tensor::zeros({total}, dtype_, device_);
+  grads_ = Tensor::zeros({total}, dtype_, device_);
   for (size_t i = 0; i < parameters_.size(); ++i) {
     Entry& p = parameters_[i];
     p.var =
@@ -64,7 +64,7 @@ void ParameterStore::allocate() {
 
   int64_t statistics_total = 0;
   for (const Statistic& s : statistics_) statistics_total += aligned(s.shape.numel(), dtype_);
-  statistics_flat_ = Tensor::zeros({statistics_total}, dtype_);
+  statistics_flat_ = Tensor::zeros({statistics_total}, dtype_, device_);
   int64_t begin = 0;
   for (Statistic& s : statistics_) {
     s.value = view(statistics_flat_, begin, s.shape);

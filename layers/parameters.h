@@ -24,7 +24,8 @@ inline constexpr int kNumParameterGroups = 3;
 
 class ParameterStore {
  public:
-  explicit ParameterStore(DType dtype = DType::kFloat32) : dtype_(dtype) {}
+  explicit ParameterStore(DType dtype = DType::kFloat32, Device device = {})
+      : dtype_(dtype), device_(device) {}
   ParameterStore(const ParameterStore&) = delete;
   ParameterStore& operator=(const ParameterStore&) = delete;
 
@@ -54,6 +55,7 @@ class ParameterStore {
   /// [begin, end) of a group in the flat buffers.
   std::pair<int64_t, int64_t> range(ParameterGroup group) const { return ranges_[size_t(group)]; }
   DType dtype() const { return dtype_; }
+  Device device() const { return device_; }
 
   /// Changes whenever the values may have changed; working copies are made anew then.
   uint64_t version() const { return version_; }
@@ -79,6 +81,7 @@ class ParameterStore {
   void check_new(const std::string& name) const;
 
   DType dtype_;
+  Device device_;
   std::vector<Entry> parameters_;
   std::vector<Statistic> statistics_;
   Tensor values_, grads_, statistics_flat_;

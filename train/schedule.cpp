@@ -43,6 +43,7 @@ SgdRates Schedule::rates(int64_t ni, int64_t epoch) const {
   rates.momentum = config_.momentum;
   rates.weight_decay = config_.weight_decay * double(config_.batch * full_accumulate_) /
                        double(config_.nominal_batch);
+  rates.clip_norm = config_.clip_norm;
   if (ni <= warmup_) {
     const double x = double(ni), width = double(warmup_);
     rates.lr.fill(interpolate(x, width, 0, lr));

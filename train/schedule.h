@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Learning rates, momentum and accumulation at every iteration, as YOLOv5 sets them.
+// Learning rates, momentum, clipping and accumulation at every iteration, as YOLOv5 sets them.
 #pragma once
 
 #include <cstdint>

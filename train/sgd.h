@@ -1,14 +1,21 @@
 // SPDX-License-Identifier: MIT
 // SGD with Nesterov momentum and the moving average of the weights, as one pass over flat buffers.
 //
-//   g' = scale g + decay p        decay: convolution weights only
-//   b  = momentum b + g'          the first step's buffer is g' itself
+//   s  = min(1, clip_norm / (|g| + 1e-6))    |g|: L2 norm of all gradients; 1 without clipping
+//   g' = s g + decay p    decay: convolution weights only
+//   b  = momentum b + g'  the first step's buffer is g' itself
 //   p  = p - lr (g' + momentum b)
-//   e  = d e + (1 - d) p          d = ema_decay (1 - exp(-u / ema_tau)), u counts steps from 1
+//   e  = d e + (1 - d) p  d = ema_decay (1 - exp(-u / ema_tau)), u counts steps from 1
 //   g  = 0
 //
 // PyTorch's form: decay joins the gradient before the momentum, the rate multiplies outside the
 // buffer. Sutskever et al. 2013; the average as in YOLOv5 (ModelEMA), running statistics included.
+//
+// Where |g| is NaN or infinite nothing but the gradients changes: the step is left out and counted.
+//
+// On a GPU everything, clipping too, happens there and the host waits for nothing. A step is then
+// two parts: stage() hands over its numbers, launch() runs kernels that read them. launch() can be
+// captured in a CUDA graph and replayed after other calls of stage().
 #pragma once
 
 #include <array>
@@ -16,6 +23,7 @@
 
 #include <ydistill/layers/parameters.h>
 #include <ydistill/tensor/cpu_level.h>
+#include <ydistill/train/sgd_math.h>
 
 namespace ydistill {
 
@@ -23,7 +31,7 @@ struct SgdRates {
   std::array<double, kNumParameterGroups> lr{};  ///< by ParameterGroup
   double momentum = 0.937;
   double weight_decay = 0;  ///< of ParameterGroup::kDecay
-  double grad_scale = 1;    ///< below 1 where gradients are clipped
+  double clip_norm = 0;     ///< larger gradients are scaled down to this norm; 0: never
 };
 
 struct EmaOptions {
@@ -31,35 +39,76 @@ struct EmaOptions {
   double tau = 2000;
 };
 
-/// The optimizer's and the average's state for one set of parameters.
+/// What the last step found.
+struct SgdReport {
+  double grad_norm = 0;  ///< of all gradients, before clipping
+  int64_t skipped = 0;   ///< steps left out so far, because a gradient was not finite
+};
+
+/// The numbers of one step as the kernels take them.
+struct SgdNumbers {
+  double clip_norm = 0;
+  float lr[kNumParameterGroups] = {};
+  float momentum = 0, weight_decay = 0, ema_keep = 0;
+};
+
+/// The optimizer's and the average's state for one set of parameters, on their device.
 class Sgd {
  public:
   /// The average starts as a copy of the parameters and statistics.
   Sgd(ParameterStore& store, const EmaOptions& ema);
 
-  /// L2 norm of all gradients, summed in double in a fixed order. NaN or infinity if any is.
+  /// L2 norm of all gradients, summed in double in a fixed order. NaN or infinity if any is. Waits
+  /// for the GPU.
   double grad_norm() const;
-  /// One step; zeroes the gradients and marks the parameters changed.
+  /// One step: stage() and launch().
   void step(const SgdRates& rates);
+  /// Sets the numbers of the next launch() and counts it. Never part of a captured graph.
+  void stage(const SgdRates& rates);
+  /// Steps with the numbers staged last and zeroes the gradients. This and stage() mark the
+  /// parameters changed, so that a replayed graph needs no mark of its own.
+  void launch();
+  /// Of the steps so far; waits for the GPU.
+  SgdReport report() const;
   void zero_grads();
 
   /// One-dimensional, laid out as the store's buffers. Checkpoints read and write them.
   const Tensor& momentum() const { return momentum_; }
   const Tensor& ema_values() const { return ema_values_; }
   const Tensor& ema_statistics() const { return ema_statistics_; }
+  /// Steps staged so far, those left out included.
   int64_t ema_updates() const { return updates_; }
   void set_ema_updates(int64_t updates) { updates_ = updates; }
 
  private:
+  void launch_on_cpu();
+
   ParameterStore& store_;
   EmaOptions ema_;
   Tensor momentum_, ema_values_, ema_statistics_;
   int64_t updates_ = 0;
+  SgdNumbers numbers_;                       // the CPU's
+  SgdReport report_;                         // the CPU's
+  Tensor staged_, partial_sums_, progress_;  // the GPU's; see cuda::sgd_launch
 };
 
+namespace cuda {
+/// Room for the numbers of a step, and for the partial sums of a buffer of `n` gradients.
+Tensor sgd_staging(Device device);
+Tensor sgd_partial_sums(int64_t n, Device device);
+/// Writes the numbers in the order of the stream, without waiting.
+void sgd_stage(const SgdNumbers& numbers, const Tensor& staged);
+/// Waits for the sum.
+double sgd_square_sum(const Tensor& grads, const Tensor& partial_sums);
+/// progress: float64 [3], see SgdProgress in sgd_cuda.cu.
+void sgd_launch(const ParameterStore& store, const Tensor& momentum, const Tensor& ema_values,
+                const Tensor& ema_statistics, const Tensor& staged, const Tensor& partial_sums,
+                const Tensor& progress);
+}  // namespace cuda
+
 struct SgdKernels {
-  void (*step)(float* values, float* grads, float* momentum, float* ema, int64_t n, float lr,
-               float mu, float decay, float grad_scale, float ema_keep);
+  void (*step)(float* values, float* grads, float* momentum, float* ema, int64_t n,
+               const SgdFactors& factors);
   void (*average)(float* ema, const float* values, int64_t n, float ema_keep);
   /// partial[i] = sum of squares of chunk i
   void (*square_sums)(const float* x, int64_t n, int64_t per_chunk, double* partial);

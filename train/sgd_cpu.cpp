@@ -8,17 +8,15 @@ namespace {
 constexpr int64_t kPerTask = 1 << 15;
 
 void step(float* __restrict__ values, float* __restrict__ grads, float* __restrict__ momentum,
-          float* __restrict__ ema, int64_t n, float lr, float mu, float decay, float grad_scale,
-          float ema_keep) {
+          float* __restrict__ ema, int64_t n, const SgdFactors& factors) {
+  const SgdFactors f = factors;
   parallel_ranges(n, kPerTask, [=](int64_t begin, int64_t end) {
 #pragma GCC ivdep
     for (int64_t i = begin; i < end; ++i) {
-      const float g = grad_scale * grads[i] + decay * values[i];
-      const float b = mu * momentum[i] + g;
-      const float p = values[i] - lr * (g + mu * b);
-      momentum[i] = b;
-      values[i] = p;
-      ema[i] = ema_keep * ema[i] + (1.0f - ema_keep) * p;
+      const SgdState s = sgd_update({values[i], momentum[i], ema[i]}, grads[i], f);
+      values[i] = s.value;
+      momentum[i] = s.momentum;
+      ema[i] = s.ema;
       grads[i] = 0.0f;
     }
   });
@@ -27,9 +25,7 @@ void step(float* __restrict__ values, float* __restrict__ grads, float* __restri
 void average(float* __restrict__ ema, const float* __restrict__ values, int64_t n, float ema_keep) {
   parallel_ranges(n, kPerTask, [=](int64_t begin, int64_t end) {
 #pragma GCC ivdep
-    for (int64_t i = begin; i < end; ++i) {
-      ema[i] = ema_keep * ema[i] + (1.0f - ema_keep) * values[i];
-    }
+    for (int64_t i = begin; i < end; ++i) ema[i] = sgd_average(ema[i], values[i], ema_keep);
   });
 }
 

@@ -285,6 +285,7 @@ class Trace {
         losses.push_back(v);
       }
       sgd.step(rates);
+      if (sgd.report().skipped > 0) throw NotFiniteError("trace: a gradient is not finite");
     }
     add("losses", vector_of(losses).reshape({case_.steps, 4}));
     const auto after = export_parameters(*student_, store.values());

@@ -244,17 +244,11 @@ class Trainer {
     state_.sum_cls += result.detection.cls;
     state_.sum_distill += result.distill_total / double(batch.images.size(0));
     if (schedule_->steps_at(ni, state_.last_step)) {
-      rates_ = schedule_->rates(ni, state_.epoch);
-      const double norm = sgd_->grad_norm();
-      if (!std::isfinite(norm)) {
+      sgd_->step(schedule_->rates(ni, state_.epoch));
+      if (sgd_->report().skipped > 0) {
         throw NotFiniteError("epoch {}, batch {}: a gradient is not finite; lower train.lr0",
                              state_.epoch, state_.next_batch);
       }
-      // PyTorch's clip_grad_norm_ divides by norm + 1e-6.
-      if (config_.train.clip_norm > 0) {
-        rates_.grad_scale = std::min(1.0, config_.train.clip_norm / (norm + 1e-6));
-      }
-      sgd_->step(rates_);
       state_.last_step = ni;
     }
     if (batches_done_ == 0) {
@@ -366,7 +360,6 @@ class Trainer {
   std::unique_ptr<Schedule> schedule_;
   std::shared_ptr<Arena> arena_;
   TrainState state_;
-  SgdRates rates_;
   Clock::time_point start_;
   int64_t batches_done_ = 0;
   double waiting_share_ = 0;

@@ -62,6 +62,48 @@ TEST_CASE("sgd: the gradient norm is over all groups and shows NaN") {
   CHECK(std::isnan(sgd.grad_norm()));
 }
 
+TEST_CASE("sgd: a gradient above the clipping norm is scaled down to it") {
+  Parameters clipped, scaled;
+  Sgd first(clipped.store, {}), second(scaled.store, {});
+  SgdRates rates;
+  rates.lr = {0.1, 0.2, 0.3};
+  rates.clip_norm = 3;
+  clipped.set_grads(2);  // of norm 6
+  first.step(rates);
+  CHECK(first.report().grad_norm == Approx(6));
+  rates.clip_norm = 0;
+  scaled.set_grads(2 * 3 / (6 + 1e-6));
+  second.step(rates);
+  for (int i = 0; i < 3; ++i) {
+    CHECK(clipped.store.var(i).value().at(0) ==
+          Approx(scaled.store.var(i).value().at(0)).epsilon(1e-6));
+  }
+  rates.clip_norm = 100;  // above the norm: nothing is scaled
+  clipped.set_grads(2);
+  scaled.set_grads(2);
+  first.step(rates);
+  rates.clip_norm = 0;
+  second.step(rates);
+  CHECK(first.report().grad_norm == Approx(second.report().grad_norm));
+}
+
+TEST_CASE("sgd: a step whose gradient is not finite is left out and counted") {
+  Parameters p;
+  Sgd sgd(p.store, {});
+  SgdRates rates;
+  rates.lr = {0.1, 0.2, 0.3};
+  p.set_grads(1);
+  p.store.var(2).grad().data<float>()[0] = std::nanf("");
+  sgd.step(rates);
+  CHECK(sgd.report().skipped == 1);
+  CHECK(std::isnan(sgd.report().grad_norm));
+  for (int i = 0; i < 3; ++i) {
+    CHECK(p.store.var(i).value().at(0) == 1 + i);
+    CHECK(p.store.var(i).grad().at(0) == 0);
+    CHECK(sgd.momentum().at(p.store.range(ParameterGroup(i)).first) == 0);
+  }
+}
+
 TrainConfig recipe() {
   TrainConfig config;
   config.epochs = 100;
@@ -86,6 +128,7 @@ TEST_CASE("schedule: warm-up interpolates rates and momentum and accumulation") 
   CHECK(schedule.accumulate(151) == 4);
   CHECK(schedule.rates(151, 3).lr[0] == Approx(0.01 * schedule.lr_factor(3)));
   CHECK(schedule.rates(151, 3).weight_decay == Approx(0.0005));
+  CHECK(schedule.rates(151, 3).clip_norm == config.clip_norm);
 }
 
 TEST_CASE("schedule: linear and cosine end where YOLOv5 ends them") {
