@@ -12,18 +12,6 @@ namespace {
 
 bool tf32_allowed = false;
 
-int64_t padded(int64_t channels, DType dtype) {
-  const int64_t unit = dtype == DType::kBFloat16 ? 8 : 4;
-  return (channels + unit - 1) / unit * unit;
-}
-
-Conv2dGeometry padded(const Conv2dGeometry& g, DType dtype) {
-  Conv2dGeometry wide = g;
-  wide.in_channels = padded(g.in_channels, dtype);
-  wide.out_channels = padded(g.out_channels, dtype);
-  return wide;
-}
-
 ConvProblem problem_of(const Conv2dGeometry& wide, DType dtype, ConvDirection direction) {
   return {wide, dtype, direction, false, dtype == DType::kFloat32 && tf32_allowed};
 }
@@ -235,9 +223,7 @@ Tensor conv2d_bias_silu(const Tensor& x, const Tensor& weight, const Tensor& bia
   problem.bias_silu = fused;
 
   const Tensor out = Tensor::empty(wide.output_shape(), dtype, x.device());
-  Tensor bias_in_dtype;
-  if (fused) bias_in_dtype = widened(bias.reshape({1, 1, 1, -1}), dtype, g.out_channels);
-  run_conv_engine(problem, in.raw(), weights.raw(), bias_in_dtype.raw(), out.raw());
+  run_conv_engine(problem, in.raw(), weights.raw(), bias.raw(), out.raw());
   if (fused && !residual.defined()) return out;
   const Tensor y = same_channels ? out : Tensor::empty(g.output_shape(), dtype, x.device());
   dispatch_one(dtype, [&](auto type) {
