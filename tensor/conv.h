@@ -54,20 +54,16 @@ class PackedWeights {
   PackedWeights& operator=(PackedWeights&&) noexcept;
   struct Impl;
   Impl& impl() { return *impl_; }
-  /// The GPU's copies: weights and bias in the activations' dtype, channels padded; see
-  /// conv_cuda.cu.
+  /// The GPU's copy: the weights in the activations' dtype, channels padded; see conv_cuda.cu.
   struct DeviceCopy {
-    Tensor copy;
+    Tensor weights;
     uint64_t version = 0;
   };
-  struct DeviceCopies {
-    DeviceCopy weights, bias;
-  };
-  DeviceCopies& device_copies() { return device_copies_; }
+  DeviceCopy& device_copy() { return device_copy_; }
 
  private:
   std::unique_ptr<Impl> impl_;
-  DeviceCopies device_copies_;
+  DeviceCopy device_copy_;
 };
 
 /// Checks shapes and gives the geometry. x [N,H,W,C], weight [O,K,K,C].

@@ -13,18 +13,6 @@ namespace {
 
 bool tf32_allowed = false;
 
-int64_t padded(int64_t channels, DType dtype) {
-  const int64_t unit = dtype == DType::kBFloat16 ? 8 : 4;
-  return (channels + unit - 1) / unit * unit;
-}
-
-Conv2dGeometry padded(const Conv2dGeometry& g, DType dtype) {
-  Conv2dGeometry wide = g;
-  wide.in_channels = padded(g.in_channels, dtype);
-  wide.out_channels = padded(g.out_channels, dtype);
-  return wide;
-}
-
 ConvProblem problem_of(const Conv2dGeometry& wide, DType dtype, ConvDirection direction) {
   return {wide, dtype, direction, false, dtype == DType::kFloat32 && tf32_allowed};
 }
@@ -109,49 +97,33 @@ void dispatch_one(DType dtype, F&& f) {
   dispatch_pair(dtype, dtype, [&](auto type, auto) { f(type); });
 }
 
-/// A working copy: where `packed` keeps it, made anew only when it is of another version.
-template <class Make>
-Tensor kept_copy(PackedWeights* packed,
-                 PackedWeights::DeviceCopy PackedWeights::DeviceCopies::*which, uint64_t version,
-                 const Shape& shape, DType dtype, Device device, Make&& make) {
-  if (packed == nullptr || version == 0) {
-    const Tensor copy = Tensor::empty(shape, dtype, device);
-    make(copy);
-    return copy;
-  }
-  PackedWeights::DeviceCopy& kept = packed->device_copies().*which;
-  const Tensor& old = kept.copy;
-  const bool fits =
-      old.defined() && old.shape() == shape && old.dtype() == dtype && old.device() == device;
-  if (fits && kept.version == version) return old;
-  if (!fits) {
-    const ArenaScope heap(nullptr);  // outlives the step
-    kept.copy = Tensor::empty(shape, dtype, device);
-  }
-  make(kept.copy);
-  kept.version = version;
-  return kept.copy;
+template <class T>
+void pack(const Conv2dGeometry& g, const Conv2dGeometry& wide, const Tensor& weight,
+          const Tensor& copy) {
+  for_each(copy.numel(), PackWeights<T>{weight.device_data<float>(), copy.device_data<T>(),
+                                        g.out_channels * g.kernel * g.kernel, g.in_channels,
+                                        Divider(wide.in_channels)});
 }
 
+/// The weights as the library takes them; where `packed` keeps a copy, made anew only when that is
+/// of another version.
 Tensor packed_weights(const Conv2dGeometry& g, const Conv2dGeometry& wide, const Tensor& weight,
                       DType dtype, PackedWeights* packed, uint64_t version) {
   if (dtype == DType::kFloat32 && wide.weight_shape() == g.weight_shape()) return weight;
-  return kept_copy(packed, &PackedWeights::DeviceCopies::weights, version, wide.weight_shape(),
-                   dtype, weight.device(), [&](const Tensor& copy) {
-                     dispatch_one(dtype, [&](auto type) {
-                       using T = decltype(type);
-                       for_each(copy.numel(),
-                                PackWeights<T>{weight.device_data<float>(), copy.device_data<T>(),
-                                               g.out_channels * g.kernel * g.kernel, g.in_channels,
-                                               Divider(wide.in_channels)});
-                     });
-                   });
-}
-
-Tensor packed_bias(const Tensor& bias, DType dtype, PackedWeights* packed, uint64_t version) {
-  if (bias.dtype() == dtype) return bias;
-  return kept_copy(packed, &PackedWeights::DeviceCopies::bias, version, bias.shape(), dtype,
-                   bias.device(), [&](const Tensor& copy) { copy.copy_from(bias); });
+  const bool keep = packed != nullptr && version != 0;
+  Tensor copy = keep ? packed->device_copy().weights : Tensor();
+  const bool fits = copy.defined() && copy.shape() == wide.weight_shape() &&
+                    copy.dtype() == dtype && copy.device() == weight.device();
+  if (fits && packed->device_copy().version == version) return copy;
+  if (!fits && keep) {
+    const ArenaScope heap(nullptr);  // outlives the step
+    copy = Tensor::empty(wide.weight_shape(), dtype, weight.device());
+  } else if (!fits) {
+    copy = Tensor::empty(wide.weight_shape(), dtype, weight.device());
+  }
+  dispatch_one(dtype, [&](auto type) { pack<decltype(type)>(g, wide, weight, copy); });
+  if (keep) packed->device_copy() = {copy, version};
+  return copy;
 }
 
 /// out[row][c] = wide[row][c] + bias[c], float32
@@ -268,9 +240,7 @@ Tensor conv2d_bias_silu(const Tensor& x, const Tensor& weight, const Tensor& bia
   problem.bias_silu = fused;
 
   const Tensor out = Tensor::empty(wide.output_shape(), dtype, x.device());
-  Tensor bias_in_dtype;
-  if (fused) bias_in_dtype = packed_bias(bias, dtype, packed, version);
-  run_conv_engine(problem, in.raw(), weights.raw(), bias_in_dtype.raw(), out.raw());
+  run_conv_engine(problem, in.raw(), weights.raw(), bias.raw(), out.raw());
   if (fused && !residual.defined()) return out;
   Tensor y = out;
   if (!same_channels) {

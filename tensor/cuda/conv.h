@@ -27,6 +27,7 @@ void conv2d_backward_weight(const Conv2dGeometry& g, const Tensor& grad_y, const
 void set_allow_tf32(bool allow);
 bool allow_tf32();
 /// Whether a plan is chosen by timing candidates on first use instead of by the library's rules.
+/// Two runs may then choose differently, and differ in rounding.
 void set_autotune(bool autotune);
 
 }  // namespace ydistill::cuda

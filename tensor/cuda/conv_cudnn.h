@@ -9,11 +9,20 @@
 
 namespace ydistill::cuda {
 
-/// How many plans cuDNN's rules list for the problem on the device that `device_description`
-/// (cuDNN's own JSON form) describes; 0 with the reason where there are none. Needs no GPU, but
-/// cuDNN 9.8 and a libcuda.so.1 that can be loaded (the toolkit's stub will do). throws
-/// LibraryError for a description that cuDNN does not take.
-int64_t count_conv_candidates(const ConvProblem& problem, const std::string& device_description,
-                              std::string& reason);
+/// The plans that cuDNN's rules list for a convolution, less those that run_conv_engine leaves out.
+struct ConvCandidates {
+  int64_t count = 0;
+  std::string first;            ///< cuDNN's name of the one it thinks fastest
+  int64_t workspace_bytes = 0;  ///< of the one that was built
+  std::string reason;           ///< why there is none
+};
+
+/// What run_conv_engine would have to choose from on the device that `device_description` (cuDNN's
+/// own JSON form) describes; one of them is built, unless it is fused. `result` is the dtype of the
+/// output. Needs no GPU, but cuDNN 9.8 and a libcuda.so.1 that can be loaded (the toolkit's stub
+/// will do).
+/// throws LibraryError for a description that cuDNN does not take.
+ConvCandidates conv_candidates(const ConvProblem& problem, const std::string& device_description,
+                               DType result);
 
 }  // namespace ydistill::cuda

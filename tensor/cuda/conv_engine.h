@@ -11,18 +11,28 @@ namespace ydistill::cuda {
 
 struct ConvProblem {
   Conv2dGeometry g;
-  DType dtype = DType::kFloat32;  ///< of all operands; sums are float32
+  DType dtype = DType::kFloat32;  ///< of all operands but the bias; sums are float32
   ConvDirection direction = ConvDirection::kForward;
   bool bias_silu = false;  ///< forward only: silu(convolution + bias)
   bool tf32 = false;       ///< float32 operands may be rounded to TF32
 };
+
+/// The geometry with the channels that the library wants: multiples of 8 in bfloat16, of 4 in
+/// float32.
+inline Conv2dGeometry padded(const Conv2dGeometry& g, DType dtype) {
+  const int64_t unit = dtype == DType::kBFloat16 ? 8 : 4;
+  Conv2dGeometry wide = g;
+  wide.in_channels = (g.in_channels + unit - 1) / unit * unit;
+  wide.out_channels = (g.out_channels + unit - 1) / unit * unit;
+  return wide;
+}
 
 /// False where the library has no kernel that computes exactly this.
 bool has_conv_engine(const ConvProblem& problem);
 
 /// Addresses on the GPU. forward: a = x, b = weights, out = y; backward input: a = grad_y,
 /// b = weights, out = grad_x; backward weight: a = grad_y, b = x, out = the weights' gradient,
-/// overwritten. bias: [O] in the dtype, only with bias_silu.
+/// overwritten. bias: [O] float32, only with bias_silu.
 /// throws LibraryError naming the convolution; OutOfMemoryError for its workspace.
 void run_conv_engine(const ConvProblem& problem, const void* a, const void* b, const void* bias,
                      void* out);

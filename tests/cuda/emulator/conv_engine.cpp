@@ -4,6 +4,7 @@
 
 #include <ydistill/tensor/conv.h>
 #include <ydistill/tensor/cuda/conv.h>
+#include <ydistill/tensor/math.h>
 
 #include <cuda_runtime.h>
 
@@ -31,13 +32,23 @@ void write(const Tensor& t, DType dtype, void* data) {
   }
 }
 
-void run(const ConvProblem& p, const void* a, const void* b, void* out) {
+/// silu(y + bias)
+void add_bias_silu(const Tensor& y, const float* bias) {
+  const int64_t channels = y.size(3);
+  for (int64_t i = 0; i < y.numel(); ++i) {
+    y.data<float>()[i] = silu(y.data<float>()[i] + bias[i % channels]);
+  }
+}
+
+void run(const ConvProblem& p, const void* a, const void* b, const void* bias, void* out) {
   const ArenaScope heap(nullptr);
   const Shape x = p.g.input_shape(), y = p.g.output_shape(), w = p.g.weight_shape();
   switch (p.direction) {
-    case ConvDirection::kForward:
-      return write(conv2d_forward(read(x, p.dtype, a), read(w, p.dtype, b), {}, p.g.options),
-                   p.dtype, out);
+    case ConvDirection::kForward: {
+      const Tensor y = conv2d_forward(read(x, p.dtype, a), read(w, p.dtype, b), {}, p.g.options);
+      if (p.bias_silu) add_bias_silu(y, static_cast<const float*>(bias));
+      return write(y, p.dtype, out);
+    }
     case ConvDirection::kBackwardInput:
       return write(conv2d_backward_input(read(y, p.dtype, a), read(w, p.dtype, b), x,
                                          DType::kFloat32, p.g.options),
@@ -54,14 +65,14 @@ void run(const ConvProblem& p, const void* a, const void* b, void* out) {
 
 void set_autotune(bool) {}
 
-/// No fused kernel, so that the path around it is run.
+/// Fused in bfloat16 alone, so that the path around it is run too.
 bool has_conv_engine(const ConvProblem& problem) {
-  return !problem.bias_silu;
+  return !problem.bias_silu || problem.dtype == DType::kBFloat16;
 }
 
-void run_conv_engine(const ConvProblem& problem, const void* a, const void* b, const void*,
+void run_conv_engine(const ConvProblem& problem, const void* a, const void* b, const void* bias,
                      void* out) {
-  cuda_emulator::enqueue([=] { run(problem, a, b, out); });
+  cuda_emulator::enqueue([=] { run(problem, a, b, bias, out); });
 }
 
 std::vector<std::string> conv_engine_report() {
