@@ -21,6 +21,8 @@
 
 #include <ydistill/tensor/parallel.h>
 #include <ydistill/train/step_runner.h>
+#include <ydistill/yolo/decode.h>
+#include <ydistill/yolo/inference.h>
 
 namespace ydistill {
 namespace {
@@ -186,12 +188,13 @@ class Bench {
   Work inference() {
     student_->prepare_inference();
     const Tensor images = batch_.images.to(compute_.device);
+    inference_ = std::make_unique<Inference>(*student_);
     return {[this, images] {
-              const NoGrad no_grad;
               const ArenaScope scope(arena_);
-              last_ = student_->forward(images, ForwardMode::kInference).front().value();
+              last_ = decode_heads(inference_->logits(images), student_->spec().anchors);
             },
-            [this] { last_.at(0); }, [this] { return arena_->peak_bytes(); }};
+            [this] { last_.at(0); },
+            [this] { return arena_->peak_bytes() + inference_->memory_bytes(); }};
   }
 
   void report(const Work& work, double step_seconds, double images_per_second,
@@ -253,6 +256,7 @@ class Bench {
   std::unique_ptr<Sgd> sgd_;
   std::shared_ptr<Arena> arena_;
   std::unique_ptr<StepRunner> runner_;
+  std::unique_ptr<Inference> inference_;
   Tensor last_;
 };
 

@@ -2,11 +2,11 @@
 #include <ydistill/detect/detector.h>
 
 #include <algorithm>
-#include <optional>
 
 #include <ydistill/detect/in_picture.h>
 #include <ydistill/tensor/arena.h>
 #include <ydistill/yolo/checkpoint.h>
+#include <ydistill/yolo/inference.h>
 
 namespace ydistill {
 
@@ -14,7 +14,8 @@ struct Detector::State {
   std::unique_ptr<Model> model;
   std::vector<std::string> names;
   DetectorOptions options;
-  std::shared_ptr<Arena> arena, device_arena;  // the latter only where the model is on a GPU
+  std::shared_ptr<Arena> arena;
+  std::unique_ptr<Inference> inference;
 };
 
 Detector::Detector(const std::filesystem::path& weights, const DetectorOptions& options)
@@ -39,9 +40,7 @@ Detector::Detector(const Checkpoint& checkpoint, const DetectorOptions& options)
   state_->names = checkpoint.class_names;
   state_->options = options;
   state_->arena = Arena::create();
-  if (options.compute.device.is_cuda()) {
-    state_->device_arena = Arena::create(0, options.compute.device);
-  }
+  state_->inference = std::make_unique<Inference>(*state_->model);
 }
 
 Detector::~Detector() = default;
@@ -49,16 +48,11 @@ Detector::Detector(Detector&&) noexcept = default;
 Detector& Detector::operator=(Detector&&) noexcept = default;
 
 std::vector<std::vector<Detection>> Detector::detect_inputs(const Tensor& images) {
-  const NoGrad no_grad;
-  std::vector<Tensor> heads;
-  for (const Var& head : state_->model->forward(images, ForwardMode::kInference)) {
-    heads.push_back(head.value());
-  }
   NmsOptions options;
   options.conf = state_->options.conf;
   options.iou = state_->options.iou;
   options.max_det = state_->options.max_det;
-  return nms_heads(heads, state_->model->spec().anchors, options);
+  return nms_heads(state_->inference->logits(images), state_->model->spec().anchors, options);
 }
 
 std::vector<Detection> Detector::detect(std::span<const uint8_t> rgb, int64_t width,
@@ -72,8 +66,6 @@ std::vector<Detection> Detector::detect(std::span<const uint8_t> rgb, int64_t wi
 
 std::vector<Detection> Detector::detect(const Image& image) {
   const ArenaScope scope(state_->arena);
-  std::optional<ArenaScope> device_scope;
-  if (state_->device_arena) device_scope.emplace(state_->device_arena);
   const Letterbox letterbox = detection_letterbox(
       image.width, image.height, state_->options.image_size, state_->model->spec().max_stride());
   const Tensor input = Tensor::empty({1, letterbox.height, letterbox.width, 3}, DType::kUInt8);

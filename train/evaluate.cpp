@@ -4,6 +4,7 @@
 #include <chrono>
 
 #include <ydistill/detect/in_picture.h>
+#include <ydistill/yolo/inference.h>
 #include <ydistill/yolo/nms.h>
 #include <ydistill/yolo/target_assignment.h>
 
@@ -50,23 +51,23 @@ EvaluateResult evaluate(Model& model, std::shared_ptr<const Dataset> dataset,
   nms_options.iou = options.val.iou;
   nms_options.max_det = options.val.max_det;
 
+  Inference inference(model);
   DetectionMetrics metrics(compat_of(options.val.compat));
   EvaluateResult result;
   int64_t num_batches = 0;
   Batch batch;
   loader.start();
   while (!(options.stop && options.stop()) && loader.next(batch)) {
-    const std::vector<Var> heads = model.forward(batch.images, ForwardMode::kInference);
+    const std::vector<Tensor> logits = inference.logits(batch.images);
     if (options.loss) {
       DetectionLossItems items;
+      const std::vector<Var> heads(logits.begin(), logits.end());
       detection_loss(heads, targets_on(model.device(), batch.targets), model.spec().anchors,
                      *options.loss, &items);
       result.loss.box += items.box;
       result.loss.obj += items.obj;
       result.loss.cls += items.cls;
     }
-    std::vector<Tensor> logits;
-    for (const Var& head : heads) logits.push_back(head.value());
     const auto detections = nms_heads(logits, model.spec().anchors, nms_options);
     for (size_t i = 0; i < detections.size(); ++i) {
       metrics.add(in_picture(batch.letterboxes[i], detections[i]), truths_of(batch, int64_t(i)));

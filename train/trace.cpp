@@ -328,7 +328,7 @@ class Trace {
     };
   }
 
-  void add(std::string name, Tensor t) { out_.add(std::move(name), std::move(t)); }
+  void add(std::string name, const Tensor& t) { out_.add(std::move(name), t.to(Device::cpu())); }
   void add_heads(const std::string& prefix, const std::vector<Tensor>& heads) {
     for (size_t k = 0; k < heads.size(); ++k) {
       add(prefix + std::to_string(k), permuted_head(heads[k].to(Device::cpu()), true));

@@ -6,44 +6,50 @@
 #include <ydistill/tensor/parallel.h>
 
 namespace ydistill {
+namespace {
+
+void decode_on_cpu(const Tensor& logits, const HeadDims& head, const Anchors& anchors, size_t index,
+                   int64_t first, const Tensor& decoded) {
+  dispatch_float(decoded.dtype(), "decode_heads", [&](auto type) {
+    using T = decltype(type);
+    parallel_for(head.pictures * head.anchors, 1, [&](int64_t i) {
+      const int64_t picture = i / head.anchors, anchor = i % head.anchors;
+      const auto& wh = anchors.wh_px[index][size_t(anchor)];
+      const int64_t box = picture * decoded.size(1) + first + anchor * head.rows * head.columns;
+      const DecodeArgs<T> args{logits.data<T>() + picture * head.cells() * head.width,
+                               decoded.data<T>() + box * head.width,
+                               head.rows,
+                               head.columns,
+                               head.anchors,
+                               anchor,
+                               head.width,
+                               T(anchors.strides[index]),
+                               T(wh[0]),
+                               T(wh[1])};
+      if constexpr (std::is_same_v<T, float>) {
+        decode_kernels().decode_f32(args);
+      } else {
+        decode_kernels().decode_f64(args);
+      }
+    });
+  });
+}
+
+}  // namespace
 
 Tensor decode_heads(const std::vector<Tensor>& heads, const Anchors& anchors) {
   const std::vector<HeadDims> dims = check_heads("decode_heads", heads, anchors);
-  std::vector<Tensor> logits;
-  for (const Tensor& head : heads) logits.push_back(head.to(Device::cpu()));
   int64_t boxes = 0;
   for (const HeadDims& head : dims) boxes += head.cells();
-  const int64_t width = dims[0].width, pictures = dims[0].pictures;
-  const Tensor decoded = Tensor::empty({pictures, boxes, width}, heads[0].dtype());
-
-  dispatch_float(decoded.dtype(), "decode_heads", [&](auto type) {
-    using T = decltype(type);
-    int64_t first = 0;  // of this head's boxes in a picture
-    for (size_t k = 0; k < heads.size(); ++k) {
-      const HeadDims& head = dims[k];
-      parallel_for(pictures * head.anchors, 1, [&](int64_t i) {
-        const int64_t picture = i / head.anchors, anchor = i % head.anchors;
-        const auto& wh = anchors.wh_px[k][size_t(anchor)];
-        const int64_t box = picture * boxes + first + anchor * head.rows * head.columns;
-        const DecodeArgs<T> args{logits[k].data<T>() + picture * head.cells() * width,
-                                 decoded.data<T>() + box * width,
-                                 head.rows,
-                                 head.columns,
-                                 head.anchors,
-                                 anchor,
-                                 width,
-                                 T(anchors.strides[k]),
-                                 T(wh[0]),
-                                 T(wh[1])};
-        if constexpr (std::is_same_v<T, float>) {
-          decode_kernels().decode_f32(args);
-        } else {
-          decode_kernels().decode_f64(args);
-        }
-      });
-      first += head.cells();
-    }
-  });
+  const Device device = heads[0].device();
+  const Tensor decoded =
+      Tensor::empty({dims[0].pictures, boxes, dims[0].width}, heads[0].dtype(), device);
+  int64_t first = 0;  // of a head's boxes in a picture
+  for (size_t k = 0; k < heads.size(); ++k) {
+    YD_BACKEND(device, decode_on_cpu(heads[k], dims[k], anchors, k, first, decoded),
+               cuda::decode_head(heads[k], dims[k], anchors, k, first, decoded));
+    first += dims[k].cells();
+  }
   return decoded;
 }
 

@@ -13,11 +13,16 @@ namespace ydistill {
 /// heads    raw logits, float32 or float64 [N,H,W,A,5+C]: tx ty tw th objectness classes.
 /// returns  [N, boxes, 5+C]: centre x, centre y, width, height in input pixels, sigmoid of
 ///          objectness and classes. Order of the boxes, YOLOv5's: head, anchor, row, column.
-///          Always on the CPU, where heads of a GPU are copied to: detecting goes through
-///          nms_heads, this serves traces and tests.
+///          On the heads' device.
 ///   cx = (2 sigmoid(tx) - 0.5 + column) stride     w = (2 sigmoid(tw))^2 anchor_w
 /// throws   ShapeError, DTypeError, ValueError as check_heads.
 Tensor decode_heads(const std::vector<Tensor>& heads, const Anchors& anchors);
+
+namespace cuda {
+/// Head number `index` into decoded; `first`: where its boxes begin in a picture. float32.
+void decode_head(const Tensor& logits, const HeadDims& head, const Anchors& anchors, size_t index,
+                 int64_t first, const Tensor& decoded);
+}  // namespace cuda
 
 /// Anchor `anchor` of one picture of one head.
 template <class T>

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: MIT
+#include <ydistill/yolo/inference.h>
+
+#include <array>
+#include <map>
+
+#include <ydistill/tensor/arena.h>
+#ifdef YD_HAVE_CUDA
+#include <ydistill/tensor/cuda/graph.h>
+#endif
+
+namespace ydistill {
+namespace {
+
+std::vector<Tensor> run(Model& model, const Tensor& images) {
+  const NoGrad no_grad;
+  std::vector<Tensor> heads;
+  for (const Var& head : model.forward(images, ForwardMode::kInference)) {
+    heads.push_back(head.value());
+  }
+  return heads;
+}
+
+}  // namespace
+
+#ifdef YD_HAVE_CUDA
+
+struct Inference::Captured {
+  /// One shape of batch.
+  struct Step {
+    Tensor images;  // where the graph reads
+    std::vector<Tensor> heads;
+    cuda::Graph graph;
+    int64_t runs = 0;
+  };
+
+  explicit Captured(Device device) : arena(Arena::create(0, device)) {}
+  ~Captured() {
+    try {
+      cuda::wait_for_gpu();  // nothing may be freed under the GPU's hands
+    } catch (const std::exception&) {
+      // What is wrong has been said where it was noticed.
+    }
+  }
+  Captured(const Captured&) = delete;
+  Captured& operator=(const Captured&) = delete;
+
+  std::vector<Tensor> logits(Model& model, const Tensor& images) {
+    const Shape& s = images.shape();
+    if (s.rank() != 4) return run(model, images);  // refuses it
+    Step& step = steps[{s[0], s[1], s[2]}];
+    if (!step.images.defined()) {
+      const ArenaScope heap(nullptr);
+      step.images = Tensor::empty(s, images.dtype(), model.device());
+    }
+    step.images.copy_from(images);
+    const ArenaScope scope(arena);
+    if (step.graph.captured()) {
+      step.graph.launch();
+    } else if (step.runs++ == 0) {
+      step.heads.clear();
+      step.heads = run(model, step.images);  // builds plans and working copies of the weights
+    } else {
+      step.heads.clear();
+      step.graph.capture([&] { step.heads = run(model, step.images); });
+      step.graph.launch();
+    }
+    return step.heads;
+  }
+
+  std::shared_ptr<Arena> arena;
+  std::map<std::array<int64_t, 3>, Step> steps;
+};
+
+#else
+
+struct Inference::Captured {
+  std::vector<Tensor> logits(Model& model, const Tensor& images) { return run(model, images); }
+};
+
+#endif
+
+Inference::Inference(Model& model) : model_(&model) {
+#ifdef YD_HAVE_CUDA
+  if (model.device().is_cuda()) captured_ = std::make_unique<Captured>(model.device());
+#endif
+}
+Inference::~Inference() = default;
+Inference::Inference(Inference&&) noexcept = default;
+Inference& Inference::operator=(Inference&&) noexcept = default;
+
+std::vector<Tensor> Inference::logits(const Tensor& images) {
+  return captured_ ? captured_->logits(*model_, images) : run(*model_, images);
+}
+
+int64_t Inference::memory_bytes() const {
+#ifdef YD_HAVE_CUDA
+  if (captured_) return captured_->arena->peak_bytes();
+#endif
+  return 0;
+}
+
+}  // namespace ydistill
