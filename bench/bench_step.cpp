@@ -31,7 +31,7 @@ struct Args {
   std::string graph = "yolov5s-v5", teacher, mode = "train", device = "cpu", precision = "auto";
   int64_t size = 320, batch = 8, classes = 20;
   int steps = 10, warmup = 3;
-  bool json = false;
+  bool json = false, autotune = false;
 };
 
 double seconds_of(const std::function<void()>& f) {
@@ -114,7 +114,7 @@ class Bench {
  public:
   explicit Bench(const Args& args)
       : args_(args),
-        compute_(choose_compute(args.device, args.precision)),
+        compute_(choose_compute(args.device, args.precision, args.autotune)),
         batch_(make_batch(args)) {
     use_compute(compute_);
     student_ = std::make_unique<Model>(graph_by_name(args.graph, args.classes), compute_);
@@ -215,6 +215,7 @@ class Bench {
             {"size", args_.size},
             {"batch", args_.batch},
             {"precision", name_of(compute_.precision)},
+            {"autotune", compute_.autotune},
             {"threads", num_threads()},
             {"steps", args_.steps}}},
           {"images_per_second", images_per_second},
@@ -284,6 +285,7 @@ int main(int argc, char** argv) {
   app.add_option("--classes", args.classes, "classes of the heads")->capture_default_str();
   app.add_option("--device", args.device, "auto, cpu, cuda or cuda:N")->capture_default_str();
   app.add_option("--precision", args.precision, "auto, fp32, tf32 or bf16")->capture_default_str();
+  app.add_flag("--autotune", args.autotune, "time plans on first use, compile fused ones");
   app.add_flag("--json", args.json, "print one JSON document");
   CLI11_PARSE(app, argc, argv);
   try {

@@ -62,8 +62,9 @@ const char* name_of(Precision precision) {
   return "?";
 }
 
-Compute choose_compute(const std::string& device, const std::string& precision) {
+Compute choose_compute(const std::string& device, const std::string& precision, bool autotune) {
   Compute compute{choose_device(device)};
+  compute.autotune = autotune && compute.device.is_cuda();
   if (precision == "auto") {
     compute.precision = compute.device.is_cuda() ? Precision::kBf16 : Precision::kFp32;
   } else if (precision == "tf32") {
@@ -97,6 +98,8 @@ void use_compute([[maybe_unused]] const Compute& compute) {
   if (compute.device.is_cpu()) return;
   cuda::require_device(compute.device.index);
   cuda::set_allow_tf32(compute.precision == Precision::kTf32);
+  cuda::set_autotune(compute.autotune);
+  cuda::set_fuse_inference(compute.autotune);
 #endif
 }
 

@@ -21,6 +21,10 @@ const char* name_of(Precision precision);
 struct Compute {
   Device device;
   Precision precision = Precision::kFp32;
+  /// On a GPU: convolutions are timed on first use and may be fused with what follows by kernels
+  /// that the library compiles on the spot. The first step takes many seconds longer, and which
+  /// kernel wins can differ from run to run in the last bits.
+  bool autotune = false;
 
   DType activations() const {
     return precision == Precision::kBf16 ? DType::kBFloat16 : DType::kFloat32;
@@ -31,13 +35,14 @@ struct Compute {
 /// What a config's words mean on this machine. device: auto (a GPU where there is one), cpu, cuda
 /// or cuda:N; precision: auto (bf16 on a GPU, fp32 on the CPU), fp32, tf32 or bf16. throws
 /// ConfigError in one line for what this build or machine cannot do; nothing is replaced silently.
-Compute choose_compute(const std::string& device, const std::string& precision);
+Compute choose_compute(const std::string& device, const std::string& precision,
+                       bool autotune = false);
 
 /// "cpu in fp32", "cuda:0 (NVIDIA H200, 139.8 GiB) in bf16"
 std::string describe(const Compute& compute);
 
-/// Makes the device the calling thread's and settles whether its convolutions may use TF32, which
-/// holds for the whole process. Before anything is put on the device.
+/// Makes the device the calling thread's and settles whether convolutions may use TF32 and are
+/// tuned, which holds for the whole process. Before anything is put on the device.
 void use_compute(const Compute& compute);
 
 }  // namespace ydistill

@@ -11,7 +11,7 @@
 namespace ydistill::cuda {
 namespace {
 
-bool tf32_allowed = false;
+bool tf32_allowed = false, may_fuse = false;
 
 ConvProblem problem_of(const Conv2dGeometry& wide, DType dtype, ConvDirection direction) {
   return {wide, dtype, direction, false, dtype == DType::kFloat32 && tf32_allowed};
@@ -201,6 +201,10 @@ void set_allow_tf32(bool allow) {
   tf32_allowed = allow;
 }
 
+void set_fuse_inference(bool fuse) {
+  may_fuse = fuse;
+}
+
 bool allow_tf32() {
   return tf32_allowed;
 }
@@ -236,7 +240,7 @@ Tensor conv2d_bias_silu(const Tensor& x, const Tensor& weight, const Tensor& bia
   const bool same_channels = wide.out_channels == g.out_channels;
   ConvProblem problem = problem_of(wide, dtype, ConvDirection::kForward);
   problem.bias_silu = true;
-  const bool fused = same_channels && has_conv_engine(problem);
+  const bool fused = may_fuse && same_channels && has_conv_engine(problem);
   problem.bias_silu = fused;
 
   const Tensor out = Tensor::empty(wide.output_shape(), dtype, x.device());

@@ -105,7 +105,7 @@ Run add_detect(CLI::App& app) {
   struct Args {
     std::string weights, source, out, device = "auto", precision = "auto";
     DetectorOptions options;
-    bool json = false;
+    bool json = false, autotune = false;
   };
   auto args = std::make_shared<Args>();
   CLI::App* cmd = app.add_subcommand("detect", "Find objects in pictures");
@@ -120,10 +120,12 @@ Run add_detect(CLI::App& app) {
   cmd->add_option("--device", args->device, "auto, cpu, cuda or cuda:N")->capture_default_str();
   cmd->add_option("--precision", args->precision, "auto, fp32, tf32 or bf16")
       ->capture_default_str();
+  cmd->add_flag("--autotune", args->autotune,
+                "on a GPU: spend a minute on choosing kernels, for many pictures");
   cmd->add_flag("--json", args->json, "print one JSON document");
   return [args] {
     const std::vector<fs::path> paths = pictures_of(args->source);
-    args->options.compute = choose_compute(args->device, args->precision);
+    args->options.compute = choose_compute(args->device, args->precision, args->autotune);
     Detector detector(args->weights, args->options);
     std::error_code error;
     fs::create_directories(args->out, error);

@@ -38,7 +38,7 @@ bool stop_signal_came() {
   return stop_flag != 0;
 }
 
-Progress::Progress(bool quiet) : quiet_(quiet), terminal_(isatty(STDERR_FILENO) != 0) {}
+Progress::Progress(Words words) : words_(words), terminal_(isatty(STDERR_FILENO) != 0) {}
 
 void Progress::clear_line() {
   if (line_open_) fmt::print(stderr, "\r\033[K");
@@ -46,13 +46,17 @@ void Progress::clear_line() {
 }
 
 void Progress::message(const std::string& line) {
-  if (quiet_) return;
+  if (words_ == Words::kQuiet) return;
   clear_line();
   tools::message(line);
 }
 
+void Progress::detail(const std::string& line) {
+  if (words_ == Words::kVerbose) message(line);
+}
+
 void Progress::step(const StepProgress& p) {
-  if (quiet_ || !terminal_) return;
+  if (words_ == Words::kQuiet || !terminal_) return;
   const auto now = std::chrono::steady_clock::now();
   if (p.batch < p.batches && now - last_ < std::chrono::milliseconds(100)) return;
   last_ = now;
@@ -66,7 +70,7 @@ void Progress::step(const StepProgress& p) {
 }
 
 void Progress::epoch(const EpochResult& r, int64_t epochs, double waiting_share) {
-  if (quiet_) return;
+  if (words_ == Words::kQuiet) return;
   clear_line();
   if (!header_said_) {
     fmt::print(stderr, "{:>9} {:>8} {:>8} {:>8} {:>8} {:>8} {:>8} {:>8} {:>8} {:>8}\n", "epoch",

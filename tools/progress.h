@@ -16,8 +16,10 @@ bool stop_signal_came();
 /// A live line in a terminal; elsewhere a line an epoch. All on standard error.
 class Progress : public TrainEvents {
  public:
-  explicit Progress(bool quiet);
+  enum class Words { kQuiet, kNormal, kVerbose };
+  explicit Progress(Words words);
   void message(const std::string& line) override;
+  void detail(const std::string& line) override;
   void step(const StepProgress& progress) override;
   void epoch(const EpochResult& result, int64_t epochs, double waiting_share) override;
   bool stop_requested() override { return stop_signal_came(); }
@@ -25,7 +27,8 @@ class Progress : public TrainEvents {
  private:
   void clear_line();
 
-  bool quiet_, terminal_, line_open_ = false, header_said_ = false;
+  Words words_;
+  bool terminal_, line_open_ = false, header_said_ = false;
   std::chrono::steady_clock::time_point last_;
 };
 

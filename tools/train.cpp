@@ -13,19 +13,24 @@ Run add_train(CLI::App& app) {
   struct Args {
     std::string config, resume;
     std::vector<std::string> overrides;
-    bool quiet = false;
+    bool quiet = false, verbose = false;
   };
   auto args = std::make_shared<Args>();
   CLI::App* cmd = app.add_subcommand("train", "Train a student, with or without a teacher");
   auto* config = cmd->add_option("config", args->config, "config file (JSON)");
   cmd->add_option("overrides", args->overrides, "key.path=value, e.g. train.epochs=10");
   cmd->add_option("--resume", args->resume, "continue the run in this folder")->excludes(config);
-  cmd->add_flag("--quiet", args->quiet, "print nothing but errors");
+  auto* quiet = cmd->add_flag("--quiet", args->quiet, "print nothing but errors");
+  cmd->add_flag("--verbose", args->verbose, "also the kernel chosen for every convolution")
+      ->excludes(quiet);
   return [args] {
     if (args->config.empty() == args->resume.empty()) {
       throw ConfigError("train: name a config file, or a run folder with --resume");
     }
-    Progress progress(args->quiet);
+    using Words = Progress::Words;
+    Progress progress(args->quiet     ? Words::kQuiet
+                      : args->verbose ? Words::kVerbose
+                                      : Words::kNormal);
     catch_stop_signals();
     TrainOutcome outcome;
     if (args->resume.empty()) {

@@ -63,7 +63,7 @@ Run add_val(CLI::App& app) {
   cmd->add_flag("--json", args->json, "print one JSON document");
   return [args] {
     const Config config = load_config(args->config, args->overrides);
-    const Compute compute = choose_compute(config.device, config.precision);
+    const Compute compute = choose_compute(config.device, config.precision, config.autotune);
     use_compute(compute);
     if (config.model.weights.empty()) {
       throw ConfigError("model.weights: val needs the weights of a trained model");

@@ -134,6 +134,7 @@ struct Config {
   ValConfig val;
   std::string device = "auto";     ///< auto, cpu, cuda or cuda:N
   std::string precision = "auto";  ///< auto, fp32, tf32 or bf16
+  bool autotune = false;           ///< choose_compute
   RunConfig run;
   bool operator==(const Config&) const = default;
 };

@@ -259,6 +259,10 @@ std::vector<ConfigField> make_fields() {
   f.push_back(YD_KEY(precision, "of activations; auto: what suits the device, printed")
                   .matching("^(auto|fp32|tf32|bf16)$", is_precision,
                             "one of \"auto\", \"fp32\", \"tf32\", \"bf16\""));
+  f.push_back(
+      YD_KEY(autotune,
+             "on a GPU: time the library's convolutions once and let it compile fused ones; "
+             "starts later, runs faster"));
 
   f.push_back(YD_KEY(run.dir, "folder of the runs, from the working directory"));
   f.push_back(YD_KEY(run.name, "folder of this run in run.dir; NAME2, NAME3 where it exists")

@@ -75,7 +75,7 @@ class Trainer {
         events_(events),
         say_([&events](const std::string& line) { events.message(line); }) {
     if (config.train.threads > 0) set_num_threads(int(config.train.threads));
-    compute_ = choose_compute(config.device, config.precision);
+    compute_ = choose_compute(config.device, config.precision, config.autotune);
     use_compute(compute_);
   }
 
@@ -254,6 +254,9 @@ class Trainer {
       say_(fmt::format("memory: a step takes {:.0f} MiB of {}, pictures are kept in {:.0f} MiB",
                        double(runner_->memory_bytes()) / 1048576.0, compute_.device.str(),
                        double(loader_->cached_bytes()) / 1048576.0));
+      for (const std::string& plan : conv_plan_report(compute_.device)) {
+        events_.detail("convolution: " + plan);
+      }
     }
   }
 

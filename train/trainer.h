@@ -27,6 +27,8 @@ class TrainEvents {
  public:
   virtual ~TrainEvents() = default;
   virtual void message(const std::string& line) = 0;
+  /// What only someone looking for a cause or for speed wants to read.
+  virtual void detail(const std::string&) {}
   virtual void step(const StepProgress& progress) = 0;
   virtual void epoch(const EpochResult& result, int64_t epochs, double waiting_share) = 0;
   /// True ends the run cleanly after the current batch, with a checkpoint.
