@@ -20,6 +20,9 @@
 #include <vector>
 
 #include <ydistill/tensor/parallel.h>
+#ifdef YD_HAVE_CUDA
+#include <ydistill/tensor/cuda/memory.h>
+#endif
 #include <ydistill/train/step_runner.h>
 #include <ydistill/yolo/decode.h>
 #include <ydistill/yolo/inference.h>
@@ -203,7 +206,11 @@ class Bench {
     rusage usage = {};
     getrusage(RUSAGE_SELF, &usage);
     const double resident_mib = double(usage.ru_maxrss) / 1024.0;
-    const double memory_mib = double(work.memory_bytes()) / 1048576.0;
+    int64_t memory_bytes = work.memory_bytes();
+#ifdef YD_HAVE_CUDA
+    if (compute_.device.is_cuda()) memory_bytes = cuda::peak_allocated_bytes();
+#endif
+    const double memory_mib = double(memory_bytes) / 1048576.0;
     if (args_.json) {
       nlohmann::ordered_json j{
           {"device", describe(compute_)},
@@ -243,7 +250,10 @@ class Bench {
                  gflops / median(bares));
       fmt::print("ratio              {:8.3f} (median of the pairs)\n", median(ratios));
     }
-    fmt::print("step's memory      {:8.1f} MiB of activations and work space\n", memory_mib);
+    fmt::print("{}      {:8.1f} MiB{}\n",
+               compute_.device.is_cuda() ? "device memory" : "step's memory", memory_mib,
+               compute_.device.is_cuda() ? ", parameters and optimizer included"
+                                         : " of activations and work space");
     fmt::print("peak resident      {:8.1f} MiB{}\n", resident_mib,
                ratios.empty() ? "" : ", the chain's own tensors included");
   }

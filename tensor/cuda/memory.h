@@ -10,6 +10,14 @@
 
 namespace ydistill::cuda {
 
+/// Bytes of GPU memory that this process holds through the functions below, and the most it ever
+/// did: parameters, working copies, arenas as far as they were used. Without the CUDA context and
+/// what the libraries keep for themselves.
+int64_t allocated_bytes();
+int64_t peak_allocated_bytes();
+/// For those functions: `delta` bytes more.
+void count_allocated(int64_t delta);
+
 /// Bytes the device could still give. throws DeviceError.
 int64_t available_memory(int index);
 

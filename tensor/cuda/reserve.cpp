@@ -76,6 +76,7 @@ class DeviceRange : public AddressRange {
 
   ~DeviceRange() override {
     const Driver& driver = Driver::get();
+    count_allocated(-committed_);
     (void)cudaDeviceSynchronize();  // kernels may still use it
     for (const Piece& piece : pieces_) {
       (void)driver.unmap(address_ + size_t(piece.begin), size_t(piece.nbytes));
@@ -114,6 +115,7 @@ class DeviceRange : public AddressRange {
     driver.check(driver.set_access(address_ + size_t(committed_), size_t(size), &access, 1),
                  "cuMemSetAccess");
     committed_ += size;
+    count_allocated(size);
   }
 
  private:

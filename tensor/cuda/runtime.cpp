@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <ydistill/tensor/cuda/runtime.h>
 
+#include <atomic>
 #include <cstring>
 
 #include <ydistill/tensor/cuda/device.h>
@@ -35,11 +36,15 @@ class DeviceBlock : public Storage {
                              double(cuda::available_memory(index)) / kMiB);
     }
     YD_CUDA_CHECK(status);
+    count_allocated(nbytes);
     data_ = static_cast<std::byte*>(data);
     nbytes_ = nbytes;
     device_ = Device::cuda(index);
   }
-  ~DeviceBlock() override { cudaFree(data_); }
+  ~DeviceBlock() override {
+    count_allocated(-nbytes_);
+    cudaFree(data_);
+  }
   DeviceBlock(const DeviceBlock&) = delete;
   DeviceBlock& operator=(const DeviceBlock&) = delete;
 };
@@ -75,6 +80,25 @@ cudaStream_t exchange_stream(cudaStream_t stream) {
 void check_same_device(const char* op, const Tensor& a, const Tensor& b) {
   if (a.device() != b.device()) {
     throw DeviceError("{}: operands are on {} and {}", op, a.device().str(), b.device().str());
+  }
+}
+
+namespace {
+std::atomic<int64_t> held_bytes = 0, most_held_bytes = 0;
+}
+
+int64_t allocated_bytes() {
+  return held_bytes;
+}
+
+int64_t peak_allocated_bytes() {
+  return most_held_bytes;
+}
+
+void count_allocated(int64_t delta) {
+  const int64_t now = held_bytes += delta;
+  int64_t most = most_held_bytes;
+  while (now > most && !most_held_bytes.compare_exchange_weak(most, now)) {
   }
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include <ydistill/tensor/arena.h>
+#include <ydistill/tensor/cuda/memory.h>
 #include <ydistill/tensor/random.h>
 #include <ydistill/tensor/tensor.h>
 
@@ -47,6 +48,21 @@ TEST_CASE("gpu: an arena there refuses more than its limit and names it") {
   const ArenaScope scope(arena);
   CHECK_THROWS_WITH_TEXT(Tensor::empty({1 << 20}, DType::kFloat32, Device::cuda()),
                          OutOfMemoryError, "limit is 1.0 MiB");
+}
+
+TEST_CASE("gpu: the bytes held there are counted and given back") {
+  YD_NEEDS_GPU();
+  const int64_t before = cuda::allocated_bytes();
+  {
+    const Tensor block = Tensor::empty({1000}, DType::kFloat32, Device::cuda());
+    CHECK(cuda::allocated_bytes() == before + 4000);
+    const auto arena = Arena::create(int64_t(1) << 24, Device::cuda());
+    const ArenaScope scope(arena);
+    const Tensor in_arena = Tensor::empty({1 << 20}, DType::kUInt8, Device::cuda());
+    CHECK(cuda::allocated_bytes() >= before + 4000 + (1 << 20));
+  }
+  CHECK(cuda::allocated_bytes() == before);
+  CHECK(cuda::peak_allocated_bytes() >= before + 4000 + (1 << 20));
 }
 
 TEST_CASE("gpu: a device that is not there is refused by number") {
