@@ -50,7 +50,7 @@ struct Setup {
     test::write_file(dir / "graph.json", test::tiny_graph());
     test::write_file(dir / "cfg.json", R"({"model": {"graph": "graph.json"},
       "data": {"train": {"yolo": "train/images"}, "val": {"yolo": "val/images"}, "names": ["wide", "high"]},
-      "train": {"epochs": 2, "batch": 4, "image_size": 64, "workers": 1}})");
+      "train": {"epochs": 2, "batch": 4, "image_size": 64, "workers": 1}, "device": "cpu"})");
     Model model(graph_from_json(test::tiny_graph()));
     model.initialise(1);
     save_checkpoint(dir / "tiny.safetensors",
