@@ -69,10 +69,10 @@ that over overlaps 0.5, 0.55, ... 0.95. All are measured on pictures that no run
 each run, as YOLOv5 chooses it: on these same pictures, which flatters every row alike.
 The teacher has four times the weights of a student and as many steps; it shows what there is to learn. The three
 students are the same network with the same seed, the same first weights, the same pictures in the same order and the
-same number of steps; only the loss differs. One seed is one throw of the dice: the student alone has differed by 0.08 of
-mAP50-95 between two seeds, so a smaller difference between two rows says nothing (scripts/demo.sh out/seed1
+same number of steps; only the loss differs. One seed is one throw of the dice: the student alone has differed by 0.16 of
+mAP50-95 between runs, so a smaller difference between two rows says nothing (scripts/demo.sh out/seed1
 train.seed=1). The gains of the distillation were tried out on these pictures; that one loss does better here than another
-does not carry over to your data. examples/shapes/README.md has the table of two seeds.
+does not carry over to your data. examples/shapes/README.md has the table of three runs.
 TEXT
 }
 
