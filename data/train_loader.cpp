@@ -77,10 +77,11 @@ struct TrainLoader::State : BatchMaker {
       auto [at, image] = readable_from(i);
       return LoadedPicture{std::move(image), &dataset->samples[size_t(at)].labels};
     };
-    labels = make_training_sample(
+    SamplePlan plan = plan_training_sample(
         options.augment, index, alike[labelled ? 1 : 0], source, options.image_size,
-        Rng(options.seed, uint64_t(epoch), uint64_t(listed), kAugmentStream),
-        batch.images.data<uint8_t>() + slot * picture_bytes);
+        Rng(options.seed, uint64_t(epoch), uint64_t(listed), kAugmentStream));
+    render_sample(plan, batch.images.data<uint8_t>() + slot * picture_bytes);
+    labels = std::move(plan.labels);
     return true;
   }
 
