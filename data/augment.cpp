@@ -3,9 +3,9 @@
 
 #include <algorithm>
 #include <array>
-#include <cstring>
 #include <utility>
 
+#include <ydistill/data/gather.h>
 #include <ydistill/tensor/error.h>
 
 namespace ydistill {
@@ -17,25 +17,33 @@ CornerBox corners_of(const Label& label, double width, double height, double lef
           width * (label.cx + label.w / 2) + left, height * (label.cy + label.h / 2) + top};
 }
 
-/// Copies the part of `image` that starts at (from_x, from_y) to (x, y) of the canvas.
-void paste(const Image& image, int64_t from_x, int64_t from_y, Image& canvas, int64_t x, int64_t y,
-           int64_t width, int64_t height) {
-  for (int64_t row = 0; row < height; ++row) {
-    std::memcpy(canvas.at(x, y + row), image.at(from_x, from_y + row), size_t(width * 3));
-  }
+PictureSize size_of(const LoadedPicture& picture) {
+  if (!picture.image) return picture.size;
+  return {picture.image->width, picture.image->height};
+}
+
+/// Lays the part of a picture that starts at (from_x, from_y) to (x, y) of the canvas.
+void add_piece(SamplePlan& plan, const LoadedPicture& picture, int64_t from_x, int64_t from_y,
+               int64_t x, int64_t y, int64_t width, int64_t height) {
+  const int32_t i = plan.gather.num_pieces++;
+  plan.pictures[size_t(i)] = {picture.index, picture.image};
+  plan.gather.pieces[i] = {picture.image ? picture.image->rgb.data() : nullptr,
+                           int32_t(size_of(picture).width),
+                           int32_t(x),
+                           int32_t(y),
+                           int32_t(x + width),
+                           int32_t(y + height),
+                           int32_t(from_x - x),
+                           int32_t(from_y - y)};
 }
 
 /// Four pictures that meet at a random point of a canvas twice the sample's size, each cut where it
 /// leaves the canvas. Reads the random numbers: centre (y, x), three partners, their places.
 std::vector<PixelLabel> draw_mosaic(int64_t index, std::span<const int64_t> partners,
-                                    const PictureSource& source, int64_t image_size, Rng& rng,
-                                    Image& canvas) {
-  const int64_t side = 2 * image_size;
-  canvas.width = canvas.height = side;
-  canvas.rgb.resize(size_t(side * side * 3));
-  std::memset(canvas.rgb.data(), kPaddingGrey, canvas.rgb.size());
+                                    const PictureSource& source, Rng& rng, SamplePlan& plan) {
+  const int64_t side = 2 * plan.image_size;
   const auto centre = [&] {
-    return int64_t(rng.uniform(double(image_size / 2), double(side - image_size / 2)));
+    return int64_t(rng.uniform(double(plan.image_size / 2), double(side - plan.image_size / 2)));
   };
   const int64_t centre_y = centre();
   const int64_t centre_x = centre();
@@ -49,16 +57,16 @@ std::vector<PixelLabel> draw_mosaic(int64_t index, std::span<const int64_t> part
   for (size_t i = 0; i < 4; ++i) {  // top left, top right, bottom left, bottom right
     const bool is_left = i % 2 == 0, is_top = i < 2;
     const LoadedPicture picture = source(indices[i]);
-    const Image& image = *picture.image;
-    const int64_t width = std::min(image.width, is_left ? centre_x : side - centre_x);
-    const int64_t height = std::min(image.height, is_top ? centre_y : side - centre_y);
+    const PictureSize size = size_of(picture);
+    const int64_t width = std::min(size.width, is_left ? centre_x : side - centre_x);
+    const int64_t height = std::min(size.height, is_top ? centre_y : side - centre_y);
     const int64_t x = is_left ? centre_x - width : centre_x;
     const int64_t y = is_top ? centre_y - height : centre_y;
-    const int64_t from_x = is_left ? image.width - width : 0;
-    const int64_t from_y = is_top ? image.height - height : 0;
-    paste(image, from_x, from_y, canvas, x, y, width, height);
+    const int64_t from_x = is_left ? size.width - width : 0;
+    const int64_t from_y = is_top ? size.height - height : 0;
+    add_piece(plan, picture, from_x, from_y, x, y, width, height);
     for (const Label& label : *picture.labels) {
-      const CornerBox box = corners_of(label, double(image.width), double(image.height),
+      const CornerBox box = corners_of(label, double(size.width), double(size.height),
                                        double(x - from_x), double(y - from_y));
       const auto clip = [&](double v) { return std::clamp(v, 0.0, double(side)); };
       labels.push_back({label.class_id, {clip(box.x1), clip(box.y1), clip(box.x2), clip(box.y2)}});
@@ -68,15 +76,16 @@ std::vector<PixelLabel> draw_mosaic(int64_t index, std::span<const int64_t> part
 }
 
 /// One picture, letterboxed to a square.
-std::vector<PixelLabel> draw_single(int64_t index, const PictureSource& source, int64_t image_size,
-                                    Image& canvas) {
+std::vector<PixelLabel> draw_single(int64_t index, const PictureSource& source, SamplePlan& plan) {
   const LoadedPicture picture = source(index);
-  const Image& image = *picture.image;
-  const Letterbox box =
-      validation_letterbox(image.width, image.height, image_size, image_size, image_size);
-  canvas.width = canvas.height = image_size;
-  canvas.rgb.resize(size_t(image_size * image_size * 3));
-  apply_letterbox(image, box, canvas.rgb.data());
+  const PictureSize size = size_of(picture);
+  const int64_t side = plan.image_size;
+  const Letterbox box = validation_letterbox(size.width, size.height, side, side, side);
+  if (box.inner_width != size.width || box.inner_height != size.height) {
+    throw ShapeError("plan_training_sample: a picture of {}x{}, at image size {} it has {}x{}",
+                     size.width, size.height, side, box.inner_width, box.inner_height);
+  }
+  add_piece(plan, picture, 0, 0, box.left, box.top, size.width, size.height);
   std::vector<PixelLabel> labels;
   for (const Label& label : *picture.labels) {
     labels.push_back({label.class_id, corners_of(label, double(box.inner_width),
@@ -105,20 +114,16 @@ void check_augment_options(const AugmentOptions& options) {
   check("mosaic", options.mosaic, 0, 1);
 }
 
-std::vector<Label> make_training_sample(const AugmentOptions& options, int64_t index,
-                                        std::span<const int64_t> partners,
-                                        const PictureSource& source, int64_t image_size, Rng rng,
-                                        uint8_t* output) {
-  // Kept between samples: a megabyte that would be mapped and faulted in each time.
-  thread_local Image canvas;
+SamplePlan plan_training_sample(const AugmentOptions& options, int64_t index,
+                                std::span<const int64_t> partners, const PictureSource& source,
+                                int64_t image_size, Rng rng) {
+  SamplePlan plan;
+  plan.image_size = image_size;
   const bool is_mosaic = rng.uniform() < options.mosaic;
-  std::vector<PixelLabel> labels =
-      is_mosaic ? draw_mosaic(index, partners, source, image_size, rng, canvas)
-                : draw_single(index, source, image_size, canvas);
-
-  const Affine affine =
-      draw_affine(options, rng, canvas.width, canvas.height, image_size, image_size);
-  warp_affine(canvas, affine, image_size, image_size, output);
+  std::vector<PixelLabel> labels = is_mosaic ? draw_mosaic(index, partners, source, rng, plan)
+                                             : draw_single(index, source, plan);
+  const int64_t side = is_mosaic ? 2 * image_size : image_size;
+  const Affine affine = draw_affine(options, rng, side, side, image_size, image_size);
   labels = warp_labels(labels, affine, image_size, image_size);
 
   const auto gain = [&](double range) { return 1 + rng.uniform(-1, 1) * range; };
@@ -126,22 +131,30 @@ std::vector<Label> make_training_sample(const AugmentOptions& options, int64_t i
   const double saturation = gain(options.hsv_s);
   const double value = gain(options.hsv_v);
   if (options.hsv_h > 0 || options.hsv_s > 0 || options.hsv_v > 0) {
-    shift_hsv(output, image_size * image_size, hue, saturation, value);
+    plan.gather.shifts_colours = 1;
+    plan.gather.hsv = hsv_tables(hue, saturation, value);
   }
-  const bool flips_up = rng.uniform() < options.flipud;
-  const bool flips_left = rng.uniform() < options.fliplr;
-  if (flips_up) flip_vertical(output, image_size, image_size);
-  if (flips_left) flip_horizontal(output, image_size, image_size);
+  Flips flips;
+  flips.up = rng.uniform() < options.flipud;
+  flips.left = rng.uniform() < options.fliplr;
+  plan.steps = gather_steps(affine, image_size, image_size, flips);
+  if (plan.steps.empty()) {  // a singular map: all is grey
+    plan.steps.resize(size_t(4 * image_size));
+    plan.gather.num_pieces = 0;
+  }
 
-  std::vector<Label> out;
-  out.reserve(labels.size());
+  plan.labels.reserve(labels.size());
   for (const PixelLabel& label : labels) {
     Label fractions = fractions_of(label, image_size, image_size);
-    if (flips_up) fractions.cy = 1 - fractions.cy;
-    if (flips_left) fractions.cx = 1 - fractions.cx;
-    out.push_back(fractions);
+    if (flips.up) fractions.cy = 1 - fractions.cy;
+    if (flips.left) fractions.cx = 1 - fractions.cx;
+    plan.labels.push_back(fractions);
   }
-  return out;
+  return plan;
+}
+
+void render_sample(const SamplePlan& plan, uint8_t* output) {
+  gather(plan.gather, plan.steps.data(), plan.image_size, plan.image_size, output);
 }
 
 Label fractions_of(const PixelLabel& label, int64_t width, int64_t height) {

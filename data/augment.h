@@ -4,6 +4,7 @@
 // A sample is a function of the random stream it is given and of the pictures, nothing else.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -11,6 +12,7 @@
 #include <vector>
 
 #include <ydistill/data/dataset.h>
+#include <ydistill/data/gather_math.h>
 #include <ydistill/data/image.h>
 #include <ydistill/data/letterbox.h>
 #include <ydistill/tensor/random.h>
@@ -74,29 +76,42 @@ bool keep_label(const CornerBox& before, const CornerBox& after, double scale);
 void shift_hsv(uint8_t* rgb, int64_t pixels, double hue_gain, double saturation_gain,
                double value_gain);
 
-/// In place; [height, width, 3].
-void flip_horizontal(uint8_t* rgb, int64_t width, int64_t height);
-void flip_vertical(uint8_t* rgb, int64_t width, int64_t height);
-
 /// A picture at load_size, with its labels.
 struct LoadedPicture {
-  std::shared_ptr<const Image> image;
+  std::shared_ptr<const Image> image;  ///< null where only the plan is wanted: `size` counts then
   const std::vector<Label>* labels = nullptr;  ///< not null
+  int64_t index = -1;                          ///< handed through to the plan
+  PictureSize size = {};
 };
 /// Gives the picture of a dataset index.
 using PictureSource = std::function<LoadedPicture(int64_t index)>;
 
-/// Makes one training sample: with probability `mosaic` four pictures around a random centre of a
+/// A sample as drawn, still without pixels.
+struct SamplePlan {
+  int64_t image_size = 0;  ///< s
+  /// Piece i shows pictures[i]; its address is null where that has no pixels.
+  GatherSample gather{};
+  struct Picture {
+    int64_t index = -1;                  ///< LoadedPicture::index
+    std::shared_ptr<const Image> image;  ///< keeps the piece's pixels
+  };
+  std::array<Picture, 4> pictures;
+  std::vector<int64_t> steps;  ///< gather_steps, [4 s]
+  std::vector<Label> labels;   ///< fractions of s
+};
+
+/// Draws one training sample: with probability `mosaic` four pictures around a random centre of a
 /// 2s x 2s canvas and an affine cut of s x s from it, else one picture letterboxed to s x s and the
 /// affine; then HSV and flips.
 ///   index       the sample's own picture
 ///   partners    dataset indices that the other three of a mosaic are drawn from, with replacement
 ///   image_size  s
-///   output      [s, s, 3], written whole
-/// returns its labels as fractions of s.
-std::vector<Label> make_training_sample(const AugmentOptions& options, int64_t index,
-                                        std::span<const int64_t> partners,
-                                        const PictureSource& source, int64_t image_size, Rng rng,
-                                        uint8_t* output);
+/// throws ShapeError for a picture that is not at load size.
+SamplePlan plan_training_sample(const AugmentOptions& options, int64_t index,
+                                std::span<const int64_t> partners, const PictureSource& source,
+                                int64_t image_size, Rng rng);
+
+/// Makes the pixels on the CPU. output [s, s, 3], written whole. All pictures must have theirs.
+void render_sample(const SamplePlan& plan, uint8_t* output);
 
 }  // namespace ydistill

@@ -11,18 +11,20 @@
 
 #include <ydistill/data/augment.h>
 #include <ydistill/data/dataset.h>
+#include <ydistill/data/device_pictures.h>
 #include <ydistill/data/letterbox.h>
 #include <ydistill/tensor/tensor.h>
 
 namespace ydistill {
 
 struct Batch {
-  Tensor images;                  ///< uint8 [N, H, W, 3] RGB
+  Tensor images;                  ///< uint8 [N, H, W, 3] RGB; undefined where only plans are made
   Tensor targets;                 ///< float32 [n, 6]: picture in the batch, class, cx, cy, w, h;
                                   ///< boxes as fractions of the input; ordered by picture
   std::vector<uint8_t> labelled;  ///< [N] Sample::labelled
   std::vector<int64_t> indices;   ///< [N] index into Dataset::samples
   std::vector<Letterbox> letterboxes;  ///< [N] in validation; empty in training
+  std::vector<SamplePlan> plans;       ///< [N] for DevicePictures; empty where there are none
 };
 
 enum class Order {
@@ -39,6 +41,10 @@ struct TrainLoaderOptions {
   AugmentOptions augment;
   /// Decoded and resized pictures are kept in memory up to this many bytes.
   int64_t cache_bytes = 0;
+  /// Where set, batches hold plans instead of images; pictures that are there already are not read.
+  std::shared_ptr<const DevicePictures> device_pictures;
+  /// So many batches of epoch 0 hold images besides their plans, to look at.
+  int64_t rendered_batches = 0;
 };
 
 /// Augmented square batches. The last batch of an epoch may be smaller.

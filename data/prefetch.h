@@ -20,7 +20,8 @@ namespace ydistill {
 class BatchMaker {
  public:
   virtual ~BatchMaker() = default;
-  /// The batch with `images` allocated and all lists of length N; no targets yet.
+  /// The batch with `images` allocated, where it has any, and all lists of length N; no targets
+  /// yet.
   virtual Batch open(int64_t batch_number) = 0;
   /// Writes picture `slot` and what belongs to it, and its labels as fractions of the input.
   /// Returns false where the picture is to be left out of the batch.

@@ -59,7 +59,11 @@ struct TrainLoader::State : BatchMaker {
     const int64_t begin = number * options.batch;
     const int64_t count = std::min(options.batch, num_samples() - begin);
     Batch batch;
-    batch.images = Tensor::empty({count, options.image_size, options.image_size, 3}, DType::kUInt8);
+    if (!makes_plans() || (epoch == 0 && number < options.rendered_batches)) {
+      batch.images =
+          Tensor::empty({count, options.image_size, options.image_size, 3}, DType::kUInt8);
+    }
+    if (makes_plans()) batch.plans.resize(size_t(count));
     batch.indices.assign(order.begin() + begin, order.begin() + begin + count);
     batch.labelled.resize(size_t(count));
     return batch;
@@ -68,32 +72,42 @@ struct TrainLoader::State : BatchMaker {
   bool fill(Batch& batch, int64_t slot, std::vector<Label>& labels) override {
     // The stream is the listed picture's, so that a replacement draws numbers of its own.
     const int64_t listed = batch.indices[size_t(slot)];
-    const int64_t index = readable_from(listed).first;
+    const bool needs_pixels = batch.images.defined();
+    const LoadedPicture own = readable_from(listed, needs_pixels);
+    const int64_t index = own.index;
     batch.indices[size_t(slot)] = index;
     const bool labelled = dataset->samples[size_t(index)].labelled;
     batch.labelled[size_t(slot)] = labelled ? 1 : 0;
-    const int64_t picture_bytes = options.image_size * options.image_size * 3;
-    const PictureSource source = [this](int64_t i) {
-      auto [at, image] = readable_from(i);
-      return LoadedPicture{std::move(image), &dataset->samples[size_t(at)].labels};
+    const PictureSource source = [&](int64_t i) {
+      return i == index ? own : readable_from(i, needs_pixels);
     };
-    labels = make_training_sample(
+    SamplePlan plan = plan_training_sample(
         options.augment, index, alike[labelled ? 1 : 0], source, options.image_size,
-        Rng(options.seed, uint64_t(epoch), uint64_t(listed), kAugmentStream),
-        batch.images.data<uint8_t>() + slot * picture_bytes);
+        Rng(options.seed, uint64_t(epoch), uint64_t(listed), kAugmentStream));
+    labels = std::move(plan.labels);
+    if (needs_pixels) {
+      const int64_t picture_bytes = options.image_size * options.image_size * 3;
+      render_sample(plan, batch.images.data<uint8_t>() + slot * picture_bytes);
+    }
+    if (makes_plans()) batch.plans[size_t(slot)] = std::move(plan);
     return true;
   }
 
+  bool makes_plans() const { return options.device_pictures != nullptr; }
+
   /// The first readable picture from `index` on, round the dataset, labelled or not as `index` is.
-  std::pair<int64_t, std::shared_ptr<const Image>> readable_from(int64_t index) {
+  LoadedPicture readable_from(int64_t index, bool needs_pixels) {
     const bool labelled = dataset->samples[size_t(index)].labelled;
     for (int64_t step = 0; step < num_samples(); ++step) {
       const int64_t at = (index + step) % num_samples();
       const Sample& sample = dataset->samples[size_t(at)];
       if (sample.labelled != labelled) continue;
       const PictureSize size = load_size(sample.width, sample.height, options.image_size);
+      if (!needs_pixels && options.device_pictures->has(at)) {
+        return {nullptr, &sample.labels, at, size};
+      }
       auto image = store.load(at, size.width, size.height, Interpolation::kBilinear);
-      if (image) return {at, std::move(image)};
+      if (image) return {std::move(image), &sample.labels, at, size};
     }
     const std::vector<Finding> findings = store.findings();
     throw FileError("no picture of the dataset can be read any more: {} left out, the first: {}",

@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: MIT
-// Augmentations of pixels and of boxes, each by itself; augment.cpp puts them together.
+// The random affine map and what it does to boxes; gather.cpp does it to pixels.
 #include <algorithm>
 #include <cmath>
 #include <numbers>
-#include <utility>
 
 #include <ydistill/data/augment.h>
-#include <ydistill/data/warp_kernels.h>
 
 namespace ydistill {
 
@@ -33,38 +31,6 @@ Affine draw_affine(const AugmentOptions& options, Rng& rng, int64_t width, int64
     affine.m[row][2] = (row == 0 ? to_x : to_y) - linear[row][0] * from_x - linear[row][1] * from_y;
   }
   return affine;
-}
-
-void warp_affine(const Image& image, const Affine& affine, int64_t out_width, int64_t out_height,
-                 uint8_t* output) {
-  const auto& m = affine.m;
-  const double determinant = m[0][0] * m[1][1] - m[0][1] * m[1][0];
-  if (!std::isnormal(determinant) || image.rgb.empty()) {
-    std::fill_n(output, out_width * out_height * 3, kPaddingGrey);
-    return;
-  }
-  const double inverse[2][2] = {{m[1][1] / determinant, -m[0][1] / determinant},
-                                {-m[1][0] / determinant, m[0][0] / determinant}};
-  const double origin[2] = {-inverse[0][0] * m[0][2] - inverse[0][1] * m[1][2],
-                            -inverse[1][0] * m[0][2] - inverse[1][1] * m[1][2]};
-  // Beyond 2^40 / 1024 pixels everything is grey; the bound keeps sums inside int64.
-  const auto fixed = [](double position) {
-    constexpr double kBound = 0x1p40;
-    return int64_t(std::nearbyint(std::clamp(position * (1 << kWarpBits), -kBound, kBound)));
-  };
-  std::vector<int64_t> x_steps(static_cast<size_t>(out_width)),
-      y_steps(static_cast<size_t>(out_width));
-  for (int64_t x = 0; x < out_width; ++x) {
-    x_steps[size_t(x)] = fixed(inverse[0][0] * double(x));
-    y_steps[size_t(x)] = fixed(inverse[1][0] * double(x));
-  }
-  const WarpKernels& kernels = warp_kernels();
-  for (int64_t y = 0; y < out_height; ++y) {
-    kernels.warp_row(image.rgb.data(), image.width, image.height,
-                     fixed(inverse[0][1] * double(y) + origin[0]),
-                     fixed(inverse[1][1] * double(y) + origin[1]), x_steps.data(), y_steps.data(),
-                     out_width, kPaddingGrey, output + y * out_width * 3);
-  }
 }
 
 bool keep_label(const CornerBox& before, const CornerBox& after, double scale) {
@@ -100,35 +66,6 @@ std::vector<PixelLabel> warp_labels(const std::vector<PixelLabel>& labels, const
     if (keep_label(b, after, affine.scale)) kept.push_back({label.class_id, after});
   }
   return kept;
-}
-
-void shift_hsv(uint8_t* rgb, int64_t pixels, double hue_gain, double saturation_gain,
-               double value_gain) {
-  HsvTables tables;
-  for (int i = 0; i < 256; ++i) {
-    tables.saturation_of[i] = i == 0 ? 0 : int32_t(std::nearbyint(255.0 * 4096 / i));
-    tables.hue_of[i] = i == 0 ? 0 : int32_t(std::nearbyint(30.0 * 4096 / i));
-    // Truncated, not rounded: NumPy's astype(uint8).
-    tables.hue[i] = uint8_t(std::fmod(i * hue_gain, 180.0));
-    tables.saturation[i] = uint8_t(std::clamp(i * saturation_gain, 0.0, 255.0));
-    tables.value[i] = uint8_t(std::clamp(i * value_gain, 0.0, 255.0));
-  }
-  warp_kernels().shift_hsv(rgb, pixels, tables);
-}
-
-void flip_horizontal(uint8_t* rgb, int64_t width, int64_t height) {
-  for (int64_t y = 0; y < height; ++y) {
-    uint8_t* left = rgb + y * width * 3;
-    uint8_t* right = left + (width - 1) * 3;
-    for (; left < right; left += 3, right -= 3) std::swap_ranges(left, left + 3, right);
-  }
-}
-
-void flip_vertical(uint8_t* rgb, int64_t width, int64_t height) {
-  for (int64_t y = 0; y < height / 2; ++y) {
-    uint8_t* upper = rgb + y * width * 3;
-    std::swap_ranges(upper, upper + width * 3, rgb + (height - 1 - y) * width * 3);
-  }
 }
 
 }  // namespace ydistill

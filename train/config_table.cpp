@@ -31,6 +31,8 @@ template <>
 constexpr std::array<std::string_view, 1> kNamesOf<TrainConfig::Optimizer>{"sgd"};
 template <>
 constexpr std::array<std::string_view, 3> kNamesOf<TrainConfig::Cache>{"auto", "ram", "none"};
+template <>
+constexpr std::array<std::string_view, 2> kNamesOf<AugmentConfig::Device>{"cpu", "gpu"};
 
 template <class T>
 constexpr ConfigKind kind_of() {
@@ -238,6 +240,9 @@ std::vector<ConfigField> make_fields() {
   f.push_back(YD_KEY(augment.flipud, "probability of a flip upside down").min(0).max(1));
   f.push_back(YD_KEY(augment.fliplr, "probability of a flip left to right").min(0).max(1));
   f.push_back(YD_KEY(augment.mosaic, "probability of four pictures in one").min(0).max(1));
+  f.push_back(YD_KEY(augment.device,
+                     "where samples are made: gpu keeps all training pictures in the GPU's memory "
+                     "(train.cache then holds none) and gives the same bytes"));
 
   f.push_back(YD_KEY(val.batch, "pictures a forward pass").min(1).max(65536));
   f.push_back(YD_KEY(val.image_size, "longer side of the network's input in pixels")

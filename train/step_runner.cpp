@@ -59,12 +59,14 @@ class CpuRunner : public StepRunner {
 
 }  // namespace
 
-std::unique_ptr<StepRunner> make_step_runner(Model& student, Teacher* teacher, Sgd& sgd,
-                                             StepLosses& losses, std::shared_ptr<Arena> arena) {
-  return YD_BACKEND(student.device(),
-                    std::unique_ptr<StepRunner>(std::make_unique<CpuRunner>(
-                        student, teacher, sgd, losses, std::move(arena))),
-                    cuda::make_step_runner(student, teacher, sgd, losses, std::move(arena)));
+std::unique_ptr<StepRunner> make_step_runner(
+    Model& student, Teacher* teacher, Sgd& sgd, StepLosses& losses, std::shared_ptr<Arena> arena,
+    [[maybe_unused]] std::shared_ptr<DevicePictures> pictures) {
+  return YD_BACKEND(
+      student.device(),
+      std::unique_ptr<StepRunner>(
+          std::make_unique<CpuRunner>(student, teacher, sgd, losses, std::move(arena))),
+      cuda::make_step_runner(student, teacher, sgd, losses, std::move(arena), std::move(pictures)));
 }
 
 int64_t memory_of_one_picture(Model& student, Teacher* teacher, const StepLosses& losses,

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <memory>
 
+#include <ydistill/data/device_pictures.h>
 #include <ydistill/data/loader.h>
 #include <ydistill/distill/teacher.h>
 #include <ydistill/train/sgd.h>
@@ -37,8 +38,10 @@ class StepRunner {
 };
 
 /// Everything is borrowed. arena: of the student's device, open to the runner alone while it works.
+/// pictures: on a GPU, where batches hold plans.
 std::unique_ptr<StepRunner> make_step_runner(Model& student, Teacher* teacher, Sgd& sgd,
-                                             StepLosses& losses, std::shared_ptr<Arena> arena);
+                                             StepLosses& losses, std::shared_ptr<Arena> arena,
+                                             std::shared_ptr<DevicePictures> pictures = nullptr);
 
 /// Peak bytes of a step on one picture of this size, tried in an arena of its own; what it adds to
 /// the gradients is taken back. throws OutOfMemoryError where even that does not fit.

@@ -26,18 +26,24 @@ struct Inputs {
 
 using Key = std::array<int64_t, 4>;  // N, H, W, capacity
 
-Inputs make_inputs(const Key& key, const std::function<Tensor(const Shape&, DType)>& make) {
-  const auto [n, h, w, capacity] = key;
-  return {make({n, h, w, 3}, DType::kUInt8), make({capacity, 6}, DType::kFloat32),
-          make({n}, DType::kUInt8)};
+Inputs make_inputs(const Shape& images, int64_t capacity,
+                   const std::function<Tensor(const Shape&, DType)>& make) {
+  return {make(images, DType::kUInt8), make({capacity, 6}, DType::kFloat32),
+          make({images[0]}, DType::kUInt8)};
+}
+
+/// Of the images that a batch has or that its plans make.
+Shape image_shape(const Batch& batch) {
+  if (batch.plans.empty()) return batch.images.shape();
+  const int64_t size = batch.plans.front().image_size;
+  return {int64_t(batch.plans.size()), size, size, 3};
 }
 
 Tensor pinned(const Shape& shape, DType dtype) {
   return Tensor::over(allocate_pinned(shape.numel() * size_of(dtype)), 0, shape, dtype);
 }
 
-void copy_all(const Inputs& to, const Inputs& from) {
-  copy_in_order(to.images, from.images);
+void copy_labels(const Inputs& to, const Inputs& from) {
   copy_in_order(to.targets, from.targets);
   copy_in_order(to.labelled, from.labelled);
 }
@@ -50,9 +56,10 @@ void copy_on_host(const Tensor& to, const Tensor& from) {
   });
 }
 
-/// Half of the double buffer between the loader and the GPU.
+/// Half of the double buffer between the loader and the GPU. Its images may be packed plans.
 struct Slot {
-  Key key{};
+  Shape images{0};
+  int64_t capacity = 0;
   Inputs on_host, on_device;
   Event copied, consumed;
 };
@@ -67,8 +74,13 @@ struct ShapedStep {
 class CudaRunner : public StepRunner {
  public:
   CudaRunner(Model& student, Teacher* teacher, Sgd& sgd, StepLosses& losses,
-             std::shared_ptr<Arena> arena)
-      : student_(student), teacher_(teacher), sgd_(sgd), losses_(losses), arena_(std::move(arena)) {
+             std::shared_ptr<Arena> arena, std::shared_ptr<DevicePictures> pictures)
+      : student_(student),
+        teacher_(teacher),
+        sgd_(sgd),
+        losses_(losses),
+        arena_(std::move(arena)),
+        pictures_(std::move(pictures)) {
     // Of its own, because its blocks are freed in the host's order, not in that of two streams.
     if (teacher != nullptr) teacher_arena_ = Arena::create(arena_->limit_bytes(), student.device());
     const ArenaScope heap(nullptr);
@@ -84,7 +96,10 @@ class CudaRunner : public StepRunner {
   }
 
   void accumulate(const Batch& batch) override {
-    check_targets("train", batch.targets, batch.images.size(0), student_.spec().num_classes);
+    if (!batch.plans.empty() && !pictures_) {
+      throw ValueError("train: a batch of plans, but no pictures on the GPU to make it from");
+    }
+    check_targets("train", batch.targets, image_shape(batch)[0], student_.spec().num_classes);
     ShapedStep& step = upload(batch);
     if (step.graph.captured()) {
       step.graph.launch();
@@ -130,7 +145,9 @@ class CudaRunner : public StepRunner {
  private:
   /// Sends the batch on its way; the stream's work from then on finds it in the step's inputs.
   ShapedStep& upload(const Batch& batch) {
-    const Shape& s = batch.images.shape();
+    const Shape s = image_shape(batch);
+    const bool is_planned = !batch.plans.empty();
+    const Shape sent = is_planned ? Shape({s[0], DevicePictures::packed_bytes(s[1])}) : s;
     int64_t& capacity = capacities_[s[0]];
     const int64_t wanted = std::max({batch.targets.size(0), s[0] * kTargetsPerPicture, capacity});
     capacity = int64_t(std::bit_ceil(uint64_t(wanted)));
@@ -143,25 +160,44 @@ class CudaRunner : public StepRunner {
     const auto on_device = [&](const Shape& shape, DType dtype) {
       return Tensor::empty(shape, dtype, device);
     };
-    if (slot.key != key) {
-      slot.key = key;
-      slot.on_host = make_inputs(key, pinned);
-      slot.on_device = make_inputs(key, on_device);
+    if (slot.images != sent || slot.capacity != capacity) {
+      slot.images = sent;
+      slot.capacity = capacity;
+      slot.on_host = make_inputs(sent, capacity, pinned);
+      slot.on_device = make_inputs(sent, capacity, on_device);
     }
-    copy_on_host(slot.on_host.images, batch.images);
+    if (is_planned) {
+      pack(batch.plans, slot.on_host.images);
+    } else {
+      copy_on_host(slot.on_host.images, batch.images);
+    }
     copy_on_host(slot.on_host.targets, padded_targets(batch.targets, capacity));
     std::copy(batch.labelled.begin(), batch.labelled.end(), slot.on_host.labelled.data<uint8_t>());
     {
       const StreamScope scope(copies_);
-      copy_all(slot.on_device, slot.on_host);
+      copy_in_order(slot.on_device.images, slot.on_host.images);
+      copy_labels(slot.on_device, slot.on_host);
       slot.copied.record();
     }
     slot.copied.hold_stream();
     ShapedStep& step = steps_[key];
-    if (!step.inputs.images.defined()) step.inputs = make_inputs(key, on_device);
-    copy_all(step.inputs, slot.on_device);
+    if (!step.inputs.images.defined()) step.inputs = make_inputs(s, capacity, on_device);
+    if (is_planned) {
+      gather_samples(slot.on_device.images, step.inputs.images);
+    } else {
+      copy_in_order(step.inputs.images, slot.on_device.images);
+    }
+    copy_labels(step.inputs, slot.on_device);
     slot.consumed.record();
     return step;
+  }
+
+  /// Pictures that the GPU sees for the first time go there now; that waits for the copies alone.
+  void pack(const std::vector<SamplePlan>& plans, const Tensor& packed) {
+    const StreamScope scope(copies_);
+    for (size_t i = 0; i < plans.size(); ++i) {
+      pictures_->pack(plans[i], packed.data<uint8_t>() + int64_t(i) * packed.size(1));
+    }
   }
 
   /// Everything of a step but the optimizer.
@@ -192,6 +228,7 @@ class CudaRunner : public StepRunner {
   Sgd& sgd_;
   StepLosses& losses_;
   std::shared_ptr<Arena> arena_, teacher_arena_;
+  std::shared_ptr<DevicePictures> pictures_;
   Stream copies_, teacher_stream_;
   Event started_, taught_;
   std::array<Slot, 2> slots_;
@@ -206,8 +243,10 @@ class CudaRunner : public StepRunner {
 }  // namespace
 
 std::unique_ptr<StepRunner> make_step_runner(Model& student, Teacher* teacher, Sgd& sgd,
-                                             StepLosses& losses, std::shared_ptr<Arena> arena) {
-  return std::make_unique<CudaRunner>(student, teacher, sgd, losses, std::move(arena));
+                                             StepLosses& losses, std::shared_ptr<Arena> arena,
+                                             std::shared_ptr<DevicePictures> pictures) {
+  return std::make_unique<CudaRunner>(student, teacher, sgd, losses, std::move(arena),
+                                      std::move(pictures));
 }
 
 }  // namespace ydistill::cuda

@@ -55,7 +55,8 @@ int64_t cache_budget(TrainConfig::Cache cache) {
   return 0;
 }
 
-TrainLoaderOptions loader_options(const Config& config) {
+TrainLoaderOptions loader_options(const Config& config,
+                                  std::shared_ptr<const DevicePictures> pictures) {
   TrainLoaderOptions options;
   options.image_size = config.train.image_size;
   options.batch = config.train.batch;
@@ -63,7 +64,12 @@ TrainLoaderOptions loader_options(const Config& config) {
   options.workers = int(config.train.workers);
   options.order = config.train.shuffle ? Order::kShuffled : Order::kFile;
   options.augment = augment_options(config.augment);
-  options.cache_bytes = cache_budget(config.train.cache);
+  if (pictures) {  // each is read once; a copy in memory would serve nobody
+    options.device_pictures = std::move(pictures);
+    options.rendered_batches = kDrawnBatches;
+  } else {
+    options.cache_bytes = cache_budget(config.train.cache);
+  }
   return options;
 }
 
@@ -77,6 +83,10 @@ class Trainer {
     if (config.train.threads > 0) set_num_threads(int(config.train.threads));
     compute_ = choose_compute(config.device, config.precision, config.autotune);
     use_compute(compute_);
+    if (on_gpu() && compute_.device.is_cpu()) {
+      throw ConfigError("augment.device: gpu, but the run is on {}; use cpu or a CUDA device",
+                        compute_.device.str());
+    }
   }
 
   /// Opens all that the config names. A run folder is made only after that, so that a config with
@@ -151,11 +161,22 @@ class Trainer {
     losses_ = losses_of(config_, student_->spec(), teacher_ ? &teacher_->spec() : nullptr);
     sgd_ = std::make_unique<Sgd>(student_->parameters(),
                                  EmaOptions{config_.train.ema_decay, config_.train.ema_tau});
-    loader_ = std::make_unique<TrainLoader>(train_data_, loader_options(config_));
+    if (on_gpu()) {
+      try {
+        pictures_ = std::make_shared<DevicePictures>(*train_data_, config_.train.image_size,
+                                                     compute_.device);
+      } catch (const OutOfMemoryError& error) {
+        throw OutOfMemoryError("augment.device gpu: {}; use augment.device cpu", error.what());
+      }
+    }
+    loader_ = std::make_unique<TrainLoader>(train_data_, loader_options(config_, pictures_));
     schedule_ = std::make_unique<Schedule>(config_.train, loader_->batches_per_epoch());
     arena_ = Arena::create(config_.train.memory_mib << 20, compute_.device);
-    runner_ = make_step_runner(*student_, teacher_.get(), *sgd_, losses_, arena_);
+    runner_ = make_step_runner(*student_, teacher_.get(), *sgd_, losses_, arena_, pictures_);
   }
+
+  /// Whether samples are made on the GPU.
+  bool on_gpu() const { return config_.augment.device == AugmentConfig::Device::kGpu; }
 
   void describe() {
     say_(
@@ -200,7 +221,7 @@ class Trainer {
       train_batch(batch);
       ++state_.next_batch;
       ++batches_done_;
-      pictures += batch.images.size(0);
+      pictures += int64_t(batch.indices.size());
       const bool is_last = state_.next_batch == num_batches;
       if (is_last || untaken_ >= runner_->batches_between_takes()) take_sums();
       if (untaken_ == 0) report_progress(pictures, epoch_start);
@@ -251,9 +272,10 @@ class Trainer {
       if (runner_->batches_between_takes() == 1) take_sums();
     }
     if (batches_done_ == 0) {
-      say_(fmt::format("memory: a step takes {:.0f} MiB of {}, pictures are kept in {:.0f} MiB",
+      const int64_t kept = pictures_ ? pictures_->bytes() : loader_->cached_bytes();
+      say_(fmt::format("memory: a step takes {:.0f} MiB of {}, pictures are kept in {:.0f} MiB{}",
                        double(runner_->memory_bytes()) / 1048576.0, compute_.device.str(),
-                       double(loader_->cached_bytes()) / 1048576.0));
+                       double(kept) / 1048576.0, pictures_ ? " of " + compute_.device.str() : ""));
       for (const std::string& plan : conv_plan_report(compute_.device)) {
         events_.detail("convolution: " + plan);
       }
@@ -379,6 +401,7 @@ class Trainer {
   StepLosses losses_;
   Compute compute_;
   std::unique_ptr<Sgd> sgd_;
+  std::shared_ptr<DevicePictures> pictures_;  // where augment.device is gpu
   std::unique_ptr<TrainLoader> loader_;
   std::unique_ptr<Schedule> schedule_;
   std::shared_ptr<Arena> arena_;

@@ -220,6 +220,17 @@ struct Setup {
   }
 };
 
+/// True if all tensors of both checkpoints have the same bits.
+bool same_checkpoint(const std::filesystem::path& a, const std::filesystem::path& b) {
+  const TensorFile x = read_safetensors(a / "weights/last.safetensors");
+  const TensorFile y = read_safetensors(b / "weights/last.safetensors");
+  if (x.tensors.size() != y.tensors.size()) return false;
+  for (const auto& [name, tensor] : x.tensors) {
+    if (std::memcmp(tensor.raw(), y.at(name).raw(), size_t(tensor.nbytes())) != 0) return false;
+  }
+  return true;
+}
+
 TEST_CASE("gpu: a whole run logs what the CPU's run logs") {
   YD_NEEDS_GPU();
   const Setup setup;
@@ -248,12 +259,51 @@ TEST_CASE("gpu: a run that was stopped and resumed equals the uninterrupted one 
   const auto b = train(setup.config("cuda", {"run.name=parts"}), part);
   CHECK(!b.finished);
   resume_training(b.run, rest);
-  const TensorFile x = read_safetensors(a.run / "weights/last.safetensors");
-  const TensorFile y = read_safetensors(b.run / "weights/last.safetensors");
-  for (const auto& [name, tensor] : x.tensors) {
-    INFO(name);
-    CHECK(std::memcmp(tensor.raw(), y.at(name).raw(), size_t(tensor.nbytes())) == 0);
+  CHECK(same_checkpoint(a.run, b.run));
+}
+
+TEST_CASE("gpu: a run whose samples are made on the GPU equals one with the CPU's bit for bit") {
+  YD_NEEDS_GPU();
+  const Setup setup;
+  Quiet there, here;
+  const auto a = train(setup.config("cuda", {"run.name=there", "augment.device=gpu"}), there);
+  const auto b = train(setup.config("cuda", {"run.name=here"}), here);
+  REQUIRE(there.results.size() == here.results.size());
+  for (size_t i = 0; i < here.results.size(); ++i) {
+    CHECK(there.results[i].train_box == here.results[i].train_box);
+    CHECK(there.results[i].train_obj == here.results[i].train_obj);
+    CHECK(there.results[i].train_cls == here.results[i].train_cls);
   }
+  CHECK(same_checkpoint(a.run, b.run));
+  for (int i = 0; i < 3; ++i) {
+    const std::string name = fmt::format("train_batch{}.jpg", i);
+    CHECK(test::read_file(a.run / name) == test::read_file(b.run / name));
+  }
+  CHECK(there.log.find("pictures are kept in 0 MiB of cuda:0") != std::string::npos);  // 120 KiB
+}
+
+TEST_CASE("gpu: with samples made there a stopped and resumed run equals the whole one") {
+  YD_NEEDS_GPU();
+  const Setup setup;
+  for (const int64_t stop_after : {1, 4}) {
+    Quiet whole, part(stop_after), rest;
+    const std::string number = std::to_string(stop_after);
+    const auto a =
+        train(setup.config("cuda", {"run.name=whole" + number, "augment.device=gpu"}), whole);
+    const auto b =
+        train(setup.config("cuda", {"run.name=parts" + number, "augment.device=gpu"}), part);
+    CHECK(!b.finished);
+    resume_training(b.run, rest);
+    CHECK(same_checkpoint(a.run, b.run));
+  }
+}
+
+TEST_CASE("gpu: a batch of plans without pictures on the GPU is refused") {
+  YD_NEEDS_GPU();
+  Training training(kGpuFp32);
+  Batch batch = make_batch(2, 1);
+  batch.plans.resize(2);
+  CHECK_THROWS_WITH_TEXT(training.runner->accumulate(batch), ValueError, "a batch of plans");
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 // Single augmentations. The rows of numbers were computed with OpenCV 4.8.1 on the same inputs.
 #include <ydistill/data/augment.h>
 
+#include <algorithm>
 #include <cmath>
 #include <numbers>
 
@@ -47,6 +48,19 @@ TEST_CASE("warp: a shift by whole pixels moves them and fills with grey") {
         const int wanted = inside ? image.at(x - 3, y + 2)[c] : 114;
         CHECK(int(out[size_t((y * 8 + x) * 3 + c)]) == wanted);
       }
+    }
+  }
+}
+
+TEST_CASE("warp: shrinking by sixteen takes every sixteenth pixel") {
+  const Image image = noise(16 * 140, 3, 7);
+  Affine shrink;
+  shrink.m[0][0] = 1.0 / 16;
+  const std::vector<uint8_t> out = warped(image, shrink, 140, 2);
+  for (int64_t y = 0; y < 2; ++y) {
+    for (int64_t x = 0; x < 140; ++x) {
+      const uint8_t* wanted = image.at(16 * x, y);
+      CHECK(std::equal(wanted, wanted + 3, out.data() + (y * 140 + x) * 3));
     }
   }
 }
@@ -227,21 +241,6 @@ TEST_CASE("hsv: any number of pixels is changed and no byte more") {
     const auto end = part.begin() + 3 * pixels;
     CHECK(std::equal(part.begin(), end, all.begin()));
     CHECK(std::equal(end, part.end(), image.rgb.begin() + 3 * pixels));
-  }
-}
-
-TEST_CASE("flip: twice is nothing and once mirrors") {
-  for (const int64_t side : {4, 5}) {
-    const Image image = noise(side, side + 1, 6);
-    std::vector<uint8_t> rgb = image.rgb;
-    flip_horizontal(rgb.data(), side, side + 1);
-    CHECK(std::equal(rgb.begin(), rgb.begin() + 3, image.at(side - 1, 0)));
-    flip_horizontal(rgb.data(), side, side + 1);
-    CHECK(rgb == image.rgb);
-    flip_vertical(rgb.data(), side, side + 1);
-    CHECK(std::equal(rgb.begin(), rgb.begin() + 3 * side, image.at(0, side)));
-    flip_vertical(rgb.data(), side, side + 1);
-    CHECK(rgb == image.rgb);
   }
 }
 

@@ -36,9 +36,18 @@ struct Blocks {
     }
   }
   PictureSource source() const {
-    return [this](int64_t i) { return LoadedPicture{images[size_t(i)], &labels[size_t(i)]}; };
+    return [this](int64_t i) { return LoadedPicture{images[size_t(i)], &labels[size_t(i)], i}; };
   }
 };
+
+std::vector<Label> make_training_sample(const AugmentOptions& options, int64_t index,
+                                        std::span<const int64_t> partners,
+                                        const PictureSource& source, int64_t image_size, Rng rng,
+                                        uint8_t* output) {
+  const SamplePlan plan = plan_training_sample(options, index, partners, source, image_size, rng);
+  render_sample(plan, output);
+  return plan.labels;
+}
 
 /// Whether a pixel shows a block of this class and nothing else (the grey around is 114).
 bool shows(const uint8_t* rgb, int64_t class_id) {

@@ -206,6 +206,68 @@ TEST_CASE("train loader: when no picture can be read it says so") {
   }
 }
 
+/// Makes the images of a batch of plans as a GPU does, with the "device" in the CPU's memory.
+void render_plans(Batch& batch, DevicePictures& pictures) {
+  const int64_t count = int64_t(batch.plans.size()), size = batch.plans.front().image_size;
+  const Tensor packed = Tensor::empty({count, DevicePictures::packed_bytes(size)}, DType::kUInt8);
+  for (int64_t i = 0; i < count; ++i) {
+    pictures.pack(batch.plans[size_t(i)], packed.data<uint8_t>() + i * packed.size(1));
+  }
+  batch.images = Tensor::empty({count, size, size, 3}, DType::kUInt8);
+  gather_samples(packed, batch.images);
+}
+
+TEST_CASE("train loader: plans make the images that it makes itself, and pictures are read once") {
+  for (const int workers : {0, 3}) {
+    const SevenPictures set;
+    TrainLoaderOptions options = small_options(workers);
+    TrainLoader plain(set.data, options);
+    const auto epoch_0 = epoch_of(plain, 0), epoch_1 = epoch_of(plain, 1);
+    const auto pictures = std::make_shared<DevicePictures>(*set.data, 64, Device::cpu());
+    options.device_pictures = pictures;
+    TrainLoader planned(set.data, options);
+    for (int64_t epoch = 0; epoch < 2; ++epoch) {
+      planned.start_epoch(epoch);
+      std::vector<std::string> got;
+      Batch batch;
+      while (planned.next(batch)) {
+        CHECK(!batch.images.defined());
+        CHECK(batch.plans.size() == batch.indices.size());
+        render_plans(batch, *pictures);
+        got.push_back(bytes_of(batch));
+      }
+      CHECK(got == (epoch == 0 ? epoch_0 : epoch_1));
+      for (int i = 0; i < 7; ++i) {
+        CHECK(pictures->has(i));
+        std::filesystem::remove(set.picture(i));
+      }
+    }
+    CHECK(planned.findings().empty());
+  }
+}
+
+TEST_CASE("train loader: the first batches of a run come rendered where that is asked for") {
+  const SevenPictures set;
+  TrainLoaderOptions options = small_options(2);
+  TrainLoader plain(set.data, options);
+  const auto pictures = std::make_shared<DevicePictures>(*set.data, 64, Device::cpu());
+  options.device_pictures = pictures;
+  options.rendered_batches = 2;
+  TrainLoader planned(set.data, options);
+  for (int64_t epoch = 0; epoch < 2; ++epoch) {
+    const auto wanted = epoch_of(plain, epoch);
+    planned.start_epoch(epoch);
+    Batch batch;
+    for (size_t i = 0; planned.next(batch); ++i) {
+      CHECK(batch.plans.size() == batch.indices.size());
+      REQUIRE(batch.images.defined() == (epoch == 0 && i < 2));
+      if (batch.images.defined()) CHECK(bytes_of(batch) == wanted[i]);
+      render_plans(batch, *pictures);
+      CHECK(bytes_of(batch) == wanted[i]);
+    }
+  }
+}
+
 TEST_CASE("train loader: unlabelled pictures keep to themselves") {
   const SevenPictures set;
   for (const size_t i : {1, 4}) {

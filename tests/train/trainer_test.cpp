@@ -158,6 +158,14 @@ TEST_CASE("train: a teacher of other classes is refused by name before a run fol
   CHECK_FALSE(std::filesystem::exists(setup.dir / "runs" / "exp"));
 }
 
+TEST_CASE("train: samples cannot be made on a GPU where the run is on the CPU") {
+  const Setup setup;
+  Quiet events;
+  CHECK_THROWS_WITH_TEXT(train(setup.config({"augment.device=gpu", "device=cpu"}), events),
+                         ConfigError, "augment.device: gpu, but the run is on cpu");
+  CHECK_FALSE(std::filesystem::exists(setup.dir / "runs" / "exp"));
+}
+
 TEST_CASE("train: a head for other classes is replaced and that is said") {
   const Setup setup;
   Quiet events;

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: MIT
+// The training pictures in a GPU's memory: each is uploaded when it is first seen, and samples are
+// gathered from there.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <vector>
+
+#include <ydistill/data/augment.h>
+#include <ydistill/data/dataset.h>
+#include <ydistill/tensor/tensor.h>
+
+namespace ydistill {
+
+class DevicePictures {
+ public:
+  /// Takes memory for all pictures of the set at load size, at most half of what the device has
+  /// free. throws OutOfMemoryError naming what is needed and what there is.
+  DevicePictures(const Dataset& dataset, int64_t image_size, Device device);
+
+  /// Whether picture `index` is there: then a plan needs no pixels for it. From any thread.
+  bool has(int64_t index) const;
+  int64_t bytes() const { return pixels_.nbytes(); }
+
+  /// Bytes of a plan as pack() writes it.
+  static int64_t packed_bytes(int64_t image_size);
+  /// Uploads the plan's pictures that are not there yet, waiting for that; then writes the plan for
+  /// gather_samples to `packed` on the host, [packed_bytes]. From one thread at a time.
+  void pack(const SamplePlan& plan, uint8_t* packed);
+
+ private:
+  uint8_t* address(int64_t index) const;
+
+  Tensor pixels_;                 // uint8, all pictures one after the other
+  std::vector<int64_t> offsets_;  // of each, and the end
+  std::vector<std::atomic<bool>> is_there_;
+};
+
+/// Makes the pixels of packed plans.
+///   packed  uint8 [N, packed_bytes(s)], on the device of the pictures
+///   images  uint8 [N, s, s, 3], there too; written whole, in the order of the thread's stream
+/// throws ShapeError, DTypeError, DeviceError.
+void gather_samples(const Tensor& packed, const Tensor& images);
+
+}  // namespace ydistill

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: MIT
+#include <ydistill/data/gather.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include <ydistill/data/gather_kernels.h>
+
+namespace ydistill {
+namespace {
+
+/// In 1/1024 pixel. Beyond 2^40 of them everything is grey; the bound keeps sums inside int64.
+int64_t fixed(double position) {
+  constexpr double kBound = 0x1p40;
+  return int64_t(std::nearbyint(std::clamp(position * (1 << kWarpBits), -kBound, kBound)));
+}
+
+}  // namespace
+
+std::vector<int64_t> gather_steps(const Affine& affine, int64_t width, int64_t height,
+                                  const Flips& flips) {
+  const auto& m = affine.m;
+  const double determinant = m[0][0] * m[1][1] - m[0][1] * m[1][0];
+  if (!std::isnormal(determinant)) return {};
+  const double inverse[2][2] = {{m[1][1] / determinant, -m[0][1] / determinant},
+                                {-m[1][0] / determinant, m[0][0] / determinant}};
+  const double origin[2] = {-inverse[0][0] * m[0][2] - inverse[0][1] * m[1][2],
+                            -inverse[1][0] * m[0][2] - inverse[1][1] * m[1][2]};
+  std::vector<int64_t> steps(static_cast<size_t>(2 * (width + height)));
+  int64_t* x_of_column = steps.data();
+  int64_t* y_of_column = x_of_column + width;
+  int64_t* x_of_row = y_of_column + width;
+  int64_t* y_of_row = x_of_row + height;
+  for (int64_t i = 0; i < width; ++i) {
+    const double x = double(flips.left ? width - 1 - i : i);
+    x_of_column[i] = fixed(inverse[0][0] * x);
+    y_of_column[i] = fixed(inverse[1][0] * x);
+  }
+  for (int64_t i = 0; i < height; ++i) {
+    const double y = double(flips.up ? height - 1 - i : i);
+    x_of_row[i] = fixed(inverse[0][1] * y + origin[0]);
+    y_of_row[i] = fixed(inverse[1][1] * y + origin[1]);
+  }
+  return steps;
+}
+
+HsvTables hsv_tables(double hue_gain, double saturation_gain, double value_gain) {
+  HsvTables tables;
+  for (int i = 0; i < 256; ++i) {
+    tables.saturation_of[i] = i == 0 ? 0 : int32_t(std::nearbyint(255.0 * 4096 / i));
+    tables.hue_of[i] = i == 0 ? 0 : int32_t(std::nearbyint(30.0 * 4096 / i));
+    // Truncated, not rounded: NumPy's astype(uint8).
+    tables.hue[i] = uint8_t(std::fmod(i * hue_gain, 180.0));
+    tables.saturation[i] = uint8_t(std::clamp(i * saturation_gain, 0.0, 255.0));
+    tables.value[i] = uint8_t(std::clamp(i * value_gain, 0.0, 255.0));
+  }
+  return tables;
+}
+
+void gather(const GatherSample& sample, const int64_t* steps, int64_t width, int64_t height,
+            uint8_t* output) {
+  const GatherKernels& kernels = gather_kernels();
+  const int64_t* x_of_row = steps + 2 * width;
+  const int64_t* y_of_row = x_of_row + height;
+  for (int64_t y = 0; y < height; ++y, output += width * 3) {
+    kernels.gather_row(sample, x_of_row[y], y_of_row[y], steps, steps + width, width, kPaddingGrey,
+                       output);
+    if (sample.shifts_colours != 0) kernels.shift_hsv(output, width, sample.hsv);
+  }
+}
+
+void warp_affine(const Image& image, const Affine& affine, int64_t out_width, int64_t out_height,
+                 uint8_t* output) {
+  const std::vector<int64_t> steps = gather_steps(affine, out_width, out_height);
+  if (steps.empty() || image.rgb.empty()) {
+    std::fill_n(output, out_width * out_height * 3, kPaddingGrey);
+    return;
+  }
+  GatherSample whole{};
+  whole.num_pieces = 1;
+  whole.pieces[0] = {image.rgb.data(),     int32_t(image.width),  0, 0,
+                     int32_t(image.width), int32_t(image.height), 0, 0};
+  gather(whole, steps.data(), out_width, out_height, output);
+}
+
+void shift_hsv(uint8_t* rgb, int64_t pixels, double hue_gain, double saturation_gain,
+               double value_gain) {
+  gather_kernels().shift_hsv(rgb, pixels, hsv_tables(hue_gain, saturation_gain, value_gain));
+}
+
+}  // namespace ydistill

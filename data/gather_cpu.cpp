@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: MIT
+#include <ydistill/data/gather_kernels.h>
+
+namespace ydistill::YD_CPU_LEVEL {
+namespace {
+
+struct Range {
+  int64_t begin, end;
+};
+
+/// One coordinate of the pixels of a row.
+struct Line {
+  int64_t start;
+  const int64_t* steps;
+  int64_t pixels;
+
+  int64_t tap(int64_t i) const { return rounded_to_taps(start + steps[i]) >> kTapBits; }
+  bool rises() const { return steps[0] <= steps[pixels - 1]; }
+
+  /// The first pixel whose tap is `rises() ? >= : <` the bound.
+  int64_t first_beyond(int64_t bound) const {
+    int64_t low = 0, high = pixels;
+    const bool rising = rises();
+    while (low < high) {
+      const int64_t middle = (low + high) / 2;
+      if ((tap(middle) >= bound) == rising) {
+        high = middle;
+      } else {
+        low = middle + 1;
+      }
+    }
+    return low;
+  }
+  /// The pixels with low <= tap < high.
+  Range within(int64_t low, int64_t high) const {
+    if (steps[0] == steps[pixels - 1]) {
+      const bool all = tap(0) >= low && tap(0) < high;
+      return {0, all ? pixels : 0};
+    }
+    return rises() ? Range{first_beyond(low), first_beyond(high)}
+                   : Range{first_beyond(high), first_beyond(low)};
+  }
+};
+
+void put(const Rgb& pixel, uint8_t* out) {
+  out[0] = pixel.r;
+  out[1] = pixel.g;
+  out[2] = pixel.b;
+}
+
+/// Pixels [begin, end) of a row, all four taps of each in one piece.
+void gather_run(const GatherPiece& piece, const Line& xs, const Line& ys, int64_t begin,
+                int64_t end, uint8_t* out) {
+  for (int64_t i = begin; i < end; ++i) {
+    put(blend_in(piece, taps_at(xs.start + xs.steps[i], ys.start + ys.steps[i])), out + 3 * i);
+  }
+}
+
+/// The same where y is that of pixel `begin` throughout, as it is without rotation and shear: the
+/// two rows of the picture are blended first, in one go, then pairs of that: the same sum.
+void gather_level_run(const GatherPiece& piece, const Line& xs, const Line& ys, int64_t begin,
+                      int64_t end, uint8_t* out) {
+  constexpr int64_t kBlock = 128, kMaxSpan = 1024;
+  uint16_t blended[3 * kMaxSpan];
+  const int64_t y = ys.start + ys.steps[begin];
+  for (; begin < end; begin += kBlock) {
+    const int64_t stop = begin + kBlock < end ? begin + kBlock : end;
+    const int64_t first = xs.tap(begin), last = xs.tap(stop - 1);
+    const int64_t low = first < last ? first : last;
+    const int64_t span = (first < last ? last : first) + 2 - low;
+    if (span > kMaxSpan) {
+      gather_run(piece, xs, ys, begin, stop, out);
+      continue;
+    }
+    const Taps at = taps_at(0, y);
+    const uint8_t* upper = address_in(piece, low, at.y);
+    const uint8_t* lower = upper + int64_t(piece.width) * 3;
+    for (int64_t j = 0; j < 3 * span; ++j) {
+      blended[j] = uint16_t(upper[j] * (32 - at.fy) + lower[j] * at.fy);
+    }
+    for (int64_t i = begin; i < stop; ++i) {
+      const Taps taps = taps_at(xs.start + xs.steps[i], y);
+      const uint16_t* left = blended + 3 * (taps.x - low);
+      for (int c = 0; c < 3; ++c) {
+        out[3 * i + c] = uint8_t((left[c] * (32 - taps.fx) + left[c + 3] * taps.fx + 512) >> 10);
+      }
+    }
+  }
+}
+
+// Most pixels lie in runs whose four taps one piece shows: those need no look-up.
+void gather_row(const GatherSample& sample, int64_t x0, int64_t y0, const int64_t* x_steps,
+                const int64_t* y_steps, int64_t pixels, uint8_t grey, uint8_t* out) {
+  if (pixels <= 0) return;
+  const Line xs{x0, x_steps, pixels}, ys{y0, y_steps, pixels};
+  const bool is_level = y_steps[0] == y_steps[pixels - 1];
+  Range runs[4];
+  for (int p = 0; p < sample.num_pieces; ++p) {
+    const GatherPiece& piece = sample.pieces[p];
+    runs[p] = ys.within(piece.top, piece.bottom - 1);
+    if (runs[p].begin >= runs[p].end) continue;
+    const Range across = xs.within(piece.left, piece.right - 1);
+    if (across.begin > runs[p].begin) runs[p].begin = across.begin;
+    if (across.end < runs[p].end) runs[p].end = across.end;
+  }
+  for (int64_t i = 0; i < pixels;) {
+    const GatherPiece* piece = nullptr;
+    int64_t end = pixels;
+    for (int p = 0; p < sample.num_pieces; ++p) {
+      if (runs[p].begin >= runs[p].end || runs[p].end <= i) continue;
+      if (runs[p].begin <= i) {
+        piece = &sample.pieces[p];
+        end = runs[p].end;
+        break;
+      }
+      if (runs[p].begin < end) end = runs[p].begin;
+    }
+    if (piece != nullptr) {
+      (is_level ? gather_level_run : gather_run)(*piece, xs, ys, i, end, out);
+      i = end;
+    } else {
+      for (; i < end; ++i) {
+        put(gather_pixel(sample, x0 + x_steps[i], y0 + y_steps[i], grey), out + 3 * i);
+      }
+    }
+  }
+}
+
+// In blocks, one plane a channel, so that the arithmetic runs over plain arrays.
+void shift_hsv(uint8_t* rgb, int64_t pixels, const HsvTables& tables) {
+  constexpr int64_t kBlock = 256;
+  uint8_t hue[kBlock], saturation[kBlock], value[kBlock];
+  for (int64_t begin = 0; begin < pixels; begin += kBlock) {
+    const int64_t count = pixels - begin < kBlock ? pixels - begin : kBlock;
+    uint8_t* block = rgb + 3 * begin;
+    for (int64_t i = 0; i < count; ++i) {
+      const Hsv hsv = rgb_to_hsv(block[3 * i], block[3 * i + 1], block[3 * i + 2],
+                                 tables.saturation_of, tables.hue_of);
+      hue[i] = uint8_t(hsv.h);
+      saturation[i] = uint8_t(hsv.s);
+      value[i] = uint8_t(hsv.v);
+    }
+    for (int64_t i = 0; i < count; ++i) {
+      hue[i] = tables.hue[hue[i]];
+      saturation[i] = tables.saturation[saturation[i]];
+      value[i] = tables.value[value[i]];
+    }
+    for (int64_t i = 0; i < count; ++i) {
+      const float h = hue[i], s = saturation[i], v = value[i];
+      block[3 * i] = uint8_t(hsv_channel(5, h, s, v));
+      block[3 * i + 1] = uint8_t(hsv_channel(3, h, s, v));
+      block[3 * i + 2] = uint8_t(hsv_channel(1, h, s, v));
+    }
+  }
+}
+
+}  // namespace
+
+const GatherKernels& gather_kernels() {
+  static const GatherKernels kernels{gather_row, shift_hsv};
+  return kernels;
+}
+
+}  // namespace ydistill::YD_CPU_LEVEL

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: MIT
+// The gather against the long way (canvas_sample.h): every byte and every label.
+#include <ydistill/data/gather.h>
+
+#include <algorithm>
+
+#include <ydistill/tensor/error.h>
+
+#include "data/canvas_sample.h"
+#include "data/random_sample.h"
+#include "support/catch.h"
+
+namespace ydistill::test {
+
+TEST_CASE(
+    "gather: gives every byte that canvas, warp, colours and flips give one after the other") {
+  for (const int64_t side : {64, 33, 1}) {
+    const NoisePictures pictures(side);
+    std::vector<uint8_t> got(size_t(side * side * 3)), wanted(got.size());
+    for (int64_t i = 0; i < 400; ++i) {
+      INFO("side " << side << ", case " << i);
+      std::fill(got.begin(), got.end(), uint8_t(1));
+      std::fill(wanted.begin(), wanted.end(), uint8_t(2));
+      const AugmentOptions options = options_of_case(i);
+      const SamplePlan plan = plan_training_sample(options, i % 6, pictures.all, pictures.source(),
+                                                   side, Rng(uint64_t(i)));
+      render_sample(plan, got.data());
+      const std::vector<Label> labels = canvas_sample(
+          options, i % 6, pictures.all, pictures.source(), side, Rng(uint64_t(i)), wanted.data());
+      CHECK(got == wanted);
+      CHECK(plan.labels == labels);
+    }
+  }
+}
+
+TEST_CASE("gather: a singular map gives grey in the drawn colours") {
+  const Image image = noise(8, 6, 1);
+  Affine flat;
+  flat.m[1][1] = 0;
+  CHECK(gather_steps(flat, 8, 6).empty());
+  GatherSample nothing{};
+  nothing.shifts_colours = 1;
+  nothing.hsv = hsv_tables(1, 1, 0.5);
+  const std::vector<int64_t> steps(2 * (8 + 6));
+  std::vector<uint8_t> out(8 * 6 * 3);
+  gather(nothing, steps.data(), 8, 6, out.data());
+  CHECK(out == std::vector<uint8_t>(8 * 6 * 3, 57));
+}
+
+TEST_CASE("gather: flips mirror and twice is nothing") {
+  for (const int64_t width : {4, 5}) {
+    const int64_t height = width + 1;
+    const Image image = noise(width, height, 6);
+    GatherSample whole{};
+    whole.num_pieces = 1;
+    whole.pieces[0] = {image.rgb.data(), int32_t(width),  0, 0,
+                       int32_t(width),   int32_t(height), 0, 0};
+    for (int which = 0; which < 4; ++which) {
+      Flips flips;
+      flips.up = which / 2 == 1;
+      flips.left = which % 2 == 1;
+      Image out = Image::filled(width, height, 0);
+      const auto steps = gather_steps(Affine(), width, height, flips);
+      gather(whole, steps.data(), width, height, out.rgb.data());
+      for (int64_t y = 0; y < height; ++y) {
+        for (int64_t x = 0; x < width; ++x) {
+          const uint8_t* from =
+              image.at(flips.left ? width - 1 - x : x, flips.up ? height - 1 - y : y);
+          CHECK(std::equal(from, from + 3, out.at(x, y)));
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("gather: a plan needs no pixels, and is the same as with them") {
+  const NoisePictures pictures(64);
+  const PictureSource bare = [&](int64_t i) {
+    const Image& image = *pictures.images[size_t(i)];
+    return LoadedPicture{nullptr, &pictures.labels[size_t(i)], i, {image.width, image.height}};
+  };
+  for (int64_t i = 0; i < 50; ++i) {
+    const AugmentOptions options = options_of_case(i);
+    const Rng rng(uint64_t(i) + 7);
+    const SamplePlan a = plan_training_sample(options, 2, pictures.all, pictures.source(), 64, rng);
+    SamplePlan b = plan_training_sample(options, 2, pictures.all, bare, 64, rng);
+    CHECK(a.labels == b.labels);
+    REQUIRE(a.gather.num_pieces == b.gather.num_pieces);
+    for (int32_t p = 0; p < b.gather.num_pieces; ++p) {
+      CHECK(a.pictures[size_t(p)].index == b.pictures[size_t(p)].index);
+      CHECK(b.gather.pieces[p].rgb == nullptr);
+      b.gather.pieces[p].rgb = pictures.images[size_t(b.pictures[size_t(p)].index)]->rgb.data();
+    }
+    std::vector<uint8_t> with(64 * 64 * 3), without(with.size(), 1);
+    render_sample(a, with.data());
+    render_sample(b, without.data());
+    CHECK(with == without);
+  }
+}
+
+TEST_CASE("gather: a picture that is not at load size is refused") {
+  const NoisePictures pictures(64);
+  AugmentOptions options;
+  options.mosaic = 0;
+  CHECK_THROWS_WITH_TEXT(
+      plan_training_sample(options, 0, pictures.all, pictures.source(), 96, Rng(1)), ShapeError,
+      "a picture of 64x48, at image size 96 it has 96x72");
+}
+
+// hsv_channel's floats must be whole numbers, or machines with a fused multiply-add would differ.
+TEST_CASE("hsv: back to a level is the exact quotient, truncated") {
+  int wrong = 0;
+  for (int v = 0; v < 256; ++v) {
+    for (int s = 0; s < 256; ++s) {
+      for (int h = 0; h < 180; h += 1 + (h + s + v) % 7) {  // every hue at some s and v
+        const int channel = h % 3;
+        const int n = 5 - 2 * channel;
+        const int k = (n * 30 + h) % 180;
+        const int part = std::clamp(std::min(k, 120 - k), 0, 30);
+        wrong +=
+            hsv_channel(float(n), float(h), float(s), float(v)) != v * (7650 - s * part) / 7650;
+      }
+    }
+  }
+  CHECK(wrong == 0);
+}
+
+}  // namespace ydistill::test
