@@ -58,6 +58,7 @@ def parse():
     parser.add_argument("--precision", choices=("bf16", "tf32", "fp32"), default="bf16")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=30)
+    parser.add_argument("--autotune", action="store_true", help="let ours time its plans first")
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--batch", type=int, help="instead of each configuration's own, for trying this out")
     options = parser.parse_args()
@@ -139,6 +140,8 @@ class Ours:
         self.command = [options.ours, "--device", options.device, "--graph", options.student, "--mode", mode,
                         "--size", str(options.size), "--batch", str(batch), "--precision", options.precision,
                         "--steps", str(options.steps), "--json"]
+        if options.autotune:
+            self.command.append("--autotune")
         if mode == "distill":
             self.command += ["--teacher", options.teacher]
 

@@ -351,7 +351,7 @@ stage_sanitizer() {
 # Every kernel of ours with its bytes and its share of the memory bandwidth.
 stage_kernels() {
   needs "$binaries/bench/bench_kernels"
-  "$binaries/bench/bench_kernels" --device cuda | tee "$out/kernels.txt"
+  "$binaries/bench/bench_kernels" | tee "$out/kernels.txt"
   note "in kernels.txt"
 }
 
