@@ -78,6 +78,7 @@ std::vector<ConvProblem> problems_of(const Graph& graph, Precision precision, Us
   std::vector<Conv2dGeometry> convolutions = graph.convolutions;
   if (use == Use::kInference)
     convolutions.resize(convolutions.size() - graph.num_heads);              // no silu
+  REQUIRE(!convolutions.empty());
   if (use == Use::kBackwardInput) convolutions.erase(convolutions.begin());  // nobody wants it
   std::vector<ConvProblem> problems;
   for (const Conv2dGeometry& g : convolutions) {
