@@ -16,6 +16,7 @@
 #include <functional>
 #include <vector>
 
+#include <ydistill/distill/distill_loss.h>
 #include <ydistill/layers/batch_norm_silu.h>
 #include <ydistill/layers/concat.h>
 #include <ydistill/layers/focus.h>
@@ -25,7 +26,9 @@
 #include <ydistill/tensor/cuda/device.h>
 #include <ydistill/tensor/cuda/graph.h>
 #include <ydistill/train/sgd.h>
+#include <ydistill/yolo/detection_loss.h>
 #include <ydistill/yolo/model.h>
+#include <ydistill/yolo/target_assignment.h>
 
 namespace ydistill {
 namespace {
@@ -53,6 +56,7 @@ class Bench {
     upsample();
     pool();
     add();
+    losses();
     sgd();
   }
   const std::vector<Line>& lines() const { return lines_; }
@@ -143,6 +147,46 @@ class Bench {
   void add() {
     const Tensor sum = ones({kBatch, 160, 160, 64}), other = ones(sum.shape());
     time("add", sum.shape(), 3 * sum.nbytes(), [&] { cuda::add_into(sum, other); });
+  }
+
+  void losses() {
+    constexpr int64_t kClasses = 20;
+    const Anchors anchors = Anchors::yolov5();
+    std::vector<Var> students;
+    std::vector<Tensor> teachers;
+    int64_t bytes = 0;
+    for (const double stride : anchors.strides) {
+      const int64_t side = int64_t(640 / stride);
+      const Shape shape{kBatch, side, side, anchors.per_head(), 5 + kClasses};
+      students.push_back(Var::leaf(Tensor::zeros(shape, DType::kFloat32, kGpu)));
+      teachers.push_back(Tensor::zeros(shape, DType::kFloat32, kGpu));
+      bytes += teachers.back().nbytes();
+    }
+    std::vector<float> rows;  // eight targets a picture
+    for (int64_t i = 0; i < kBatch * 8; ++i) {
+      for (const float v : {float(i / 8), float(i % kClasses), 0.1f * float(i % 8 + 1), 0.5f,
+                            0.05f * float(i % 8 + 1), 0.2f}) {
+        rows.push_back(v);
+      }
+    }
+    const Tensor targets = targets_on(kGpu, Tensor::of<float>({int64_t(rows.size()) / 6, 6}, rows));
+    const Shape all{kBatch, bytes / kBatch / 4};
+    // Gradients are written whole; of the logits the objectness is read.
+    time("detection loss", all, bytes + bytes / (5 + kClasses), [&] {
+      const Tape tape;
+      Tensor terms;
+      detection_loss(students, targets, anchors, {}, terms);
+    });
+    for (const auto& [name, kind] : {std::pair("distillation loss, l2", DistillKind::kL2),
+                                     std::pair("distillation loss, kl", DistillKind::kKl)}) {
+      DistillOptions options;
+      options.kind = kind;
+      time(name, all, 3 * bytes, [&] {
+        const Tape tape;
+        Tensor terms;
+        distill_loss(students, teachers, anchors, anchors, options, terms);
+      });
+    }
   }
 
   void sgd() {

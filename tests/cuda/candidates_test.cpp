@@ -77,7 +77,7 @@ std::vector<ConvProblem> problems_of(const Graph& graph, Precision precision, Us
   const DType dtype = dtype_of(precision);
   std::vector<Conv2dGeometry> convolutions = graph.convolutions;
   if (use == Use::kInference)
-    convolutions.resize(convolutions.size() - graph.num_heads);              // no silu
+    convolutions.resize(convolutions.size() - graph.num_heads);  // no silu
   REQUIRE(!convolutions.empty());
   if (use == Use::kBackwardInput) convolutions.erase(convolutions.begin());  // nobody wants it
   std::vector<ConvProblem> problems;
