@@ -43,6 +43,7 @@ struct Gather {
       return;
     }
     uint32_t levels[kPixels];
+    YD_UNROLL
     for (int j = 0; j < kPixels; ++j) {
       const Rgb rgb = pixel(sample, steps, x + j, y);
       levels[j] = uint32_t(rgb.r) | uint32_t(rgb.g) << 8 | uint32_t(rgb.b) << 16;

@@ -111,11 +111,12 @@ if [ -n "$deps" ]; then
     deps=$work/deps
   fi
   deps=$(cd "$deps" && pwd)
+  known=$(ldconfig -p)
   for folder in "$deps"/lib/*-linux-gnu "$deps/lib"; do
     [ -d "$folder" ] || continue
     for library in "$folder"/needed/*; do
       name=$(basename "$library")
-      if [ -e "$library" ] && [ ! -e "$folder/$name" ] && ! ldconfig -p | grep -qF "$name"; then
+      if [ -e "$library" ] && [ ! -e "$folder/$name" ] && ! grep -qF "$name" <<<"$known"; then
         ln -s "needed/$name" "$folder/$name"
       fi
     done
@@ -310,9 +311,11 @@ sanitize() {
   local tool=$1 filter=()
   shift
   if [ "$tool" != memcheck ]; then
-    local option
+    # Whole, not through a pipe: grep -q would close it early, which counts as a failure.
+    local option help
+    help=$(compute-sanitizer --help 2>&1 || true)
     for option in --kernel-name --kernel-regex --filter; do
-      if compute-sanitizer --help 2>&1 | grep -q -e "$option\b"; then
+      if grep -q -e "$option\b" <<<"$help"; then
         filter=("$option" kns=ydistill) && break
       fi
     done

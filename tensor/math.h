@@ -18,6 +18,10 @@ YD_HOST_DEVICE float exp_fast(float x) {
   const float shifted = x * 1.44269504f + 12582912.0f;  // 1.5 * 2^23: rounds to an integer
   const float n = shifted - 12582912.0f;
   const float r = (x - n * 0.693145752f) - n * 1.42860677e-6f;
+#if defined(__CUDA_ARCH__)
+  float p;  // the GPU's own 2^x, good to 2 units in the last place on [-1/2, 1/2]
+  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(p) : "f"(r * 1.44269504f));
+#else
   float p = 1.98412698e-4f;
   p = p * r + 1.38888889e-3f;
   p = p * r + 8.33333333e-3f;
@@ -26,18 +30,34 @@ YD_HOST_DEVICE float exp_fast(float x) {
   p = p * r + 0.5f;
   p = p * r + 1.0f;
   p = p * r + 1.0f;
+#endif
   // Multiply by 2^n by adding n to the exponent bits.
-  return __builtin_bit_cast(
+  const float scaled = __builtin_bit_cast(
       float, __builtin_bit_cast(int32_t, p) + (__builtin_bit_cast(int32_t, shifted) << 23));
+#if defined(__CUDA_ARCH__)
+  return x != x ? x
+                : scaled;  // a GPU's NaN has all bits set, which the addition would make a number
+#else
+  return scaled;
+#endif
 }
 YD_HOST_DEVICE double exp_fast(double x) {
   return std::exp(x);
 }
 
+/// 1 / y for y >= 1; in float on a GPU good to 2 units in the last place, a fraction of the cost.
+template <class T>
+YD_HOST_DEVICE T reciprocal(T y) {
+#if defined(__CUDA_ARCH__)
+  if constexpr (sizeof(T) == sizeof(float)) return __fdividef(1.0f, y);
+#endif
+  return T(1) / y;
+}
+
 /// 1 / (1 + e^-x)
 template <class T>
 YD_HOST_DEVICE T sigmoid(T x) {
-  return T(1) / (T(1) + exp_fast(-x));
+  return reciprocal(T(1) + exp_fast(-x));
 }
 
 /// x sigmoid(x), also known as swish (Elfwing et al. 2018).

@@ -51,7 +51,7 @@ EvaluateResult evaluate(Model& model, std::shared_ptr<const Dataset> dataset,
   nms_options.iou = options.val.iou;
   nms_options.max_det = options.val.max_det;
 
-  Inference inference(model);
+  Inference inference(model, options.arena);
   DetectionMetrics metrics(compat_of(options.val.compat));
   EvaluateResult result;
   int64_t num_batches = 0;

@@ -21,6 +21,9 @@ namespace ydistill {
 struct EvaluateOptions {
   ValConfig val;
   int workers = 2;
+  /// Of the model's device, for a model on a GPU; a new one where absent. On the CPU memory comes
+  /// from the arena that is open.
+  std::shared_ptr<Arena> arena;
   /// Loss to compute on the way; none where absent.
   std::optional<DetectionLossOptions> loss;
   /// Sees each batch with its detections in input pixels (one list a picture), for drawing.

@@ -94,8 +94,8 @@ struct Step {
     store(grads + at, Pack<float, kWidth>{});
     const float scale = float(progress->scale);
     if (scale < 0) return;
-    int group = 0;
-    while (i >= group_ends[group]) ++group;
+    int group = 0;  // without an index that only the running kernel knows
+    for (int k = 0; k + 1 < kNumParameterGroups; ++k) group += i >= group_ends[k] ? 1 : 0;
     const bool decays = ParameterGroup(group) == ParameterGroup::kDecay;
     const SgdFactors factors{numbers->lr[group], numbers->momentum,
                              decays ? numbers->weight_decay : 0.0f, scale, numbers->ema_keep};

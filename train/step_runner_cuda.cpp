@@ -7,6 +7,7 @@
 #include <cstring>
 #include <map>
 
+#include <ydistill/tensor/cuda/device.h>
 #include <ydistill/tensor/cuda/graph.h>
 #include <ydistill/tensor/parallel.h>
 #include <ydistill/yolo/target_assignment.h>
@@ -96,6 +97,7 @@ class CudaRunner : public StepRunner {
   }
 
   void accumulate(const Batch& batch) override {
+    require_device(student_.device().index);  // whatever else this thread does in between
     if (!batch.plans.empty() && !pictures_) {
       throw ValueError("train: a batch of plans, but no pictures on the GPU to make it from");
     }

@@ -193,6 +193,7 @@ class Trainer {
     const ArenaScope scope(arena_);
     EvaluateOptions options;
     options.val = config_.val;
+    options.arena = arena_;
     options.workers = int(config_.train.workers);
     options.stop = [this] { return events_.stop_requested(); };
     const MetricsResult m = evaluate(teacher_->model(), val_data_, options).metrics;
@@ -312,9 +313,12 @@ class Trainer {
   /// What a batch of one picture takes, and so how many would fit.
   std::string fitting_batch() {
     try {
+      const int64_t limit = arena_->limit_bytes();
+      runner_.reset();  // the run ends here, and what it holds of a GPU is needed for the trial
+      arena_.reset();
       const int64_t one = memory_of_one_picture(*student_, teacher_.get(), losses_,
-                                                config_.train.image_size, arena_->limit_bytes());
-      return fmt::format("about {} would", std::max<int64_t>(1, arena_->limit_bytes() / one));
+                                                config_.train.image_size, limit);
+      return fmt::format("about {} would", std::max<int64_t>(1, limit / one));
     } catch (const Error&) {
       return "not even a single picture would";
     }
@@ -329,6 +333,7 @@ class Trainer {
     model->prepare_inference();
     EvaluateOptions options;
     options.val = config_.val;
+    options.arena = arena_;
     options.workers = int(config_.train.workers);
     DetectionLossOptions validation_loss = *losses_.detection;
     validation_loss.labelled = {};  // every validation picture is labelled

@@ -3,9 +3,11 @@
 
 #include <array>
 #include <map>
+#include <utility>
 
 #include <ydistill/tensor/arena.h>
 #ifdef YD_HAVE_CUDA
+#include <ydistill/tensor/cuda/device.h>
 #include <ydistill/tensor/cuda/graph.h>
 #endif
 
@@ -34,7 +36,7 @@ struct Inference::Captured {
     int64_t runs = 0;
   };
 
-  explicit Captured(Device device) : arena(Arena::create(0, device)) {}
+  explicit Captured(std::shared_ptr<Arena> own) : arena(std::move(own)) {}
   ~Captured() {
     try {
       cuda::wait_for_gpu();  // nothing may be freed under the GPU's hands
@@ -48,6 +50,7 @@ struct Inference::Captured {
   std::vector<Tensor> logits(Model& model, const Tensor& images) {
     const Shape& s = images.shape();
     if (s.rank() != 4) return run(model, images);  // refuses it
+    cuda::require_device(model.device().index);
     Step& step = steps[{s[0], s[1], s[2]}];
     if (!step.images.defined()) {
       const ArenaScope heap(nullptr);
@@ -80,9 +83,11 @@ struct Inference::Captured {
 
 #endif
 
-Inference::Inference(Model& model) : model_(&model) {
+Inference::Inference(Model& model, [[maybe_unused]] std::shared_ptr<Arena> arena) : model_(&model) {
 #ifdef YD_HAVE_CUDA
-  if (model.device().is_cuda()) captured_ = std::make_unique<Captured>(model.device());
+  if (model.device().is_cpu()) return;
+  if (!arena) arena = Arena::create(0, model.device());
+  captured_ = std::make_unique<Captured>(std::move(arena));
 #endif
 }
 Inference::~Inference() = default;

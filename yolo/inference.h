@@ -16,7 +16,9 @@ namespace ydistill {
 class Inference {
  public:
   /// model: prepared for inference, outlives this. Its weights must not change any more.
-  explicit Inference(Model& model);
+  /// arena: of the model's device, used by nothing else meanwhile; a new one where absent. Only on
+  /// a GPU.
+  explicit Inference(Model& model, std::shared_ptr<Arena> arena = {});
   ~Inference();
   Inference(Inference&&) noexcept;
   Inference& operator=(Inference&&) noexcept;

@@ -273,18 +273,19 @@ class DetectionLoss(nn.Module):
         if count == 0:
             zero = cells.sum() * 0
             return zero, F.binary_cross_entropy_with_logits(objectness, torch.zeros_like(objectness)), zero
-        grid = torch.tensor([width, height], device=head.device)
-        xy, wh = targets[:, 2:4] * grid, targets[:, 4:6] * grid
+        # By column, not with a tensor of both: making that on the device would wait for it.
+        by_size = lambda t: torch.stack((t[:, 0] * width, t[:, 1] * height), 1)
+        xy, wh = by_size(targets[:, 2:4]), by_size(targets[:, 4:6])
         ratio = wh[None] / anchors[:, None]
         fits = torch.maximum(ratio, 1 / ratio).amax(2) < self.anchor_t  # [A, T]
-        back = grid - xy
+        back = torch.stack((width - xy[:, 0], height - xy[:, 1]), 1)
         near_low = ((xy % 1 < 0.5) & (xy > 1)).T      # left, up
         near_high = ((back % 1 < 0.5) & (back > 1)).T  # right, down
         own = torch.ones_like(near_low[:1])
         valid = (torch.cat([own, near_low, near_high])[:, None] & fits[None]).flatten()  # [5 A T]
 
         cell = (xy[None] - self.offsets[:, None]).long()  # [5, T, 2]; truncated, then into the grid
-        cell = torch.minimum(cell.clamp(0), grid - 1)
+        cell = torch.stack((cell[..., 0].clamp(0, width - 1), cell[..., 1].clamp(0, height - 1)), -1)
         picture = targets[:, 0].long()
         index = (picture * height + cell[..., 1]) * width + cell[..., 0]  # [5, T]
         index = index[:, None] * num_anchors + torch.arange(num_anchors, device=head.device)[:, None]

@@ -94,11 +94,18 @@ __global__ void __launch_bounds__(kThreads)
   double sums[2][N] = {};
   if (at.first < channels) {
     const auto numbers = f.of_channels(at.first);
+    constexpr int64_t kStretch = int64_t(kRowsAThread) * RowThread<N, kLanes>::kLines;
     int64_t row = at.begin + at.line;
     while (row < at.end) {
-      float a[N] = {}, b[N] = {};  // short sums in float, long ones in double
-      for (int i = 0; i < kRowsAThread && row < at.end; ++i, row += at.kLines) {
-        f(numbers, row * channels + at.first, a, b);
+      float a[N] = {}, b[N] = {};                 // short sums in float, long ones in double
+      if (row + kStretch - at.kLines < at.end) {  // a known count, so that loads overlap
+        YD_UNROLL_4
+        for (int i = 0; i < kRowsAThread; ++i) {
+          f(numbers, (row + int64_t(i) * at.kLines) * channels + at.first, a, b);
+        }
+        row += kStretch;
+      } else {
+        for (; row < at.end; row += at.kLines) f(numbers, row * channels + at.first, a, b);
       }
       for (int k = 0; k < N; ++k) {
         sums[0][k] += double(a[k]);

@@ -175,7 +175,7 @@ bool find_candidates(ConvGraph& graph, const ConvProblem& p, cudnnHandle_t handl
   }
 }
 
-/// One handle a thread and device, on the thread's stream.
+/// One handle a thread, device and stream, so that none is shared by work that overlaps.
 cudnnHandle_t handle(int device) {
   struct Handle {
     cudnnHandle_t handle = nullptr;
@@ -191,11 +191,12 @@ cudnnHandle_t handle(int device) {
       throw LibraryError("cudnn: {} in {}", cudnnGetErrorString(status), call);
     }
   };
-  thread_local std::map<int, Handle> own;
-  Handle& of_device = own[device];
-  if (of_device.handle == nullptr) check_status(cudnnCreate(&of_device.handle), "cudnnCreate");
-  check_status(cudnnSetStream(of_device.handle, current_stream()), "cudnnSetStream");
-  return of_device.handle;
+  thread_local std::map<std::pair<int, cudaStream_t>, Handle> own;
+  Handle& found = own[{device, current_stream()}];
+  if (found.handle == nullptr) check_status(cudnnCreate(&found.handle), "cudnnCreate");
+  // Again each time: a stream's address may have been given to another since.
+  check_status(cudnnSetStream(found.handle, current_stream()), "cudnnSetStream");
+  return found.handle;
 }
 
 int current_device() {
@@ -286,8 +287,13 @@ float time_candidate(const ConvGraph& graph, int64_t index, Operands& operands, 
   };
   constexpr float kNever = std::numeric_limits<float>::infinity();
   const ArenaScope heap(nullptr);  // the step's arena shall not grow for what runs once
-  const auto workspace =
-      allocate_storage(graph.get_workspace_size_plan_at_index(index), Device::cuda(device));
+  std::shared_ptr<Storage> workspace;
+  try {
+    workspace =
+        allocate_storage(graph.get_workspace_size_plan_at_index(index), Device::cuda(device));
+  } catch (const OutOfMemoryError&) {
+    return kNever;
+  }
   const auto run = [&] {
     return graph.execute_plan_at_index(handle(device), operands, workspace->data(), index)
         .is_good();

@@ -15,6 +15,15 @@ inline constexpr int kThreads = 256;
 /// Enough blocks to fill any device several times; more elements are walked with a stride.
 inline constexpr int64_t kMaxBlocks = 1 << 14;
 
+/// Before a loop: how often the GPU's compiler unrolls it.
+#if defined(__CUDACC__)
+#define YD_UNROLL _Pragma("unroll")
+#define YD_UNROLL_4 _Pragma("unroll 4")
+#else
+#define YD_UNROLL
+#define YD_UNROLL_4
+#endif
+
 /// N neighbouring numbers read or written at once.
 template <class T, int N>
 struct alignas(sizeof(T) * N) Pack {
@@ -32,6 +41,13 @@ __device__ __forceinline__ Pack<T, N> load(const T* p) {
 
 template <class T, int N>
 __device__ __forceinline__ void store(T* p, const Pack<T, N>& value) {
+#if defined(__CUDA_ARCH__)
+  if constexpr (sizeof(value) == 16) {
+    // Else the compiler takes the pack apart and writes number by number.
+    __stwb(reinterpret_cast<uint4*>(p), __builtin_bit_cast(uint4, value));
+    return;
+  }
+#endif
   *reinterpret_cast<Pack<T, N>*>(p) = value;
 }
 

@@ -89,6 +89,7 @@ class DeviceRange : public AddressRange {
 
   void commit(int64_t end) override {
     if (end <= committed_) return;
+    const AllocationScope scope;
     const Driver& driver = Driver::get();
     // In generous steps: mapping is slow. Where little is left, just what is needed.
     int64_t size =
@@ -112,8 +113,13 @@ class DeviceRange : public AddressRange {
     CUmemAccessDesc access{};
     access.location = properties_.location;
     access.flags = CU_MEM_ACCESS_FLAGS_PROT_READWRITE;
-    driver.check(driver.set_access(address_ + size_t(committed_), size_t(size), &access, 1),
-                 "cuMemSetAccess");
+    status = driver.set_access(address_ + size_t(committed_), size_t(size), &access, 1);
+    if (status != CUDA_SUCCESS) {
+      (void)driver.unmap(address_ + size_t(committed_), size_t(size));
+      (void)driver.release(piece.handle);
+      pieces_.pop_back();
+    }
+    driver.check(status, "cuMemSetAccess");
     committed_ += size;
     count_allocated(size);
   }

@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <cstring>
+#include <map>
 
 #include <ydistill/tensor/cuda/device.h>
 #include <ydistill/tensor/cuda/memory.h>
@@ -13,20 +14,22 @@ namespace {
 
 constexpr double kMiB = 1024.0 * 1024.0;
 
-/// Lives as long as its thread.
-struct ThreadStream {
-  cudaStream_t stream = nullptr;
-  ~ThreadStream() {
-    if (stream != nullptr) cudaStreamDestroy(stream);  // at exit the driver may be gone: no check
+/// One a device; live as long as their thread.
+struct ThreadStreams {
+  std::map<int, cudaStream_t> of_device;
+  ~ThreadStreams() {
+    // At exit the driver may be gone: no check.
+    for (const auto& [device, stream] : of_device) cudaStreamDestroy(stream);
   }
 };
-thread_local ThreadStream own_stream;
+thread_local ThreadStreams own_streams;
 thread_local cudaStream_t stream_in_use = nullptr;
 
 class DeviceBlock : public Storage {
  public:
   DeviceBlock(int index, int64_t nbytes) {
     require_device(index);
+    const AllocationScope scope;
     void* data = nullptr;
     const cudaError_t status = cudaMalloc(&data, size_t(std::max<int64_t>(nbytes, 1)));
     if (status == cudaErrorMemoryAllocation) {
@@ -63,10 +66,13 @@ void fail(cudaError_t status, const char* expression, const char* file, int line
 
 cudaStream_t current_stream() {
   if (stream_in_use != nullptr) return stream_in_use;
-  if (own_stream.stream == nullptr) {
-    YD_CUDA_CHECK(cudaStreamCreateWithFlags(&own_stream.stream, cudaStreamNonBlocking));
+  int device = 0;
+  YD_CUDA_CHECK(cudaGetDevice(&device));
+  cudaStream_t& stream = own_streams.of_device[device];
+  if (stream == nullptr) {
+    YD_CUDA_CHECK(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking));
   }
-  return own_stream.stream;
+  return stream;
 }
 
 void synchronize() {
@@ -115,11 +121,13 @@ std::shared_ptr<Storage> allocate_block(int index, int64_t nbytes) {
 
 void copy(void* to, Device to_device, const void* from, Device from_device, int64_t nbytes) {
   if (nbytes == 0) return;
+  require_device(to_device.is_cuda() ? to_device.index : from_device.index);
   YD_CUDA_CHECK(cudaMemcpyAsync(to, from, size_t(nbytes), cudaMemcpyDefault, current_stream()));
   if (to_device.is_cpu() || from_device.is_cpu()) synchronize();
 }
 
-void zero(void* data, Device, int64_t nbytes) {
+void zero(void* data, Device device, int64_t nbytes) {
+  require_device(device.index);
   YD_CUDA_CHECK(cudaMemsetAsync(data, 0, size_t(nbytes), current_stream()));
 }
 

@@ -30,6 +30,20 @@ void synchronize();
 /// Makes `stream` the thread's (null: its own again); returns the one before. See StreamScope.
 cudaStream_t exchange_stream(cudaStream_t stream);
 
+/// While it lives, this thread may ask for memory although one of its streams is being captured:
+/// what is asked for is not part of the graph.
+class AllocationScope {
+ public:
+  AllocationScope() { exchange(); }
+  ~AllocationScope() { exchange(); }
+  AllocationScope(const AllocationScope&) = delete;
+  AllocationScope& operator=(const AllocationScope&) = delete;
+
+ private:
+  void exchange() { (void)cudaThreadExchangeStreamCaptureMode(&mode_); }
+  cudaStreamCaptureMode mode_ = cudaStreamCaptureModeRelaxed;
+};
+
 /// Starts a kernel on the thread's stream.
 template <class... Parameters, class... Arguments>
 void launch(void (*kernel)(Parameters...), dim3 blocks, dim3 threads, Arguments... arguments) {

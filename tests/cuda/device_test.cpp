@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+#include <ydistill/layers/focus.h>
 #include <ydistill/tensor/arena.h>
 #include <ydistill/tensor/cuda/memory.h>
 #include <ydistill/tensor/random.h>
@@ -63,6 +64,17 @@ TEST_CASE("gpu: the bytes held there are counted and given back") {
   }
   CHECK(cuda::allocated_bytes() == before);
   CHECK(cuda::peak_allocated_bytes() >= before + 4000 + (1 << 20));
+}
+
+TEST_CASE("gpu: every level of a picture becomes the same number as on the CPU") {
+  YD_NEEDS_GPU();
+  const Tensor images = Tensor::empty({1, 16, 16, 3}, DType::kUInt8);
+  for (int64_t i = 0; i < images.numel(); ++i) images.data<uint8_t>()[i] = uint8_t(i % 256);
+  for (const auto& convert : {focus_input, scaled_input}) {
+    const Tensor expected = convert(images, DType::kFloat32);
+    const Tensor got = convert(images.to(Device::cuda()), DType::kFloat32).to(Device::cpu());
+    for (int64_t i = 0; i < got.numel(); ++i) CHECK(got.at(i) == expected.at(i));
+  }
 }
 
 TEST_CASE("gpu: a device that is not there is refused by number") {

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
 // NMS of heads on a GPU, which must find exactly what it finds on the CPU.
+#include <cmath>
+
 #include <ydistill/tensor/random.h>
 #include <ydistill/yolo/decode.h>
 #include <ydistill/yolo/nms.h>
@@ -116,6 +118,15 @@ TEST_CASE("gpu: decode_heads gives the CPU's boxes") {
   // A GPU may fuse a multiplication and an addition.
   for (int64_t i = 0; i < got.numel(); ++i)
     CHECK(got.at(i) == Approx(expected.at(i)).epsilon(1e-5));
+}
+
+TEST_CASE("gpu: decode_heads lets a NaN through") {
+  YD_NEEDS_GPU();
+  auto heads = random_heads(6, 3);
+  for (const int64_t k : {0, 2, 4, 5}) heads[0].data<float>()[k] = std::nanf("");
+  const Tensor got = decode_heads(moved(heads), kAnchors).to(Device::cpu());
+  for (const int64_t k : {0, 2, 4, 5}) CHECK(std::isnan(got.at(k)));
+  CHECK(!std::isnan(got.at(1)));
 }
 
 TEST_CASE("gpu: nms_heads of two recorded pictures finds what the CPU finds") {
