@@ -186,6 +186,9 @@ class Trainer {
                     conv_backend_name(compute_.device), train_data_->samples.size(),
                     loader_->batches_per_epoch(), schedule_->accumulate(1 << 30),
                     std::max<int64_t>(schedule_->warmup_iterations(), 0)));
+    if (config_.autotune && compute_.device.is_cpu()) {
+      say_("autotune: has no effect on the CPU");
+    }
   }
 
   void validate_teacher() {

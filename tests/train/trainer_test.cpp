@@ -59,6 +59,15 @@ void check_same_bits(const std::filesystem::path& a, const std::filesystem::path
   }
 }
 
+TEST_CASE("train: autotune on the CPU is said to have no effect") {
+  const Setup setup;
+  Quiet tuned, plain;
+  train(setup.config({"train.epochs=1", "autotune=true"}), tuned);
+  train(setup.config({"train.epochs=1"}), plain);
+  CHECK(tuned.log.find("autotune: has no effect on the CPU") != std::string::npos);
+  CHECK(plain.log.find("autotune") == std::string::npos);
+}
+
 TEST_CASE("train: a run leaves its folder complete and the loss falls") {
   const Setup setup;
   Quiet events;
