@@ -5,6 +5,7 @@
 // rest goes on. Only when no picture is left does reading fail.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <filesystem>
 #include <string>
@@ -17,6 +18,8 @@ struct Label {
   int64_t class_id = 0;
   double cx = 0, cy = 0;  ///< centre
   double w = 0, h = 0;    ///< size, > 0
+  /// The outline where the file gives one: x, y in fractions of the picture, three points or more.
+  std::vector<std::array<float, 2>> polygon = {};
 
   bool operator==(const Label&) const = default;
 };

@@ -14,17 +14,20 @@ constexpr const char* kRaw = "raw.";
 constexpr const char* kMomentum = "momentum.";
 constexpr const char* kGrad = "grad.";
 
-// Order of the numbers of one epoch; the file is ours alone.
-std::vector<double> numbers_of(const EpochResult& r) {
-  return {double(r.epoch), r.train_box, r.train_obj, r.train_cls, r.train_distill,
-          r.precision,     r.recall,    r.map50,     r.map,       r.val_box,
-          r.val_obj,       r.val_cls,   r.lr_bias,   r.lr_decay,  r.lr_no_decay};
+json json_of(const EpochResult& result) {
+  json columns{{"epoch", result.epoch}};
+  for (const EpochColumn& column : epoch_columns()) columns[column.name] = result.*column.value;
+  return columns;
 }
 
-EpochResult result_of(const std::vector<double>& v) {
-  if (v.size() != 15) throw ValueError("an epoch's result has {} numbers, expected 15", v.size());
-  return {int64_t(v[0]), v[1], v[2],  v[3],  v[4],  v[5],  v[6], v[7],
-          v[8],          v[9], v[10], v[11], v[12], v[13], v[14]};
+/// A column that an earlier release did not have stays 0.
+EpochResult result_of(const json& columns) {
+  EpochResult result;
+  result.epoch = columns.at("epoch").get<int64_t>();
+  for (const EpochColumn& column : epoch_columns()) {
+    result.*column.value = columns.value(column.name, 0.0);
+  }
+  return result;
 }
 
 void append(NamedTensors& to, const std::string& prefix, NamedTensors from) {
@@ -76,7 +79,7 @@ void save_train_state(const std::filesystem::path& path, const TrainState& state
     append(checkpoint.tensors, kGrad, export_parameters(model, store.grads()));
 
   json results = json::array();
-  for (const EpochResult& result : state.results) results.push_back(numbers_of(result));
+  for (const EpochResult& result : state.results) results.push_back(json_of(result));
   checkpoint.metadata["train_state"] = json{
       {"epoch", state.epoch},
       {"next_batch", state.next_batch},
@@ -129,9 +132,7 @@ TrainState load_train_state(const std::filesystem::path& path, Model& model, Sgd
     state.sum_distill = sums[3];
     state.best_fitness = s.at("best_fitness").get<double>();
     state.finished = s.at("finished").get<bool>();
-    for (const json& r : s.at("results")) {
-      state.results.push_back(result_of(r.get<std::vector<double>>()));
-    }
+    for (const json& r : s.at("results")) state.results.push_back(result_of(r));
     return state;
   } catch (const json::exception& error) {
     throw FileError("{}: its training state cannot be read: {}", path.string(), error.what());

@@ -359,18 +359,19 @@ class Trainer {
 
     const double n = double(std::max<int64_t>(state_.next_batch, 1));
     const MetricsResult& m = outcome.last.metrics;
-    EpochResult result{state_.epoch,
-                       state_.sum_box / n,
-                       state_.sum_obj / n,
-                       state_.sum_cls / n,
-                       state_.sum_distill / n,
-                       m.precision,
-                       m.recall,
-                       m.map50,
-                       m.map,
-                       outcome.last.loss.box,
-                       outcome.last.loss.obj,
-                       outcome.last.loss.cls};
+    EpochResult result;
+    result.epoch = state_.epoch;
+    result.train_box = state_.sum_box / n;
+    result.train_obj = state_.sum_obj / n;
+    result.train_cls = state_.sum_cls / n;
+    result.train_distill = state_.sum_distill / n;
+    result.precision = m.precision;
+    result.recall = m.recall;
+    result.map50 = m.map50;
+    result.map = m.map;
+    result.val_box = outcome.last.loss.box;
+    result.val_obj = outcome.last.loss.obj;
+    result.val_cls = outcome.last.loss.cls;
     const int64_t last_ni = (state_.epoch + 1) * loader_->batches_per_epoch() - 1;
     const SgdRates rates = schedule_->rates(last_ni, state_.epoch);
     result.lr_bias = rates.lr[size_t(ParameterGroup::kBias)];
