@@ -32,6 +32,12 @@ Var Var::leaf(Tensor value) {
   return parameter("", std::move(value), std::move(grad));
 }
 
+Var Var::receiver(Tensor value) {
+  Var var(std::move(value));
+  var.slot_ = std::make_shared<Slot>(Slot{{}, var.shape(), var.dtype(), "", /*is_leaf=*/true});
+  return var;
+}
+
 Var Var::parameter(std::string name, Tensor value, Tensor grad) {
   if (grad.shape() != value.shape()) {
     throw ShapeError("parameter {}: value is {}, its gradient buffer {}", name, value.str(),

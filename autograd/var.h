@@ -44,6 +44,9 @@ class Var {
   explicit Var(Tensor value);
   /// A leaf whose gradient is wanted; grad() is allocated, zero, of the value's shape.
   static Var leaf(Tensor value);
+  /// A leaf whose gradient is the very tensor that its user's backward function gives, without a
+  /// copy; several users' are summed into the first's. grad() is undefined until then.
+  static Var receiver(Tensor value);
   /// A leaf with a given value and gradient buffer. throws ShapeError, DTypeError if they differ.
   static Var parameter(std::string name, Tensor value, Tensor grad);
 
@@ -55,7 +58,7 @@ class Var {
   /// The name of a parameter, else "".
   std::string name() const { return slot_ ? slot_->name : ""; }
   bool requires_grad() const { return slot_ != nullptr; }
-  /// True for leaf() and parameter().
+  /// True for leaf(), receiver() and parameter().
   bool is_leaf() const { return slot_ != nullptr && slot_->is_leaf; }
   /// A leaf's gradient buffer, to add into. Undefined for anything else.
   Tensor grad() const { return is_leaf() ? slot_->grad : Tensor(); }

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include <ydistill/data/dataset.h>
 
+#include <algorithm>
+#include <iterator>
+#include <set>
 #include <utility>
 
 #include <ydistill/data/dataset_reader.h>
@@ -20,7 +23,16 @@ int64_t Dataset::num_labels() const {
   return count;
 }
 
+int64_t Dataset::num_unlabelled() const {
+  return std::count_if(samples.begin(), samples.end(),
+                       [](const Sample& sample) { return !sample.labelled; });
+}
+
 std::string Dataset::summary() const {
+  if (!samples.empty() && num_unlabelled() == int64_t(samples.size())) {
+    return fmt::format("{} pictures without labels; dropped: {} pictures", samples.size(),
+                       pictures_dropped);
+  }
   return fmt::format(
       "{} pictures, {} labels, {} classes; dropped: {} pictures, {} labels; ignored: {} labels",
       samples.size(), num_labels(), names.size(), pictures_dropped, labels_dropped, labels_ignored);
@@ -34,6 +46,7 @@ Dataset load_dataset(const DataSource& source, std::vector<std::string> names) {
   try {
     switch (source.kind) {
       case DataSource::Kind::kYolo:
+      case DataSource::Kind::kPictures:
         return reading::load_yolo(source, std::move(names));
       case DataSource::Kind::kVoc:
         return reading::load_voc(source, std::move(names));
@@ -44,6 +57,35 @@ Dataset load_dataset(const DataSource& source, std::vector<std::string> names) {
     throw FileError("{}: {}", printable(source.path.string()), problem.code().message());
   }
   throw ValueError("load_dataset: unknown kind {}", int(source.kind));
+}
+
+void add_unlabelled(Dataset& dataset, Dataset unlabelled) {
+  const auto canonical = [](const std::filesystem::path& path) {
+    std::error_code error;
+    const std::filesystem::path found = std::filesystem::weakly_canonical(path, error);
+    return error ? path : found;
+  };
+  std::set<std::filesystem::path> known;
+  for (const Sample& sample : dataset.samples) known.insert(canonical(sample.image));
+  int64_t twice = 0;
+  std::filesystem::path first;
+  for (Sample& sample : unlabelled.samples) {
+    if (known.contains(canonical(sample.image))) {
+      if (twice++ == 0) first = sample.image;
+    } else {
+      dataset.samples.push_back(std::move(sample));
+    }
+  }
+  dataset.findings.insert(dataset.findings.end(),
+                          std::make_move_iterator(unlabelled.findings.begin()),
+                          std::make_move_iterator(unlabelled.findings.end()));
+  dataset.pictures_dropped += unlabelled.pictures_dropped;
+  if (twice > 0) {
+    dataset.findings.push_back(
+        {first, 0,
+         fmt::format("among the training pictures too, as are {} more unlabelled ones", twice - 1),
+         "used with its labels"});
+  }
 }
 
 }  // namespace ydistill

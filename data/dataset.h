@@ -54,16 +54,17 @@ struct Dataset {
   int64_t labels_ignored = 0;  ///< crowd regions and `difficult` objects: not faults, no findings
 
   int64_t num_labels() const;
+  int64_t num_unlabelled() const;  ///< pictures
   /// "205 pictures, 2533 labels, 3 classes; dropped: 0 pictures, 3 labels; ignored: 0 labels"
   std::string summary() const;
 };
 
 struct DataSource {
-  enum class Kind { kYolo, kVoc, kCoco };
+  enum class Kind { kYolo, kVoc, kCoco, kPictures };
   Kind kind = Kind::kYolo;
   /// YOLO: a folder of pictures, searched with its subfolders, or a text file with one picture path
   /// a line, relative to that file. VOC: the folder with Annotations, ImageSets and JPEGImages.
-  /// COCO: the JSON file.
+  /// COCO: the JSON file. Pictures: as YOLO, but nobody looks for labels: none is `labelled`.
   std::filesystem::path path;
   std::string split;             ///< VOC: the file NAME.txt in ImageSets/Main
   std::filesystem::path images;  ///< COCO: the folder that `file_name` is relative to
@@ -102,5 +103,9 @@ inline constexpr int64_t kMaxClasses = 10000;
 /// throws FileError: a source that is missing or malformed, or without one usable picture; the
 /// message then says how many were dropped and the first reason.
 Dataset load_dataset(const DataSource& source, std::vector<std::string> names = {});
+
+/// Puts the pictures of a source without labels behind those of `dataset`. A picture that is there
+/// already, as a file, is left out and listed: what has labels needs no guess.
+void add_unlabelled(Dataset& dataset, Dataset unlabelled);
 
 }  // namespace ydistill

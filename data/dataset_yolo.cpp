@@ -172,6 +172,7 @@ void read_labels(PictureReport& report, const fs::path& file, size_t num_names) 
 
 Dataset load_yolo(const DataSource& source, std::vector<std::string> names) {
   ids_by_name(names);  // for its check
+  const bool has_labels = source.kind == DataSource::Kind::kYolo;
   const std::vector<ListedPicture> pictures = fs::is_directory(source.path)
                                                   ? pictures_of_folder(source.path)
                                                   : pictures_of_list(source.path);
@@ -180,7 +181,9 @@ Dataset load_yolo(const DataSource& source, std::vector<std::string> names) {
     const ListedPicture& picture = pictures[size_t(i)];
     PictureReport& report = reports[size_t(i)];
     open_sample(report, picture.path, picture.listed_in, picture.line);
-    if (report.sample) read_labels(report, label_file_of(picture.path), names.size());
+    if (!report.sample) return;
+    report.sample->labelled = has_labels;
+    if (has_labels) read_labels(report, label_file_of(picture.path), names.size());
   });
   if (names.empty()) {
     int64_t num_classes = 0;

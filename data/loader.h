@@ -38,6 +38,10 @@ struct TrainLoaderOptions {
   uint64_t seed = 0;
   int workers = 2;  ///< threads; 0: batches are made inside next()
   Order order = Order::kShuffled;
+  /// Where some pictures are not labelled: their share of each batch, of at least one of either
+  /// kind. An epoch passes over the labelled ones; the others come in an order of their own that
+  /// goes on over the epochs, so that each is used equally often. 0 or less: mixed like all others.
+  double unlabelled_share = 0;
   AugmentOptions augment;
   /// Decoded and resized pictures are kept in memory up to this many bytes.
   int64_t cache_bytes = 0;
@@ -61,6 +65,8 @@ class TrainLoader {
   TrainLoader& operator=(const TrainLoader&) = delete;
 
   int64_t batches_per_epoch() const;
+  /// Share of an epoch's pictures that are not labelled.
+  double unlabelled_share() const;
   /// Begins an epoch; what was left of another is dropped. first_batch > 0 continues in the middle,
   /// with the batches an uninterrupted epoch would have from there.
   /// throws ValueError for a first_batch outside 0..batches_per_epoch().

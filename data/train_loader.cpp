@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
-#include <numeric>
+#include <array>
 #include <optional>
 #include <utility>
 
+#include <ydistill/data/epoch_order.h>
 #include <ydistill/data/loader.h>
 #include <ydistill/data/picture_store.h>
 #include <ydistill/data/prefetch.h>
@@ -11,20 +12,8 @@
 namespace ydistill {
 namespace {
 
-// Names of random streams (Rng's `purpose`).
-constexpr uint32_t kShuffleStream = 0x73687566, kAugmentStream = 0x61756720;
-
-/// The order of an epoch: Fisher-Yates, a function of seed and epoch.
-std::vector<int64_t> epoch_order(int64_t count, Order order, uint64_t seed, int64_t epoch) {
-  std::vector<int64_t> indices(static_cast<size_t>(count));
-  std::iota(indices.begin(), indices.end(), 0);
-  if (order == Order::kFile) return indices;
-  Rng rng(seed, uint64_t(epoch), 0, kShuffleStream);
-  for (int64_t i = count - 1; i > 0; --i) {
-    std::swap(indices[size_t(i)], indices[size_t(rng.below(i + 1))]);
-  }
-  return indices;
-}
+// The name of a random stream (Rng's `purpose`).
+constexpr uint32_t kAugmentStream = 0x61756720;
 
 void check_options(const TrainLoaderOptions& options, const std::shared_ptr<const Dataset>& data) {
   if (!data || data->samples.empty()) throw ValueError("TrainLoader: the dataset has no pictures");
@@ -39,6 +28,10 @@ void check_options(const TrainLoaderOptions& options, const std::shared_ptr<cons
   if (options.cache_bytes < 0) {
     throw ValueError("TrainLoader: a cache of {} bytes, at least 0 wanted", options.cache_bytes);
   }
+  if (!(options.unlabelled_share <= 1)) {
+    throw ValueError("TrainLoader: a share of {} unlabelled pictures, at most 1 wanted",
+                     options.unlabelled_share);
+  }
   check_augment_options(options.augment);
 }
 
@@ -46,25 +39,32 @@ void check_options(const TrainLoaderOptions& options, const std::shared_ptr<cons
 
 struct TrainLoader::State : BatchMaker {
   State(std::shared_ptr<const Dataset> data, const TrainLoaderOptions& wanted)
-      : dataset(std::move(data)), options(wanted), store(dataset, wanted.cache_bytes) {
+      : dataset(std::move(data)),
+        options(wanted),
+        store(dataset, wanted.cache_bytes),
+        alike{of_kind(false), of_kind(true)},
+        plan(alike[1], alike[0], wanted.batch, wanted.unlabelled_share) {}
+
+  std::vector<int64_t> of_kind(bool labelled) const {
+    std::vector<int64_t> indices;
     for (int64_t i = 0; i < num_samples(); ++i) {
-      alike[dataset->samples[size_t(i)].labelled ? 1 : 0].push_back(i);
+      if (dataset->samples[size_t(i)].labelled == labelled) indices.push_back(i);
     }
+    return indices;
   }
 
   int64_t num_samples() const { return int64_t(dataset->samples.size()); }
-  int64_t num_batches() const { return (num_samples() + options.batch - 1) / options.batch; }
 
   Batch open(int64_t number) override {
-    const int64_t begin = number * options.batch;
-    const int64_t count = std::min(options.batch, num_samples() - begin);
+    const int64_t begin = order.begins[size_t(number)], end = order.begins[size_t(number) + 1];
+    const int64_t count = end - begin;
     Batch batch;
     if (!makes_plans() || (epoch == 0 && number < options.rendered_batches)) {
       batch.images =
           Tensor::empty({count, options.image_size, options.image_size, 3}, DType::kUInt8);
     }
     if (makes_plans()) batch.plans.resize(size_t(count));
-    batch.indices.assign(order.begin() + begin, order.begin() + begin + count);
+    batch.indices.assign(order.indices.begin() + begin, order.indices.begin() + end);
     batch.labelled.resize(size_t(count));
     return batch;
   }
@@ -117,9 +117,10 @@ struct TrainLoader::State : BatchMaker {
   const std::shared_ptr<const Dataset> dataset;
   const TrainLoaderOptions options;
   PictureStore store;
-  std::vector<int64_t> alike[2];  // indices of unlabelled and of labelled pictures
+  const std::array<std::vector<int64_t>, 2> alike;  // unlabelled and labelled pictures
+  const EpochPlan plan;
   int64_t epoch = 0;
-  std::vector<int64_t> order;
+  EpochOrder order;
   std::optional<Prefetcher> prefetcher;  // last: its threads use what stands above
 };
 
@@ -132,7 +133,11 @@ TrainLoader::TrainLoader(std::shared_ptr<const Dataset> dataset,
 TrainLoader::~TrainLoader() = default;
 
 int64_t TrainLoader::batches_per_epoch() const {
-  return state_->num_batches();
+  return state_->plan.num_batches();
+}
+
+double TrainLoader::unlabelled_share() const {
+  return state_->plan.unlabelled_share();
 }
 
 void TrainLoader::start_epoch(int64_t epoch, int64_t first_batch) {
@@ -142,8 +147,7 @@ void TrainLoader::start_epoch(int64_t epoch, int64_t first_batch) {
   }
   state_->prefetcher.reset();
   state_->epoch = epoch;
-  state_->order =
-      epoch_order(state_->num_samples(), state_->options.order, state_->options.seed, epoch);
+  state_->order = state_->plan.order(state_->options.order, state_->options.seed, epoch);
   state_->prefetcher.emplace(*state_, first_batch, batches_per_epoch(), state_->options.workers);
 }
 

@@ -125,6 +125,7 @@ void loss_on_cpu(const std::vector<DistillHead>& heads, const Tensor& terms, con
       args.anchors = head.dims.anchors;
       args.wh_ratios = ratios.empty() ? nullptr : ratios.data();
       args.class_term = head.class_term;
+      args.objectness_is_bce = head.objectness_is_bce;
       args.temperature = T(head.temperature);
       args.box_scale = T(head.box_factor);
       args.obj_scale = T(head.obj_factor);
@@ -191,6 +192,7 @@ Var distill_loss(const std::vector<Var>& student_heads, const std::vector<Tensor
     }
     head.dims = dims[k];
     head.class_term = class_term_of(options.kind, dims[k].classes());
+    head.objectness_is_bce = options.objectness == DistillObjectness::kBce;
     head.temperature = options.temperature;
     if (rescale) head.wh_ratios = ratios_of(student_anchors, teacher_anchors, k);
     // Rescaled, the box term is two means over two channels each.

@@ -20,6 +20,12 @@ enum class DistillKind {
   kBce,  ///< binary cross entropy of s against sigmoid(t)
 };
 
+/// How the objectness logits are compared.
+enum class DistillObjectness {
+  kL2,   ///< (s - t)^2, weighted like the other terms: says little about the background
+  kBce,  ///< binary cross entropy of s against sigmoid(t), every box alike
+};
+
 /// "l2", "kl" or "bce". throws ValueError for another name.
 DistillKind distill_kind_of(const std::string& name);
 
@@ -27,6 +33,7 @@ struct DistillOptions {
   DistillKind kind = DistillKind::kL2;
   double temperature = 20;  ///< T, for kKl; > 0
   LossGains gains;          ///< as multiplied in
+  DistillObjectness objectness = DistillObjectness::kL2;
 };
 
 /// The gains as they are multiplied in: `gain` times the base gains, obj and cls scaled as those of
@@ -56,9 +63,10 @@ bool same_anchors(const Anchors& a, const Anchors& b);
 ///        height times sqrt(teacher's anchor / student's anchor), which is where the student
 ///        decodes to the teacher's box; the means of x, y and of w, h (over 2 channels each) are
 ///        added
-///   obj  mean over boxes of w (s - t)^2
+///   obj  mean over boxes of w (s - t)^2, or of the cross entropy without w
 ///   cls  mean over boxes and classes of w times the kind's measure; 0 where there is one class
-/// Zero, and so is the gradient, where student and teacher agree (for kBce the gradient only).
+/// Zero, and so is the gradient, where student and teacher agree (for the cross entropies the
+/// gradient only).
 /// Sums are kept in a fixed order, in double over short pieces: the result does not depend on the
 /// threads. On a GPU nothing is read back, so the call may be captured into a graph.
 /// throws    ShapeError, DTypeError, DeviceError where the heads differ, naming both; ValueError

@@ -118,12 +118,12 @@ DistillSums distill(const DistillArgs<T>& a) {
     const T* ratios = a.wh_ratios == nullptr ? nullptr : a.wh_ratios + 2 * anchor;
     const T weight = sigmoid(t[4]);
 
-    const DistillValue<T> objectness = squared_distance(s[4], t[4]);
-    if (grad != nullptr) grad[4] = a.obj_scale * weight * objectness.grad;
+    const DistillValue<T> objectness = objectness_distance(s[4], t[4], weight, a.objectness_is_bce);
+    if (grad != nullptr) grad[4] = a.obj_scale * objectness.grad;
     const T boxes = box_of(s, t, grad, a.box_scale * weight, ratios);
     const T classes = classes_of(a, s + 5, t + 5, class_grad, a.cls_scale * weight);
     sums.box += double(weight) * double(boxes);
-    sums.obj += double(weight) * double(objectness.loss);
+    sums.obj += double(objectness.loss);
     sums.cls += double(weight) * double(classes);
     if (++anchor == a.anchors) anchor = 0;
   }

@@ -103,14 +103,15 @@ __global__ void __launch_bounds__(kThreads)
     // Softmaxes take the class channels as a whole, below.
     const int64_t end = !has_box ? 0 : kSoftmax ? 5 : width;
     for (int64_t c = lane; c < end; c += lanes) {
-      const float scale = weight * (c < 4 ? a.box_scale : c == 4 ? a.obj_scale : a.cls_scale);
+      float scale = weight * (c < 4 ? a.box_scale : a.cls_scale);
       DistillValue<float> value;
       if (c > 4) {
         value = class_distance<kTerm>(s[c], t[c]);
         sums[kCls] += weight * value.loss;
       } else if (c == 4) {
-        value = squared_distance(s[c], t[c]);
-        sums[kObj] += weight * value.loss;
+        value = objectness_distance(s[c], t[c], weight, a.objectness_is_bce);
+        scale = a.obj_scale;
+        sums[kObj] += value.loss;
       } else {
         value = !rescale ? squared_distance(s[c], t[c])
                          : squared_sigmoid_distance(
@@ -182,6 +183,7 @@ void distill_loss(const std::vector<DistillHead>& heads, const Tensor& terms, co
                                   head.dims.anchors,
                                   nullptr,
                                   head.class_term,
+                                  head.objectness_is_bce,
                                   float(head.temperature),
                                   float(head.box_factor),
                                   float(head.obj_factor),

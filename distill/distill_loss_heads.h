@@ -15,6 +15,7 @@ struct DistillHead {
   Tensor grad;              ///< like them, to be written whole; undefined where not wanted
   HeadDims dims;
   DistillClassTerm class_term = DistillClassTerm::kNone;
+  bool objectness_is_bce = false;
   double temperature = 1;
   /// [A, 2] sqrt(teacher's anchor / student's anchor); empty where the anchors are the same.
   std::vector<double> wh_ratios;

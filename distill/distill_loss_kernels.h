@@ -19,6 +19,7 @@ struct DistillArgs {
   int64_t anchors;     // box i has anchor i % anchors; the first box has anchor 0
   const T* wh_ratios;  // [anchors, 2], or null where the anchors are the same
   DistillClassTerm class_term;
+  bool objectness_is_bce;  // unweighted, of the sigmoids; else weighted, of the logits
   T temperature;
   // What the gradients of the three terms are multiplied with.
   T box_scale, obj_scale, cls_scale;

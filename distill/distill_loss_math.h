@@ -37,6 +37,14 @@ YD_HOST_DEVICE DistillValue<T> sigmoid_cross_entropy(T s, T t) {
   return {softplus(s) - q * s, sigmoid(s) - q};
 }
 
+/// The objectness term of a box, weight and all.
+template <class T>
+YD_HOST_DEVICE DistillValue<T> objectness_distance(T s, T t, T weight, bool is_bce) {
+  if (is_bce) return sigmoid_cross_entropy(s, t);
+  const DistillValue<T> squared = squared_distance(s, t);
+  return {weight * squared.loss, weight * squared.grad};
+}
+
 /// T^2 KL(q, p), q = softmax(t / T), p = softmax(s / T):
 ///   with d = (t - s) / T, KL = sum q d - (log sum e^(t/T) - log sum e^(s/T)), which is exactly
 ///   zero for equal logits; derivative by s is T (p - q). Both softmaxes subtract their largest

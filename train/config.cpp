@@ -290,6 +290,24 @@ void check_whole(const Config& config, const std::string& name) {
   }
   check_source(config.data.train, "data.train", name);
   check_source(config.data.val, "data.val", name);
+  if (config.data.unlabeled) {
+    if (config.data.unlabeled->pictures.empty()) {
+      throw ConfigError("{}: data.unlabeled.pictures: missing; name a folder or a list of pictures",
+                        name);
+    }
+    if (!config.teacher) {
+      throw ConfigError(
+          "{}: data.unlabeled: only a teacher can teach from pictures without labels; give "
+          "teacher.weights or leave data.unlabeled out",
+          name);
+    }
+    if (config.train.batch < 2) {
+      throw ConfigError(
+          "{}: data.unlabeled: a batch holds labelled and unlabelled pictures; give train.batch of "
+          "at least 2, it is {}",
+          name, config.train.batch);
+    }
+  }
   std::set<std::string> seen;
   for (const std::string& class_name : config.data.names) {
     if (class_name.empty()) throw ConfigError("{}: data.names: a class name is empty", name);

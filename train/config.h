@@ -28,7 +28,9 @@ struct TeacherConfig {
 
 struct DistillConfig {
   enum class Loss { kL2, kKl, kBce };
-  Loss loss = Loss::kL2;    ///< of the class logits; box and objectness are squared errors always
+  enum class Objectness { kL2, kBce };
+  Loss loss = Loss::kL2;  ///< of the class logits; the box term is a squared error always
+  Objectness objectness = Objectness::kL2;
   double temperature = 20;  ///< of kl
   double gain = 1;          ///< times each of the three below
   double box = 0.05, obj = 1, cls = 0.5;
@@ -49,9 +51,17 @@ struct DataSourceConfig {
   bool operator==(const DataSourceConfig&) const = default;
 };
 
+/// Pictures that nobody has labelled; the teacher alone speaks on them.
+struct UnlabeledConfig {
+  std::filesystem::path pictures;  ///< folder, or a text file of paths
+  double share = 0.5;              ///< of each batch
+  bool operator==(const UnlabeledConfig&) const = default;
+};
+
 /// At least one source is set.
 struct DataConfig {
   std::optional<DataSourceConfig> train, val;
+  std::optional<UnlabeledConfig> unlabeled;
   std::vector<std::string> names;  ///< class names in order; empty: what the data set says
   bool operator==(const DataConfig&) const = default;
 };

@@ -22,6 +22,8 @@ constexpr std::array<std::string_view, 0> kNamesOf{};
 template <>
 constexpr std::array<std::string_view, 3> kNamesOf<DistillConfig::Loss>{"l2", "kl", "bce"};
 template <>
+constexpr std::array<std::string_view, 2> kNamesOf<DistillConfig::Objectness>{"l2", "bce"};
+template <>
 constexpr std::array<std::string_view, 2> kNamesOf<TrainConfig::Compat>{"v5", "v7"};
 template <>
 constexpr std::array<std::string_view, 2> kNamesOf<TrainConfig::Schedule>{"linear", "cosine"};
@@ -166,16 +168,27 @@ std::vector<ConfigField> make_fields() {
                         "print the teacher's mAP before the first step"));
 
   f.push_back(YD_KEY(distill.loss, "distance of the class logits"));
+  f.push_back(YD_KEY(distill.objectness,
+                     "distance of the objectness logits: l2 = squared error where the teacher sees "
+                     "something, bce = cross entropy everywhere"));
   f.push_back(YD_KEY(distill.temperature, "softens the class scores in kl").above(0));
   f.push_back(YD_KEY(distill.gain, "times all three distillation terms").min(0));
   f.push_back(YD_KEY(distill.box, "gain of the squared error of the box logits").min(0));
-  f.push_back(YD_KEY(distill.obj, "gain of the squared error of the objectness logit").min(0));
+  f.push_back(YD_KEY(distill.obj, "gain of the objectness term").min(0));
   f.push_back(YD_KEY(distill.cls, "gain of the class term").min(0));
 
   add_source(f, YD_SOURCE(train));
   add_source(f, YD_SOURCE(val));
   f.push_back(YD_KEY(data.names, "class names in the order of their ids")
                   .default_is("what the data set says"));
+
+  f.push_back(YD_KEY_AT("data.unlabeled.pictures", data.unlabeled->pictures,
+                        "a folder of pictures, or a text file with one path a line")
+                  .default_is("required in data.unlabeled"));
+  f.push_back(YD_KEY_AT("data.unlabeled.share", data.unlabeled->share,
+                        "of each batch; an epoch passes over the labelled pictures")
+                  .above(0)
+                  .below(1));
 
   f.push_back(YD_KEY(train.epochs, "passes over the training pictures").min(1));
   f.push_back(YD_KEY(train.batch, "pictures a forward pass").min(1).max(65536));
@@ -286,6 +299,10 @@ std::vector<ConfigSection> make_sections() {
   const auto teacher_emplace = [](Config& c, bool present) {
     c.teacher = present ? std::optional<TeacherConfig>(std::in_place) : std::nullopt;
   };
+  const auto unlabeled_emplace = [](Config& c, bool present) {
+    c.data.unlabeled = present ? std::optional<UnlabeledConfig>(std::in_place) : std::nullopt;
+  };
+  const auto has_unlabeled = [](const Config& c) { return c.data.unlabeled.has_value(); };
   const auto has_train = [](const Config& c) { return c.data.train.has_value(); };
   const auto has_val = [](const Config& c) { return c.data.val.has_value(); };
   const auto has_teacher = [](const Config& c) { return c.teacher.has_value(); };
@@ -300,6 +317,10 @@ std::vector<ConfigSection> make_sections() {
        train_emplace, has_train, true},
       {"data.val", "Validation pictures: one of yolo, voc with split, coco with images.",
        val_emplace, has_val, true},
+      {"data.unlabeled",
+       "Pictures without labels: the detection loss leaves them out, the teacher alone speaks on "
+       "them.",
+       unlabeled_emplace, has_unlabeled},
       {"train", "The training loop."},
       {"loss", "The detection loss. Gains are scaled by classes, heads and picture size."},
       {"augment", "Random changes to training pictures."},

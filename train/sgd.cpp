@@ -2,22 +2,10 @@
 #include <ydistill/train/sgd.h>
 
 #include <cmath>
-#include <vector>
+
+#include <ydistill/tensor/square_sum.h>
 
 namespace ydistill {
-namespace {
-
-double square_sum_on_cpu(const Tensor& grads) {
-  constexpr int64_t kPerChunk = 1 << 16;
-  std::vector<double> partial(size_t((grads.numel() + kPerChunk - 1) / kPerChunk));
-  sgd_kernels().square_sums(grads.data<float>(), grads.numel(), kPerChunk, partial.data());
-  double sum = 0;
-  for (const double part : partial) sum += part;
-  return sum;
-}
-
-}  // namespace
-
 Sgd::Sgd(ParameterStore& store, const EmaOptions& ema) : store_(store), ema_(ema) {
   if (store.dtype() != DType::kFloat32) {
     throw DTypeError("sgd: takes float32 parameters, got {}", name_of(store.dtype()));
@@ -30,13 +18,12 @@ Sgd::Sgd(ParameterStore& store, const EmaOptions& ema) : store_(store), ema_(ema
   if (device.is_cpu()) return;
   staged_ = YD_BACKEND(device, Tensor(), cuda::sgd_staging(device));
   partial_sums_ =
-      YD_BACKEND(device, Tensor(), cuda::sgd_partial_sums(store.grads().numel(), device));
+      YD_BACKEND(device, Tensor(), cuda::square_sum_room(store.grads().numel(), device));
   progress_ = Tensor::zeros({3}, DType::kFloat64, device);
 }
 
 double Sgd::grad_norm() const {
-  return std::sqrt(YD_BACKEND(store_.device(), square_sum_on_cpu(store_.grads()),
-                              cuda::sgd_square_sum(store_.grads(), partial_sums_)));
+  return std::sqrt(square_sum(store_.grads()));
 }
 
 void Sgd::step(const SgdRates& rates) {

@@ -93,14 +93,12 @@ class Sgd {
 };
 
 namespace cuda {
-/// Room for the numbers of a step, and for the partial sums of a buffer of `n` gradients.
+/// Room for the numbers of a step.
 Tensor sgd_staging(Device device);
-Tensor sgd_partial_sums(int64_t n, Device device);
 /// Writes the numbers in the order of the stream, without waiting.
 void sgd_stage(const SgdNumbers& numbers, const Tensor& staged);
-/// Waits for the sum.
-double sgd_square_sum(const Tensor& grads, const Tensor& partial_sums);
-/// progress: float64 [3], see SgdProgress in sgd_cuda.cu.
+/// partial_sums: square_sum_room of the gradients; progress: float64 [3], see SgdProgress in
+/// sgd_cuda.cu.
 void sgd_launch(const ParameterStore& store, const Tensor& momentum, const Tensor& ema_values,
                 const Tensor& ema_statistics, const Tensor& staged, const Tensor& partial_sums,
                 const Tensor& progress);
@@ -110,8 +108,6 @@ struct SgdKernels {
   void (*step)(float* values, float* grads, float* momentum, float* ema, int64_t n,
                const SgdFactors& factors);
   void (*average)(float* ema, const float* values, int64_t n, float ema_keep);
-  /// partial[i] = sum of squares of chunk i
-  void (*square_sums)(const float* x, int64_t n, int64_t per_chunk, double* partial);
 };
 YD_DECLARE_CPU_KERNELS(SgdKernels, sgd_kernels);
 

@@ -5,14 +5,14 @@
 //
 // Groups begin at multiples of 64 bytes and the buffers are padded to such, so 16 bytes never
 // belong to two groups.
-#include <ydistill/tensor/cuda/elementwise.h>
+#include <ydistill/tensor/cuda/block_sums.h>
+#include <ydistill/tensor/square_sum.h>
 #include <ydistill/train/sgd.h>
 
 namespace ydistill::cuda {
 namespace {
 
 constexpr int kWidth = kPack<float>;
-constexpr int64_t kMaxParts = 1024;
 
 /// Where the steps so far have come to; all double, so that one tensor holds it.
 struct SgdProgress {
@@ -21,49 +21,21 @@ struct SgdProgress {
   double skipped;  // steps left out so far
 };
 
-/// sum[0] = sum of the block's values, added in a fixed order.
-__device__ __forceinline__ void add_up(double* sum) {
-  for (int half = kThreads / 2; half > 0; half /= 2) {
-    __syncthreads();
-    if (int(threadIdx.x) < half) sum[threadIdx.x] += sum[threadIdx.x + half];
+/// On one thread, with the sum of the squares.
+struct Norm {
+  const SgdNumbers* numbers;
+  SgdProgress* progress;
+  __device__ void operator()(const double* square_sum) const {
+    const double norm = std::sqrt(square_sum[0]);
+    progress->grad_norm = norm;
+    if (sgd_is_finite(norm)) {
+      progress->scale = double(sgd_clip_scale(norm, numbers->clip_norm));
+    } else {
+      progress->scale = -1;
+      progress->skipped += 1;
+    }
   }
-  __syncthreads();
-}
-
-/// partial[block]: the squares of every gridDim-th stretch of packs.
-__global__ void __launch_bounds__(kThreads)
-    square_sums_kernel(const float* grads, int64_t packs, double* partial) {
-  __shared__ double sum[kThreads];
-  double own = 0;
-  const int64_t step = int64_t(gridDim.x) * blockDim.x;
-  for (int64_t i = int64_t(blockIdx.x) * blockDim.x + threadIdx.x; i < packs; i += step) {
-    const auto g = load<float, kWidth>(grads + i * kWidth);
-    for (int k = 0; k < kWidth; ++k) own += double(g.v[k]) * double(g.v[k]);
-  }
-  sum[threadIdx.x] = own;
-  add_up(sum);
-  if (threadIdx.x == 0) partial[blockIdx.x] = sum[0];
-}
-
-/// One block.
-__global__ void __launch_bounds__(kThreads)
-    norm_kernel(const double* partial, int64_t parts, const SgdNumbers* numbers,
-                SgdProgress* progress) {
-  __shared__ double sum[kThreads];
-  double own = 0;
-  for (int64_t i = threadIdx.x; i < parts; i += blockDim.x) own += partial[i];
-  sum[threadIdx.x] = own;
-  add_up(sum);
-  if (threadIdx.x != 0) return;
-  const double norm = std::sqrt(sum[0]);
-  progress->grad_norm = norm;
-  if (sgd_is_finite(norm)) {
-    progress->scale = double(sgd_clip_scale(norm, numbers->clip_norm));
-  } else {
-    progress->scale = -1;
-    progress->skipped += 1;
-  }
-}
+};
 
 struct Store {
   SgdNumbers numbers;
@@ -125,21 +97,10 @@ SgdNumbers* numbers_in(const Tensor& staged) {
   return reinterpret_cast<SgdNumbers*>(staged.device_data<uint8_t>());
 }
 
-void square_sums(const Tensor& grads, const Tensor& partial) {
-  launch(square_sums_kernel, dim3(unsigned(partial.numel())), dim3(kThreads),
-         grads.device_data<float>(), grads.numel() / kWidth, partial.device_data<double>());
-}
-
 }  // namespace
 
 Tensor sgd_staging(Device device) {
   return Tensor::zeros({int64_t(sizeof(SgdNumbers))}, DType::kUInt8, device);
-}
-
-Tensor sgd_partial_sums(int64_t n, Device device) {
-  const int64_t per_block = int64_t(kThreads) * kWidth;
-  const int64_t parts = std::min((n + per_block - 1) / per_block, kMaxParts);
-  return Tensor::zeros({std::max<int64_t>(parts, 1)}, DType::kFloat64, device);
 }
 
 void sgd_stage(const SgdNumbers& numbers, const Tensor& staged) {
@@ -147,22 +108,14 @@ void sgd_stage(const SgdNumbers& numbers, const Tensor& staged) {
   for_each(1, Store{numbers, numbers_in(staged)});
 }
 
-double sgd_square_sum(const Tensor& grads, const Tensor& partial_sums) {
-  square_sums(grads, partial_sums);
-  const Tensor parts = partial_sums.to(Device::cpu());
-  double sum = 0;
-  for (const double part : parts.span<double>()) sum += part;
-  return sum;
-}
-
 void sgd_launch(const ParameterStore& store, const Tensor& momentum, const Tensor& ema_values,
                 const Tensor& ema_statistics, const Tensor& staged, const Tensor& partial_sums,
                 const Tensor& progress) {
   const Tensor& values = store.values();
   auto* const state = reinterpret_cast<SgdProgress*>(progress.device_data<double>());
-  square_sums(store.grads(), partial_sums);
-  launch(norm_kernel, dim3(1), dim3(kThreads), partial_sums.device_data<double>(),
-         partial_sums.numel(), numbers_in(staged), state);
+  square_sum_parts(store.grads(), partial_sums);
+  finish_sums<1>(partial_sums.device_data<double>(), partial_sums.numel(),
+                 Norm{numbers_in(staged), state});
   Step step{values.device_data<float>(),
             store.grads().device_data<float>(),
             momentum.device_data<float>(),

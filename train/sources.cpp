@@ -20,6 +20,14 @@ DataSource data_source(const DataSourceConfig& source) {
   throw ConfigError("data: unknown kind of source");
 }
 
+void say_findings(const std::vector<Finding>& findings, const Say& say, int most) {
+  int said = 0;
+  for (const Finding& finding : findings) {
+    if (said++ < most) say("data: " + finding.str());
+  }
+  if (said > most) say(fmt::format("data: ... and {} more findings", said - most));
+}
+
 DistillKind kind_of(DistillConfig::Loss loss) {
   switch (loss) {
     case DistillConfig::Loss::kL2:
@@ -38,15 +46,30 @@ std::shared_ptr<const Dataset> open_dataset(const DataSourceConfig& source,
                                             const std::vector<std::string>& names, const Say& say,
                                             int max_findings) {
   auto dataset = std::make_shared<Dataset>(load_dataset(data_source(source), names));
-  int said = 0;
-  for (const Finding& finding : dataset->findings) {
-    if (said++ < max_findings) say("data: " + finding.str());
-  }
-  if (said > max_findings) say(fmt::format("data: ... and {} more findings", said - max_findings));
+  say_findings(dataset->findings, say, max_findings);
   say("data: " + dataset->summary());
   if (names.empty())
     say(fmt::format("data: class names found: {}", fmt::join(dataset->names, ", ")));
   return dataset;
+}
+
+std::shared_ptr<const Dataset> with_unlabelled(std::shared_ptr<const Dataset> labelled,
+                                               const UnlabeledConfig& unlabeled, const Say& say,
+                                               int max_findings) {
+  Dataset pictures = load_dataset({DataSource::Kind::kPictures, unlabeled.pictures, {}, {}});
+  say("data.unlabeled: " + pictures.summary());
+  auto both = std::make_shared<Dataset>(*labelled);
+  both->findings.clear();  // said before
+  add_unlabelled(*both, std::move(pictures));
+  say_findings(both->findings, say, max_findings);
+  both->findings.insert(both->findings.begin(), labelled->findings.begin(),
+                        labelled->findings.end());
+  if (both->num_unlabelled() == 0) {
+    throw ConfigError(
+        "data.unlabeled.pictures: {}: every picture is among the training pictures already",
+        unlabeled.pictures.string());
+  }
+  return both;
 }
 
 GraphSpec graph_of(const std::string& graph) {
@@ -106,6 +129,9 @@ StepLosses losses_of(const Config& config, const GraphSpec& student, const Graph
     losses.teacher_anchors = teacher->anchors;
     losses.distill.emplace();
     losses.distill->kind = kind_of(config.distill.loss);
+    losses.distill->objectness = config.distill.objectness == DistillConfig::Objectness::kBce
+                                     ? DistillObjectness::kBce
+                                     : DistillObjectness::kL2;
     losses.distill->temperature = config.distill.temperature;
     losses.distill->gains = scaled_distill_gains(
         config.distill.gain, {config.distill.box, config.distill.obj, config.distill.cls},

@@ -23,6 +23,11 @@ std::shared_ptr<const Dataset> open_dataset(const DataSourceConfig& source,
                                             const std::vector<std::string>& names, const Say& say,
                                             int max_findings = 20);
 
+/// The labelled pictures and, behind them, the unlabelled ones.
+std::shared_ptr<const Dataset> with_unlabelled(std::shared_ptr<const Dataset> labelled,
+                                               const UnlabeledConfig& unlabeled, const Say& say,
+                                               int max_findings = 20);
+
 /// The student: from weights, from a graph, or a graph filled with weights; its head replaced where
 /// the classes are others. Says what was loaded and what not. throws ConfigError, FileError.
 std::unique_ptr<Model> make_student(const Config& config, const std::vector<std::string>& names,

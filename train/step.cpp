@@ -1,7 +1,44 @@
 // SPDX-License-Identifier: MIT
 #include <ydistill/train/step.h>
 
+#include <utility>
+
+#include <ydistill/tensor/add.h>
+#include <ydistill/tensor/square_sum.h>
+
 namespace ydistill {
+namespace {
+
+/// The gradients at the heads of a loss of them; `total` receives its value.
+template <class Loss>
+std::vector<Tensor> gradients_of(const std::vector<Tensor>& heads, Tensor& total, Loss loss) {
+  std::vector<Var> leaves;
+  for (const Tensor& head : heads) leaves.push_back(Var::receiver(head));
+  Tape tape;
+  const Var value = loss(leaves);
+  total = value.value();
+  tape.backward(value);
+  std::vector<Tensor> grads;
+  for (const Var& leaf : leaves) grads.push_back(leaf.grad());
+  return grads;
+}
+
+std::vector<Tensor> squares_of(const std::vector<Tensor>& grads) {
+  std::vector<Tensor> squares;
+  for (const Tensor& grad : grads) squares.push_back(square_sum_parts(grad));
+  return squares;
+}
+
+double sum_of(const std::vector<Tensor>& squares) {
+  double sum = 0;
+  for (const Tensor& parts : squares) {
+    const Tensor on_host = parts.to(Device::cpu());
+    for (const double part : on_host.span<double>()) sum += part;
+  }
+  return sum;
+}
+
+}  // namespace
 
 StepNumbers numbers_of(const StepResult& result) {
   StepNumbers numbers;
@@ -15,6 +52,8 @@ StepNumbers numbers_of(const StepResult& result) {
     numbers.distill = {terms.at(0), terms.at(1), terms.at(2)};
     numbers.distill_total = result.distill_total.item();
   }
+  numbers.detection_square = sum_of(result.detection_squares);
+  numbers.distill_square = sum_of(result.distill_squares);
   return numbers;
 }
 
@@ -22,26 +61,27 @@ StepResult losses_and_gradients(const std::vector<Tensor>& heads, const Tensor& 
                                 const std::vector<Tensor>& teacher_heads,
                                 const StepLosses& losses) {
   StepResult result;
-  std::vector<Var> leaves;
-  for (const Tensor& head : heads) leaves.push_back(Var::leaf(head));
-  Tape tape;
-  std::vector<Var> totals;
+  std::vector<Tensor> detection, distill;
   if (losses.detection) {
-    totals.push_back(detection_loss(leaves, targets, losses.student_anchors, *losses.detection,
-                                    result.detection_terms));
-    result.detection_total = totals.back().value();
+    detection = gradients_of(heads, result.detection_total, [&](const std::vector<Var>& leaves) {
+      return detection_loss(leaves, targets, losses.student_anchors, *losses.detection,
+                            result.detection_terms);
+    });
   }
   if (losses.distill) {
-    totals.push_back(distill_loss(leaves, teacher_heads, losses.student_anchors,
-                                  losses.teacher_anchors, *losses.distill, result.distill_terms));
-    result.distill_total = totals.back().value();
+    distill = gradients_of(heads, result.distill_total, [&](const std::vector<Var>& leaves) {
+      return distill_loss(leaves, teacher_heads, losses.student_anchors, losses.teacher_anchors,
+                          *losses.distill, result.distill_terms);
+    });
   }
-  std::vector<Tensor> ones;
-  for (const Var& total : totals) {
-    ones.push_back(Tensor::full(total.shape(), 1, total.dtype(), total.device()));
+  if (detection.empty() || distill.empty()) {
+    result.grad_heads = std::move(detection.empty() ? distill : detection);
+    return result;
   }
-  tape.backward(totals, ones);
-  for (const Var& leaf : leaves) result.grad_heads.push_back(leaf.grad());
+  result.detection_squares = squares_of(detection);
+  result.distill_squares = squares_of(distill);
+  for (size_t k = 0; k < heads.size(); ++k) add_into(detection[k], distill[k]);
+  result.grad_heads = std::move(detection);
   return result;
 }
 

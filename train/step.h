@@ -25,6 +25,8 @@ struct StepResult {
   Tensor distill_terms;    ///< float64 [3]: box, obj, cls with gains, times the batch
   Tensor detection_total, distill_total;  ///< scalars, times the batch
   std::vector<Tensor> grad_heads;         ///< of the sum of both totals, shapes of the heads
+  /// square_sum_parts of either loss's gradient, one tensor a head; empty unless both are there.
+  std::vector<Tensor> detection_squares, distill_squares;
 };
 
 /// The numbers of a StepResult, 0 for what is absent.
@@ -32,6 +34,8 @@ struct StepNumbers {
   DetectionLossItems detection;
   DistillTerms distill;
   double detection_total = 0, distill_total = 0;
+  /// Square sums of either loss's gradient at the heads; 0 unless both are there.
+  double detection_square = 0, distill_square = 0;
 };
 
 /// Reads them; on a GPU that waits for the step.

@@ -12,6 +12,17 @@
 namespace ydistill {
 namespace {
 
+constexpr StepSum kSums[] = {
+    {"box", &StepSums::box},
+    {"obj", &StepSums::obj},
+    {"cls", &StepSums::cls},
+    {"distill_box", &StepSums::distill_box},
+    {"distill_obj", &StepSums::distill_obj},
+    {"distill_cls", &StepSums::distill_cls},
+    {"detection_square", &StepSums::detection_square},
+    {"distill_square", &StepSums::distill_square},
+};
+
 class CpuRunner : public StepRunner {
  public:
   CpuRunner(Model& student, Teacher* teacher, Sgd& sgd, StepLosses& losses,
@@ -30,10 +41,11 @@ class CpuRunner : public StepRunner {
     const StepNumbers numbers =
         numbers_of(forward_backward(student_, batch.images, batch.targets, teacher_heads, losses_));
     losses_.detection->labelled = {};
-    sums_.box += numbers.detection.box;
-    sums_.obj += numbers.detection.obj;
-    sums_.cls += numbers.detection.cls;
-    sums_.distill += numbers.distill_total / double(batch.images.size(0));
+    const double pictures = double(batch.images.size(0));
+    sums_ += {numbers.detection.box,          numbers.detection.obj,
+              numbers.detection.cls,          numbers.distill.box / pictures,
+              numbers.distill.obj / pictures, numbers.distill.cls / pictures,
+              numbers.detection_square,       numbers.distill_square};
   }
 
   void step(const SgdRates& rates) override { sgd_.step(rates); }
@@ -58,6 +70,16 @@ class CpuRunner : public StepRunner {
 };
 
 }  // namespace
+
+std::span<const StepSum> step_sums() {
+  return kSums;
+}
+
+StepSums& StepSums::operator+=(const StepSums& other) {
+  for (const StepSum& sum : kSums) this->*sum.value += other.*sum.value;
+  skipped_steps += other.skipped_steps;
+  return *this;
+}
 
 std::unique_ptr<StepRunner> make_step_runner(
     Model& student, Teacher* teacher, Sgd& sgd, StepLosses& losses, std::shared_ptr<Arena> arena,

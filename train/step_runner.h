@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 
 #include <ydistill/data/device_pictures.h>
 #include <ydistill/data/loader.h>
@@ -14,12 +15,25 @@
 
 namespace ydistill {
 
-/// Sums over the batches since the last take(); the terms as YOLOv5 logs them.
+/// Sums over batches; the terms as YOLOv5 logs them.
 struct StepSums {
   double box = 0, obj = 0, cls = 0;
-  double distill = 0;         ///< of the batches' totals, each divided by its number of pictures
+  /// Terms of the distillation, each batch's divided by its number of pictures.
+  double distill_box = 0, distill_obj = 0, distill_cls = 0;
+  /// Square sums of the two losses' gradients at the heads.
+  double detection_square = 0, distill_square = 0;
   int64_t skipped_steps = 0;  ///< optimizer steps not taken because a gradient was not finite
+
+  double distill() const { return distill_box + distill_obj + distill_cls; }
+  StepSums& operator+=(const StepSums& other);
 };
+
+/// The numbers of StepSums that are sums over batches, by name: what checkpoints keep.
+struct StepSum {
+  const char* name;
+  double StepSums::*value;
+};
+std::span<const StepSum> step_sums();
 
 class StepRunner {
  public:

@@ -85,7 +85,7 @@ class CudaRunner : public StepRunner {
     // Of its own, because its blocks are freed in the host's order, not in that of two streams.
     if (teacher != nullptr) teacher_arena_ = Arena::create(arena_->limit_bytes(), student.device());
     const ArenaScope heap(nullptr);
-    sums_ = Tensor::zeros({4}, DType::kFloat64, student.device());
+    sums_ = Tensor::zeros({int64_t(step_sums().size())}, DType::kFloat64, student.device());
   }
 
   ~CudaRunner() override {
@@ -133,7 +133,10 @@ class CudaRunner : public StepRunner {
     const ArenaScope heap(nullptr);
     const Tensor sums = sums_.to(Device::cpu());
     sums_.zero();
-    StepSums result{sums.at(0), sums.at(1), sums.at(2), sums.at(3), 0};
+    StepSums result;
+    for (size_t i = 0; i < step_sums().size(); ++i) {
+      result.*step_sums()[i].value = sums.at(int64_t(i));
+    }
     const int64_t skipped = sgd_.report().skipped;
     result.skipped_steps = skipped - std::exchange(skipped_before_, skipped);
     return result;
@@ -222,7 +225,7 @@ class CudaRunner : public StepRunner {
     const StepResult result =
         forward_backward(student_, inputs.images, inputs.targets, teacher_heads, losses_, options);
     losses_.detection->labelled = {};
-    add_step_terms(sums_, result.detection_terms, result.distill_terms, inputs.images.size(0));
+    add_step_terms(sums_, result, inputs.images.size(0));
   }
 
   Model& student_;

@@ -16,9 +16,7 @@ std::unique_ptr<StepRunner> make_step_runner(Model& student, Teacher* teacher, S
                                              StepLosses& losses, std::shared_ptr<Arena> arena,
                                              std::shared_ptr<DevicePictures> pictures);
 
-/// sums [4] += detection's box, obj, cls, and distill's sum divided by `pictures`. All float64 on
-/// the GPU; either terms tensor [3] may be undefined.
-void add_step_terms(const Tensor& sums, const Tensor& detection_terms, const Tensor& distill_terms,
-                    int64_t pictures);
+/// Adds a step's terms and squares to sums: float64 on the GPU, in the order of step_sums().
+void add_step_terms(const Tensor& sums, const StepResult& result, int64_t pictures);
 
 }  // namespace ydistill::cuda

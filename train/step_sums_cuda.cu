@@ -1,33 +1,43 @@
 // SPDX-License-Identifier: MIT
-#include <ydistill/tensor/cuda/elementwise.h>
+#include <ydistill/tensor/cuda/block_sums.h>
 #include <ydistill/train/step_runner_cuda.h>
 
 namespace ydistill::cuda {
 namespace {
 
+// Places in step_sums().
+constexpr int kDetection = 0, kDistill = 3, kDetectionSquare = 6, kDistillSquare = 7;
+
 struct AddTerms {
-  double* sums;
-  const double *detection, *distill;  // or null
-  double pictures;
-  __device__ void operator()(int64_t i) const {
-    if (i < 3) {
-      if (detection != nullptr) sums[i] += detection[i];
-    } else if (distill != nullptr) {
-      sums[i] += (distill[0] + distill[1] + distill[2]) / pictures;
-    }
-  }
+  double* sums;  // three of them
+  const double* terms;
+  double divisor;
+  __device__ void operator()(int64_t i) const { sums[i] += terms[i] / divisor; }
 };
 
-const double* data_or_null(const Tensor& t) {
-  return t.defined() ? t.device_data<double>() : nullptr;
+struct AddSquare {
+  double* sum;
+  __device__ void operator()(const double* square_sum) const { *sum += square_sum[0]; }
+};
+
+void add_terms(double* sums, const Tensor& terms, double divisor) {
+  if (terms.defined()) for_each(3, AddTerms{sums, terms.device_data<double>(), divisor});
+}
+
+void add_squares(double* sum, const std::vector<Tensor>& squares) {
+  for (const Tensor& parts : squares) {
+    finish_sums<1>(parts.device_data<double>(), parts.numel(), AddSquare{sum});
+  }
 }
 
 }  // namespace
 
-void add_step_terms(const Tensor& sums, const Tensor& detection_terms, const Tensor& distill_terms,
-                    int64_t pictures) {
-  for_each(4, AddTerms{sums.device_data<double>(), data_or_null(detection_terms),
-                       data_or_null(distill_terms), double(pictures)});
+void add_step_terms(const Tensor& sums, const StepResult& result, int64_t pictures) {
+  double* const to = sums.device_data<double>();
+  add_terms(to + kDetection, result.detection_terms, 1);
+  add_terms(to + kDistill, result.distill_terms, double(pictures));
+  add_squares(to + kDetectionSquare, result.detection_squares);
+  add_squares(to + kDistillSquare, result.distill_squares);
 }
 
 }  // namespace ydistill::cuda

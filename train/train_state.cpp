@@ -80,12 +80,14 @@ void save_train_state(const std::filesystem::path& path, const TrainState& state
 
   json results = json::array();
   for (const EpochResult& result : state.results) results.push_back(json_of(result));
+  json sums;
+  for (const StepSum& sum : step_sums()) sums[sum.name] = state.sums.*sum.value;
   checkpoint.metadata["train_state"] = json{
       {"epoch", state.epoch},
       {"next_batch", state.next_batch},
       {"last_step", state.last_step},
       {"ema_updates", sgd.ema_updates()},
-      {"sums", {state.sum_box, state.sum_obj, state.sum_cls, state.sum_distill}},
+      {"sums", sums},
       {"best_fitness", state.best_fitness},
       {"finished", state.finished},
       {"results", results}}.dump();
@@ -124,12 +126,9 @@ TrainState load_train_state(const std::filesystem::path& path, Model& model, Sgd
     state.next_batch = s.at("next_batch").get<int64_t>();
     state.last_step = s.at("last_step").get<int64_t>();
     sgd.set_ema_updates(s.at("ema_updates").get<int64_t>());
-    const auto sums = s.at("sums").get<std::vector<double>>();
-    if (sums.size() != 4) throw ValueError("`sums` has {} numbers, expected 4", sums.size());
-    state.sum_box = sums[0];
-    state.sum_obj = sums[1];
-    state.sum_cls = sums[2];
-    state.sum_distill = sums[3];
+    for (const StepSum& sum : step_sums()) {
+      state.sums.*sum.value = s.at("sums").at(sum.name).get<double>();
+    }
     state.best_fitness = s.at("best_fitness").get<double>();
     state.finished = s.at("finished").get<bool>();
     for (const json& r : s.at("results")) state.results.push_back(result_of(r));

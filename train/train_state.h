@@ -14,6 +14,7 @@
 #include <ydistill/train/config.h>
 #include <ydistill/train/run_folder.h>
 #include <ydistill/train/sgd.h>
+#include <ydistill/train/step_runner.h>
 #include <ydistill/yolo/checkpoint.h>
 
 namespace ydistill {
@@ -22,7 +23,7 @@ struct TrainState {
   int64_t epoch = 0;       ///< the current one
   int64_t next_batch = 0;  ///< batches of it that are done
   int64_t last_step = -1;  ///< iteration of the last optimizer step
-  double sum_box = 0, sum_obj = 0, sum_cls = 0, sum_distill = 0;  ///< of this epoch's batches
+  StepSums sums;           ///< of this epoch's batches
   double best_fitness = -1;
   bool finished = false;
   std::vector<EpochResult> results;  ///< of the epochs that are done

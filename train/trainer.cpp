@@ -63,6 +63,7 @@ TrainLoaderOptions loader_options(const Config& config,
   options.seed = uint64_t(config.train.seed);
   options.workers = int(config.train.workers);
   options.order = config.train.shuffle ? Order::kShuffled : Order::kFile;
+  if (config.data.unlabeled) options.unlabelled_share = config.data.unlabeled->share;
   options.augment = augment_options(config.augment);
   if (pictures) {  // each is read once; a copy in memory would serve nobody
     options.device_pictures = std::move(pictures);
@@ -141,8 +142,11 @@ class Trainer {
   void open_data() {
     const DataSourceConfig& train_data = train_source(config_);
     train_data_ = open_dataset(train_data, config_.data.names, say_);
-    const std::vector<std::string>& names = train_data_->names;
+    const std::vector<std::string> names = train_data_->names;
     val_data_ = open_dataset(val_source(config_), names, say_);
+    if (config_.data.unlabeled) {
+      train_data_ = with_unlabelled(train_data_, *config_.data.unlabeled, say_);
+    }
   }
 
   void open_rest() {
@@ -210,7 +214,7 @@ class Trainer {
   bool train_epoch() {
     if (state_.next_batch == 0) {
       sgd_->zero_grads();
-      state_.sum_box = state_.sum_obj = state_.sum_cls = state_.sum_distill = 0;
+      state_.sums = {};
     }
     const int64_t num_batches = loader_->batches_per_epoch();
     loader_->start_epoch(state_.epoch, state_.next_batch);
@@ -249,10 +253,10 @@ class Trainer {
     p.epochs = config_.train.epochs;
     p.batch = state_.next_batch;
     p.batches = num_batches;
-    p.box = state_.sum_box / n;
-    p.obj = state_.sum_obj / n;
-    p.cls = state_.sum_cls / n;
-    p.distill = state_.sum_distill / n;
+    p.box = state_.sums.box / n;
+    p.obj = state_.sums.obj / n;
+    p.cls = state_.sums.cls / n;
+    p.distill = state_.sums.distill() / n;
     p.images_per_second = double(pictures) / seconds;
     p.waiting_share = waiting_share_ = loader_->seconds_waited() / seconds;
     p.seconds_left = seconds_since(start_) / double(batches_done_) * batches_left;
@@ -289,20 +293,17 @@ class Trainer {
   /// Adds what the runner has to the epoch's sums. throws NotFiniteError.
   void take_sums() {
     const StepSums sums = runner_->take();
-    if (!std::isfinite(sums.box + sums.obj + sums.cls + sums.distill)) {
+    if (!std::isfinite(sums.box + sums.obj + sums.cls + sums.distill())) {
       throw NotFiniteError(
           "epoch {}, {}: the loss is not finite (box {:g}, obj {:g}, cls {:g}, distill {:g}); "
           "lower train.lr0 or check the labels",
-          state_.epoch, last_batches(), sums.box, sums.obj, sums.cls, sums.distill);
+          state_.epoch, last_batches(), sums.box, sums.obj, sums.cls, sums.distill());
     }
     if (sums.skipped_steps > 0) {
       throw NotFiniteError("epoch {}, {}: a gradient is not finite; lower train.lr0", state_.epoch,
                            last_batches());
     }
-    state_.sum_box += sums.box;
-    state_.sum_obj += sums.obj;
-    state_.sum_cls += sums.cls;
-    state_.sum_distill += sums.distill;
+    state_.sums += sums;
     untaken_ = 0;
   }
 
@@ -361,10 +362,18 @@ class Trainer {
     const MetricsResult& m = outcome.last.metrics;
     EpochResult result;
     result.epoch = state_.epoch;
-    result.train_box = state_.sum_box / n;
-    result.train_obj = state_.sum_obj / n;
-    result.train_cls = state_.sum_cls / n;
-    result.train_distill = state_.sum_distill / n;
+    const StepSums& sums = state_.sums;
+    result.train_box = sums.box / n;
+    result.train_obj = sums.obj / n;
+    result.train_cls = sums.cls / n;
+    result.train_distill = sums.distill() / n;
+    result.distill_box = sums.distill_box / n;
+    result.distill_obj = sums.distill_obj / n;
+    result.distill_cls = sums.distill_cls / n;
+    result.unlabelled = loader_->unlabelled_share();
+    if (sums.detection_square > 0) {
+      result.grad_ratio = std::sqrt(sums.distill_square / sums.detection_square);
+    }
     result.precision = m.precision;
     result.recall = m.recall;
     result.map50 = m.map50;

@@ -28,6 +28,24 @@ Tensor some(const Shape& shape) {
   return Rng(5).uniform(shape, -1, 1, DType::kFloat64);
 }
 
+TEST_CASE("tape: a receiver gets its user's own tensor, or the sum of several users'") {
+  const Var x = Var::receiver(Tensor::of<double>({1}, std::vector<double>{3}));
+  CHECK_FALSE(x.grad().defined());
+  const Tensor one = Tensor::full({1}, 1, DType::kFloat64);
+  Tensor given;
+  Tape tape;
+  const Var y = record(kSquare, one, {x}, [&](const Tensor&) {
+    given = Tensor::full({1}, 5, DType::kFloat64);
+    return Grads{given};
+  });
+  tape.backward(y, one);
+  CHECK(x.grad().raw() == given.raw());
+  given = {};
+  const Var z = square(x);
+  tape.backward(z, one);
+  CHECK(x.grad().item() == Approx(5 + 6));
+}
+
 TEST_CASE("tape: a Var with two users gets the sum of both gradients") {
   const Var x = Var::leaf(Tensor::of<double>({1}, std::vector<double>{3}));
   Tape tape;

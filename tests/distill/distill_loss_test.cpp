@@ -95,6 +95,25 @@ TEST_CASE("distill_loss: the terms agree with their definition") {
   }
 }
 
+TEST_CASE("distill_loss: the cross entropy of the objectness counts every box alike") {
+  const auto student = random_heads(1), teacher = random_heads(2);
+  DistillOptions options = options_of(DistillKind::kL2, 4, {0, 0.7, 0});
+  options.objectness = DistillObjectness::kBce;
+  double expected = 0;
+  for (size_t k = 0; k < student.size(); ++k) {
+    const int64_t width = student[k].size(4), boxes = student[k].numel() / width;
+    for (int64_t i = 0; i < boxes; ++i) {
+      const double p = s(student[k].at(i * width + 4)), q = s(teacher[k].at(i * width + 4));
+      expected -= 0.7 * 2 / double(boxes) * (q * std::log(p) + (1 - q) * std::log(1 - p));
+    }
+  }
+  DistillTerms terms;
+  distill_loss(leaves(student), teacher, kAnchors, kAnchors, options, &terms);
+  CHECK(terms.obj == Approx(expected));
+  CHECK(terms.box == 0);
+  CHECK(terms.cls == 0);
+}
+
 TEST_CASE("distill_loss: gradcheck of every kind with the same and with other anchors") {
   for (const DistillKind kind : kKinds) {
     for (const Anchors& teacher_anchors : {kAnchors, kOthers}) {

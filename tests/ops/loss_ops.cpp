@@ -38,7 +38,8 @@ Tensor targets_for(const Var& head, const Tensor& targets) {
 
 const std::set<size_t> kBothHeads{0, 1};
 
-OpCase distill_case(const std::string& variant, DistillKind kind, double grow) {
+OpCase distill_case(const std::string& variant, DistillKind kind, double grow,
+                    DistillObjectness objectness = DistillObjectness::kL2) {
   return {"distill_loss",
           variant,
           heads(1),
@@ -46,6 +47,7 @@ OpCase distill_case(const std::string& variant, DistillKind kind, double grow) {
             DistillOptions options;
             options.kind = kind;
             options.temperature = 4;
+            options.objectness = objectness;
             return std::vector{distill_loss(in, teacher_for(in[0]), small_anchors(),
                                             small_anchors(grow), options)};
           },
@@ -80,6 +82,8 @@ std::vector<OpCase> loss_op_cases() {
   cases.push_back(distill_case("l2", DistillKind::kL2, 1));
   cases.push_back(distill_case("kl", DistillKind::kKl, 1));
   cases.push_back(distill_case("bce", DistillKind::kBce, 1));
+  cases.push_back(
+      distill_case("kl with bce of the objectness", DistillKind::kKl, 1, DistillObjectness::kBce));
   cases.push_back(distill_case("l2 with other anchors", DistillKind::kL2, 1.3));
   return cases;
 }

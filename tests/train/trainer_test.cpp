@@ -121,6 +121,25 @@ TEST_CASE("train: stopped and resumed equals uninterrupted bit for bit") {
   }
 }
 
+TEST_CASE("train: resumed with unlabelled pictures equals uninterrupted bit for bit") {
+  const Setup setup;
+  test::write_tiny_set(setup.dir / "more", 7, 3);
+  Quiet events;
+  const TrainOutcome taught = train(setup.config({"run.name=teacher", "train.epochs=1"}), events);
+  const std::string more = "data.unlabeled.pictures=" + (setup.dir / "more/images").string();
+  const std::string teacher =
+      "teacher={\"weights\":\"" + (taught.run / "weights/best.safetensors").string() + "\"}";
+  const TrainOutcome reference = train(setup.config({teacher, more, "run.name=whole"}), events);
+  Quiet first(8);  // in the second of three epochs of six batches
+  const TrainOutcome stopped = train(setup.config({teacher, more, "run.name=cut"}), first);
+  CHECK_FALSE(stopped.finished);
+  const TrainOutcome outcome = resume_training(stopped.run, events);
+  check_same_bits(reference.run / "weights/last.safetensors",
+                  outcome.run / "weights/last.safetensors");
+  CHECK(test::read_file(reference.run / "results.csv") ==
+        test::read_file(outcome.run / "results.csv"));
+}
+
 TEST_CASE("train: the same seed gives the same weights and another seed others") {
   const Setup setup;
   Quiet events;
@@ -154,6 +173,42 @@ TEST_CASE("train: a teacher is validated first and its weights never change") {
     CHECK(distilling.results.front().train_distill > 0);
   }
   CHECK(test::read_file(weights) == before);
+}
+
+std::string teacher_of(const TrainOutcome& run) {
+  return "teacher={\"weights\":\"" + (run.run / "weights/best.safetensors").string() + "\"}";
+}
+
+TEST_CASE("train: on unlabelled pictures the teacher alone speaks, and their share is logged") {
+  const Setup setup;
+  test::write_tiny_set(setup.dir / "more", 7, 3);
+  std::filesystem::remove_all(setup.dir / "more" / "labels");
+  Quiet events;
+  const TrainOutcome taught = train(setup.config({"run.name=teacher", "train.epochs=1"}), events);
+  const std::string more = "data.unlabeled.pictures=" + (setup.dir / "more/images").string();
+  Quiet mixed;
+  const auto config = setup.config({teacher_of(taught), more, "data.unlabeled.share=0.25"});
+  REQUIRE(train(config, mixed).finished);
+  CHECK(mixed.log.find("data.unlabeled: 7 pictures without labels") != std::string::npos);
+  for (const EpochResult& r : mixed.results) {
+    CHECK(r.unlabelled == Approx(0.25));  // batches of 3 + 1: 12 labelled pictures, 4 others
+    CHECK(r.grad_ratio > 0);
+    CHECK(r.distill_box + r.distill_obj + r.distill_cls == Approx(r.train_distill));
+  }
+  CHECK(mixed.steps == 3 * 4);
+}
+
+TEST_CASE("train: unlabelled pictures are refused where nobody could teach from them") {
+  const Setup setup;
+  const std::string more = "data.unlabeled.pictures=" + (setup.dir / "train/images").string();
+  CHECK_THROWS_WITH_TEXT(setup.config({more}), ConfigError,
+                         "data.unlabeled: only a teacher can teach from pictures without labels");
+  CHECK_THROWS_WITH_TEXT(setup.config({more, "teacher={\"weights\":\"t.pt\"}", "train.batch=1"}),
+                         ConfigError, "give train.batch of at least 2, it is 1");
+  Quiet events;
+  const TrainOutcome taught = train(setup.config({"run.name=teacher", "train.epochs=1"}), events);
+  CHECK_THROWS_WITH_TEXT(train(setup.config({teacher_of(taught), more}), events), ConfigError,
+                         "every picture is among the training pictures already");
 }
 
 TEST_CASE("train: a teacher of other classes is refused by name before a run folder is made") {
