@@ -6,6 +6,7 @@
 #include <set>
 #include <utility>
 
+#include <ydistill/data/data_yaml.h>
 #include <ydistill/data/dataset_reader.h>
 #include <ydistill/tensor/error.h>
 #include <ydistill/tensor/io/text.h>
@@ -38,6 +39,27 @@ std::string Dataset::summary() const {
       samples.size(), num_labels(), names.size(), pictures_dropped, labels_dropped, labels_ignored);
 }
 
+namespace {
+
+Dataset load_data_yaml(const DataSource& source, std::vector<std::string> names) {
+  DataYaml yaml = read_data_yaml(source.path, source.split);
+  if (names.empty()) {
+    names = yaml.names;
+  } else if (names != yaml.names) {
+    yaml.notes.push_back(fmt::format("{}: its {} names are not used, the {} that were given are",
+                                     printable(source.path.string()), yaml.names.size(),
+                                     names.size()));
+  }
+  DataSource pictures;
+  pictures.path = yaml.paths.front();
+  pictures.more.assign(yaml.paths.begin() + 1, yaml.paths.end());
+  Dataset dataset = reading::load_yolo(pictures, std::move(names));
+  dataset.notes.insert(dataset.notes.begin(), yaml.notes.begin(), yaml.notes.end());
+  return dataset;
+}
+
+}  // namespace
+
 Dataset load_dataset(const DataSource& source, std::vector<std::string> names) {
   std::error_code error;
   if (!std::filesystem::exists(source.path, error)) {
@@ -52,6 +74,8 @@ Dataset load_dataset(const DataSource& source, std::vector<std::string> names) {
         return reading::load_voc(source, std::move(names));
       case DataSource::Kind::kCoco:
         return reading::load_coco(source, std::move(names));
+      case DataSource::Kind::kYaml:
+        return load_data_yaml(source, std::move(names));
     }
   } catch (const std::filesystem::filesystem_error& problem) {
     throw FileError("{}: {}", printable(source.path.string()), problem.code().message());

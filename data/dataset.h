@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Which pictures there are and what is on them: YOLO text labels, Pascal VOC XML, COCO JSON.
+// Which pictures there are and what is on them: YOLO text labels, Pascal VOC XML, COCO JSON,
+// Ultralytics' data.yaml.
 //
 // Nothing is dropped silently: what is wrong with a picture or a label becomes a Finding, and the
 // rest goes on. Only when no picture is left does reading fail.
@@ -49,6 +50,8 @@ struct Dataset {
   std::vector<Sample> samples;
   std::vector<std::string> names;  ///< by class id
   std::vector<Finding> findings;
+  std::vector<std::string>
+      notes;  ///< what a user should know though nothing is wrong, one line each
   int64_t pictures_dropped = 0;
   int64_t labels_dropped = 0;  ///< of kept pictures; each has a finding
   int64_t labels_ignored = 0;  ///< crowd regions and `difficult` objects: not faults, no findings
@@ -60,14 +63,16 @@ struct Dataset {
 };
 
 struct DataSource {
-  enum class Kind { kYolo, kVoc, kCoco, kPictures };
+  enum class Kind { kYolo, kVoc, kCoco, kYaml, kPictures };
   Kind kind = Kind::kYolo;
   /// YOLO: a folder of pictures, searched with its subfolders, or a text file with one picture path
   /// a line, relative to that file. VOC: the folder with Annotations, ImageSets and JPEGImages.
-  /// COCO: the JSON file. Pictures: as YOLO, but nobody looks for labels: none is `labelled`.
+  /// COCO: the JSON file. YAML: Ultralytics' data.yaml, see data_yaml.h. Pictures: as YOLO, but
+  /// nobody looks for labels: none is `labelled`.
   std::filesystem::path path;
-  std::string split;             ///< VOC: the file NAME.txt in ImageSets/Main
+  std::string split;  ///< VOC: the file NAME.txt in ImageSets/Main; YAML: train, val, test
   std::filesystem::path images;  ///< COCO: the folder that `file_name` is relative to
+  std::vector<std::filesystem::path> more = {};  ///< YOLO: further folders or lists, after `path`
 };
 
 /// Pictures narrower or lower than this are dropped, as YOLOv5 does.
@@ -80,8 +85,9 @@ inline constexpr int64_t kMaxClasses = 10000;
 /// folder, the file's order for a list, a split or a COCO file.
 ///
 /// names: the classes in order. Empty: for VOC the names found, sorted; for COCO its categories by
-/// ascending id; for YOLO "class0", "class1", ... up to the largest id in use. VOC and COCO classes
-/// are matched to given names by name, and objects of other classes are dropped and listed.
+/// ascending id; for YAML the names of that file; for YOLO "class0", "class1", ... up to the
+/// largest id in use. VOC and COCO classes are matched to given names by name, and objects of other
+/// classes are dropped and listed.
 ///
 /// YOLO labels: for `a/images/b/c.jpg` the file `a/labels/b/c.txt` (the last component `images`
 /// counts), else `c.txt` beside the picture; neither: a background picture. A line is class, cx,

@@ -189,12 +189,6 @@ std::optional<double> parse_number(std::string_view text) {
   return value;
 }
 
-bool has_picture_suffix(const std::filesystem::path& path) {
-  std::string suffix = path.extension().string();
-  for (char& c : suffix) c = c >= 'A' && c <= 'Z' ? char(c - 'A' + 'a') : c;
-  return suffix == ".jpg" || suffix == ".jpeg" || suffix == ".png" || suffix == ".bmp";
-}
-
 std::map<std::string, int64_t, std::less<>> ids_by_name(const std::vector<std::string>& names) {
   std::map<std::string, int64_t, std::less<>> ids;
   for (const std::string& name : names) {

@@ -64,8 +64,6 @@ std::vector<std::string_view> split_lines(std::string_view text);
 std::string_view trim(std::string_view text);
 /// The number that `text` is as a whole; nothing where it is none, infinite or NaN.
 std::optional<double> parse_number(std::string_view text);
-/// True for .jpg, .jpeg, .png, .bmp, whatever the case.
-bool has_picture_suffix(const std::filesystem::path& path);
 /// A class's id by its name.
 std::map<std::string, int64_t, std::less<>> ids_by_name(const std::vector<std::string>& names);
 

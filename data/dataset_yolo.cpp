@@ -3,11 +3,13 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <iterator>
 #include <set>
 #include <span>
 #include <utility>
 
 #include <ydistill/data/dataset_reader.h>
+#include <ydistill/data/picture_list.h>
 #include <ydistill/tensor/error.h>
 #include <ydistill/tensor/io/text.h>
 
@@ -15,47 +17,6 @@ namespace ydistill::reading {
 namespace {
 
 namespace fs = std::filesystem;
-
-struct ListedPicture {
-  fs::path path;
-  fs::path listed_in;
-  int64_t line = 0;
-};
-
-/// Formats that other tools read and this one does not: dropped, but not silently.
-bool has_foreign_picture_suffix(const fs::path& path) {
-  constexpr std::array<std::string_view, 9> kForeign{".webp", ".tif", ".tiff", ".gif", ".mpo",
-                                                     ".dng",  ".pfm", ".heic", ".avif"};
-  std::string suffix = path.extension().string();
-  for (char& c : suffix) c = c >= 'A' && c <= 'Z' ? char(c - 'A' + 'a') : c;
-  return std::find(kForeign.begin(), kForeign.end(), suffix) != kForeign.end();
-}
-
-std::vector<ListedPicture> pictures_of_folder(const fs::path& folder) {
-  std::vector<ListedPicture> pictures;
-  for (const auto& entry :
-       fs::recursive_directory_iterator(folder, fs::directory_options::follow_directory_symlink)) {
-    if (!has_picture_suffix(entry.path()) && !has_foreign_picture_suffix(entry.path())) continue;
-    if (entry.is_directory()) continue;
-    pictures.push_back({entry.path(), folder, 0});
-  }
-  std::sort(pictures.begin(), pictures.end(),
-            [](const auto& a, const auto& b) { return a.path.native() < b.path.native(); });
-  return pictures;
-}
-
-std::vector<ListedPicture> pictures_of_list(const fs::path& list) {
-  std::vector<ListedPicture> pictures;
-  const std::string text = read_text(list);
-  int64_t line = 0;
-  for (const std::string_view row : split_lines(text)) {
-    ++line;
-    const std::string_view name = trim(row);
-    if (name.empty()) continue;
-    pictures.push_back({(list.parent_path() / fs::path(name)).lexically_normal(), list, line});
-  }
-  return pictures;
-}
 
 /// a/images/b/c.jpg -> a/labels/b/c.txt where that exists, else a/images/b/c.txt.
 fs::path label_file_of(const fs::path& picture) {
@@ -173,9 +134,13 @@ void read_labels(PictureReport& report, const fs::path& file, size_t num_names) 
 Dataset load_yolo(const DataSource& source, std::vector<std::string> names) {
   ids_by_name(names);  // for its check
   const bool has_labels = source.kind == DataSource::Kind::kYolo;
-  const std::vector<ListedPicture> pictures = fs::is_directory(source.path)
-                                                  ? pictures_of_folder(source.path)
-                                                  : pictures_of_list(source.path);
+  PictureList list = list_pictures(source.path);
+  for (const fs::path& path : source.more) {
+    PictureList more = list_pictures(path);
+    std::move(more.pictures.begin(), more.pictures.end(), std::back_inserter(list.pictures));
+    std::move(more.findings.begin(), more.findings.end(), std::back_inserter(list.findings));
+  }
+  const std::vector<ListedPicture>& pictures = list.pictures;
   std::vector<PictureReport> reports(pictures.size());
   for_each_picture(int64_t(pictures.size()), [&](int64_t i) {
     const ListedPicture& picture = pictures[size_t(i)];
@@ -195,7 +160,7 @@ Dataset load_yolo(const DataSource& source, std::vector<std::string> names) {
     }
     for (int64_t i = 0; i < num_classes; ++i) names.push_back(fmt::format("class{}", i));
   }
-  return assemble(source.path, std::move(reports), std::move(names));
+  return assemble(source.path, std::move(reports), std::move(names), std::move(list.findings));
 }
 
 }  // namespace ydistill::reading

@@ -11,7 +11,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 tools=(cmake:cmake ninja:ninja-build g++:g++)
 # Libraries. Debian's oneDNN was built with OpenCL, so its CMake package asks for that too.
 libraries=(libdnnl-dev ocl-icd-opencl-dev libturbojpeg0-dev libstb-dev nlohmann-json3-dev
-           libpugixml-dev libzip-dev libcli11-dev libfmt-dev catch2)
+           libpugixml-dev libyaml-cpp-dev libzip-dev libcli11-dev libfmt-dev catch2)
 
 die() {
   printf 'install_deps: %s\n' "$@" >&2

@@ -259,11 +259,11 @@ Override parse_override(const std::string& text, const Origin& origin) {
 void check_source(const std::optional<DataSourceConfig>& source, const std::string& path,
                   const std::string& name) {
   if (!source) return;
-  const int kinds =
-      int(!source->yolo.empty()) + int(!source->voc.empty()) + int(!source->coco.empty());
+  const int kinds = int(!source->yolo.empty()) + int(!source->voc.empty()) +
+                    int(!source->coco.empty()) + int(!source->yaml.empty());
   if (kinds != 1) {
-    throw ConfigError("{}: {}: expected exactly one of yolo, voc and coco, got {}", name, path,
-                      kinds == 0 ? "none" : "more");
+    throw ConfigError("{}: {}: expected exactly one of yolo, voc, coco and yaml, got {}", name,
+                      path, kinds == 0 ? "none" : "more");
   }
   const auto goes_with = [&](const char* key, bool given, const char* owner, bool has_owner,
                              const char* meaning) {
@@ -271,8 +271,13 @@ void check_source(const std::optional<DataSourceConfig>& source, const std::stri
     if (given) throw ConfigError("{}: {}.{}: goes with {} only", name, path, key, owner);
     throw ConfigError("{}: {}.{}: missing; {} needs {}", name, path, key, owner, meaning);
   };
-  goes_with("split", !source->split.empty(), "voc", !source->voc.empty(),
-            "the name of a list in ImageSets/Main");
+  if (source->yaml.empty()) {
+    goes_with("split", !source->split.empty(), "voc", !source->voc.empty(),
+              "the name of a list in ImageSets/Main");
+  } else if (source->split != "train" && source->split != "val" && source->split != "test") {
+    throw ConfigError("{}: {}.split: expected train, val or test of the yaml, got {}", name, path,
+                      source->split.empty() ? "nothing" : shown(Json(source->split)));
+  }
   goes_with("images", !source->images.empty(), "coco", !source->coco.empty(),
             "the folder of the pictures");
 }
@@ -285,8 +290,8 @@ void check_whole(const Config& config, const std::string& name) {
   if (config.teacher && config.teacher->weights.empty()) {
     throw ConfigError("{}: teacher.weights: missing; a teacher needs a checkpoint", name);
   }
-  if (!config.data.train && !config.data.val) {
-    throw ConfigError("{}: data: missing; give data.train, data.val or both", name);
+  if (!config.data.train && !config.data.val && config.data.yaml.empty()) {
+    throw ConfigError("{}: data: missing; give data.train, data.val or both, or data.yaml", name);
   }
   check_source(config.data.train, "data.train", name);
   check_source(config.data.val, "data.val", name);
@@ -347,6 +352,18 @@ std::string read_text(const fs::path& file) {
   return text;
 }
 
+DataSourceConfig source_of(const Config& config, const std::optional<DataSourceConfig>& source,
+                           const char* split, const char* purpose) {
+  if (source) return *source;
+  if (config.data.yaml.empty()) {
+    throw ConfigError("data.{}: missing; {} needs pictures", split, purpose);
+  }
+  DataSourceConfig result;
+  result.yaml = config.data.yaml;
+  result.split = split;
+  return result;
+}
+
 }  // namespace
 
 Config parse_config(const std::string& json_text, const fs::path& base_dir,
@@ -396,14 +413,12 @@ std::string to_json(const Config& config) {
   return root.dump(2, ' ', false, Json::error_handler_t::replace);
 }
 
-const DataSourceConfig& train_source(const Config& config) {
-  if (!config.data.train) throw ConfigError("data.train: missing; training needs pictures");
-  return *config.data.train;
+DataSourceConfig train_source(const Config& config) {
+  return source_of(config, config.data.train, "train", "training");
 }
 
-const DataSourceConfig& val_source(const Config& config) {
-  if (!config.data.val) throw ConfigError("data.val: missing; validation needs pictures");
-  return *config.data.val;
+DataSourceConfig val_source(const Config& config) {
+  return source_of(config, config.data.val, "val", "validation");
 }
 
 }  // namespace ydistill

@@ -37,16 +37,20 @@ struct DistillConfig {
   bool operator==(const DistillConfig&) const = default;
 };
 
-/// Exactly one of yolo, voc (with split) and coco (with images) is set.
+/// Exactly one of yolo, voc (with split), coco (with images) and yaml (with split) is set.
 struct DataSourceConfig {
-  enum class Kind { kYolo, kVoc, kCoco };
+  enum class Kind { kYolo, kVoc, kCoco, kYaml };
   std::filesystem::path yolo;    ///< folder of pictures, or a text file of paths
   std::filesystem::path voc;     ///< folder with JPEGImages, Annotations, ImageSets
-  std::string split;             ///< voc: a name in ImageSets/Main
+  std::filesystem::path yaml;    ///< Ultralytics' data.yaml
+  std::string split;             ///< voc: a name in ImageSets/Main; yaml: train, val or test
   std::filesystem::path coco;    ///< instances.json
   std::filesystem::path images;  ///< coco: folder of the pictures
   Kind kind() const {
-    return !yolo.empty() ? Kind::kYolo : !voc.empty() ? Kind::kVoc : Kind::kCoco;
+    return !yolo.empty()   ? Kind::kYolo
+           : !voc.empty()  ? Kind::kVoc
+           : !yaml.empty() ? Kind::kYaml
+                           : Kind::kCoco;
   }
   bool operator==(const DataSourceConfig&) const = default;
 };
@@ -60,6 +64,7 @@ struct UnlabeledConfig {
 
 /// At least one source is set.
 struct DataConfig {
+  std::filesystem::path yaml;  ///< data.yaml, for train and val where those are not set
   std::optional<DataSourceConfig> train, val;
   std::optional<UnlabeledConfig> unlabeled;
   std::vector<std::string> names;  ///< class names in order; empty: what the data set says
@@ -170,8 +175,9 @@ Config parse_config(const std::string& json_text, const std::filesystem::path& b
 std::string to_json(const Config& config);
 
 /// The source of the training or the validation pictures.
+/// data.train or data.val, else the split of that name in data.yaml.
 /// throws ConfigError, naming the key, where the config has none.
-const DataSourceConfig& train_source(const Config& config);
-const DataSourceConfig& val_source(const Config& config);
+DataSourceConfig train_source(const Config& config);
+DataSourceConfig val_source(const Config& config);
 
 }  // namespace ydistill

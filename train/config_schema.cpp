@@ -105,12 +105,16 @@ Json alternatives(const char* word, std::initializer_list<Json> sets) {
 /// What a section demands beyond its single keys.
 Json section_rules(const std::string& path) {
   if (path == "model") return alternatives("anyOf", {required({"weights"}), required({"graph"})});
-  if (path == "data") return alternatives("anyOf", {required({"train"}), required({"val"})});
+  if (path == "data")
+    return alternatives("anyOf", {required({"train"}), required({"val"}), required({"yaml"})});
   if (path == "teacher") return required({"weights"});
   if (path == "data.train" || path == "data.val") {
-    Json rules = alternatives("oneOf", {required({"yolo"}), required({"voc"}), required({"coco"})});
+    Json rules = alternatives(
+        "oneOf", {required({"yolo"}), required({"voc"}), required({"coco"}), required({"yaml"})});
     rules["dependentRequired"] = {
-        {"voc", {"split"}}, {"split", {"voc"}}, {"coco", {"images"}}, {"images", {"coco"}}};
+        {"voc", {"split"}}, {"yaml", {"split"}}, {"coco", {"images"}}, {"images", {"coco"}}};
+    rules["dependentSchemas"] = {
+        {"split", alternatives("anyOf", {required({"voc"}), required({"yaml"})})}};
     return rules;
   }
   return Json::object();

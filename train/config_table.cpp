@@ -145,8 +145,10 @@ void add_source(std::vector<ConfigField>& rows, std::vector<Row> source) {
         YD_KEY_AT("data." #which ".voc", data.which->voc,                                          \
                   "Pascal VOC: the folder with JPEGImages, Annotations and ImageSets"),            \
         YD_KEY_AT("data." #which ".split", data.which->split,                                      \
-                  "with voc: the name of a list in ImageSets/Main")                                \
-            .default_is("required with voc"),                                                      \
+                  "with voc: the name of a list in ImageSets/Main; with yaml: train, val or test") \
+            .default_is("required with voc and yaml"),                                             \
+        YD_KEY_AT("data." #which ".yaml", data.which->yaml,                                        \
+                  "Ultralytics' data.yaml, of which split names the part"),                        \
         YD_KEY_AT("data." #which ".coco", data.which->coco, "COCO: the JSON file with instances"), \
         YD_KEY_AT("data." #which ".images", data.which->images,                                    \
                   "with coco: the folder of the pictures")                                         \
@@ -177,6 +179,9 @@ std::vector<ConfigField> make_fields() {
   f.push_back(YD_KEY(distill.obj, "gain of the objectness term").min(0));
   f.push_back(YD_KEY(distill.cls, "gain of the class term").min(0));
 
+  f.push_back(YD_KEY(data.yaml,
+                     "Ultralytics' data.yaml: its train and val pictures, for whichever of "
+                     "data.train and data.val is not given"));
   add_source(f, YD_SOURCE(train));
   add_source(f, YD_SOURCE(val));
   f.push_back(YD_KEY(data.names, "class names in the order of their ids")
@@ -312,10 +317,13 @@ std::vector<ConfigSection> make_sections() {
        has_teacher},
       {"distill", "How the student follows the teacher; without effect where there is none."},
       {"data",
-       "The pictures. Required: train, val or both, each one of the three kinds of source."},
-      {"data.train", "Training pictures: one of yolo, voc with split, coco with images.",
+       "The pictures. Required: yaml, or train, val or both, each one of the four kinds of "
+       "source."},
+      {"data.train",
+       "Training pictures: one of yolo, voc with split, coco with images, yaml with split.",
        train_emplace, has_train, true},
-      {"data.val", "Validation pictures: one of yolo, voc with split, coco with images.",
+      {"data.val",
+       "Validation pictures: one of yolo, voc with split, coco with images, yaml with split.",
        val_emplace, has_val, true},
       {"data.unlabeled",
        "Pictures without labels: the detection loss leaves them out, the teacher alone speaks on "

@@ -11,11 +11,13 @@ namespace {
 DataSource data_source(const DataSourceConfig& source) {
   switch (source.kind()) {
     case DataSourceConfig::Kind::kYolo:
-      return {DataSource::Kind::kYolo, source.yolo, {}, {}};
+      return {DataSource::Kind::kYolo, source.yolo, {}, {}, {}};
     case DataSourceConfig::Kind::kVoc:
-      return {DataSource::Kind::kVoc, source.voc, source.split, {}};
+      return {DataSource::Kind::kVoc, source.voc, source.split, {}, {}};
     case DataSourceConfig::Kind::kCoco:
-      return {DataSource::Kind::kCoco, source.coco, {}, source.images};
+      return {DataSource::Kind::kCoco, source.coco, {}, source.images, {}};
+    case DataSourceConfig::Kind::kYaml:
+      return {DataSource::Kind::kYaml, source.yaml, source.split, {}, {}};
   }
   throw ConfigError("data: unknown kind of source");
 }
@@ -46,6 +48,7 @@ std::shared_ptr<const Dataset> open_dataset(const DataSourceConfig& source,
                                             const std::vector<std::string>& names, const Say& say,
                                             int max_findings) {
   auto dataset = std::make_shared<Dataset>(load_dataset(data_source(source), names));
+  for (const std::string& note : dataset->notes) say("data: " + note);
   say_findings(dataset->findings, say, max_findings);
   say("data: " + dataset->summary());
   if (names.empty())

@@ -140,7 +140,7 @@ class Trainer {
 
  private:
   void open_data() {
-    const DataSourceConfig& train_data = train_source(config_);
+    const DataSourceConfig train_data = train_source(config_);
     train_data_ = open_dataset(train_data, config_.data.names, say_);
     const std::vector<std::string> names = train_data_->names;
     val_data_ = open_dataset(val_source(config_), names, say_);

@@ -92,6 +92,28 @@ TEST_CASE("yolo: a list keeps its order and is relative to its own folder") {
   CHECK(data.names == std::vector<std::string>{"class0", "class1"});
 }
 
+TEST_CASE("yolo: links to folders are followed but loops and second ways are not") {
+  const TempDir dir;
+  write_picture(dir / "images/deep/a.png");
+  write_picture(dir / "elsewhere/b.png");
+  std::filesystem::create_directory_symlink("..", dir / "images/deep/up");
+  std::filesystem::create_directory_symlink(dir / "images/deep", dir / "images/again");
+  std::filesystem::create_directory_symlink(dir / "elsewhere", dir / "images/out");
+  std::filesystem::create_symlink("self", dir / "images/self");
+  std::filesystem::create_symlink("none.png", dir / "images/broken.png");
+  const Dataset data = load_dataset(yolo(dir / "images"), {"x"});
+  REQUIRE(data.samples.size() == 2);
+  CHECK(data.samples[0].image == dir / "images/deep/a.png");
+  CHECK(data.samples[1].image == dir / "images/out/b.png");
+  const std::string all = all_findings(data.findings);
+  INFO(all);
+  CHECK(data.findings.size() == 3);
+  CHECK(all.find("deep/up: links to ") != std::string::npos);
+  CHECK(all.find("images/again: links to ") != std::string::npos);
+  CHECK(all.find("which is read already (folder left out)") != std::string::npos);
+  CHECK(all.find("there is no picture ") != std::string::npos);
+}
+
 TEST_CASE("yolo: labels are found by the last images component or beside the picture") {
   const TempDir dir;
   write_picture(dir / "images/x/images/p.png");

@@ -53,7 +53,7 @@ TEST_CASE("config schema: tells types and ranges and defaults") {
   CHECK(node(schema, "data.names").at("items").at("type") == "string");
   CHECK(node(schema, "teacher").at("required") == Json::array({"weights"}));
   CHECK(node(schema, "teacher").at("type") == Json({"object", "null"}));
-  CHECK(node(schema, "data.train").at("oneOf").size() == 3);
+  CHECK(node(schema, "data.train").at("oneOf").size() == 4);
   CHECK(node(schema, "data.train").at("dependentRequired").at("voc") == Json::array({"split"}));
   CHECK_FALSE(node(schema, "model.weights").contains("default"));
   CHECK_FALSE(node(schema, "val.image_size").contains("default"));

@@ -253,14 +253,15 @@ TEST_CASE("config: what a section needs is named") {
     CHECK_THROWS_WITH_TEXT(parsed(text), ConfigError, "cfg.json: " + message);
   };
   refused("{}", "model: missing; give model.weights, model.graph or both");
-  refused(R"({"model": {"graph": "yolov5n"}})", "data: missing; give data.train, data.val or both");
+  refused(R"({"model": {"graph": "yolov5n"}})",
+          "data: missing; give data.train, data.val or both, or data.yaml");
   refused(with(R"("teacher": {})"), "teacher.weights: missing; a teacher needs a checkpoint");
   const auto source = [](const std::string& members) {
     return R"({"model": {"graph": "yolov5n"}, "data": {"train": {)" + members + "}}}";
   };
-  refused(source(""), "data.train: expected exactly one of yolo, voc and coco, got none");
+  refused(source(""), "data.train: expected exactly one of yolo, voc, coco and yaml, got none");
   refused(source(R"("yolo": "a", "coco": "b")"),
-          "data.train: expected exactly one of yolo, voc and coco, got more");
+          "data.train: expected exactly one of yolo, voc, coco and yaml, got more");
   refused(source(R"("voc": "a")"),
           "data.train.split: missing; voc needs the name of a list in ImageSets/Main");
   refused(source(R"("coco": "a")"),
@@ -278,6 +279,23 @@ TEST_CASE("config: a command that needs a source says which") {
   CHECK_THROWS_WITH_TEXT(val_source(parsed(kFullExample, {"data.val=null"})), ConfigError,
                          "data.val: missing");
   CHECK(val_source(parsed(with(""))).yolo == "/base/pictures");
+}
+
+TEST_CASE("config: data.yaml stands for both sources, and one of its own wins") {
+  const Config both = parsed(R"({"model": {"graph": "yolov5n"}, "data": {"yaml": "set/x.yaml"}})");
+  CHECK(train_source(both).kind() == DataSourceConfig::Kind::kYaml);
+  CHECK(train_source(both).yaml == "/base/set/x.yaml");
+  CHECK(train_source(both).split == "train");
+  CHECK(val_source(both).split == "val");
+  CHECK(parse_config(to_json(both), "/elsewhere") == both);
+  const Config own = parsed(
+      R"({"model": {"graph": "yolov5n"}, "data": {"yaml": "x.yaml", "val": {"yaml": "y.yaml", "split": "test"}}})");
+  CHECK(train_source(own).yaml == "/base/x.yaml");
+  CHECK(val_source(own).yaml == "/base/y.yaml");
+  CHECK(val_source(own).split == "test");
+  CHECK_THROWS_WITH_TEXT(
+      parsed(R"({"model": {"graph": "yolov5n"}, "data": {"val": {"yaml": "y.yaml"}}})"),
+      ConfigError, "data.val.split: expected train, val or test of the yaml, got nothing");
 }
 
 TEST_CASE("config: a syntax error names file line and column") {

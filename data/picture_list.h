@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: MIT
+// Which pictures a YOLO source names. Not for users: they call load_dataset.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <vector>
+
+#include <ydistill/data/dataset.h>
+
+namespace ydistill::reading {
+
+struct ListedPicture {
+  std::filesystem::path path;
+  std::filesystem::path listed_in;  ///< the folder or the list that named it
+  int64_t line = 0;                 ///< of a list, from 1; 0: found in a folder
+};
+
+struct PictureList {
+  std::vector<ListedPicture> pictures;
+  std::vector<Finding> findings;
+};
+
+/// The pictures of a folder and its subfolders, sorted by path, or those of a list file (one path a
+/// line, relative to that file) in its order. Files of formats that are not read (.webp, .tif, ...)
+/// stand among them, so that dropping them is not silent. Links to folders are followed, but every
+/// folder is read once: a link to one that was read already is listed instead, so a loop ends.
+/// throws FileError where `source` cannot be read.
+PictureList list_pictures(const std::filesystem::path& source);
+
+/// True for .jpg, .jpeg, .png, .bmp, whatever the case.
+bool has_picture_suffix(const std::filesystem::path& path);
+
+}  // namespace ydistill::reading
