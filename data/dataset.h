@@ -91,7 +91,8 @@ inline constexpr int64_t kMaxClasses = 10000;
 ///
 /// YOLO labels: for `a/images/b/c.jpg` the file `a/labels/b/c.txt` (the last component `images`
 /// counts), else `c.txt` beside the picture; neither: a background picture. A line is class, cx,
-/// cy, w, h in 0..1, or class and three or more polygon points, which become their bounding box. A
+/// cy, w, h in 0..1, or class and three or more polygon points, which become the outline and
+/// the box around it. A
 /// line is dropped for another number of columns, what is not a number, a class that is no integer
 /// or has no name, a value outside 0..1 by more than 1e-6 (less is clipped), a size of 0, or for
 /// repeating an earlier line.
@@ -101,6 +102,8 @@ inline constexpr int64_t kMaxClasses = 10000;
 /// YOLOv5's conversion of VOC: they are neither labels nor missed truth.
 ///
 /// COCO: category ids become 0..n-1 in ascending order. Crowd regions are neither labels nor truth.
+/// The box is `bbox`; the outline is `segmentation` where that is a list of polygons, several of
+/// them joined into one (outline.h). Masks in run lengths are left aside.
 /// Pictures without annotations are background.
 ///
 /// Boxes without area (after clipping) are dropped and listed. The size of a picture is its own; a

@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: MIT
 // COCO: one JSON file with images, annotations and categories.
 #include <algorithm>
+#include <cmath>
 #include <map>
+#include <optional>
 #include <unordered_map>
 #include <utility>
 
 #include <nlohmann/json.hpp>
 
 #include <ydistill/data/dataset_reader.h>
+#include <ydistill/data/outline.h>
 #include <ydistill/tensor/error.h>
 #include <ydistill/tensor/io/text.h>
 
@@ -27,7 +30,8 @@ struct Category {
 struct CocoBox {
   int64_t class_id = 0;
   double x = 0, y = 0, w = 0, h = 0;
-  std::string what;  ///< "annotation 17"
+  std::string what;                  ///< "annotation 17"
+  std::vector<Polygon> pieces = {};  ///< in pixels
 };
 
 struct CocoPicture {
@@ -55,15 +59,77 @@ std::optional<double> number_of(const Json& entry, const char* key) {
   return found->get<double>();
 }
 
+/// Polygons are most of such a file. While it is parsed, each is moved into a table, and what stays
+/// in the tree is a list of its number there, or null for what is no polygon; masks in run lengths
+/// are thrown away.
+class PolygonSieve {
+ public:
+  explicit PolygonSieve(std::vector<Polygon>& table) : table_(&table) {}
+
+  bool operator()(int, Json::parse_event_t event, Json& value) {
+    using Event = Json::parse_event_t;
+    if (event == Event::key) {
+      inside_ = value == "segmentation";
+      depth_ = 0;
+      return true;
+    }
+    if (!inside_) return true;
+    if (event == Event::object_start) {
+      inside_ = false;
+      return depth_ > 0;
+    }
+    if (event == Event::array_start) ++depth_;
+    if (event == Event::array_end) {
+      if (depth_ == 2) {
+        if (std::optional<Polygon> polygon = polygon_of(value)) {
+          table_->push_back(std::move(*polygon));
+          value = Json::array({table_->size() - 1});
+        } else {
+          value = nullptr;
+        }
+      }
+      inside_ = --depth_ > 0;
+    }
+    return true;
+  }
+
+ private:
+  /// Numbers x y x y ..., of three points or more.
+  static std::optional<Polygon> polygon_of(const Json& value) {
+    if (value.size() < 6 || value.size() % 2 != 0) return std::nullopt;
+    Polygon polygon;
+    polygon.reserve(value.size() / 2);
+    for (size_t i = 0; i + 1 < value.size(); i += 2) {
+      if (!value[i].is_number() || !value[i + 1].is_number()) return std::nullopt;
+      polygon.push_back({value[i].get<float>(), value[i + 1].get<float>()});
+      if (!std::isfinite(polygon.back()[0]) || !std::isfinite(polygon.back()[1])) {
+        return std::nullopt;
+      }
+    }
+    return polygon;
+  }
+
+  std::vector<Polygon>* table_;  // the parser copies its callback
+  bool inside_ = false;          // behind a key "segmentation"
+  int depth_ = 0;                // of arrays there
+};
+
+/// The joined outline of pieces in pixels, in fractions of the picture.
+Polygon outline_of(std::vector<Polygon> pieces, const Sample& sample) {
+  Polygon outline = join_outlines(std::move(pieces));
+  for (auto& [x, y] : outline) {
+    x = std::clamp(x / float(sample.width), 0.0f, 1.0f);
+    y = std::clamp(y / float(sample.height), 0.0f, 1.0f);
+  }
+  return outline;
+}
+
 class CocoFile {
  public:
   explicit CocoFile(const fs::path& path) : path_(path) {
     const std::string text = read_text(path);
     try {
-      // Polygons are most of such a file and of no use here.
-      root_ = Json::parse(text, [](int, Json::parse_event_t event, Json& value) {
-        return !(event == Json::parse_event_t::key && value == "segmentation");
-      });
+      root_ = Json::parse(text, PolygonSieve(polygons_));
     } catch (const Json::exception& problem) {
       fail(fmt::format("malformed JSON: {}", printable(problem.what(), 200)));
     }
@@ -187,11 +253,32 @@ class CocoFile {
       return;
     }
     const auto number = [&](size_t i) { return (*box)[i].get<double>(); };
-    picture.boxes.push_back(
-        {category->second.class_id, number(0), number(1), number(2), number(3), what});
+    picture.boxes.push_back({category->second.class_id, number(0), number(1), number(2), number(3),
+                             what, take_pieces(entry, what)});
+  }
+
+  /// The polygons of an annotation; none where it has no mask or one in run lengths.
+  std::vector<Polygon> take_pieces(const Json& entry, const std::string& what) {
+    std::vector<Polygon> pieces;
+    const auto masks = entry.find("segmentation");
+    if (masks == entry.end() || !masks->is_array()) return pieces;
+    for (const Json& mask : *masks) {
+      const size_t number = mask.is_array() && mask.size() == 1 && mask[0].is_number_unsigned()
+                                ? mask[0].get<size_t>()
+                                : polygons_.size();
+      if (number >= polygons_.size() || polygons_[number].empty()) {
+        findings_.push_back(
+            {path_, 0, what + ": a polygon of its segmentation is not three or more points x y",
+             "kept, without outline"});
+        return {};
+      }
+      pieces.push_back(std::move(polygons_[number]));
+    }
+    return pieces;
   }
 
   const fs::path& path_;
+  std::vector<Polygon> polygons_;
   Json root_;
   std::map<int64_t, Category> categories_;
   std::vector<CocoPicture> pictures_;
@@ -222,8 +309,10 @@ Dataset load_coco(const DataSource& source, std::vector<std::string> names) {
     report.labels_ignored = picture.crowds;
     if (picture.has_size) compare_size(report, picture.width, picture.height, source.path, 0);
     for (const CocoBox& box : picture.boxes) {
-      add_box(report, box.class_id, box.x, box.y, box.x + box.w, box.y + box.h, source.path, 0,
-              box.what);
+      if (add_box(report, box.class_id, box.x, box.y, box.x + box.w, box.y + box.h, source.path, 0,
+                  box.what)) {
+        report.sample->labels.back().polygon = outline_of(box.pieces, *report.sample);
+      }
     }
   });
   Dataset dataset =

@@ -42,16 +42,24 @@ bool clip_fraction(double& value) {
   return true;
 }
 
-/// The box around polygon points x y x y ...
-Label bounding_box(int64_t class_id, std::span<const double> points) {
+/// Polygon points x y x y ... with the box around them.
+Label outlined(int64_t class_id, std::span<const double> points) {
+  Label label;
   double low_x = 1, low_y = 1, high_x = 0, high_y = 0;
+  label.polygon.reserve(points.size() / 2);
   for (size_t i = 0; i + 1 < points.size(); i += 2) {
     low_x = std::min(low_x, points[i]);
     high_x = std::max(high_x, points[i]);
     low_y = std::min(low_y, points[i + 1]);
     high_y = std::max(high_y, points[i + 1]);
+    label.polygon.push_back({float(points[i]), float(points[i + 1])});
   }
-  return {class_id, (low_x + high_x) / 2, (low_y + high_y) / 2, high_x - low_x, high_y - low_y};
+  label.class_id = class_id;
+  label.cx = (low_x + high_x) / 2;
+  label.cy = (low_y + high_y) / 2;
+  label.w = high_x - low_x;
+  label.h = high_y - low_y;
+  return label;
 }
 
 /// One line as a label; else the reason.
@@ -92,7 +100,7 @@ std::optional<Label> parse_row(std::string_view row, size_t num_names, std::stri
     }
   }
   const Label label = is_polygon
-                          ? bounding_box(int64_t(id), std::span(columns).subspan(1))
+                          ? outlined(int64_t(id), std::span(columns).subspan(1))
                           : Label{int64_t(id), columns[1], columns[2], columns[3], columns[4]};
   if (!(label.w > 0 && label.h > 0)) {
     reason = fmt::format("the box is {:g} x {:g}, it has no area", label.w, label.h);
@@ -117,14 +125,14 @@ void read_labels(PictureReport& report, const fs::path& file, size_t num_names) 
     ++line;
     if (trim(row).empty()) continue;
     std::string reason;
-    const std::optional<Label> label = parse_row(row, num_names, reason);
+    std::optional<Label> label = parse_row(row, num_names, reason);
     if (!label) {
       report.drop_label(file, line, std::move(reason));
     } else if (!seen.insert({double(label->class_id), label->cx, label->cy, label->w, label->h})
                     .second) {
       report.drop_label(file, line, "repeats an earlier line");
     } else {
-      report.sample->labels.push_back(*label);
+      report.sample->labels.push_back(std::move(*label));
     }
   }
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include <ydistill/data/dataset.h>
+#include <ydistill/data/outline.h>
 #include <ydistill/tensor/error.h>
 
 #include "data/pictures.h"
@@ -66,6 +67,51 @@ TEST_CASE("coco: category ids are sorted and pictures keep the order of the file
   CHECK(label.w == Approx(0.5));
   CHECK(label.h == Approx(0.5));
   CHECK(data.findings.empty());
+}
+
+TEST_CASE("coco: polygons become outlines in fractions of the picture") {
+  const auto outline = [](const std::string& segmentation) {
+    const Dataset data = with_annotations(
+        R"({"id": 1, "image_id": 10, "category_id": 7, "bbox": [10, 20, 50, 40], "segmentation": )" +
+        segmentation + "}");
+    CHECK(data.findings.empty());
+    CHECK(data.num_labels() == 1);
+    return data.samples.at(1).labels.at(0).polygon;
+  };
+  CHECK(outline("[[10, 20, 60, 20, 60, 60.0]]") ==
+        Polygon{{0.1f, 0.25f}, {0.6f, 0.25f}, {0.6f, 0.75f}});
+  CHECK(outline("[[-10, 20, 200, 20, 60, 90]]") == Polygon{{0, 0.25f}, {1, 0.25f}, {0.6f, 1}});
+  CHECK(outline("[]").empty());
+  CHECK(outline(R"({"counts": [1, 2, 3, 4, 5, 6], "size": [80, 100]})").empty());
+  CHECK(outline(R"({"counts": "abc", "size": [80, 100]})").empty());
+  // The second piece hangs between the nearest points, there and back.
+  CHECK(outline("[[0, 0, 20, 0, 20, 20], [50, 40, 30, 20, 50, 20]]") == Polygon{{0, 0},
+                                                                                {0.2f, 0},
+                                                                                {0.2f, 0.25f},
+                                                                                {0.3f, 0.25f},
+                                                                                {0.5f, 0.25f},
+                                                                                {0.5f, 0.5f},
+                                                                                {0.3f, 0.25f},
+                                                                                {0.2f, 0.25f}});
+}
+
+TEST_CASE("coco: an outline that is none is listed and the box is kept") {
+  for (const char* segmentation :
+       {"[[1, 2, 3, 4]]", "[[1, 2, 3, 4, 5]]", "[1, 2, 3, 4, 5, 6]", "[0, 0]", "[null]",
+        R"([["1", 2, 3, 4, 5, 6]])", "[[1, 2, 3, 4, 5, 6], [0]]", "[[[0]]]", R"([[{"a": 1}], [0]])",
+        "[[1e300, 2, 3, 4, 5, 6]]"}) {
+    INFO(segmentation);
+    const Dataset data = with_annotations(
+        R"({"id": 1, "image_id": 10, "category_id": 7, "bbox": [10, 20, 50, 40], "segmentation": )" +
+        std::string(segmentation) + "}");
+    CHECK(data.num_labels() == 1);
+    CHECK(data.labels_dropped == 0);
+    CHECK(data.samples.at(1).labels.at(0).polygon.empty());
+    REQUIRE(data.findings.size() == 1);
+    CHECK(data.findings[0].str().find("annotation 1: a polygon of its segmentation is not three or "
+                                      "more points x y (kept, without outline)") !=
+          std::string::npos);
+  }
 }
 
 TEST_CASE("coco: given names are matched by name and other categories are listed once") {

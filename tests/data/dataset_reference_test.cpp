@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Real sets. The counts are those of the sets' own descriptions.
+#include <algorithm>
+#include <cmath>
+
 #include <ydistill/data/dataset.h>
 #include <ydistill/data/image.h>
 
@@ -39,6 +42,25 @@ TEST_CASE("dataset: coco128 has 929 labels of 80 classes") {
   REQUIRE(data.names.size() == 80);
   CHECK(data.names[0] == "person");
   CHECK(data.names[79] == "toothbrush");
+  // Every annotation that is no crowd has polygons; joined outlines stay within a pixel of the box.
+  int64_t outlined = 0, far = 0;
+  for (const Sample& sample : data.samples) {
+    for (const Label& label : sample.labels) {
+      outlined += label.polygon.empty() ? 0 : 1;
+      double low = 1, high = 0;
+      for (const auto& [x, y] : label.polygon) {
+        low = std::min<double>(low, x);
+        high = std::max<double>(high, x);
+      }
+      const double pixel = 1.0 / double(sample.width);
+      if (std::abs(low - (label.cx - label.w / 2)) > pixel ||
+          std::abs(high - (label.cx + label.w / 2)) > pixel) {
+        ++far;
+      }
+    }
+  }
+  CHECK(outlined == 929);
+  CHECK(far == 0);
 }
 
 TEST_CASE("dataset: probing and decoding agree on real pictures") {

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include <ydistill/data/dataset.h>
+#include <ydistill/data/outline.h>
 #include <ydistill/tensor/error.h>
 
 #include "data/pictures.h"
@@ -146,7 +147,7 @@ TEST_CASE("yolo: Windows line ends tabs a byte order mark and floats as classes 
         std::vector<Label>{{0, 0.5, 0.5, 0.25, 0.5}, {2, 0.1, 0.5, 0.1, 1}});
 }
 
-TEST_CASE("yolo: a polygon becomes its bounding box") {
+TEST_CASE("yolo: a polygon becomes an outline and the box around it") {
   const Dataset data = with_labels("1 0.1 0.2 0.5 0.3 0.3 0.8\n2 0 0 1 0 1 1 0 1\n");
   CHECK(data.findings.empty());
   REQUIRE(data.samples[0].labels.size() == 2);
@@ -155,7 +156,8 @@ TEST_CASE("yolo: a polygon becomes its bounding box") {
   CHECK(label.cy == Approx(0.5));
   CHECK(label.w == Approx(0.4));
   CHECK(label.h == Approx(0.6));
-  CHECK(data.samples[0].labels[1] == Label{2, 0.5, 0.5, 1, 1});
+  CHECK(label.polygon == Polygon{{0.1f, 0.2f}, {0.5f, 0.3f}, {0.3f, 0.8f}});
+  CHECK(data.samples[0].labels[1] == Label{2, 0.5, 0.5, 1, 1, {{0, 0}, {1, 0}, {1, 1}, {0, 1}}});
 }
 
 TEST_CASE("yolo: values out of range by rounding are clipped") {
