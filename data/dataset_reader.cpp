@@ -13,10 +13,28 @@
 #include <utility>
 
 #include <ydistill/data/image.h>
+#include <ydistill/data/picture_list.h>
 #include <ydistill/tensor/error.h>
 #include <ydistill/tensor/io/text.h>
 
 namespace ydistill::reading {
+namespace {
+
+/// What a picture is where its suffix belongs to another format; else "".
+std::string_view misnamed_format(const std::filesystem::path& picture, const ImageInfo& info) {
+  const std::string suffix = lower_suffix(picture);
+  switch (info.format) {
+    case PictureFormat::kJpeg:
+      return suffix == ".jpg" || suffix == ".jpeg" ? "" : "JPEG";
+    case PictureFormat::kPng:
+      return suffix == ".png" ? "" : "PNG";
+    case PictureFormat::kBmp:
+      return suffix == ".bmp" ? "" : "BMP";
+  }
+  return "";
+}
+
+}  // namespace
 
 void PictureReport::drop_label(const std::filesystem::path& file, int64_t line,
                                std::string reason) {
@@ -43,11 +61,7 @@ void open_sample(PictureReport& report, const std::filesystem::path& picture,
   try {
     info = probe_image(picture);
   } catch (const FileError& problem) {
-    // The message begins with the file, which a finding names by itself.
-    std::string reason = problem.what();
-    const std::string prefix = printable(picture.string()) + ": ";
-    if (reason.starts_with(prefix)) reason.erase(0, prefix.size());
-    report.drop_picture(picture, 0, std::move(reason));
+    report.drop_picture(picture, 0, without_name(problem.what(), picture));
     return;
   }
   if (std::min(info.width, info.height) < kMinPictureSide) {
@@ -55,6 +69,10 @@ void open_sample(PictureReport& report, const std::filesystem::path& picture,
                         fmt::format("{}x{} pixels, at least {} a side wanted", info.width,
                                     info.height, kMinPictureSide));
     return;
+  }
+  if (const std::string_view format = misnamed_format(picture, info); !format.empty()) {
+    report.findings.push_back({picture, 0, fmt::format("is a {}, whatever its name says", format),
+                               "kept, read as what it is"});
   }
   report.sample = Sample{picture, info.width, info.height, {}, true};
 }
@@ -144,6 +162,12 @@ Dataset assemble(const std::filesystem::path& source, std::vector<PictureReport>
   }
   throw FileError("{}: no usable picture: {} dropped, the first: {}", printable(source.string()),
                   dataset.pictures_dropped, first->str());
+}
+
+std::string without_name(std::string message, const std::filesystem::path& file) {
+  const std::string prefix = printable(file.string()) + ": ";
+  if (message.starts_with(prefix)) message.erase(0, prefix.size());
+  return message;
 }
 
 std::string read_text(const std::filesystem::path& path) {

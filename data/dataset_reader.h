@@ -56,6 +56,9 @@ void for_each_picture(int64_t n, const std::function<void(int64_t)>& body);
 Dataset assemble(const std::filesystem::path& source, std::vector<PictureReport> reports,
                  std::vector<std::string> names, std::vector<Finding> findings = {});
 
+/// The message of a FileError without the file at its beginning, which a finding names by itself.
+std::string without_name(std::string message, const std::filesystem::path& file);
+
 /// The whole of a text file, without a byte order mark. throws FileError.
 std::string read_text(const std::filesystem::path& path);
 /// Lines without their ends (Unix or Windows).

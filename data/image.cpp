@@ -16,7 +16,7 @@
 namespace ydistill {
 namespace {
 
-enum class Format { kJpeg, kPng, kBmp };
+using Format = PictureFormat;
 
 /// A picture file, read from the start as far as wanted.
 class PictureFile {
@@ -178,10 +178,14 @@ Image read_image(const std::filesystem::path& path) {
 
 ImageInfo probe_image(const std::filesystem::path& path) {
   PictureFile file(path);
-  if (file.format() != Format::kJpeg) return check_stb(file, path);
+  const Format format = file.format();
+  if (format != Format::kJpeg) {
+    const ImageInfo info = check_stb(file, path);
+    return {info.width, info.height, format};
+  }
   const JpegHeader header = check_jpeg(file, path);
-  if (header.orientation >= 5) return {header.height, header.width};
-  return {header.width, header.height};
+  if (header.orientation >= 5) return {header.height, header.width, format};
+  return {header.width, header.height, format};
 }
 
 void write_jpeg(const std::filesystem::path& path, const Image& image, int quality) {

@@ -23,10 +23,13 @@ struct Image {
   uint8_t* at(int64_t x, int64_t y) { return rgb.data() + (y * width + x) * 3; }
 };
 
+enum class PictureFormat { kJpeg, kPng, kBmp };
+
 /// What is known about a picture without decoding it.
 struct ImageInfo {
   int64_t width = 0;   ///< after orientation: of the picture that read_image gives
   int64_t height = 0;  ///< after orientation
+  PictureFormat format = PictureFormat::kJpeg;  ///< by its content
 };
 
 /// Pictures of more pixels are refused before any memory is asked for.

@@ -18,12 +18,6 @@ namespace fs = std::filesystem;
 
 constexpr const char* kFolderLeftOut = "folder left out";
 
-std::string lower_suffix(const fs::path& path) {
-  std::string suffix = path.extension().string();
-  for (char& c : suffix) c = c >= 'A' && c <= 'Z' ? char(c - 'A' + 'a') : c;
-  return suffix;
-}
-
 /// Formats that other tools read and this one does not: dropped, but not silently.
 bool has_foreign_picture_suffix(const fs::path& path) {
   constexpr std::array<std::string_view, 9> kForeign{".webp", ".tif", ".tiff", ".gif", ".mpo",
@@ -103,6 +97,12 @@ PictureList list_pictures(const fs::path& source) {
   std::error_code error;
   if (!fs::is_directory(source, error)) return read_list(source);
   return FolderWalk(source).take();
+}
+
+std::string lower_suffix(const fs::path& path) {
+  std::string suffix = path.extension().string();
+  for (char& c : suffix) c = c >= 'A' && c <= 'Z' ? char(c - 'A' + 'a') : c;
+  return suffix;
 }
 
 bool has_picture_suffix(const fs::path& path) {

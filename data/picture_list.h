@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <string>
 #include <vector>
 
 #include <ydistill/data/dataset.h>
@@ -28,6 +29,8 @@ struct PictureList {
 /// throws FileError where `source` cannot be read.
 PictureList list_pictures(const std::filesystem::path& source);
 
+/// ".jpg" of "A.JPG".
+std::string lower_suffix(const std::filesystem::path& path);
 /// True for .jpg, .jpeg, .png, .bmp, whatever the case.
 bool has_picture_suffix(const std::filesystem::path& path);
 

@@ -3,8 +3,8 @@
 
 #include <utility>
 
+#include <ydistill/data/dataset_reader.h>
 #include <ydistill/tensor/error.h>
-#include <ydistill/tensor/io/text.h>
 
 namespace ydistill {
 
@@ -34,9 +34,7 @@ std::shared_ptr<const Image> PictureStore::load(int64_t index, int64_t width, in
       picture = std::make_shared<const Image>(resize(image, width, height, interpolation));
     }
   } catch (const FileError& problem) {
-    reason = problem.what();
-    const std::string prefix = printable(sample.image.string()) + ": ";
-    if (reason.starts_with(prefix)) reason.erase(0, prefix.size());
+    reason = reading::without_name(problem.what(), sample.image);
   }
   const std::lock_guard lock(mutex_);
   if (!picture) {

@@ -421,4 +421,12 @@ DataSourceConfig val_source(const Config& config) {
   return source_of(config, config.data.val, "val", "validation");
 }
 
+bool has_train_source(const Config& config) {
+  return config.data.train.has_value() || !config.data.yaml.empty();
+}
+
+bool has_val_source(const Config& config) {
+  return config.data.val.has_value() || !config.data.yaml.empty();
+}
+
 }  // namespace ydistill

@@ -179,5 +179,7 @@ std::string to_json(const Config& config);
 /// throws ConfigError, naming the key, where the config has none.
 DataSourceConfig train_source(const Config& config);
 DataSourceConfig val_source(const Config& config);
+bool has_train_source(const Config& config);
+bool has_val_source(const Config& config);
 
 }  // namespace ydistill

@@ -44,10 +44,14 @@ DistillKind kind_of(DistillConfig::Loss loss) {
 
 }  // namespace
 
+Dataset load_source(const DataSourceConfig& source, const std::vector<std::string>& names) {
+  return load_dataset(data_source(source), names);
+}
+
 std::shared_ptr<const Dataset> open_dataset(const DataSourceConfig& source,
                                             const std::vector<std::string>& names, const Say& say,
                                             int max_findings) {
-  auto dataset = std::make_shared<Dataset>(load_dataset(data_source(source), names));
+  auto dataset = std::make_shared<Dataset>(load_source(source, names));
   for (const std::string& note : dataset->notes) say("data: " + note);
   say_findings(dataset->findings, say, max_findings);
   say("data: " + dataset->summary());

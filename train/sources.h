@@ -17,7 +17,10 @@ namespace ydistill {
 
 using Say = std::function<void(const std::string&)>;
 
-/// Reads the pictures of a source; its findings are said, one line each, at most `max_findings`.
+/// Reads the pictures and labels of a source. throws FileError.
+Dataset load_source(const DataSourceConfig& source, const std::vector<std::string>& names);
+
+/// The same; its findings are said, one line each, at most `max_findings`.
 /// names: given classes; empty: what the data says, which is said too.
 std::shared_ptr<const Dataset> open_dataset(const DataSourceConfig& source,
                                             const std::vector<std::string>& names, const Say& say,

@@ -71,7 +71,7 @@ void check_refused(const Outcome& o, int code, const std::string& text) {
 
 TEST_CASE("command: help is there for every command and wrong usage exits with 2") {
   const test::TempDir dir;
-  for (const char* command : {"", "train", "val", "detect", "convert", "info", "trace"}) {
+  for (const char* command : {"", "train", "val", "check", "detect", "convert", "info", "trace"}) {
     const Outcome o = run(dir.path(), std::string(command) + " --help");
     CHECK(o.code == 0);
     CHECK(o.out.find("Usage") != std::string::npos);
@@ -213,6 +213,56 @@ TEST_CASE("command: SIGTERM ends with a checkpoint and the resumed run has the s
     INFO(name);
     CHECK(std::memcmp(tensor.raw(), b.at(name).raw(), size_t(tensor.nbytes())) == 0);
   }
+}
+
+TEST_CASE("command: check lists findings in text and JSON and says so by its exit code") {
+  Setup setup;
+  const Outcome clean = setup.run("check cfg.json");
+  INFO(clean.out << clean.err);
+  CHECK(clean.code == 0);
+  CHECK(clean.out.find("nothing found\n") != std::string::npos);
+  CHECK(clean.out.find("train: 8 pictures, 8 labels, 2 classes") != std::string::npos);
+
+  test::write_file(setup.dir / "train/labels/p000.txt", "0 0.5 0.5 0.2 0.2\n7 0.5 0.5 0.1 0.1\n");
+  fs::copy_file(setup.dir / "train/images/p001.png", setup.dir / "val/images/p001.png",
+                fs::copy_options::overwrite_existing);
+  const Outcome text = setup.run("check cfg.json");
+  INFO(text.out);
+  CHECK(text.code == 1);
+  CHECK(text.out.find("train/labels/p000.txt:2: class 7 is out of range, 0 to 1 wanted "
+                      "(label dropped)\n") != std::string::npos);
+  CHECK(text.out.find("2 findings\n") != std::string::npos);
+
+  const Outcome json = setup.run("check cfg.json --json --quick");
+  CHECK(json.code == 1);
+  const auto report = nlohmann::json::parse(json.out);
+  CHECK(report["ok"] == false);
+  REQUIRE(report["findings"].size() == 2);
+  CHECK(report["findings"][0]["set"] == "train");
+  CHECK(report["findings"][0]["line"] == 2);
+  CHECK(report["findings"][1]["set"] == "train and val");
+  CHECK(report["sets"]["train"]["classes"][0]["name"] == "wide");
+  CHECK(report["sets"]["val"]["pictures"] == 4);
+
+  check_refused(setup.run("check none.json"), 2, "none.json: no such config file");
+  check_refused(setup.run("check cfg.json data.val.yolo=nowhere"), 2, "nowhere: no such file");
+}
+
+TEST_CASE("command: a data.yaml is all that train val and check need to be told") {
+  Setup setup;
+  test::write_file(setup.dir / "set.yaml",
+                   "train: train/images\nval: val/images\nnames: [wide, high]\n");
+  test::write_file(setup.dir / "cfg.json", R"({"model": {"graph": "graph.json"},
+    "data": {"yaml": "set.yaml"}, "device": "cpu",
+    "train": {"epochs": 1, "batch": 4, "image_size": 64, "workers": 1}})");
+  CHECK(setup.run("check cfg.json").code == 0);
+  const Outcome trained = setup.run("train cfg.json");
+  INFO(trained.err);
+  CHECK(trained.code == 0);
+  const Outcome measured = setup.run("val cfg.json model.weights=tiny.safetensors");
+  INFO(measured.err);
+  CHECK(measured.code == 0);
+  CHECK(measured.out.find("wide") != std::string::npos);
 }
 
 }  // namespace

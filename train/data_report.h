@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: MIT
+// Everything that can be said about the data of a config before training: what `ydistill check`
+// prints.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include <ydistill/data/dataset_check.h>
+#include <ydistill/data/dataset_statistics.h>
+#include <ydistill/train/config.h>
+
+namespace ydistill {
+
+struct DataReport {
+  struct Set {
+    std::string name;     ///< "train", "val"
+    std::string summary;  ///< Dataset::summary
+    DatasetStatistics statistics;
+    std::vector<std::string> notes;
+    std::vector<Finding> findings;  ///< of the labels, then of the pictures
+  };
+  std::vector<Set> sets;                 ///< those that the config has
+  std::vector<Finding> shared_findings;  ///< pictures in both
+
+  int64_t num_findings() const;
+};
+
+enum class CheckDepth {
+  kHeaders,  ///< pictures as far as their headers go
+  kPixels,   ///< every picture is decoded
+};
+
+/// Reads data.train and data.val, whichever are there. Class names as in training: those of
+/// data.names, else those of the training data. throws ConfigError, FileError.
+DataReport report_data(const Config& config, CheckDepth depth);
+
+/// One JSON document: {"ok", "sets": {name: {statistics}}, "findings": [...], "notes": [...]}.
+std::string to_json(const DataReport& report);
+/// For a terminal: a table a set, then all findings, one a line.
+std::string to_text(const DataReport& report);
+
+}  // namespace ydistill
