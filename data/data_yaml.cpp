@@ -237,4 +237,13 @@ DataYaml read_data_yaml(const fs::path& file, const std::string& split) {
   return result;
 }
 
+std::vector<std::string> data_yaml_splits(const fs::path& file) {
+  const YamlFile yaml(file);
+  std::vector<std::string> splits;
+  for (const char* split : {"train", "val", "test"}) {
+    if (!yaml.entries(split).empty()) splits.push_back(split);
+  }
+  return splits;
+}
+
 }  // namespace ydistill

@@ -31,4 +31,7 @@ struct DataYaml {
 /// throws FileError as "FILE:LINE: what is wrong".
 DataYaml read_data_yaml(const std::filesystem::path& file, const std::string& split);
 
+/// Those of train, val and test that the file names, in that order. throws FileError.
+std::vector<std::string> data_yaml_splits(const std::filesystem::path& file);
+
 }  // namespace ydistill

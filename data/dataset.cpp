@@ -112,4 +112,24 @@ void add_unlabelled(Dataset& dataset, Dataset unlabelled) {
   }
 }
 
+std::vector<Dataset> load_splits(std::span<const DataSource> sources,
+                                 const std::vector<std::string>& names) {
+  std::vector<Dataset> splits;
+  std::vector<std::string> all = names;
+  bool is_voc = false;
+  for (const DataSource& source : sources) {
+    splits.push_back(load_dataset(source, names));
+    is_voc = is_voc || source.kind == DataSource::Kind::kVoc;
+    for (const std::string& name : splits.back().names) {
+      if (std::find(all.begin(), all.end(), name) == all.end()) all.push_back(name);
+    }
+  }
+  if (!names.empty()) return splits;
+  if (is_voc) std::sort(all.begin(), all.end());
+  for (size_t i = 0; i < splits.size(); ++i) {
+    if (splits[i].names != all) splits[i] = load_dataset(sources[i], all);
+  }
+  return splits;
+}
+
 }  // namespace ydistill

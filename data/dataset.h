@@ -9,6 +9,7 @@
 #include <array>
 #include <cstdint>
 #include <filesystem>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -116,5 +117,10 @@ Dataset load_dataset(const DataSource& source, std::vector<std::string> names = 
 /// Puts the pictures of a source without labels behind those of `dataset`. A picture that is there
 /// already, as a file, is left out and listed: what has labels needs no guess.
 void add_unlabelled(Dataset& dataset, Dataset unlabelled);
+
+/// Several parts of one dataset, with the same names in all: those given, or else all that the
+/// parts have (VOC: sorted; other kinds: in the order they come up). throws as load_dataset does.
+std::vector<Dataset> load_splits(std::span<const DataSource> sources,
+                                 const std::vector<std::string>& names = {});
 
 }  // namespace ydistill

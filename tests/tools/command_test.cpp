@@ -9,7 +9,9 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <iterator>
 #include <nlohmann/json.hpp>
+#include <sstream>
 #include <thread>
 
 #include <ydistill/tensor/io/safetensors.h>
@@ -71,7 +73,8 @@ void check_refused(const Outcome& o, int code, const std::string& text) {
 
 TEST_CASE("command: help is there for every command and wrong usage exits with 2") {
   const test::TempDir dir;
-  for (const char* command : {"", "train", "val", "check", "detect", "convert", "info", "trace"}) {
+  for (const char* command :
+       {"", "train", "val", "check", "detect", "convert", "convert-data", "info", "trace"}) {
     const Outcome o = run(dir.path(), std::string(command) + " --help");
     CHECK(o.code == 0);
     CHECK(o.out.find("Usage") != std::string::npos);
@@ -263,6 +266,45 @@ TEST_CASE("command: a data.yaml is all that train val and check need to be told"
   INFO(measured.err);
   CHECK(measured.code == 0);
   CHECK(measured.out.find("wide") != std::string::npos);
+}
+
+TEST_CASE("command: convert-data goes round through all formats and never overwrites") {
+  Setup setup;
+  test::write_file(setup.dir / "set.yaml",
+                   "train: train/images\nval: val/images\nnames: [wide, high]\n");
+  const auto done = [&](const std::string& args) {
+    const Outcome o = setup.run("convert-data " + args);
+    INFO(args << ": " << o.err);
+    CHECK(o.code == 0);
+    CHECK(o.out.empty());
+  };
+  done("set.yaml --to coco --out c --pictures symlink");
+  done(
+      "c/annotations/instances_train.json c/annotations/instances_val.json --images c/images/train "
+      "c/images/val --split train val --to voc --out v --pictures hardlink");
+  done("v --split train val --names wide high --to yolo --out y");
+  CHECK(
+      setup.run("check cfg.json data.train.yolo=y/images/train data.val.yolo=y/images/val").code ==
+      0);
+  const auto numbers = [&](const std::string& file) {
+    std::istringstream text(test::read_file(setup.dir / file));
+    return std::vector<double>{std::istream_iterator<double>(text), {}};
+  };
+  for (int i = 0; i < 8; ++i) {
+    const std::string name = fmt::format("p{:03}.txt", i);
+    const auto before = numbers("train/labels/" + name), after = numbers("y/labels/train/" + name);
+    REQUIRE(after.size() == before.size());
+    for (size_t k = 0; k < after.size(); ++k) CHECK(after[k] == Approx(before[k]).margin(0.5 / 64));
+  }
+  const std::string kept = test::read_file(setup.dir / "y/data.yaml");
+  check_refused(setup.run("convert-data set.yaml --to yolo --out y"), 1, "y: exists already");
+  CHECK(test::read_file(setup.dir / "y/data.yaml") == kept);
+  check_refused(setup.run("convert-data v --to yolo --out z"), 2, "--split: missing; voc needs");
+  check_refused(setup.run("convert-data c/annotations/instances_val.json --to yolo --out z"), 2,
+                "--images: one folder");
+  check_refused(setup.run("convert-data none.yaml --to yolo --out z"), 1,
+                "none.yaml: no such file");
+  CHECK(!fs::exists(setup.dir / "z"));
 }
 
 }  // namespace

@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: MIT
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <filesystem>
+#include <map>
+#include <memory>
+
+#include <ydistill/data/data_yaml.h>
+#include <ydistill/data/write_dataset.h>
+#include <ydistill/tensor/error.h>
+#include <ydistill/tools/command.h>
+
+namespace ydistill::tools {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct Args {
+  std::vector<std::string> paths, splits, images, names;
+  std::string from, to, out;
+  std::string pictures = "copy";
+};
+
+struct NamedSource {
+  std::string split;
+  DataSource source;
+};
+
+std::string guess_format(const fs::path& path) {
+  const std::string suffix = path.extension().string();
+  if (suffix == ".yaml" || suffix == ".yml") return "yaml";
+  if (suffix == ".json") return "coco";
+  return fs::is_directory(path / "ImageSets") ? "voc" : "yolo";
+}
+
+/// data.yaml and VOC: one path, of which each split is a part.
+std::vector<NamedSource> parts_of(const Args& args, const std::string& from) {
+  if (args.paths.size() != 1) throw ConfigError("convert-data: {} takes one path", from);
+  std::vector<std::string> splits = args.splits;
+  if (splits.empty() && from == "yaml") splits = data_yaml_splits(args.paths[0]);
+  if (splits.empty()) {
+    throw ConfigError("convert-data: --split: missing; {} needs the name of a {}", from,
+                      from == "voc" ? "list in ImageSets/Main" : "split in the file");
+  }
+  std::vector<NamedSource> sources;
+  const auto kind = from == "voc" ? DataSource::Kind::kVoc : DataSource::Kind::kYaml;
+  for (const std::string& split : splits) {
+    sources.push_back({split, {kind, args.paths[0], split, {}, {}}});
+  }
+  return sources;
+}
+
+/// YOLO and COCO: a path a split; with YOLO several paths may also be one split.
+std::vector<NamedSource> separate(const Args& args, const std::string& from) {
+  std::vector<std::string> splits = args.splits;
+  if (splits.empty()) splits = {"train"};
+  const size_t n = args.paths.size();
+  if (from == "yolo" && splits.size() == 1) {
+    return {{splits[0],
+             {DataSource::Kind::kYolo,
+              args.paths[0],
+              {},
+              {},
+              {args.paths.begin() + 1, args.paths.end()}}}};
+  }
+  if (splits.size() != n) {
+    throw ConfigError("convert-data: --split: {} names for {} paths", splits.size(), n);
+  }
+  if (from == "coco" && args.images.size() != 1 && args.images.size() != n) {
+    throw ConfigError("convert-data: --images: one folder of pictures, or one a JSON file, wanted");
+  }
+  std::vector<NamedSource> sources;
+  for (size_t i = 0; i < n; ++i) {
+    if (from == "yolo") {
+      sources.push_back({splits[i], {DataSource::Kind::kYolo, args.paths[i], {}, {}, {}}});
+    } else {
+      const std::string& images = args.images[args.images.size() == 1 ? 0 : i];
+      sources.push_back({splits[i], {DataSource::Kind::kCoco, args.paths[i], {}, images, {}}});
+    }
+  }
+  return sources;
+}
+
+std::string how_to_name(const Args& args, const std::vector<std::string>& splits,
+                        const std::vector<std::string>& names) {
+  if (args.to == "yolo") return fmt::format("\"data\": {{\"yaml\": \"{}/data.yaml\"}}", args.out);
+  const std::string& split = splits.front();
+  if (args.to == "voc") {
+    return fmt::format(
+        "\"data\": {{\"train\": {{\"voc\": \"{}\", \"split\": \"{}\"}}, \"names\": [\"{}\"]}}",
+        args.out, split, fmt::join(names, "\", \""));
+  }
+  return fmt::format(
+      "\"data\": {{\"train\": {{\"coco\": \"{0}/annotations/instances_{1}.json\", \"images\": "
+      "\"{0}/images/{1}\"}}}}",
+      args.out, split);
+}
+
+int convert(const Args& args) {
+  const std::string from = args.from.empty() ? guess_format(args.paths.front()) : args.from;
+  const std::vector<NamedSource> named =
+      from == "voc" || from == "yaml" ? parts_of(args, from) : separate(args, from);
+  std::error_code error;
+  if (fs::exists(fs::symlink_status(args.out, error))) {  // told before the reading, not after it
+    throw FileError("{}: exists already, a new folder wanted", args.out);
+  }
+  std::vector<DataSource> sources;
+  std::vector<std::string> split_names;
+  for (const NamedSource& source : named) {
+    sources.push_back(source.source);
+    split_names.push_back(source.split);
+  }
+  const std::vector<Dataset> datasets = load_splits(sources, args.names);
+  std::vector<DatasetSplit> splits;
+  for (size_t i = 0; i < datasets.size(); ++i) {
+    for (const std::string& note : datasets[i].notes) message("data: " + note);
+    for (const Finding& finding : datasets[i].findings) message("data: " + finding.str());
+    splits.push_back({split_names[i], &datasets[i]});
+  }
+  const std::map<std::string, DatasetFormat> formats{
+      {"yolo", DatasetFormat::kYolo}, {"voc", DatasetFormat::kVoc}, {"coco", DatasetFormat::kCoco}};
+  const std::map<std::string, PictureTransfer> transfers{
+      {"copy", PictureTransfer::kCopy},
+      {"hardlink", PictureTransfer::kHardLink},
+      {"symlink", PictureTransfer::kSymbolicLink}};
+  write_dataset(splits, formats.at(args.to), transfers.at(args.pictures), args.out);
+  for (const DatasetSplit& split : splits) {
+    message(fmt::format("{}: {}", split.name, split.data->summary()));
+  }
+  message(fmt::format("written: {}; in a config: {}", args.out,
+                      how_to_name(args, split_names, datasets.front().names)));
+  return 0;
+}
+
+}  // namespace
+
+Run add_convert_data(CLI::App& app) {
+  auto args = std::make_shared<Args>();
+  CLI::App* cmd =
+      app.add_subcommand("convert-data", "Write a data set as YOLO, Pascal VOC or COCO");
+  cmd->add_option("paths", args->paths,
+                  "data.yaml, COCO JSON files, a VOC folder, or YOLO folders and list files")
+      ->required();
+  cmd->add_option("--from", args->from, "what the paths are; default: told by their look")
+      ->check(CLI::IsMember({"yolo", "voc", "coco", "yaml"}));
+  cmd->add_option("--to", args->to, "what to write")
+      ->required()
+      ->check(CLI::IsMember({"yolo", "voc", "coco"}));
+  cmd->add_option("--out", args->out, "folder to write, which must not exist")->required();
+  cmd->add_option("--split", args->splits,
+                  "VOC, data.yaml: splits to take; YOLO, COCO: what to call each path (train)");
+  cmd->add_option("--images", args->images, "COCO: the folder of the pictures, one or one a file");
+  cmd->add_option("--names", args->names, "class names in the order of their ids");
+  cmd->add_option("--pictures", args->pictures, "copy, hardlink or symlink")
+      ->check(CLI::IsMember({"copy", "hardlink", "symlink"}))
+      ->capture_default_str();
+  return [args] { return convert(*args); };
+}
+
+}  // namespace ydistill::tools
