@@ -25,7 +25,7 @@
 #include <ydistill/tensor/add.h>
 #include <ydistill/tensor/cuda/device.h>
 #include <ydistill/tensor/cuda/graph.h>
-#include <ydistill/train/sgd.h>
+#include <ydistill/train/optimizer.h>
 #include <ydistill/yolo/detection_loss.h>
 #include <ydistill/yolo/model.h>
 #include <ydistill/yolo/target_assignment.h>
@@ -197,8 +197,8 @@ class Bench {
       store.add(model.parameters().name(i), parameter.shape(), model.parameters().group(i));
     }
     store.allocate();
-    Sgd sgd(store, {});
-    SgdRates rates;
+    Optimizer sgd(store, {});
+    OptimizerRates rates;
     rates.clip_norm = 10;
     sgd.stage(rates);
     // The norm reads 4 bytes of a parameter; the step reads 16 and writes 16.

@@ -176,9 +176,9 @@ class Bench {
       losses_.distill.emplace();
       losses_.distill->gains = scaled_distill_gains(1, {}, args_.classes, heads, args_.size);
     }
-    sgd_ = std::make_unique<Sgd>(student_->parameters(), EmaOptions{});
+    sgd_ = std::make_unique<Optimizer>(student_->parameters(), EmaOptions{});
     runner_ = make_step_runner(*student_, teacher_.get(), *sgd_, losses_, arena_);
-    SgdRates rates;
+    OptimizerRates rates;
     rates.lr.fill(1e-4);
     rates.clip_norm = 10;
     return {[this, rates] {
@@ -264,7 +264,7 @@ class Bench {
   std::unique_ptr<Model> student_;
   std::unique_ptr<Teacher> teacher_;
   StepLosses losses_;
-  std::unique_ptr<Sgd> sgd_;
+  std::unique_ptr<Optimizer> sgd_;
   std::shared_ptr<Arena> arena_;
   std::unique_ptr<StepRunner> runner_;
   std::unique_ptr<Inference> inference_;

@@ -30,6 +30,7 @@ void ParameterStore::check_new(const std::string& name) const {
 
 int ParameterStore::add(std::string name, const Shape& shape, ParameterGroup group) {
   check_new(name);
+  if (frozen_ && frozen_(name)) group = ParameterGroup::kFrozen;
   parameters_.push_back({std::move(name), shape, group, {}});
   return num_parameters() - 1;
 }
@@ -45,7 +46,7 @@ void ParameterStore::allocate() {
   const ArenaScope heap(nullptr);  // parameters outlive any step
   int64_t total = 0;
   std::vector<int64_t> begins(parameters_.size());
-  for (int group = 0; group < kNumParameterGroups; ++group) {
+  for (int group = 0; group <= kNumParameterGroups; ++group) {
     const int64_t begin = total;
     for (size_t i = 0; i < parameters_.size(); ++i) {
       if (int(parameters_[i].group) != group) continue;

@@ -4,7 +4,7 @@
 // Layers declare parameters by name and shape while the model is built; allocate() then lays them
 // out in one buffer of values and one of gradients, grouped as the optimizer treats them:
 //
-//   | convolution weights (decay) | batch-norm weights | biases |        each 64-byte aligned
+//   | convolution weights (decay) | batch-norm weights | biases | frozen |   each 64-byte aligned
 //
 // Optimizer, EMA, clipping, exchange and checkpoints are each one pass over a buffer. Batch norm's
 // running statistics form a buffer of their own: averaged by the EMA, never trained.
@@ -12,15 +12,18 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <ydistill/autograd/var.h>
 
 namespace ydistill {
 
-enum class ParameterGroup : uint8_t { kDecay, kNoDecay, kBias };
-inline constexpr int kNumParameterGroups = 3;
+/// kFrozen: of whatever kind, but never trained.
+enum class ParameterGroup : uint8_t { kDecay, kNoDecay, kBias, kFrozen };
+inline constexpr int kNumParameterGroups = 3;  ///< of those that are trained
 
 class ParameterStore {
  public:
@@ -30,6 +33,8 @@ class ParameterStore {
   ParameterStore(const ParameterStore&) = delete;
   ParameterStore& operator=(const ParameterStore&) = delete;
 
+  /// Parameters declared from now on that `names` says true of become kFrozen.
+  void freeze(std::function<bool(const std::string&)> names) { frozen_ = std::move(names); }
   /// Declares a parameter and returns its index. throws ValueError for a name that is taken, or
   /// after allocate().
   int add(std::string name, const Shape& shape, ParameterGroup group);
@@ -83,10 +88,11 @@ class ParameterStore {
 
   DType dtype_;
   Device device_;
+  std::function<bool(const std::string&)> frozen_;
   std::vector<Entry> parameters_;
   std::vector<Statistic> statistics_;
   Tensor values_, grads_, statistics_flat_;
-  std::array<std::pair<int64_t, int64_t>, kNumParameterGroups> ranges_{};
+  std::array<std::pair<int64_t, int64_t>, kNumParameterGroups + 1> ranges_{};
   uint64_t version_ = 1;
 };
 

@@ -75,7 +75,7 @@ struct TrainConfig {
   enum class Compat { kV5, kV7 };
   enum class Schedule { kLinear, kCosine };
   enum class StepRule { kSinceLast, kMultiple };
-  enum class Optimizer { kSgd };
+  enum class Optimizer { kSgd, kAdamW };
   enum class Cache { kAuto, kRam, kNone };
   int64_t epochs = 50;
   int64_t batch = 8;
@@ -99,6 +99,9 @@ struct TrainConfig {
   /// kSinceLast: step when ni - last >= accumulate; kMultiple: when ni % accumulate == 0.
   StepRule step_rule = StepRule::kSinceLast;
   double ema_decay = 0.9999, ema_tau = 2000;
+  std::vector<std::string> freeze;  ///< layers, as Model takes them
+  int64_t patience = 100;           ///< epochs without a better fitness; 0: go on to the end
+  int64_t save_steps = 0;           ///< optimizer steps between checkpoints; 0: each epoch alone
   int64_t workers = 2;
   int64_t threads = 0;     ///< 0: all cores
   int64_t memory_mib = 0;  ///< of a step; 0: what the machine has

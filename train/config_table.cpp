@@ -30,7 +30,7 @@ constexpr std::array<std::string_view, 2> kNamesOf<TrainConfig::Schedule>{"linea
 template <>
 constexpr std::array<std::string_view, 2> kNamesOf<TrainConfig::StepRule>{"since_last", "multiple"};
 template <>
-constexpr std::array<std::string_view, 1> kNamesOf<TrainConfig::Optimizer>{"sgd"};
+constexpr std::array<std::string_view, 2> kNamesOf<TrainConfig::Optimizer>{"sgd", "adamw"};
 template <>
 constexpr std::array<std::string_view, 3> kNamesOf<TrainConfig::Cache>{"auto", "ram", "none"};
 template <>
@@ -207,7 +207,9 @@ std::vector<ConfigField> make_fields() {
                   .multiple_of(32));
   f.push_back(YD_KEY(train.seed, "same seed, same result").min(0));
   f.push_back(YD_KEY(train.compat, "YOLOv5 release whose defaults hold (v5 = v5.0, v7 = v6-v7)"));
-  f.push_back(YD_KEY(train.optimizer, "sgd: Nesterov momentum, three parameter groups"));
+  f.push_back(YD_KEY(
+      train.optimizer,
+      "sgd: Nesterov momentum; adamw: momentum is beta1, wants a smaller lr0, 0.001 for instance"));
   f.push_back(YD_KEY(train.lr0, "learning rate after warm-up").above(0));
   f.push_back(YD_KEY(train.lrf, "last learning rate as a share of lr0").min(0).v5(0.2));
   f.push_back(YD_KEY(train.schedule, "how the learning rate falls over the epochs").v5("cosine"));
@@ -232,6 +234,17 @@ std::vector<ConfigField> make_fields() {
   f.push_back(
       YD_KEY(train.ema_decay, "decay of the averaged weights in the long run").min(0).below(1));
   f.push_back(YD_KEY(train.ema_tau, "steps over which that decay builds up").above(0));
+  f.push_back(YD_KEY(train.freeze,
+                     "layers that are not trained, by the beginning of their parameters' names: "
+                     "model.4, model.23.cv1, or model.0-9 for a range")
+                  .default_is("[]"));
+  f.push_back(YD_KEY(train.patience,
+                     "epochs without a better fitness (0.1 mAP50 + 0.9 mAP50-95) after which the "
+                     "run ends; 0: never")
+                  .min(0));
+  f.push_back(
+      YD_KEY(train.save_steps, "optimizer steps between checkpoints; 0: after each epoch alone")
+          .min(0));
   f.push_back(YD_KEY(train.workers, "threads that read and augment pictures").min(0).max(256));
   f.push_back(YD_KEY(train.threads, "threads that compute; 0: all cores").min(0).max(1024));
   f.push_back(YD_KEY(train.memory_mib, "most memory a step may take, MiB; 0: what the machine has")

@@ -63,12 +63,14 @@ RunFolder RunFolder::create(const RunConfig& run) {
 }
 
 RunFolder RunFolder::open(const fs::path& path) {
-  RunFolder folder(path);
   std::error_code ignored;
-  if (!fs::exists(folder.last(), ignored)) {
+  if (!fs::exists(path / "weights" / "last.safetensors", ignored)) {
     throw FileError("{}: not the folder of a run, there is no weights/last.safetensors in it",
                     path.string());
   }
+  RunFolder folder(path);
+  remove_left_temporaries(path);
+  remove_left_temporaries(path / "weights");
   return folder;
 }
 

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include <ydistill/tensor/io/folder_lock.h>
 #include <ydistill/train/config.h>
 
 namespace ydistill {
@@ -42,7 +43,8 @@ class RunFolder {
  public:
   /// Makes dir/NAME, or NAME2, NAME3, ... where that exists. throws FileError.
   static RunFolder create(const RunConfig& run);
-  /// An existing run, given its folder. throws FileError if it holds no weights/last.safetensors.
+  /// An existing run, given its folder; what a killed process left half written is removed.
+  /// throws FileError if it holds no weights/last.safetensors, or another process works in it.
   static RunFolder open(const std::filesystem::path& path);
 
   const std::filesystem::path& path() const { return path_; }
@@ -54,8 +56,9 @@ class RunFolder {
   void write_results(const std::vector<EpochResult>& results) const;
 
  private:
-  explicit RunFolder(std::filesystem::path path) : path_(std::move(path)) {}
+  explicit RunFolder(std::filesystem::path path) : path_(std::move(path)), lock_(path_) {}
   std::filesystem::path path_;
+  FolderLock lock_;  // as long as this object is in use
 };
 
 }  // namespace ydistill

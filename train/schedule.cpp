@@ -36,9 +36,9 @@ double Schedule::lr_factor(int64_t epoch) const {
   return (1 - double(epoch) / double(std::max<int64_t>(span, 1))) * (1 - lrf) + lrf;
 }
 
-SgdRates Schedule::rates(int64_t ni, int64_t epoch) const {
+OptimizerRates Schedule::rates(int64_t ni, int64_t epoch) const {
   const double lr = config_.lr0 * lr_factor(epoch);
-  SgdRates rates;
+  OptimizerRates rates;
   rates.lr = {lr, lr, lr};
   rates.momentum = config_.momentum;
   rates.weight_decay = config_.weight_decay * double(config_.batch * full_accumulate_) /
@@ -48,7 +48,9 @@ SgdRates Schedule::rates(int64_t ni, int64_t epoch) const {
     const double x = double(ni), width = double(warmup_);
     rates.lr.fill(interpolate(x, width, 0, lr));
     rates.lr[size_t(ParameterGroup::kBias)] = interpolate(x, width, config_.warmup_bias_lr, lr);
-    rates.momentum = interpolate(x, width, config_.warmup_momentum, config_.momentum);
+    if (config_.optimizer == TrainConfig::Optimizer::kSgd) {
+      rates.momentum = interpolate(x, width, config_.warmup_momentum, config_.momentum);
+    }
   }
   return rates;
 }

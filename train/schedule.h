@@ -5,7 +5,7 @@
 #include <cstdint>
 
 #include <ydistill/train/config.h>
-#include <ydistill/train/sgd.h>
+#include <ydistill/train/optimizer.h>
 
 namespace ydistill {
 
@@ -18,7 +18,7 @@ class Schedule {
   double lr_factor(int64_t epoch) const;
   /// Rates of iteration ni in `epoch`. During warm-up (ni <= warmup_iterations()) the biases' rate
   /// falls from warmup_bias_lr, the others' rises from 0, momentum rises from warmup_momentum.
-  SgdRates rates(int64_t ni, int64_t epoch) const;
+  OptimizerRates rates(int64_t ni, int64_t epoch) const;
   /// Batches per optimizer step at iteration ni: rises from 1 to nominal_batch / batch.
   int64_t accumulate(int64_t ni) const;
   int64_t warmup_iterations() const { return warmup_; }

@@ -87,6 +87,15 @@ GraphSpec graph_of(const std::string& graph) {
   }
 }
 
+std::unique_ptr<Model> trained_model(const GraphSpec& spec, const Config& config,
+                                     const Compute& compute) {
+  try {
+    return std::make_unique<Model>(spec, compute, config.train.freeze);
+  } catch (const ValueError& error) {
+    throw ConfigError("train.freeze: {}", error.what());
+  }
+}
+
 std::unique_ptr<Model> make_student(const Config& config, const std::vector<std::string>& names,
                                     const Compute& compute, const Say& say) {
   const int64_t classes = int64_t(names.size());
@@ -104,7 +113,7 @@ std::unique_ptr<Model> make_student(const Config& config, const std::vector<std:
     }
     spec = spec.with_classes(classes);
   }
-  auto model = std::make_unique<Model>(spec, compute);
+  auto model = trained_model(spec, config, compute);
   model->initialise(uint64_t(config.train.seed));
   if (has_weights) {
     const LoadReport report = load_weights(*model, checkpoint.tensors);

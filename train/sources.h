@@ -36,6 +36,10 @@ std::shared_ptr<const Dataset> with_unlabelled(std::shared_ptr<const Dataset> la
 std::unique_ptr<Model> make_student(const Config& config, const std::vector<std::string>& names,
                                     const Compute& compute, const Say& say);
 
+/// A model without weights, with the layers frozen that the config names. throws ConfigError.
+std::unique_ptr<Model> trained_model(const GraphSpec& spec, const Config& config,
+                                     const Compute& compute);
+
 /// The graph that a config names. throws ConfigError.
 GraphSpec graph_of(const std::string& graph);
 

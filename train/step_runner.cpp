@@ -25,11 +25,11 @@ constexpr StepSum kSums[] = {
 
 class CpuRunner : public StepRunner {
  public:
-  CpuRunner(Model& student, Teacher* teacher, Sgd& sgd, StepLosses& losses,
+  CpuRunner(Model& student, Teacher* teacher, Optimizer& optimizer, StepLosses& losses,
             std::shared_ptr<Arena> arena)
       : student_(student),
         teacher_(teacher),
-        sgd_(sgd),
+        optimizer_(optimizer),
         losses_(losses),
         arena_(std::move(arena)) {}
 
@@ -48,11 +48,11 @@ class CpuRunner : public StepRunner {
               numbers.detection_square,       numbers.distill_square};
   }
 
-  void step(const SgdRates& rates) override { sgd_.step(rates); }
+  void step(const OptimizerRates& rates) override { optimizer_.step(rates); }
 
   StepSums take() override {
     StepSums sums = std::exchange(sums_, {});
-    const int64_t skipped = sgd_.report().skipped;
+    const int64_t skipped = optimizer_.report().skipped;
     sums.skipped_steps = skipped - std::exchange(skipped_before_, skipped);
     return sums;
   }
@@ -62,7 +62,7 @@ class CpuRunner : public StepRunner {
  private:
   Model& student_;
   Teacher* teacher_;
-  Sgd& sgd_;
+  Optimizer& optimizer_;
   StepLosses& losses_;
   std::shared_ptr<Arena> arena_;
   StepSums sums_;
@@ -82,13 +82,13 @@ StepSums& StepSums::operator+=(const StepSums& other) {
 }
 
 std::unique_ptr<StepRunner> make_step_runner(
-    Model& student, Teacher* teacher, Sgd& sgd, StepLosses& losses, std::shared_ptr<Arena> arena,
-    [[maybe_unused]] std::shared_ptr<DevicePictures> pictures) {
-  return YD_BACKEND(
-      student.device(),
-      std::unique_ptr<StepRunner>(
-          std::make_unique<CpuRunner>(student, teacher, sgd, losses, std::move(arena))),
-      cuda::make_step_runner(student, teacher, sgd, losses, std::move(arena), std::move(pictures)));
+    Model& student, Teacher* teacher, Optimizer& optimizer, StepLosses& losses,
+    std::shared_ptr<Arena> arena, [[maybe_unused]] std::shared_ptr<DevicePictures> pictures) {
+  return YD_BACKEND(student.device(),
+                    std::unique_ptr<StepRunner>(std::make_unique<CpuRunner>(
+                        student, teacher, optimizer, losses, std::move(arena))),
+                    cuda::make_step_runner(student, teacher, optimizer, losses, std::move(arena),
+                                           std::move(pictures)));
 }
 
 int64_t memory_of_one_picture(Model& student, Teacher* teacher, const StepLosses& losses,

@@ -10,7 +10,7 @@
 #include <ydistill/data/device_pictures.h>
 #include <ydistill/data/loader.h>
 #include <ydistill/distill/teacher.h>
-#include <ydistill/train/sgd.h>
+#include <ydistill/train/optimizer.h>
 #include <ydistill/train/step.h>
 
 namespace ydistill {
@@ -42,7 +42,7 @@ class StepRunner {
   /// throws ValueError for targets out of range, OutOfMemoryError.
   virtual void accumulate(const Batch& batch) = 0;
   /// One optimizer step, clipped as the rates say.
-  virtual void step(const SgdRates& rates) = 0;
+  virtual void step(const OptimizerRates& rates) = 0;
   /// What there is since the last call; on a GPU it waits for it.
   virtual StepSums take() = 0;
   /// take() is worth its wait once in so many batches.
@@ -53,7 +53,7 @@ class StepRunner {
 
 /// Everything is borrowed. arena: of the student's device, open to the runner alone while it works.
 /// pictures: on a GPU, where batches hold plans.
-std::unique_ptr<StepRunner> make_step_runner(Model& student, Teacher* teacher, Sgd& sgd,
+std::unique_ptr<StepRunner> make_step_runner(Model& student, Teacher* teacher, Optimizer& optimizer,
                                              StepLosses& losses, std::shared_ptr<Arena> arena,
                                              std::shared_ptr<DevicePictures> pictures = nullptr);
 

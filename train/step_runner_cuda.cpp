@@ -74,11 +74,11 @@ struct ShapedStep {
 
 class CudaRunner : public StepRunner {
  public:
-  CudaRunner(Model& student, Teacher* teacher, Sgd& sgd, StepLosses& losses,
+  CudaRunner(Model& student, Teacher* teacher, Optimizer& optimizer, StepLosses& losses,
              std::shared_ptr<Arena> arena, std::shared_ptr<DevicePictures> pictures)
       : student_(student),
         teacher_(teacher),
-        sgd_(sgd),
+        optimizer_(optimizer),
         losses_(losses),
         arena_(std::move(arena)),
         pictures_(std::move(pictures)) {
@@ -116,15 +116,15 @@ class CudaRunner : public StepRunner {
     student_.parameters().mark_changed();
   }
 
-  void step(const SgdRates& rates) override {
-    sgd_.stage(rates);
-    if (optimizer_.captured()) {
+  void step(const OptimizerRates& rates) override {
+    optimizer_.stage(rates);
+    if (step_graph_.captured()) {
+      step_graph_.launch();
+    } else if (step_runs_++ == 0) {
       optimizer_.launch();
-    } else if (optimizer_runs_++ == 0) {
-      sgd_.launch();
     } else {
-      optimizer_.capture([&] { sgd_.launch(); });
-      optimizer_.launch();
+      step_graph_.capture([&] { optimizer_.launch(); });
+      step_graph_.launch();
     }
     student_.parameters().mark_changed();
   }
@@ -137,7 +137,7 @@ class CudaRunner : public StepRunner {
     for (size_t i = 0; i < step_sums().size(); ++i) {
       result.*step_sums()[i].value = sums.at(int64_t(i));
     }
-    const int64_t skipped = sgd_.report().skipped;
+    const int64_t skipped = optimizer_.report().skipped;
     result.skipped_steps = skipped - std::exchange(skipped_before_, skipped);
     return result;
   }
@@ -230,7 +230,7 @@ class CudaRunner : public StepRunner {
 
   Model& student_;
   Teacher* teacher_;
-  Sgd& sgd_;
+  Optimizer& optimizer_;
   StepLosses& losses_;
   std::shared_ptr<Arena> arena_, teacher_arena_;
   std::shared_ptr<DevicePictures> pictures_;
@@ -239,18 +239,18 @@ class CudaRunner : public StepRunner {
   std::array<Slot, 2> slots_;
   std::map<Key, ShapedStep> steps_;
   std::map<int64_t, int64_t> capacities_;  // of targets, by batch size
-  Graph optimizer_;
-  int64_t optimizer_runs_ = 0;
+  Graph step_graph_;
+  int64_t step_runs_ = 0;
   int64_t batches_ = 0, skipped_before_ = 0;
   Tensor sums_;
 };
 
 }  // namespace
 
-std::unique_ptr<StepRunner> make_step_runner(Model& student, Teacher* teacher, Sgd& sgd,
+std::unique_ptr<StepRunner> make_step_runner(Model& student, Teacher* teacher, Optimizer& optimizer,
                                              StepLosses& losses, std::shared_ptr<Arena> arena,
                                              std::shared_ptr<DevicePictures> pictures) {
-  return std::make_unique<CudaRunner>(student, teacher, sgd, losses, std::move(arena),
+  return std::make_unique<CudaRunner>(student, teacher, optimizer, losses, std::move(arena),
                                       std::move(pictures));
 }
 

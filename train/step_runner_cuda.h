@@ -12,7 +12,7 @@
 
 namespace ydistill::cuda {
 
-std::unique_ptr<StepRunner> make_step_runner(Model& student, Teacher* teacher, Sgd& sgd,
+std::unique_ptr<StepRunner> make_step_runner(Model& student, Teacher* teacher, Optimizer& optimizer,
                                              StepLosses& losses, std::shared_ptr<Arena> arena,
                                              std::shared_ptr<DevicePictures> pictures);
 

@@ -9,7 +9,7 @@
 #include <optional>
 
 #include <ydistill/distill/teacher.h>
-#include <ydistill/train/sgd.h>
+#include <ydistill/train/optimizer.h>
 #include <ydistill/train/step.h>
 #include <ydistill/yolo/checkpoint.h>
 #include <ydistill/yolo/decode.h>
@@ -281,8 +281,8 @@ class Trace {
 
   void trajectory() {
     ParameterStore& store = student_->parameters();
-    Sgd sgd(store, {});
-    SgdRates rates;
+    Optimizer optimizer(store, {});
+    OptimizerRates rates;
     rates.lr.fill(case_.lr);
     rates.momentum = 0.937;
     rates.weight_decay = 5e-4;
@@ -293,12 +293,12 @@ class Trace {
       for (const double v : {r.detection.box, r.detection.obj, r.detection.cls, r.distill_total}) {
         losses.push_back(v);
       }
-      sgd.step(rates);
-      if (sgd.report().skipped > 0) throw NotFiniteError("trace: a gradient is not finite");
+      optimizer.step(rates);
+      if (optimizer.report().skipped > 0) throw NotFiniteError("trace: a gradient is not finite");
     }
     add("losses", vector_of(losses).reshape({case_.steps, 4}));
     const auto after = export_parameters(*student_, store.values());
-    const auto ema = export_parameters(*student_, sgd.ema_values());
+    const auto ema = export_parameters(*student_, optimizer.ema_values());
     std::vector<double> norms, ema_norms;
     for (const auto& [name, value] : after) norms.push_back(norm(value));
     for (const auto& [name, value] : ema) ema_norms.push_back(norm(value));
@@ -307,7 +307,7 @@ class Trace {
     add_recorded("after.", after);
     add_recorded("after.", export_statistics(*student_, store.statistics()));
     add_recorded("ema.", ema);
-    add_recorded("ema.", export_statistics(*student_, sgd.ema_statistics()));
+    add_recorded("ema.", export_statistics(*student_, optimizer.ema_statistics()));
   }
 
   /// Those tensors that the batch file holds for this case.

@@ -12,6 +12,7 @@ using nlohmann::json;
 
 constexpr const char* kRaw = "raw.";
 constexpr const char* kMomentum = "momentum.";
+constexpr const char* kSquares = "squares.";
 constexpr const char* kGrad = "grad.";
 
 json json_of(const EpochResult& result) {
@@ -55,27 +56,30 @@ const std::string& metadata_of(const TensorFile& file, const std::filesystem::pa
 
 }  // namespace
 
-Checkpoint ema_checkpoint(const Model& model, const Sgd& sgd,
+Checkpoint ema_checkpoint(const Model& model, const Optimizer& optimizer,
                           const std::vector<std::string>& class_names) {
   Checkpoint checkpoint;
   checkpoint.spec = model.spec();
   checkpoint.class_names = class_names;
-  append(checkpoint.tensors, "", export_parameters(model, sgd.ema_values()));
-  append(checkpoint.tensors, "", export_statistics(model, sgd.ema_statistics()));
+  append(checkpoint.tensors, "", export_parameters(model, optimizer.ema_values()));
+  append(checkpoint.tensors, "", export_statistics(model, optimizer.ema_statistics()));
   // The anchors are constants of the model.
   checkpoint.tensors.push_back(export_weights(model).back());
   return checkpoint;
 }
 
 void save_train_state(const std::filesystem::path& path, const TrainState& state,
-                      const Config& config, const Model& model, const Sgd& sgd,
+                      const Config& config, const Model& model, const Optimizer& optimizer,
                       const std::vector<std::string>& class_names) {
   const ParameterStore& store = model.parameters();
-  Checkpoint checkpoint = ema_checkpoint(model, sgd, class_names);
+  Checkpoint checkpoint = ema_checkpoint(model, optimizer, class_names);
   append(checkpoint.tensors, kRaw, export_parameters(model, store.values()));
   append(checkpoint.tensors, kRaw, export_statistics(model, store.statistics()));
-  append(checkpoint.tensors, kMomentum, export_parameters(model, sgd.momentum()));
-  if (sgd.grad_norm() != 0)
+  append(checkpoint.tensors, kMomentum, export_parameters(model, optimizer.momentum()));
+  if (optimizer.squares().defined()) {
+    append(checkpoint.tensors, kSquares, export_parameters(model, optimizer.squares()));
+  }
+  if (optimizer.grad_norm() != 0)
     append(checkpoint.tensors, kGrad, export_parameters(model, store.grads()));
 
   json results = json::array();
@@ -86,9 +90,10 @@ void save_train_state(const std::filesystem::path& path, const TrainState& state
       {"epoch", state.epoch},
       {"next_batch", state.next_batch},
       {"last_step", state.last_step},
-      {"ema_updates", sgd.ema_updates()},
+      {"ema_updates", optimizer.ema_updates()},
       {"sums", sums},
       {"best_fitness", state.best_fitness},
+      {"best_epoch", state.best_epoch},
       {"finished", state.finished},
       {"results", results}}.dump();
   checkpoint.metadata["config"] = to_json(config);
@@ -102,22 +107,25 @@ Config read_train_config(const std::filesystem::path& path) {
                       path.string());
 }
 
-TrainState load_train_state(const std::filesystem::path& path, Model& model, Sgd& sgd) {
+TrainState load_train_state(const std::filesystem::path& path, Model& model, Optimizer& optimizer) {
   const TensorFile file = read_safetensors(path);
   ParameterStore& store = model.parameters();
   try {
     const NamedTensors raw = with_prefix(file.tensors, kRaw);
     import_parameters(model, raw, store.values());
     import_statistics(model, raw, store.statistics());
-    import_parameters(model, with_prefix(file.tensors, kMomentum), sgd.momentum());
+    import_parameters(model, with_prefix(file.tensors, kMomentum), optimizer.momentum());
+    if (optimizer.squares().defined()) {
+      import_parameters(model, with_prefix(file.tensors, kSquares), optimizer.squares());
+    }
     const NamedTensors grads = with_prefix(file.tensors, kGrad);
     if (grads.empty()) {
       store.grads().zero();
     } else {
       import_parameters(model, grads, store.grads());
     }
-    import_parameters(model, file.tensors, sgd.ema_values());
-    import_statistics(model, file.tensors, sgd.ema_statistics());
+    import_parameters(model, file.tensors, optimizer.ema_values());
+    import_statistics(model, file.tensors, optimizer.ema_statistics());
     store.mark_changed();
 
     const json s = json::parse(metadata_of(file, path, "train_state"));
@@ -125,11 +133,12 @@ TrainState load_train_state(const std::filesystem::path& path, Model& model, Sgd
     state.epoch = s.at("epoch").get<int64_t>();
     state.next_batch = s.at("next_batch").get<int64_t>();
     state.last_step = s.at("last_step").get<int64_t>();
-    sgd.set_ema_updates(s.at("ema_updates").get<int64_t>());
+    optimizer.set_ema_updates(s.at("ema_updates").get<int64_t>());
     for (const StepSum& sum : step_sums()) {
       state.sums.*sum.value = s.at("sums").at(sum.name).get<double>();
     }
     state.best_fitness = s.at("best_fitness").get<double>();
+    state.best_epoch = s.at("best_epoch").get<int64_t>();
     state.finished = s.at("finished").get<bool>();
     for (const json& r : s.at("results")) state.results.push_back(result_of(r));
     return state;

@@ -3,8 +3,8 @@
 //
 // Plain names hold the averaged weights (EMA), so that the file can be used like any other
 // checkpoint; `raw.NAME` the weights being trained, `momentum.NAME` the optimizer's buffer,
-// `grad.NAME` gradients summed since the last step, where the run stopped between two. The rest is
-// JSON in the metadata, with the config.
+// `squares.NAME` AdamW's second one, `grad.NAME` gradients summed since the last step, where the
+// run stopped between two. The rest is JSON in the metadata, with the config.
 #pragma once
 
 #include <filesystem>
@@ -12,8 +12,8 @@
 #include <vector>
 
 #include <ydistill/train/config.h>
+#include <ydistill/train/optimizer.h>
 #include <ydistill/train/run_folder.h>
-#include <ydistill/train/sgd.h>
 #include <ydistill/train/step_runner.h>
 #include <ydistill/yolo/checkpoint.h>
 
@@ -25,23 +25,24 @@ struct TrainState {
   int64_t last_step = -1;  ///< iteration of the last optimizer step
   StepSums sums;           ///< of this epoch's batches
   double best_fitness = -1;
+  int64_t best_epoch = 0;
   bool finished = false;
   std::vector<EpochResult> results;  ///< of the epochs that are done
 };
 
 /// Writes atomically. throws FileError.
 void save_train_state(const std::filesystem::path& path, const TrainState& state,
-                      const Config& config, const Model& model, const Sgd& sgd,
+                      const Config& config, const Model& model, const Optimizer& optimizer,
                       const std::vector<std::string>& class_names);
 
 /// Reads the config alone. throws FileError if the file is no checkpoint of a run.
 Config read_train_config(const std::filesystem::path& path);
 
 /// Fills a model and an optimizer built from read_train_config. throws FileError.
-TrainState load_train_state(const std::filesystem::path& path, Model& model, Sgd& sgd);
+TrainState load_train_state(const std::filesystem::path& path, Model& model, Optimizer& optimizer);
 
 /// The averaged weights as a checkpoint.
-Checkpoint ema_checkpoint(const Model& model, const Sgd& sgd,
+Checkpoint ema_checkpoint(const Model& model, const Optimizer& optimizer,
                           const std::vector<std::string>& class_names);
 
 }  // namespace ydistill

@@ -107,23 +107,25 @@ class Trainer {
     folder_ = std::move(folder);
     open_data();
     student_ =
-        std::make_unique<Model>(load_checkpoint(folder_->last(), PtWeights::kEma).spec, compute_);
+        trained_model(load_checkpoint(folder_->last(), PtWeights::kEma).spec, config_, compute_);
     open_rest();
-    state_ = load_train_state(folder_->last(), *student_, *sgd_);
+    state_ = load_train_state(folder_->last(), *student_, *optimizer_);
     describe();
   }
 
   TrainOutcome run() {
     TrainOutcome outcome;
     outcome.run = folder_->path();
+    folder_->write_results(state_.results);  // a kill may have come between them and the checkpoint
     if (state_.finished) {
       say_(fmt::format("run: {} is already finished", folder_->path().string()));
       outcome.finished = true;
       return outcome;
     }
-    folder_->write_results(state_.results);
     start_ = Clock::now();
-    while (state_.epoch < config_.train.epochs) {
+    if (state_.results.empty() && state_.next_batch == 0)
+      save();  // a kill finds something to go on
+    while (!state_.finished) {
       if (!train_epoch() || !finish_epoch(outcome)) {
         save();
         say_(
@@ -163,8 +165,10 @@ class Trainer {
                        config_.teacher->weights.string()));
     }
     losses_ = losses_of(config_, student_->spec(), teacher_ ? &teacher_->spec() : nullptr);
-    sgd_ = std::make_unique<Sgd>(student_->parameters(),
-                                 EmaOptions{config_.train.ema_decay, config_.train.ema_tau});
+    optimizer_ = std::make_unique<Optimizer>(
+        student_->parameters(), EmaOptions{config_.train.ema_decay, config_.train.ema_tau},
+        config_.train.optimizer == TrainConfig::Optimizer::kAdamW ? OptimizerRule::kAdamW
+                                                                  : OptimizerRule::kSgd);
     if (on_gpu()) {
       try {
         pictures_ = std::make_shared<DevicePictures>(*train_data_, config_.train.image_size,
@@ -176,7 +180,7 @@ class Trainer {
     loader_ = std::make_unique<TrainLoader>(train_data_, loader_options(config_, pictures_));
     schedule_ = std::make_unique<Schedule>(config_.train, loader_->batches_per_epoch());
     arena_ = Arena::create(config_.train.memory_mib << 20, compute_.device);
-    runner_ = make_step_runner(*student_, teacher_.get(), *sgd_, losses_, arena_, pictures_);
+    runner_ = make_step_runner(*student_, teacher_.get(), *optimizer_, losses_, arena_, pictures_);
   }
 
   /// Whether samples are made on the GPU.
@@ -213,7 +217,7 @@ class Trainer {
   /// False if the run was stopped on the way.
   bool train_epoch() {
     if (state_.next_batch == 0) {
-      sgd_->zero_grads();
+      optimizer_->zero_grads();
       state_.sums = {};
     }
     const int64_t num_batches = loader_->batches_per_epoch();
@@ -231,12 +235,15 @@ class Trainer {
       ++batches_done_;
       pictures += int64_t(batch.indices.size());
       const bool is_last = state_.next_batch == num_batches;
-      if (is_last || untaken_ >= runner_->batches_between_takes()) take_sums();
+      const bool saves =
+          config_.train.save_steps > 0 && !is_last && steps_since_save_ >= config_.train.save_steps;
+      if (is_last || saves || untaken_ >= runner_->batches_between_takes()) take_sums();
       if (untaken_ == 0) report_progress(pictures, epoch_start);
       if (events_.stop_requested()) {
         take_sums();
         return false;
       }
+      if (saves) save();
     }
     report_unreadable();
     return true;
@@ -277,6 +284,7 @@ class Trainer {
     if (schedule_->steps_at(ni, state_.last_step)) {
       runner_->step(schedule_->rates(ni, state_.epoch));
       state_.last_step = ni;
+      ++steps_since_save_;
       if (runner_->batches_between_takes() == 1) take_sums();
     }
     if (batches_done_ == 0) {
@@ -332,7 +340,7 @@ class Trainer {
   bool finish_epoch(TrainOutcome& outcome) {
     const bool is_last = state_.epoch + 1 == config_.train.epochs;
     // The averaged weights are what is validated and kept.
-    const Checkpoint average = ema_checkpoint(*student_, *sgd_, train_data_->names);
+    const Checkpoint average = ema_checkpoint(*student_, *optimizer_, train_data_->names);
     const auto model = build_model(average, compute_);
     model->prepare_inference();
     EvaluateOptions options;
@@ -382,26 +390,36 @@ class Trainer {
     result.val_obj = outcome.last.loss.obj;
     result.val_cls = outcome.last.loss.cls;
     const int64_t last_ni = (state_.epoch + 1) * loader_->batches_per_epoch() - 1;
-    const SgdRates rates = schedule_->rates(last_ni, state_.epoch);
+    const OptimizerRates rates = schedule_->rates(last_ni, state_.epoch);
     result.lr_bias = rates.lr[size_t(ParameterGroup::kBias)];
     result.lr_decay = rates.lr[size_t(ParameterGroup::kDecay)];
     result.lr_no_decay = rates.lr[size_t(ParameterGroup::kNoDecay)];
     state_.results.push_back(result);
     const bool best = result.fitness() > state_.best_fitness;
+    if (result.fitness() >= state_.best_fitness) state_.best_epoch = state_.epoch;
     if (best) state_.best_fitness = result.fitness();
+    const int64_t patience = config_.train.patience;
+    const bool gives_up = patience > 0 && state_.epoch - state_.best_epoch >= patience && !is_last;
     ++state_.epoch;
     state_.next_batch = 0;
-    state_.finished = is_last;
-    sgd_->zero_grads();
+    state_.finished = is_last || gives_up;
+    optimizer_->zero_grads();
     if (best) save_checkpoint(folder_->best(), average);
     save();
     folder_->write_results(state_.results);
     events_.epoch(result, config_.train.epochs, waiting_share_);
+    if (gives_up) {
+      say_(
+          fmt::format("run: ends after epoch {}: none of the last {} was better than epoch {} "
+                      "(train.patience)",
+                      state_.epoch, patience, state_.best_epoch + 1));
+    }
     return true;
   }
 
   void save() {
-    save_train_state(folder_->last(), state_, config_, *student_, *sgd_, train_data_->names);
+    steps_since_save_ = 0;
+    save_train_state(folder_->last(), state_, config_, *student_, *optimizer_, train_data_->names);
   }
 
   void report_unreadable() {
@@ -418,7 +436,7 @@ class Trainer {
   std::unique_ptr<Teacher> teacher_;
   StepLosses losses_;
   Compute compute_;
-  std::unique_ptr<Sgd> sgd_;
+  std::unique_ptr<Optimizer> optimizer_;
   std::shared_ptr<DevicePictures> pictures_;  // where augment.device is gpu
   std::unique_ptr<TrainLoader> loader_;
   std::unique_ptr<Schedule> schedule_;
@@ -428,6 +446,7 @@ class Trainer {
   Clock::time_point start_;
   int64_t batches_done_ = 0;
   int64_t untaken_ = 0;  // batches whose losses the runner still holds
+  int64_t steps_since_save_ = 0;
   double waiting_share_ = 0;
   size_t reported_ = 0;
 };

@@ -6,6 +6,7 @@
 #include <ydistill/layers/focus.h>
 #include <ydistill/layers/spp.h>
 #include <ydistill/layers/upsample.h>
+#include <ydistill/yolo/freeze.h>
 
 namespace ydistill {
 namespace {
@@ -44,17 +45,37 @@ std::unique_ptr<Module> make_module(ParameterStore& store, size_t i, const Layer
   return nullptr;
 }
 
+/// Every name means something, and something is left to train.
+void check_frozen(const ParameterStore& store, const std::vector<std::string>& frozen) {
+  bool trains = false;
+  for (int i = 0; i < store.num_parameters(); ++i) {
+    trains = trains || store.group(i) != ParameterGroup::kFrozen;
+  }
+  if (!trains) throw ValueError("every layer is frozen, nothing is left to train");
+  for (const std::string& layer : frozen) {
+    const auto means = layer_filter({layer});
+    bool found = false;
+    for (int i = 0; i < store.num_parameters(); ++i) found = found || means(store.name(i));
+    if (!found) {
+      throw ValueError("{}: no layer of the network, its parameters are called {} to {}", layer,
+                       store.name(0), store.name(store.num_parameters() - 1));
+    }
+  }
+}
+
 }  // namespace
 
 Model::Model(GraphSpec spec, DType dtype)
-    : Model(std::move(spec), std::make_unique<ParameterStore>(dtype), dtype) {}
+    : Model(std::move(spec), std::make_unique<ParameterStore>(dtype), dtype, {}) {}
 
-Model::Model(GraphSpec spec, const Compute& compute)
+Model::Model(GraphSpec spec, const Compute& compute, const std::vector<std::string>& frozen)
     : Model(std::move(spec), std::make_unique<ParameterStore>(DType::kFloat32, compute.device),
-            compute.activations()) {}
+            compute.activations(), frozen) {}
 
-Model::Model(GraphSpec spec, std::unique_ptr<ParameterStore> store, DType activations)
+Model::Model(GraphSpec spec, std::unique_ptr<ParameterStore> store, DType activations,
+             const std::vector<std::string>& frozen)
     : spec_(std::move(spec)), store_(std::move(store)), activations_(activations) {
+  if (!frozen.empty()) store_->freeze(layer_filter(frozen));
   const LayerSpec& first = spec_.layers.at(0);
   stem_6x6_ = first.type == LayerType::kConv && first.kernel == 6 && first.stride == 2 &&
               first.padding == 2;
@@ -71,6 +92,7 @@ Model::Model(GraphSpec spec, std::unique_ptr<ParameterStore> store, DType activa
                                              spec_.anchors_per_head(), spec_.num_classes);
     }
   }
+  check_frozen(*store_, frozen);
   store_->allocate();
 }
 

@@ -21,8 +21,10 @@ class Model {
   /// Builds the graph; parameters are zero until initialise() or load. float64 is for gradient
   /// checks.
   explicit Model(GraphSpec spec, DType dtype = DType::kFloat32);
-  /// Parameters live on the device, in float32. throws what the device refuses.
-  Model(GraphSpec spec, const Compute& compute);
+  /// Parameters live on the device, in float32. frozen: layers that are never trained, as
+  /// layer_filter takes them; their batch norms' running statistics go on, as in YOLOv5.
+  /// throws what the device refuses; ValueError for a name that no parameter has.
+  Model(GraphSpec spec, const Compute& compute, const std::vector<std::string>& frozen = {});
 
   /// Sees every module's output: index, [N,H,W,C].
   using Observer = std::function<void(int, const Tensor&)>;
@@ -53,7 +55,8 @@ class Model {
  private:
   Tensor network_input(const Tensor& images) const;
 
-  Model(GraphSpec spec, std::unique_ptr<ParameterStore> store, DType activations);
+  Model(GraphSpec spec, std::unique_ptr<ParameterStore> store, DType activations,
+        const std::vector<std::string>& frozen);
 
   GraphSpec spec_;
   std::unique_ptr<ParameterStore> store_;

@@ -18,6 +18,8 @@
 namespace ydistill {
 namespace {
 
+constexpr std::string_view kTemporarySuffix = ".tmp";
+
 [[noreturn]] void fail(const std::filesystem::path& file, std::string_view what, int code) {
   throw FileError("{}: cannot {}: {} (the file is left as it was)", printable(file.string()), what,
                   std::generic_category().message(code));
@@ -64,12 +66,15 @@ AtomicFile::AtomicFile(std::filesystem::path target)
     throw FileError("{}: cannot be replaced: it is a {}, not a regular file",
                     printable(target_.string()), S_ISDIR(old.st_mode) ? "folder" : "special file");
   }
-  // The process and a count make the name unique; O_EXCL makes sure.
+  // The process and a count make the name unique, but for what a killed process of the same number
+  // left behind: O_EXCL finds that, and the next count is tried.
   static std::atomic<unsigned> count{0};
-  const std::string name =
-      fmt::format(".{}.{}-{}.tmp", resolved_.filename().string(), getpid(), count++);
-  const std::filesystem::path temporary = folder_of(resolved_) / name;
-  fd_ = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+  std::filesystem::path temporary;
+  do {
+    temporary = folder_of(resolved_) / fmt::format(".{}.{}-{}{}", resolved_.filename().string(),
+                                                   getpid(), count++, kTemporarySuffix);
+    fd_ = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+  } while (fd_ < 0 && errno == EEXIST);
   if (fd_ < 0) fail(target_, "create a file in its folder", errno);
   temporary_ = temporary;
   if (replaces) (void)::fchmod(fd_, old.st_mode & 07777);
@@ -117,6 +122,16 @@ void AtomicFile::commit() {
   if (!synced) {
     throw FileError("{}: is replaced, but its folder cannot be flushed to the disk: {}",
                     printable(target_.string()), std::generic_category().message(code));
+  }
+}
+
+void remove_left_temporaries(const std::filesystem::path& folder) {
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(folder, error)) {
+    const std::string name = entry.path().filename().string();
+    if (name.starts_with('.') && name.ends_with(kTemporarySuffix) && entry.is_regular_file(error)) {
+      std::filesystem::remove(entry.path(), error);
+    }
   }
 }
 

@@ -38,6 +38,10 @@ class AtomicFile {
   int fd_ = -1;
 };
 
+/// Removes what processes that were killed while they wrote into this folder left there. Only for a
+/// folder that nobody else writes to. What cannot be removed stays.
+void remove_left_temporaries(const std::filesystem::path& folder);
+
 /// The whole of a small file at once. throws FileError.
 void write_file_atomically(const std::filesystem::path& target, std::string_view text);
 

@@ -62,7 +62,7 @@ struct Training {
   std::unique_ptr<Model> student;
   std::unique_ptr<Teacher> teacher;
   StepLosses losses;
-  std::unique_ptr<Sgd> sgd;
+  std::unique_ptr<Optimizer> sgd;
   std::unique_ptr<StepRunner> runner;
 
   explicit Training(const Compute& compute) {
@@ -78,13 +78,13 @@ struct Training {
     losses.student_anchors = losses.teacher_anchors = student->spec().anchors;
     losses.detection.emplace();
     losses.distill.emplace();
-    sgd = std::make_unique<Sgd>(student->parameters(), EmaOptions{});
+    sgd = std::make_unique<Optimizer>(student->parameters(), EmaOptions{});
     runner = make_step_runner(*student, teacher.get(), *sgd, losses,
                               Arena::create(int64_t(1) << 30, compute.device));
   }
 
   StepSums steps(const std::vector<Batch>& batches) {
-    SgdRates rates;
+    OptimizerRates rates;
     rates.lr = {0.01, 0.01, 0.05};
     rates.weight_decay = 5e-4;
     rates.clip_norm = 10;

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstring>
 
 #include <ydistill/tensor/io/safetensors.h>
@@ -173,6 +174,90 @@ TEST_CASE("train: a teacher is validated first and its weights never change") {
     CHECK(distilling.results.front().train_distill > 0);
   }
   CHECK(test::read_file(weights) == before);
+}
+
+TEST_CASE("train: adamw trains, and resumed it has the bits of an uninterrupted run") {
+  const Setup setup;
+  const std::vector<std::string> adamw{"train.optimizer=adamw", "train.lr0=0.001"};
+  const auto with = [&](const std::string& more) {
+    std::vector<std::string> all = adamw;
+    all.push_back(more);
+    return setup.config(all);
+  };
+  Quiet whole, first(4), second;
+  const TrainOutcome reference = train(with("run.name=whole"), whole);
+  CHECK(whole.results.back().train_obj < whole.results.front().train_obj);
+  const TrainOutcome stopped = train(with("run.name=cut"), first);
+  CHECK_FALSE(stopped.finished);
+  check_same_bits(reference.run / "weights/last.safetensors",
+                  resume_training(stopped.run, second).run / "weights/last.safetensors");
+}
+
+TEST_CASE("train: frozen layers have the bits they began with, the others not") {
+  const Setup setup;
+  Quiet events;
+  const auto weights_of = [](const TrainOutcome& outcome) {
+    return load_checkpoint(outcome.run / "weights/last.safetensors", PtWeights::kEma);
+  };
+  const Checkpoint before =
+      weights_of(train(setup.config({"train.epochs=1", "run.name=a"}), events));
+  const Checkpoint after = weights_of(
+      train(setup.config({"model={\"weights\":\"" +
+                              (setup.dir / "runs/a/weights/last.safetensors").string() + "\"}",
+                          "train.freeze=[\"model.0-2\"]", "run.name=b"}),
+            events));
+  int kept = 0, changed = 0;
+  for (const auto& [name, tensor] : after.tensors) {
+    if (!name.ends_with("conv.weight")) continue;
+    const auto same = std::find_if(before.tensors.begin(), before.tensors.end(),
+                                   [&](const auto& other) { return other.first == name; });
+    REQUIRE(same != before.tensors.end());
+    const bool equal = std::memcmp(tensor.raw(), same->second.raw(), size_t(tensor.nbytes())) == 0;
+    const bool frozen = name.starts_with("model.0.") || name.starts_with("model.1.") ||
+                        name.starts_with("model.2.");
+    CHECK(equal == frozen);
+    ++(frozen ? kept : changed);
+  }
+  CHECK(kept > 3);
+  CHECK(changed > 3);
+  CHECK_THROWS_WITH_TEXT(train(setup.config({"train.freeze=[\"model.77\"]"}), events), ConfigError,
+                         "train.freeze: model.77: no layer of the network");
+}
+
+TEST_CASE("train: a run without improvement ends after its patience and is finished") {
+  const Setup setup;
+  Quiet events;
+  // A rate so small that nothing ever changes.
+  const TrainOutcome outcome =
+      train(setup.config({"train.epochs=50", "train.patience=3", "train.lr0=1e-12",
+                          "train.warmup_bias_lr=0", "train.ema_decay=0"}),
+            events);
+  CHECK(outcome.finished);
+  CHECK(events.log.find("(train.patience)") != std::string::npos);
+  const size_t best = size_t(std::max_element(events.results.begin(), events.results.end(),
+                                              [](const EpochResult& a, const EpochResult& b) {
+                                                return a.fitness() < b.fitness();
+                                              }) -
+                             events.results.begin());
+  CHECK(events.results.size() < 50);
+  CHECK(events.results.size() >= best + 4);
+  Quiet again;
+  CHECK(resume_training(outcome.run, again).finished);
+  CHECK(again.steps == 0);
+}
+
+TEST_CASE("train: a run that another process works in is not resumed") {
+  const Setup setup;
+  Quiet events;
+  const TrainOutcome outcome = train(setup.config({"train.epochs=1"}), events);
+  test::write_file(outcome.run / "weights/.last.safetensors.1-0.tmp", "half a checkpoint");
+  {
+    const FolderLock held(outcome.run);
+    CHECK_THROWS_WITH_TEXT(resume_training(outcome.run, events), FileError,
+                           "another process is working in this folder");
+  }
+  CHECK(resume_training(outcome.run, events).finished);
+  CHECK_FALSE(std::filesystem::exists(outcome.run / "weights/.last.safetensors.1-0.tmp"));
 }
 
 std::string teacher_of(const TrainOutcome& run) {

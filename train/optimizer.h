@@ -1,15 +1,24 @@
 // SPDX-License-Identifier: MIT
-// SGD with Nesterov momentum and the moving average of the weights, as one pass over flat buffers.
+// SGD with Nesterov momentum or AdamW, and the moving average of the weights, as one pass over flat
+// buffers.
 //
 //   s  = min(1, clip_norm / (|g| + 1e-6))    |g|: L2 norm of all gradients; 1 without clipping
+//   sgd:
 //   g' = s g + decay p    decay: convolution weights only
 //   b  = momentum b + g'  the first step's buffer is g' itself
 //   p  = p - lr (g' + momentum b)
-//   e  = d e + (1 - d) p  d = ema_decay (1 - exp(-u / ema_tau)), u counts steps from 1
+//   adamw, in step u, counted from 1:
+//   b  = momentum b + (1 - momentum) s g
+//   v  = 0.999 v + 0.001 (s g)^2
+//   p  = (1 - lr decay) p - lr b / (1 - momentum^u) / (sqrt(v / (1 - 0.999^u)) + 1e-8)
+//   both:
+//   e  = d e + (1 - d) p  d = ema_decay (1 - exp(-u / ema_tau))
 //   g  = 0
 //
-// PyTorch's form: decay joins the gradient before the momentum, the rate multiplies outside the
-// buffer. Sutskever et al. 2013; the average as in YOLOv5 (ModelEMA), running statistics included.
+// PyTorch's forms. In sgd, decay joins the gradient before the momentum and the rate multiplies
+// outside the buffer (Sutskever et al. 2013); adamw's decay is apart from the gradient (Loshchilov
+// and Hutter 2019). The average is YOLOv5's (ModelEMA), running statistics included. Parameters
+// that are frozen (ParameterGroup::kFrozen) keep their value; their gradients count for nothing.
 //
 // Where |g| is NaN or infinite nothing but the gradients changes: the step is left out and counted.
 //
@@ -23,16 +32,18 @@
 
 #include <ydistill/layers/parameters.h>
 #include <ydistill/tensor/cpu_level.h>
-#include <ydistill/train/sgd_math.h>
+#include <ydistill/train/optimizer_math.h>
 
 namespace ydistill {
 
-struct SgdRates {
+struct OptimizerRates {
   std::array<double, kNumParameterGroups> lr{};  ///< by ParameterGroup
   double momentum = 0.937;
   double weight_decay = 0;  ///< of ParameterGroup::kDecay
   double clip_norm = 0;     ///< larger gradients are scaled down to this norm; 0: never
 };
+
+enum class OptimizerRule { kSgd, kAdamW };
 
 struct EmaOptions {
   double decay = 0.9999;
@@ -40,40 +51,47 @@ struct EmaOptions {
 };
 
 /// What the last step found.
-struct SgdReport {
+struct OptimizerReport {
   double grad_norm = 0;  ///< of all gradients, before clipping
   int64_t skipped = 0;   ///< steps left out so far, because a gradient was not finite
 };
 
 /// The numbers of one step as the kernels take them.
-struct SgdNumbers {
+struct OptimizerNumbers {
   double clip_norm = 0;
   float lr[kNumParameterGroups] = {};
   float momentum = 0, weight_decay = 0, ema_keep = 0;
+  float momentum_correction = 1, squares_correction = 1;
+};
+
+/// Where a stretch of parameters and of its state begins.
+struct OptimizerBuffers {
+  float *values, *grads, *momentum, *squares, *ema;  // squares: null in sgd
 };
 
 /// The optimizer's and the average's state for one set of parameters, on their device.
-class Sgd {
+class Optimizer {
  public:
   /// The average starts as a copy of the parameters and statistics.
-  Sgd(ParameterStore& store, const EmaOptions& ema);
+  Optimizer(ParameterStore& store, const EmaOptions& ema, OptimizerRule rule = OptimizerRule::kSgd);
 
-  /// L2 norm of all gradients, summed in double in a fixed order. NaN or infinity if any is. Waits
-  /// for the GPU.
+  /// L2 norm of all gradients but the frozen ones', summed in double in a fixed order. NaN or
+  /// infinity if any is. Waits for the GPU.
   double grad_norm() const;
   /// One step: stage() and launch().
-  void step(const SgdRates& rates);
+  void step(const OptimizerRates& rates);
   /// Sets the numbers of the next launch() and counts it. Never part of a captured graph.
-  void stage(const SgdRates& rates);
+  void stage(const OptimizerRates& rates);
   /// Steps with the numbers staged last and zeroes the gradients. This and stage() mark the
   /// parameters changed, so that a replayed graph needs no mark of its own.
   void launch();
   /// Of the steps so far; waits for the GPU.
-  SgdReport report() const;
+  OptimizerReport report() const;
   void zero_grads();
 
   /// One-dimensional, laid out as the store's buffers. Checkpoints read and write them.
   const Tensor& momentum() const { return momentum_; }
+  const Tensor& squares() const { return squares_; }  ///< undefined in sgd
   const Tensor& ema_values() const { return ema_values_; }
   const Tensor& ema_statistics() const { return ema_statistics_; }
   /// Steps staged so far, those left out included.
@@ -83,32 +101,35 @@ class Sgd {
  private:
   void launch_on_cpu();
 
+  Tensor trained_grads() const;
+
   ParameterStore& store_;
   EmaOptions ema_;
-  Tensor momentum_, ema_values_, ema_statistics_;
+  OptimizerRule rule_;
+  Tensor momentum_, squares_, ema_values_, ema_statistics_;
   int64_t updates_ = 0;
-  SgdNumbers numbers_;                       // the CPU's
-  SgdReport report_;                         // the CPU's
-  Tensor staged_, partial_sums_, progress_;  // the GPU's; see cuda::sgd_launch
+  OptimizerNumbers numbers_;                 // the CPU's
+  OptimizerReport report_;                   // the CPU's
+  Tensor staged_, partial_sums_, progress_;  // the GPU's; see cuda::optimizer_launch
 };
 
 namespace cuda {
 /// Room for the numbers of a step.
-Tensor sgd_staging(Device device);
+Tensor optimizer_staging(Device device);
 /// Writes the numbers in the order of the stream, without waiting.
-void sgd_stage(const SgdNumbers& numbers, const Tensor& staged);
-/// partial_sums: square_sum_room of the gradients; progress: float64 [3], see SgdProgress in
-/// sgd_cuda.cu.
-void sgd_launch(const ParameterStore& store, const Tensor& momentum, const Tensor& ema_values,
-                const Tensor& ema_statistics, const Tensor& staged, const Tensor& partial_sums,
-                const Tensor& progress);
+void optimizer_stage(const OptimizerNumbers& numbers, const Tensor& staged);
+/// squares: undefined in sgd; partial_sums: square_sum_room of the trained gradients; progress:
+/// float64 [3], see OptimizerProgress in optimizer_cuda.cu.
+void optimizer_launch(const ParameterStore& store, const Tensor& momentum, const Tensor& squares,
+                      const Tensor& ema_values, const Tensor& ema_statistics, const Tensor& staged,
+                      const Tensor& partial_sums, const Tensor& progress);
 }  // namespace cuda
 
-struct SgdKernels {
-  void (*step)(float* values, float* grads, float* momentum, float* ema, int64_t n,
-               const SgdFactors& factors);
+struct OptimizerKernels {
+  void (*step_sgd)(const OptimizerBuffers& buffers, int64_t n, const OptimizerFactors& factors);
+  void (*step_adamw)(const OptimizerBuffers& buffers, int64_t n, const OptimizerFactors& factors);
   void (*average)(float* ema, const float* values, int64_t n, float ema_keep);
 };
-YD_DECLARE_CPU_KERNELS(SgdKernels, sgd_kernels);
+YD_DECLARE_CPU_KERNELS(OptimizerKernels, optimizer_kernels);
 
 }  // namespace ydistill

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <ydistill/tensor/cuda/graph.h>
 #include <ydistill/tensor/random.h>
-#include <ydistill/train/sgd.h>
+#include <ydistill/train/optimizer.h>
 
 #include <cmath>
 #include <limits>
@@ -16,10 +16,13 @@ namespace {
 /// numbers on either device.
 struct Trained {
   ParameterStore store;
-  std::unique_ptr<Sgd> sgd;
+  std::unique_ptr<Optimizer> sgd;
 
-  explicit Trained(Device device, const EmaOptions& ema = {0.9, 20})
+  explicit Trained(Device device, const EmaOptions& ema = {0.9, 20},
+                   OptimizerRule rule = OptimizerRule::kSgd)
       : store(DType::kFloat32, device) {
+    store.freeze([](const std::string& name) { return name == "frozen.weight"; });
+    store.add("frozen.weight", {9}, ParameterGroup::kDecay);
     store.add("a.weight", {16, 3, 3, 37}, ParameterGroup::kDecay);
     store.add("b.weight", {7, 1, 1, 5}, ParameterGroup::kDecay);
     store.add("bn.weight", {67}, ParameterGroup::kNoDecay);
@@ -30,7 +33,7 @@ struct Trained {
       const Tensor& value = store.var(i).value();
       value.copy_from(Rng(uint64_t(i)).uniform(value.shape(), -1, 1));
     }
-    sgd = std::make_unique<Sgd>(store, ema);
+    sgd = std::make_unique<Optimizer>(store, ema, rule);
   }
 
   /// Gradients of a step, about as large as its number.
@@ -58,8 +61,8 @@ struct Trained {
 };
 
 /// Rates as a warm-up gives them; gradients of step 1 have a norm of about 40.
-SgdRates rates_of(int step) {
-  SgdRates rates;
+OptimizerRates rates_of(int step) {
+  OptimizerRates rates;
   rates.lr = {0.01 * step, 0.02 * step, 0.1 / step};
   rates.momentum = 0.8 + 0.02 * step;
   rates.weight_decay = 0.05;
@@ -100,6 +103,22 @@ TEST_CASE("gpu: sgd agrees with the CPU over warm-up rates and clipping") {
   }
   CHECK(cpu.sgd->report().grad_norm > rates_of(4).clip_norm);  // so it was clipped
   CHECK(gpu.sgd->ema_updates() == 4);
+}
+
+TEST_CASE("gpu: adamw agrees with the CPU over warm-up rates and clipping") {
+  YD_NEEDS_GPU();
+  Trained cpu(Device::cpu(), {0.9, 20}, OptimizerRule::kAdamW);
+  Trained gpu(Device::cuda(), {0.9, 20}, OptimizerRule::kAdamW);
+  for (int step = 1; step <= 4; ++step) {
+    for (Trained* t : {&cpu, &gpu}) {
+      t->set_grads(step);
+      t->sgd->step(rates_of(step));
+    }
+    INFO("step " << step);
+    // Where a gradient is near 0, its square's root divides the rounding: ten times as much.
+    check_same(gpu.state(), cpu.state(), 10 * kRounding);
+    check_same({gpu.sgd->squares().to(Device::cpu())}, {cpu.sgd->squares()}, kRounding);
+  }
 }
 
 TEST_CASE("gpu: the norm of the gradients is the CPU's") {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
+#include <ydistill/train/optimizer.h>
 #include <ydistill/train/schedule.h>
-#include <ydistill/train/sgd.h>
 
 #include <cmath>
 
@@ -25,11 +25,11 @@ struct Parameters {
   }
 };
 
-// The numbers follow the formula in sgd.h by hand, in double.
+// The numbers follow the formula in optimizer.h by hand, in double.
 TEST_CASE("sgd: Nesterov momentum and decay by group follow the formula") {
   Parameters p;
-  Sgd sgd(p.store, {});
-  SgdRates rates;
+  Optimizer sgd(p.store, {});
+  OptimizerRates rates;
   rates.lr = {0.1, 0.2, 0.3};
   rates.momentum = 0.9;
   rates.weight_decay = 0.01;
@@ -53,9 +53,62 @@ TEST_CASE("sgd: Nesterov momentum and decay by group follow the formula") {
   CHECK(sgd.ema_updates() == 3);
 }
 
+// torch.optim.AdamW's steps, in double.
+TEST_CASE("adamw: moments, their corrections and the decay apart follow the formula") {
+  Parameters p;
+  Optimizer adamw(p.store, {}, OptimizerRule::kAdamW);
+  OptimizerRates rates;
+  rates.lr = {0.1, 0.2, 0.3};
+  rates.momentum = 0.9;
+  rates.weight_decay = 0.05;
+  double value[3] = {1, 2, 3}, m = 0, v = 0;
+  for (int step = 1; step <= 4; ++step) {
+    const double g = step == 3 ? -1.5 : 0.5 * step;
+    p.set_grads(g);
+    adamw.step(rates);
+    m = 0.9 * m + 0.1 * g;
+    v = 0.999 * v + 0.001 * g * g;
+    const double unbiased_m = m / (1 - std::pow(0.9, step));
+    const double unbiased_v = v / (1 - std::pow(0.999, step));
+    for (int i = 0; i < 3; ++i) {
+      const double lr = rates.lr[size_t(i)];
+      if (i == 0) value[i] *= 1 - lr * 0.05;
+      value[i] -= lr * unbiased_m / (std::sqrt(unbiased_v) + 1e-8);
+      CHECK(p.store.var(i).value().at(1) == Approx(value[i]).epsilon(1e-5));
+      CHECK(p.store.var(i).grad().at(0) == 0);
+    }
+  }
+  CHECK(adamw.squares().at(0) == Approx(v));
+}
+
+TEST_CASE("optimizer: frozen parameters keep their value and their gradients count for nothing") {
+  for (const OptimizerRule rule : {OptimizerRule::kSgd, OptimizerRule::kAdamW}) {
+    ParameterStore store;
+    store.freeze([](const std::string& name) { return name.starts_with("a."); });
+    store.add("a.weight", {3}, ParameterGroup::kDecay);
+    store.add("b.weight", {3}, ParameterGroup::kDecay);
+    store.allocate();
+    for (int i = 0; i < 2; ++i) {
+      store.var(i).value().fill(1);
+      store.var(i).grad().fill(i == 0 ? 1000 : 2);
+    }
+    CHECK(store.group(0) == ParameterGroup::kFrozen);
+    Optimizer optimizer(store, {}, rule);
+    CHECK(optimizer.grad_norm() == Approx(std::sqrt(3 * 4.0)));
+    OptimizerRates rates;
+    rates.lr.fill(0.1);
+    rates.weight_decay = 0.1;
+    optimizer.step(rates);
+    CHECK(store.var(0).value().at(0) == 1);
+    CHECK(store.var(0).grad().at(0) == 0);
+    CHECK(store.var(1).value().at(0) < 1);
+    CHECK(optimizer.ema_values().at(store.range(ParameterGroup::kFrozen).first) == 1);
+  }
+}
+
 TEST_CASE("sgd: the gradient norm is over all groups and shows NaN") {
   Parameters p;
-  Sgd sgd(p.store, {});
+  Optimizer sgd(p.store, {});
   p.set_grads(2);
   CHECK(sgd.grad_norm() == Approx(std::sqrt(9 * 4.0)));
   p.store.var(1).grad().data<float>()[1] = std::nanf("");
@@ -64,8 +117,8 @@ TEST_CASE("sgd: the gradient norm is over all groups and shows NaN") {
 
 TEST_CASE("sgd: a gradient above the clipping norm is scaled down to it") {
   Parameters clipped, scaled;
-  Sgd first(clipped.store, {}), second(scaled.store, {});
-  SgdRates rates;
+  Optimizer first(clipped.store, {}), second(scaled.store, {});
+  OptimizerRates rates;
   rates.lr = {0.1, 0.2, 0.3};
   rates.clip_norm = 3;
   clipped.set_grads(2);  // of norm 6
@@ -89,8 +142,8 @@ TEST_CASE("sgd: a gradient above the clipping norm is scaled down to it") {
 
 TEST_CASE("sgd: a step whose gradient is not finite is left out and counted") {
   Parameters p;
-  Sgd sgd(p.store, {});
-  SgdRates rates;
+  Optimizer sgd(p.store, {});
+  OptimizerRates rates;
   rates.lr = {0.1, 0.2, 0.3};
   p.set_grads(1);
   p.store.var(2).grad().data<float>()[0] = std::nanf("");
@@ -116,12 +169,12 @@ TEST_CASE("schedule: warm-up interpolates rates and momentum and accumulation") 
   TrainConfig config = recipe();
   const Schedule schedule(config, 50);
   CHECK(schedule.warmup_iterations() == 150);
-  const SgdRates first = schedule.rates(0, 0);
+  const OptimizerRates first = schedule.rates(0, 0);
   CHECK(first.lr[size_t(ParameterGroup::kBias)] == Approx(0.1));
   CHECK(first.lr[size_t(ParameterGroup::kDecay)] == Approx(0));
   CHECK(first.momentum == Approx(0.8));
   CHECK(schedule.accumulate(0) == 1);
-  const SgdRates half = schedule.rates(75, 1);
+  const OptimizerRates half = schedule.rates(75, 1);
   CHECK(half.lr[size_t(ParameterGroup::kDecay)] == Approx(0.5 * 0.01 * schedule.lr_factor(1)));
   CHECK(half.momentum == Approx(0.8 + 0.5 * 0.137));
   CHECK(schedule.accumulate(75) == 2);  // 2.5 rounds to even
