@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <vector>
 
@@ -43,6 +44,8 @@ struct TrainLoaderOptions {
   /// goes on over the epochs, so that each is used equally often. 0 or less: mixed like all others.
   double unlabelled_share = 0;
   AugmentOptions augment;
+  /// Mosaics, and what hangs on them, are made in epochs below this.
+  int64_t mosaic_epochs = std::numeric_limits<int64_t>::max();
   /// Decoded and resized pictures are kept in memory up to this many bytes.
   int64_t cache_bytes = 0;
   /// Where set, batches hold plans instead of images; pictures that are there already are not read.

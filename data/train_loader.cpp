@@ -81,9 +81,11 @@ struct TrainLoader::State : BatchMaker {
     const PictureSource source = [&](int64_t i) {
       return i == index ? own : readable_from(i, needs_pixels);
     };
-    SamplePlan plan = plan_training_sample(
-        options.augment, index, alike[labelled ? 1 : 0], source, options.image_size,
-        Rng(options.seed, uint64_t(epoch), uint64_t(listed), kAugmentStream));
+    AugmentOptions augment = options.augment;
+    if (epoch >= options.mosaic_epochs) augment.mosaic = 0;
+    SamplePlan plan =
+        plan_training_sample(augment, index, alike[labelled ? 1 : 0], source, options.image_size,
+                             Rng(options.seed, uint64_t(epoch), uint64_t(listed), kAugmentStream));
     labels = std::move(plan.labels);
     if (needs_pixels) {
       const int64_t picture_bytes = options.image_size * options.image_size * 3;

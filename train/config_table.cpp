@@ -271,6 +271,7 @@ std::vector<ConfigField> make_fields() {
   f.push_back(YD_KEY(augment.flipud, "probability of a flip upside down").min(0).max(1));
   f.push_back(YD_KEY(augment.fliplr, "probability of a flip left to right").min(0).max(1));
   f.push_back(YD_KEY(augment.mosaic, "probability of four pictures in one").min(0).max(1));
+  f.push_back(YD_KEY(augment.close_mosaic, "so many epochs at the end are without mosaics").min(0));
   f.push_back(YD_KEY(augment.device,
                      "where samples are made: gpu keeps all training pictures in the GPU's memory "
                      "(train.cache then holds none) and gives the same bytes"));

@@ -65,6 +65,7 @@ TrainLoaderOptions loader_options(const Config& config,
   options.order = config.train.shuffle ? Order::kShuffled : Order::kFile;
   if (config.data.unlabeled) options.unlabelled_share = config.data.unlabeled->share;
   options.augment = augment_options(config.augment);
+  options.mosaic_epochs = std::max<int64_t>(0, config.train.epochs - config.augment.close_mosaic);
   if (pictures) {  // each is read once; a copy in memory would serve nobody
     options.device_pictures = std::move(pictures);
     options.rendered_batches = kDrawnBatches;

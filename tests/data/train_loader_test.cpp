@@ -290,6 +290,20 @@ TEST_CASE("train loader: unlabelled pictures keep to themselves") {
   }
 }
 
+TEST_CASE("train loader: mosaics end with the epoch they are closed in") {
+  const SevenPictures set;
+  TrainLoaderOptions options = small_options(2);
+  TrainLoader open(set.data, options);
+  options.mosaic_epochs = 2;
+  TrainLoader closing(set.data, options);
+  options.augment.mosaic = 0;
+  TrainLoader without(set.data, options);
+  for (int64_t epoch = 0; epoch < 4; ++epoch) {
+    CHECK(epoch_of(closing, epoch) == epoch_of(epoch < 2 ? open : without, epoch));
+    CHECK(epoch_of(closing, epoch, 1) == epoch_of(epoch < 2 ? open : without, epoch, 1));
+  }
+}
+
 TEST_CASE("train loader: batches live on the heap whatever arena is open") {
   const SevenPictures set;
   const auto arena = Arena::create(int64_t(1) << 20);
