@@ -3,95 +3,67 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <utility>
 
+#include <ydistill/data/canvas.h>
 #include <ydistill/data/gather.h>
 #include <ydistill/tensor/error.h>
 
 namespace ydistill {
 namespace {
 
-/// A box's fractions of a picture, in pixels of that picture moved by (left, top).
-CornerBox corners_of(const Label& label, double width, double height, double left, double top) {
-  return {width * (label.cx - label.w / 2) + left, height * (label.cy - label.h / 2) + top,
-          width * (label.cx + label.w / 2) + left, height * (label.cy + label.h / 2) + top};
+/// A canvas and the map from it to the sample.
+struct Cut {
+  Canvas canvas;
+  WarpMap map;
+};
+
+/// The cut's objects in pixels of the frame.
+std::vector<PixelLabel> labels_of(const Cut& cut, const PictureSize& frame) {
+  return warp_labels(cut.canvas.labels, cut.map, frame.width, frame.height);
 }
 
-PictureSize size_of(const LoadedPicture& picture) {
-  if (!picture.image) return picture.size;
-  return {picture.image->width, picture.image->height};
+Cut draw_mosaic(const AugmentOptions& options, int64_t index, std::span<const int64_t> partners,
+                const PictureSource& source, const SampleFrame& frame, Rng& rng) {
+  const bool is_nine = options.mosaic9 > 0 && rng.uniform() < options.mosaic9;
+  Cut cut;
+  cut.canvas =
+      (is_nine ? mosaic_of_nine : mosaic_of_four)(index, partners, source, frame.image_size, rng);
+  if (options.copy_paste > 0) copy_paste(cut.canvas, options.copy_paste, rng);
+  cut.map = draw_warp_map(options, rng, cut.canvas.width, cut.canvas.height, frame.frame.width,
+                          frame.frame.height);
+  return cut;
 }
 
-/// Lays the part of a picture that starts at (from_x, from_y) to (x, y) of the canvas.
-void add_piece(SamplePlan& plan, const LoadedPicture& picture, int64_t from_x, int64_t from_y,
-               int64_t x, int64_t y, int64_t width, int64_t height) {
-  const int32_t i = plan.gather.num_pieces++;
-  plan.pictures[size_t(i)] = {picture.index, picture.image};
-  plan.gather.pieces[i] = {picture.image ? picture.image->rgb.data() : nullptr,
-                           int32_t(size_of(picture).width),
-                           int32_t(x),
-                           int32_t(y),
-                           int32_t(x + width),
-                           int32_t(y + height),
-                           int32_t(from_x - x),
-                           int32_t(from_y - y)};
+Cut draw_single(const AugmentOptions& options, int64_t index, const PictureSource& source,
+                const SampleFrame& frame, Rng& rng) {
+  Cut cut;
+  cut.canvas = single_canvas(index, source, frame.image_size, frame.frame);
+  cut.map = draw_warp_map(options, rng, cut.canvas.width, cut.canvas.height, frame.frame.width,
+                          frame.frame.height);
+  return cut;
 }
 
-/// Four pictures that meet at a random point of a canvas twice the sample's size, each cut where it
-/// leaves the canvas. Reads the random numbers: centre (y, x), three partners, their places.
-std::vector<PixelLabel> draw_mosaic(int64_t index, std::span<const int64_t> partners,
-                                    const PictureSource& source, Rng& rng, SamplePlan& plan) {
-  const int64_t side = 2 * plan.image_size;
-  const auto centre = [&] {
-    return int64_t(rng.uniform(double(plan.image_size / 2), double(side - plan.image_size / 2)));
-  };
-  const int64_t centre_y = centre();
-  const int64_t centre_x = centre();
-  std::array<int64_t, 4> indices{index, index, index, index};
-  for (size_t i = 1; i < 4; ++i) {
-    if (!partners.empty()) indices[i] = partners[size_t(rng.below(int64_t(partners.size())))];
+void add_layer(SamplePlan& plan, Cut cut, const SampleFrame& frame, const Flips& flips) {
+  WarpMap map = cut.map;
+  if (plan.width != frame.frame.width || plan.height != frame.frame.height) {
+    map = stretched(map, double(plan.width) / double(frame.frame.width),
+                    double(plan.height) / double(frame.frame.height));
   }
-  for (size_t i = 3; i > 0; --i) std::swap(indices[i], indices[size_t(rng.below(int64_t(i) + 1))]);
-
-  std::vector<PixelLabel> labels;
-  for (size_t i = 0; i < 4; ++i) {  // top left, top right, bottom left, bottom right
-    const bool is_left = i % 2 == 0, is_top = i < 2;
-    const LoadedPicture picture = source(indices[i]);
-    const PictureSize size = size_of(picture);
-    const int64_t width = std::min(size.width, is_left ? centre_x : side - centre_x);
-    const int64_t height = std::min(size.height, is_top ? centre_y : side - centre_y);
-    const int64_t x = is_left ? centre_x - width : centre_x;
-    const int64_t y = is_top ? centre_y - height : centre_y;
-    const int64_t from_x = is_left ? size.width - width : 0;
-    const int64_t from_y = is_top ? size.height - height : 0;
-    add_piece(plan, picture, from_x, from_y, x, y, width, height);
-    for (const Label& label : *picture.labels) {
-      const CornerBox box = corners_of(label, double(size.width), double(size.height),
-                                       double(x - from_x), double(y - from_y));
-      const auto clip = [&](double v) { return std::clamp(v, 0.0, double(side)); };
-      labels.push_back({label.class_id, {clip(box.x1), clip(box.y1), clip(box.x2), clip(box.y2)}});
-    }
+  const size_t i = size_t(plan.gather.num_layers++);
+  GatherLayer& layer = plan.gather.layers[i];
+  layer = cut.canvas.layer;
+  layer.is_projective = plan.room.is_projective ? 1 : 0;
+  plan.layers[i].pictures = std::move(cut.canvas.pictures);
+  plan.layers[i].mask = std::move(cut.canvas.mask);
+  std::vector<int64_t>& steps = plan.layers[i].steps;
+  steps = (plan.room.is_projective ? projective_steps : gather_steps)(map, plan.width, plan.height,
+                                                                      flips);
+  if (steps.empty()) {  // a singular map: all is grey
+    steps.resize(size_t((plan.room.is_projective ? 3 : 2) * (plan.width + plan.height)));
+    layer.num_pieces = 0;
   }
-  return labels;
-}
-
-/// One picture, letterboxed to a square.
-std::vector<PixelLabel> draw_single(int64_t index, const PictureSource& source, SamplePlan& plan) {
-  const LoadedPicture picture = source(index);
-  const PictureSize size = size_of(picture);
-  const int64_t side = plan.image_size;
-  const Letterbox box = validation_letterbox(size.width, size.height, side, side, side);
-  if (box.inner_width != size.width || box.inner_height != size.height) {
-    throw ShapeError("plan_training_sample: a picture of {}x{}, at image size {} it has {}x{}",
-                     size.width, size.height, side, box.inner_width, box.inner_height);
-  }
-  add_piece(plan, picture, 0, 0, box.left, box.top, size.width, size.height);
-  std::vector<PixelLabel> labels;
-  for (const Label& label : *picture.labels) {
-    labels.push_back({label.class_id, corners_of(label, double(box.inner_width),
-                                                 double(box.inner_height), box.pad_x, box.pad_y)});
-  }
-  return labels;
 }
 
 }  // namespace
@@ -109,22 +81,53 @@ void check_augment_options(const AugmentOptions& options) {
   check("translate", options.translate, 0, 1);
   check("scale", options.scale, 0, 0.99);
   check("shear", options.shear, 0, 89);
+  check("perspective", options.perspective, 0, 0.001);
   check("flipud", options.flipud, 0, 1);
   check("fliplr", options.fliplr, 0, 1);
   check("mosaic", options.mosaic, 0, 1);
+  check("mosaic9", options.mosaic9, 0, 1);
+  check("copy_paste", options.copy_paste, 0, 1);
+  check("mixup", options.mixup, 0, 1);
+}
+
+PlanRoom plan_room(const AugmentOptions& options, int64_t image_size) {
+  return {options.mixup > 0 ? 2 : 1, options.perspective > 0, options.copy_paste > 0, image_size};
+}
+
+double draw_mixup_share(Rng& rng) {
+  std::array<double, 63> numbers;
+  for (double& number : numbers) number = rng.uniform();
+  std::nth_element(numbers.begin(), numbers.begin() + 31, numbers.end());
+  return numbers[31];
 }
 
 SamplePlan plan_training_sample(const AugmentOptions& options, int64_t index,
                                 std::span<const int64_t> partners, const PictureSource& source,
-                                int64_t image_size, Rng rng) {
+                                const SampleFrame& frame, Rng rng) {
+  if (options.mosaic > 0 &&
+      (frame.frame.width != frame.image_size || frame.frame.height != frame.image_size)) {
+    throw ShapeError("plan_training_sample: a mosaic in a frame of {}x{}, {}x{} wanted",
+                     frame.frame.width, frame.frame.height, frame.image_size, frame.image_size);
+  }
   SamplePlan plan;
-  plan.image_size = image_size;
+  plan.width = frame.output.width;
+  plan.height = frame.output.height;
+  plan.room = plan_room(options, frame.image_size);
+  std::array<Cut, kMaxLayers> cuts;
+  int num_cuts = 1;
   const bool is_mosaic = rng.uniform() < options.mosaic;
-  std::vector<PixelLabel> labels = is_mosaic ? draw_mosaic(index, partners, source, rng, plan)
-                                             : draw_single(index, source, plan);
-  const int64_t side = is_mosaic ? 2 * image_size : image_size;
-  const Affine affine = draw_affine(options, rng, side, side, image_size, image_size);
-  labels = warp_labels(labels, affine, image_size, image_size);
+  cuts[0] = is_mosaic ? draw_mosaic(options, index, partners, source, frame, rng)
+                      : draw_single(options, index, source, frame, rng);
+  std::vector<PixelLabel> labels = labels_of(cuts[0], frame.frame);
+  if (is_mosaic && options.mixup > 0 && rng.uniform() < options.mixup) {
+    num_cuts = 2;
+    const int64_t other =
+        partners.empty() ? index : partners[size_t(rng.below(int64_t(partners.size())))];
+    cuts[1] = draw_mosaic(options, other, partners, source, frame, rng);
+    for (PixelLabel& label : labels_of(cuts[1], frame.frame)) labels.push_back(std::move(label));
+    plan.gather.second_weight =
+        int32_t(std::nearbyint((1 - draw_mixup_share(rng)) * (1 << kWeightBits)));
+  }
 
   const auto gain = [&](double range) { return 1 + rng.uniform(-1, 1) * range; };
   const double hue = gain(options.hsv_h);
@@ -137,15 +140,11 @@ SamplePlan plan_training_sample(const AugmentOptions& options, int64_t index,
   Flips flips;
   flips.up = rng.uniform() < options.flipud;
   flips.left = rng.uniform() < options.fliplr;
-  plan.steps = gather_steps(affine, image_size, image_size, flips);
-  if (plan.steps.empty()) {  // a singular map: all is grey
-    plan.steps.resize(size_t(4 * image_size));
-    plan.gather.num_pieces = 0;
-  }
+  for (int i = 0; i < num_cuts; ++i) add_layer(plan, std::move(cuts[size_t(i)]), frame, flips);
 
   plan.labels.reserve(labels.size());
   for (const PixelLabel& label : labels) {
-    Label fractions = fractions_of(label, image_size, image_size);
+    Label fractions = fractions_of(label, frame.frame.width, frame.frame.height);
     if (flips.up) fractions.cy = 1 - fractions.cy;
     if (flips.left) fractions.cx = 1 - fractions.cx;
     plan.labels.push_back(fractions);
@@ -154,7 +153,12 @@ SamplePlan plan_training_sample(const AugmentOptions& options, int64_t index,
 }
 
 void render_sample(const SamplePlan& plan, uint8_t* output) {
-  gather(plan.gather, plan.steps.data(), plan.image_size, plan.image_size, output);
+  std::array<GatherLayerData, kMaxLayers> data{};
+  for (int32_t i = 0; i < plan.gather.num_layers; ++i) {
+    const SamplePlan::Layer& layer = plan.layers[size_t(i)];
+    data[size_t(i)] = {layer.steps.data(), layer.mask.empty() ? nullptr : layer.mask.data()};
+  }
+  gather(plan.gather, data.data(), plan.width, plan.height, output);
 }
 
 Label fractions_of(const PixelLabel& label, int64_t width, int64_t height) {

@@ -2,6 +2,7 @@
 #include <ydistill/data/device_pictures.h>
 
 #include <cstring>
+#include <utility>
 
 #include <ydistill/data/gather.h>
 #include <ydistill/tensor/arena.h>
@@ -15,15 +16,25 @@ namespace ydistill {
 namespace {
 
 constexpr double kMiB = 1024.0 * 1024.0;
-static_assert(sizeof(GatherSample) % sizeof(int64_t) == 0, "steps follow it");
+static_assert(sizeof(PackedPlan) % sizeof(int64_t) == 0, "steps follow it");
+
+int64_t steps_bytes(const PlanRoom& room, int64_t width, int64_t height) {
+  return (room.is_projective ? 3 : 2) * (width + height) * int64_t(sizeof(int64_t));
+}
+
+int64_t mask_bytes(const PlanRoom& room) {
+  const int64_t side = 2 * room.image_size;
+  return room.has_mask ? side * mask_words(side) * int64_t(sizeof(uint64_t)) : 0;
+}
 
 [[maybe_unused]] void gather_on_cpu(const Tensor& packed, const Tensor& images) {
-  const int64_t size = images.size(1);
+  const int64_t height = images.size(1), width = images.size(2);
   for (int64_t n = 0; n < images.size(0); ++n) {
     const uint8_t* plan = packed.data<uint8_t>() + n * packed.size(1);
-    gather(*reinterpret_cast<const GatherSample*>(plan),
-           reinterpret_cast<const int64_t*>(plan + sizeof(GatherSample)), size, size,
-           images.data<uint8_t>() + n * size * size * 3);
+    const auto& header = *reinterpret_cast<const PackedPlan*>(plan);
+    GatherLayerData data[kMaxLayers];
+    for (int i = 0; i < kMaxLayers; ++i) data[i] = packed_layer(plan, header, i);
+    gather(header.sample, data, width, height, images.data<uint8_t>() + n * height * width * 3);
   }
 }
 
@@ -55,31 +66,47 @@ uint8_t* DevicePictures::address(int64_t index) const {
   return reinterpret_cast<uint8_t*>(pixels_.raw()) + offsets_[size_t(index)];
 }
 
-int64_t DevicePictures::packed_bytes(int64_t image_size) {
-  return int64_t(sizeof(GatherSample)) + 4 * image_size * int64_t(sizeof(int64_t));
+int64_t DevicePictures::packed_bytes(const PlanRoom& room, int64_t width, int64_t height) {
+  return int64_t(sizeof(PackedPlan)) +
+         room.layers * (steps_bytes(room, width, height) + mask_bytes(room));
 }
 
 void DevicePictures::pack(const SamplePlan& plan, uint8_t* packed) {
-  GatherSample sample = plan.gather;
-  for (int32_t i = 0; i < sample.num_pieces; ++i) {
-    const SamplePlan::Picture& picture = plan.pictures[size_t(i)];
-    uint8_t* to = address(picture.index);
-    sample.pieces[i].rgb = to;
-    if (has(picture.index)) continue;
-    const uint8_t* from = picture.image->rgb.data();
-    const int64_t nbytes = int64_t(picture.image->rgb.size());
-    YD_BACKEND(pixels_.device(), (void)std::memcpy(to, from, size_t(nbytes)),
-               cuda::copy(to, pixels_.device(), from, Device::cpu(), nbytes));
-    is_there_[size_t(picture.index)].store(true, std::memory_order_release);
+  PackedPlan header{plan.gather, {}};
+  int64_t end = int64_t(sizeof(PackedPlan));
+  const auto append = [&](const void* from, size_t nbytes) {
+    std::memcpy(packed + end, from, nbytes);
+    return std::exchange(end, end + int64_t(nbytes));
+  };
+  for (int32_t l = 0; l < plan.gather.num_layers; ++l) {
+    const SamplePlan::Layer& layer = plan.layers[size_t(l)];
+    GatherLayer& gathered = header.sample.layers[l];
+    for (int32_t i = 0; i < gathered.num_pieces; ++i) {
+      gathered.pieces[i].rgb = uploaded(layer.pictures[size_t(i)]);
+    }
+    header.layers[l].steps = append(layer.steps.data(), layer.steps.size() * sizeof(int64_t));
+    if (!layer.mask.empty()) {
+      header.layers[l].mask = append(layer.mask.data(), layer.mask.size() * sizeof(uint64_t));
+    }
   }
-  std::memcpy(packed, &sample, sizeof(sample));
-  std::memcpy(packed + sizeof(sample), plan.steps.data(), plan.steps.size() * sizeof(int64_t));
+  std::memcpy(packed, &header, sizeof(header));
 }
 
-void gather_samples(const Tensor& packed, const Tensor& images) {
+const uint8_t* DevicePictures::uploaded(const SamplePlan::Picture& picture) {
+  uint8_t* to = address(picture.index);
+  if (has(picture.index)) return to;
+  const uint8_t* from = picture.image->rgb.data();
+  const int64_t nbytes = int64_t(picture.image->rgb.size());
+  YD_BACKEND(pixels_.device(), (void)std::memcpy(to, from, size_t(nbytes)),
+             cuda::copy(to, pixels_.device(), from, Device::cpu(), nbytes));
+  is_there_[size_t(picture.index)].store(true, std::memory_order_release);
+  return to;
+}
+
+void gather_samples(const Tensor& packed, const PlanRoom& room, const Tensor& images) {
   const Shape& s = images.shape();
-  if (s.rank() != 4 || s[1] != s[2] || s[3] != 3 ||
-      packed.shape() != Shape({s[0], DevicePictures::packed_bytes(s[1])})) {
+  if (s.rank() != 4 || s[3] != 3 ||
+      packed.shape() != Shape({s[0], DevicePictures::packed_bytes(room, s[2], s[1])})) {
     throw ShapeError("gather_samples: plans {} for images {}", packed.str(), images.str());
   }
   if (packed.dtype() != DType::kUInt8 || images.dtype() != DType::kUInt8) {
@@ -90,7 +117,8 @@ void gather_samples(const Tensor& packed, const Tensor& images) {
     throw DeviceError("gather_samples: plans on {}, images on {}", packed.device().str(),
                       images.device().str());
   }
-  YD_BACKEND(images.device(), gather_on_cpu(packed, images), cuda::gather_samples(packed, images));
+  YD_BACKEND(images.device(), gather_on_cpu(packed, images),
+             cuda::gather_samples(packed, room, images));
 }
 
 }  // namespace ydistill

@@ -17,9 +17,9 @@ int64_t fixed(double position) {
 
 }  // namespace
 
-std::vector<int64_t> gather_steps(const Affine& affine, int64_t width, int64_t height,
+std::vector<int64_t> gather_steps(const WarpMap& map, int64_t width, int64_t height,
                                   const Flips& flips) {
-  const auto& m = affine.m;
+  const auto& m = map.m;
   const double determinant = m[0][0] * m[1][1] - m[0][1] * m[1][0];
   if (!std::isnormal(determinant)) return {};
   const double inverse[2][2] = {{m[1][1] / determinant, -m[0][1] / determinant},
@@ -44,6 +44,39 @@ std::vector<int64_t> gather_steps(const Affine& affine, int64_t width, int64_t h
   return steps;
 }
 
+std::vector<int64_t> projective_steps(const WarpMap& map, int64_t width, int64_t height,
+                                      const Flips& flips) {
+  const auto& m = map.m;
+  double inverse[3][3];  // the adjugate first
+  for (int r = 0; r < 3; ++r) {
+    for (int c = 0; c < 3; ++c) {
+      const int r1 = (c + 1) % 3, r2 = (c + 2) % 3, c1 = (r + 1) % 3, c2 = (r + 2) % 3;
+      inverse[r][c] = m[r1][c1] * m[r2][c2] - m[r1][c2] * m[r2][c1];
+    }
+  }
+  const double determinant =
+      m[0][0] * inverse[0][0] + m[0][1] * inverse[1][0] + m[0][2] * inverse[2][0];
+  if (!std::isnormal(determinant)) return {};
+  std::vector<int64_t> steps(static_cast<size_t>(3 * (width + height)));
+  for (int r = 0; r < 3; ++r) {
+    // x and y in 1/32 pixel, the divisor as it is
+    const double unit = std::ldexp(r < 2 ? double(1 << kTapBits) : 1.0, kProjectionBits);
+    const auto counted = [&](double number) {
+      constexpr double kBound = 0x1p51;  // so that the sum of two is exact in a double
+      return int64_t(std::nearbyint(std::clamp(number / determinant * unit, -kBound, kBound)));
+    };
+    int64_t* of_column = steps.data() + r * width;
+    int64_t* of_row = steps.data() + 3 * width + r * height;
+    for (int64_t i = 0; i < width; ++i) {
+      of_column[i] = counted(inverse[r][0] * double(flips.left ? width - 1 - i : i));
+    }
+    for (int64_t i = 0; i < height; ++i) {
+      of_row[i] = counted(inverse[r][1] * double(flips.up ? height - 1 - i : i) + inverse[r][2]);
+    }
+  }
+  return steps;
+}
+
 HsvTables hsv_tables(double hue_gain, double saturation_gain, double value_gain) {
   HsvTables tables;
   for (int i = 0; i < 256; ++i) {
@@ -57,30 +90,37 @@ HsvTables hsv_tables(double hue_gain, double saturation_gain, double value_gain)
   return tables;
 }
 
-void gather(const GatherSample& sample, const int64_t* steps, int64_t width, int64_t height,
+void gather(const GatherSample& sample, const GatherLayerData* data, int64_t width, int64_t height,
             uint8_t* output) {
   const GatherKernels& kernels = gather_kernels();
-  const int64_t* x_of_row = steps + 2 * width;
-  const int64_t* y_of_row = x_of_row + height;
+  std::vector<uint8_t> second(sample.num_layers > 1 ? size_t(width * 3) : 0);
   for (int64_t y = 0; y < height; ++y, output += width * 3) {
-    kernels.gather_row(sample, x_of_row[y], y_of_row[y], steps, steps + width, width, kPaddingGrey,
-                       output);
+    kernels.gather_row(sample.layers[0], data[0], width, height, y, kPaddingGrey, output);
+    if (sample.num_layers > 1) {
+      kernels.gather_row(sample.layers[1], data[1], width, height, y, kPaddingGrey, second.data());
+      kernels.mix_rows(output, second.data(), width * 3, uint32_t(sample.second_weight));
+    }
     if (sample.shifts_colours != 0) kernels.shift_hsv(output, width, sample.hsv);
   }
 }
 
-void warp_affine(const Image& image, const Affine& affine, int64_t out_width, int64_t out_height,
-                 uint8_t* output) {
-  const std::vector<int64_t> steps = gather_steps(affine, out_width, out_height);
+void warp_image(const Image& image, const WarpMap& map, int64_t out_width, int64_t out_height,
+                uint8_t* output) {
+  const bool projects = map.projects();
+  const std::vector<int64_t> steps = projects ? projective_steps(map, out_width, out_height)
+                                              : gather_steps(map, out_width, out_height);
   if (steps.empty() || image.rgb.empty()) {
     std::fill_n(output, out_width * out_height * 3, kPaddingGrey);
     return;
   }
   GatherSample whole{};
-  whole.num_pieces = 1;
-  whole.pieces[0] = {image.rgb.data(),     int32_t(image.width),  0, 0,
-                     int32_t(image.width), int32_t(image.height), 0, 0};
-  gather(whole, steps.data(), out_width, out_height, output);
+  whole.num_layers = 1;
+  whole.layers[0].num_pieces = 1;
+  whole.layers[0].is_projective = projects ? 1 : 0;
+  whole.layers[0].pieces[0] = {image.rgb.data(),     int32_t(image.width),  0, 0,
+                               int32_t(image.width), int32_t(image.height), 0, 0};
+  const GatherLayerData data{steps.data(), nullptr};
+  gather(whole, &data, out_width, out_height, output);
 }
 
 void shift_hsv(uint8_t* rgb, int64_t pixels, double hue_gain, double saturation_gain,

@@ -16,17 +16,22 @@ struct Flips {
   bool left = false;  ///< left to right
 };
 
-/// Where the pixels of an output lie on the canvas that `affine` maps to it, in 1/1024 pixel: first
-/// x and y of each column, then x and y of each row; the place of a pixel is the sum of both.
-/// [2 (width + height)]. Empty where the matrix is singular.
-std::vector<int64_t> gather_steps(const Affine& affine, int64_t width, int64_t height,
+/// Where the pixels of an output lie on the canvas that `map` maps to it; empty where the matrix is
+/// singular.
+/// Affine maps, in 1/1024 pixel: x and y of each column, then x and y of each row; the place of a
+/// pixel is the sum of both. [2 (width + height)].
+std::vector<int64_t> gather_steps(const WarpMap& map, int64_t width, int64_t height,
                                   const Flips& flips = {});
+/// Any map, in homogeneous numbers of kProjectionBits: x, y and divisor of each column, then of
+/// each row; their sums, divided. [3 (width + height)].
+std::vector<int64_t> projective_steps(const WarpMap& map, int64_t width, int64_t height,
+                                      const Flips& flips = {});
 
 /// Tables of 256 entries for three factors.
 HsvTables hsv_tables(double hue_gain, double saturation_gain, double value_gain);
 
-/// On the CPU: all pixels of an output [height, width, 3].
-void gather(const GatherSample& sample, const int64_t* steps, int64_t width, int64_t height,
+/// On the CPU: all pixels of an output [height, width, 3]. data: one a layer.
+void gather(const GatherSample& sample, const GatherLayerData* data, int64_t width, int64_t height,
             uint8_t* output);
 
 }  // namespace ydistill

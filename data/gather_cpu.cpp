@@ -88,15 +88,15 @@ void gather_level_run(const GatherPiece& piece, const Line& xs, const Line& ys, 
   }
 }
 
-// Most pixels lie in runs whose four taps one piece shows: those need no look-up.
-void gather_row(const GatherSample& sample, int64_t x0, int64_t y0, const int64_t* x_steps,
-                const int64_t* y_steps, int64_t pixels, uint8_t grey, uint8_t* out) {
-  if (pixels <= 0) return;
-  const Line xs{x0, x_steps, pixels}, ys{y0, y_steps, pixels};
-  const bool is_level = y_steps[0] == y_steps[pixels - 1];
-  Range runs[4];
-  for (int p = 0; p < sample.num_pieces; ++p) {
-    const GatherPiece& piece = sample.pieces[p];
+/// A row of a layer that is affine and has no mask. Most pixels lie in runs whose four taps one
+/// piece shows: those need no look-up.
+void gather_affine_row(const GatherLayer& layer, const Line& xs, const Line& ys, uint8_t grey,
+                       uint8_t* out) {
+  const int64_t pixels = xs.pixels;
+  const bool is_level = ys.steps[0] == ys.steps[pixels - 1];
+  Range runs[kMaxPieces];
+  for (int p = 0; p < layer.num_pieces; ++p) {
+    const GatherPiece& piece = layer.pieces[p];
     runs[p] = ys.within(piece.top, piece.bottom - 1);
     if (runs[p].begin >= runs[p].end) continue;
     const Range across = xs.within(piece.left, piece.right - 1);
@@ -106,10 +106,10 @@ void gather_row(const GatherSample& sample, int64_t x0, int64_t y0, const int64_
   for (int64_t i = 0; i < pixels;) {
     const GatherPiece* piece = nullptr;
     int64_t end = pixels;
-    for (int p = 0; p < sample.num_pieces; ++p) {
+    for (int p = 0; p < layer.num_pieces; ++p) {
       if (runs[p].begin >= runs[p].end || runs[p].end <= i) continue;
       if (runs[p].begin <= i) {
-        piece = &sample.pieces[p];
+        piece = &layer.pieces[p];
         end = runs[p].end;
         break;
       }
@@ -120,10 +120,36 @@ void gather_row(const GatherSample& sample, int64_t x0, int64_t y0, const int64_
       i = end;
     } else {
       for (; i < end; ++i) {
-        put(gather_pixel(sample, x0 + x_steps[i], y0 + y_steps[i], grey), out + 3 * i);
+        put(gather_pixel(layer, taps_at(xs.start + xs.steps[i], ys.start + ys.steps[i]), grey),
+            out + 3 * i);
       }
     }
   }
+}
+
+/// A row of any layer. Kept apart, for the registers of the row above.
+[[gnu::noinline]] void gather_any_row(const GatherLayer& layer, const GatherLayerData& data,
+                                      int64_t width, int64_t height, int64_t y, uint8_t grey,
+                                      uint8_t* out) {
+  for (int64_t x = 0; x < width; ++x) {
+    put(layer_pixel(layer, data, width, height, x, y, grey), out + 3 * x);
+  }
+}
+
+void gather_row(const GatherLayer& layer, const GatherLayerData& data, int64_t width,
+                int64_t height, int64_t y, uint8_t grey, uint8_t* out) {
+  if (width <= 0) return;
+  if (layer.is_projective == 0 && data.mask == nullptr) {
+    const int64_t* of_row = data.steps + 2 * width;
+    const Line xs{of_row[y], data.steps, width}, ys{of_row[height + y], data.steps + width, width};
+    gather_affine_row(layer, xs, ys, grey, out);
+    return;
+  }
+  gather_any_row(layer, data, width, height, y, grey, out);
+}
+
+void mix_rows(uint8_t* first, const uint8_t* second, int64_t bytes, uint32_t second_weight) {
+  for (int64_t i = 0; i < bytes; ++i) first[i] = mix_levels(first[i], second[i], second_weight);
 }
 
 // In blocks, one plane a channel, so that the arithmetic runs over plain arrays.
@@ -157,7 +183,7 @@ void shift_hsv(uint8_t* rgb, int64_t pixels, const HsvTables& tables) {
 }  // namespace
 
 const GatherKernels& gather_kernels() {
-  static const GatherKernels kernels{gather_row, shift_hsv};
+  static const GatherKernels kernels{gather_row, mix_rows, shift_hsv};
   return kernels;
 }
 

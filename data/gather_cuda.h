@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <ydistill/data/augment.h>
 #include <ydistill/tensor/tensor.h>
 
 namespace ydistill::cuda {
 
-/// gather_samples of device_pictures.h, which checks; a packed plan is a GatherSample and its
-/// steps.
-void gather_samples(const Tensor& packed, const Tensor& images);
+/// gather_samples of device_pictures.h, which checks; a packed plan begins with a
+/// PackedPlan.
+void gather_samples(const Tensor& packed, const PlanRoom& room, const Tensor& images);
 
 }  // namespace ydistill::cuda

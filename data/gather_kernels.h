@@ -8,10 +8,12 @@
 namespace ydistill {
 
 struct GatherKernels {
-  /// One output row without its colour change: pixel i is the canvas at (x0 + x_steps[i],
-  /// y0 + y_steps[i]) in 1/1024 pixel, `grey` where no piece is. Steps rise or fall all the way.
-  void (*gather_row)(const GatherSample& sample, int64_t x0, int64_t y0, const int64_t* x_steps,
-                     const int64_t* y_steps, int64_t pixels, uint8_t grey, uint8_t* out);
+  /// Row y of an output [height, width] in one layer, without the colour change; `grey` where no
+  /// piece is. Affine steps rise or fall all the way.
+  void (*gather_row)(const GatherLayer& layer, const GatherLayerData& data, int64_t width,
+                     int64_t height, int64_t y, uint8_t grey, uint8_t* out);
+  /// mix_levels of two rows of bytes, into the first.
+  void (*mix_rows)(uint8_t* first, const uint8_t* second, int64_t bytes, uint32_t second_weight);
   void (*shift_hsv)(uint8_t* rgb, int64_t pixels, const HsvTables& tables);
 };
 YD_DECLARE_CPU_KERNELS(GatherKernels, gather_kernels);

@@ -1,16 +1,76 @@
 // SPDX-License-Identifier: MIT
-// The random affine map and what it does to boxes; gather.cpp does it to pixels.
+// The random map and what it does to objects; gather.cpp does it to pixels.
+#include <ydistill/data/warp.h>
+
 #include <algorithm>
 #include <cmath>
 #include <numbers>
 
-#include <ydistill/data/augment.h>
-
 namespace ydistill {
+namespace {
 
-Affine draw_affine(const AugmentOptions& options, Rng& rng, int64_t width, int64_t height,
-                   int64_t out_width, int64_t out_height) {
+constexpr int kOutlinePoints = 1000;
+
+struct WarpedBox {
+  CornerBox box;
+  bool is_empty = true;
+
+  void add(const PixelPoint& at) {
+    box.x1 = is_empty ? at[0] : std::min(box.x1, at[0]);
+    box.y1 = is_empty ? at[1] : std::min(box.y1, at[1]);
+    box.x2 = is_empty ? at[0] : std::max(box.x2, at[0]);
+    box.y2 = is_empty ? at[1] : std::max(box.y2, at[1]);
+    is_empty = false;
+  }
+};
+
+CornerBox around_corners(const CornerBox& b, const WarpMap& map, double width, double height) {
+  WarpedBox warped;
+  for (const PixelPoint& corner : {PixelPoint{b.x1, b.y1}, PixelPoint{b.x2, b.y2},
+                                   PixelPoint{b.x1, b.y2}, PixelPoint{b.x2, b.y1}}) {
+    warped.add(map(corner[0], corner[1]));
+  }
+  const CornerBox& w = warped.box;
+  return {std::clamp(w.x1, 0.0, width), std::clamp(w.y1, 0.0, height), std::clamp(w.x2, 0.0, width),
+          std::clamp(w.y2, 0.0, height)};
+}
+
+/// Around the mapped points inside the output, of kOutlinePoints spread over the closed outline,
+/// equally many on each of its sides.
+CornerBox around_outline(const std::vector<PixelPoint>& outline, const WarpMap& map, double width,
+                         double height) {
+  WarpedBox warped;
+  const size_t sides = outline.size();
+  for (int i = 0; i < kOutlinePoints; ++i) {
+    const double along = double(i) * double(sides) / (kOutlinePoints - 1);
+    const size_t side = std::min(size_t(along), sides - 1);
+    const double part = along - double(side);
+    const PixelPoint& from = outline[side];
+    const PixelPoint& to = outline[(side + 1) % sides];
+    const PixelPoint at =
+        map(from[0] + (to[0] - from[0]) * part, from[1] + (to[1] - from[1]) * part);
+    if (at[0] >= 0 && at[1] >= 0 && at[0] <= width && at[1] <= height) warped.add(at);
+  }
+  return warped.box;
+}
+
+}  // namespace
+
+PixelPoint WarpMap::operator()(double x, double y) const {
+  const double u = m[0][0] * x + m[0][1] * y + m[0][2], v = m[1][0] * x + m[1][1] * y + m[1][2];
+  if (!projects()) return {u, v};
+  const double divisor = m[2][0] * x + m[2][1] * y + m[2][2];
+  return {u / divisor, v / divisor};
+}
+
+WarpMap draw_warp_map(const AugmentOptions& options, Rng& rng, int64_t width, int64_t height,
+                      int64_t out_width, int64_t out_height) {
   constexpr double kDegree = std::numbers::pi / 180;
+  double tilt_x = 0, tilt_y = 0;
+  if (options.perspective > 0) {
+    tilt_x = rng.uniform(-options.perspective, options.perspective);
+    tilt_y = rng.uniform(-options.perspective, options.perspective);
+  }
   const double angle = rng.uniform(-options.degrees, options.degrees) * kDegree;
   const double scale = rng.uniform(1 - options.scale, 1 + options.scale);
   const double shear_x = std::tan(rng.uniform(-options.shear, options.shear) * kDegree);
@@ -23,47 +83,51 @@ Affine draw_affine(const AugmentOptions& options, Rng& rng, int64_t width, int64
   const double linear[2][2] = {{cosine - shear_x * sine, sine + shear_x * cosine},
                                {shear_y * cosine - sine, shear_y * sine + cosine}};
   const double from_x = double(width) / 2, from_y = double(height) / 2;
-  Affine affine;
-  affine.scale = scale;
+  WarpMap map;
+  map.scale = scale;
+  map.m[2][0] = tilt_x;
+  map.m[2][1] = tilt_y;
+  map.m[2][2] = 1 - tilt_x * from_x - tilt_y * from_y;
   for (int row = 0; row < 2; ++row) {
-    affine.m[row][0] = linear[row][0];
-    affine.m[row][1] = linear[row][1];
-    affine.m[row][2] = (row == 0 ? to_x : to_y) - linear[row][0] * from_x - linear[row][1] * from_y;
+    const double to = row == 0 ? to_x : to_y;
+    map.m[row][0] = linear[row][0] + to * tilt_x;
+    map.m[row][1] = linear[row][1] + to * tilt_y;
+    map.m[row][2] = to * map.m[2][2] - linear[row][0] * from_x - linear[row][1] * from_y;
   }
-  return affine;
+  return map;
 }
 
-bool keep_label(const CornerBox& before, const CornerBox& after, double scale) {
-  constexpr double kMinSide = 2, kMinAreaShare = 0.1, kMaxAspect = 100, kTiny = 1e-16;
+WarpMap stretched(const WarpMap& map, double factor_x, double factor_y) {
+  WarpMap result = map;
+  for (int column = 0; column < 3; ++column) {
+    const double divisor = map.m[2][column];
+    result.m[0][column] = factor_x * map.m[0][column] + (factor_x - 1) / 2 * divisor;
+    result.m[1][column] = factor_y * map.m[1][column] + (factor_y - 1) / 2 * divisor;
+  }
+  return result;
+}
+
+bool keep_label(const CornerBox& before, const CornerBox& after, double scale, double area_share) {
+  constexpr double kMinSide = 2, kMaxAspect = 100, kTiny = 1e-16;
   const double before_area = (before.x2 - before.x1) * scale * ((before.y2 - before.y1) * scale);
   const double w = after.x2 - after.x1, h = after.y2 - after.y1;
   const double aspect = std::max(w / (h + kTiny), h / (w + kTiny));
-  return w > kMinSide && h > kMinSide && w * h / (before_area + kTiny) > kMinAreaShare &&
+  return w > kMinSide && h > kMinSide && w * h / (before_area + kTiny) > area_share &&
          aspect < kMaxAspect;
 }
 
-std::vector<PixelLabel> warp_labels(const std::vector<PixelLabel>& labels, const Affine& affine,
+std::vector<PixelLabel> warp_labels(const std::vector<PixelLabel>& labels, const WarpMap& map,
                                     int64_t out_width, int64_t out_height) {
+  const double width = double(out_width), height = double(out_height);
   std::vector<PixelLabel> kept;
   kept.reserve(labels.size());
   for (const PixelLabel& label : labels) {
-    const CornerBox& b = label.box;
-    const double corners[4][2] = {{b.x1, b.y1}, {b.x2, b.y2}, {b.x1, b.y2}, {b.x2, b.y1}};
-    double low[2], high[2];
-    for (int axis = 0; axis < 2; ++axis) {
-      const double* m = affine.m[axis];
-      const double limit = double(axis == 0 ? out_width : out_height);
-      low[axis] = high[axis] = m[0] * corners[0][0] + m[1] * corners[0][1] + m[2];
-      for (int i = 1; i < 4; ++i) {
-        const double at = m[0] * corners[i][0] + m[1] * corners[i][1] + m[2];
-        low[axis] = std::min(low[axis], at);
-        high[axis] = std::max(high[axis], at);
-      }
-      low[axis] = std::clamp(low[axis], 0.0, limit);
-      high[axis] = std::clamp(high[axis], 0.0, limit);
-    }
-    const CornerBox after{low[0], low[1], high[0], high[1]};
-    if (keep_label(b, after, affine.scale)) kept.push_back({label.class_id, after});
+    const bool is_outlined = !label.outline.empty();
+    const CornerBox after = is_outlined ? around_outline(label.outline, map, width, height)
+                                        : around_corners(label.box, map, width, height);
+    const double area_share = is_outlined ? kOutlineAreaShare : kBoxAreaShare;
+    if (keep_label(label.box, after, map.scale, area_share))
+      kept.push_back({label.class_id, after});
   }
   return kept;
 }

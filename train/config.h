@@ -121,10 +121,11 @@ struct LossConfig {
 struct AugmentConfig {
   enum class Device { kCpu, kGpu };
   double hsv_h = 0.015, hsv_s = 0.7, hsv_v = 0.4;
-  double degrees = 0, translate = 0.1, scale = 0.5, shear = 0;
+  double degrees = 0, translate = 0.1, scale = 0.5, shear = 0, perspective = 0;
   double flipud = 0, fliplr = 0.5, mosaic = 1;
-  int64_t close_mosaic = 0;      ///< epochs at the end without mosaics
-  Device device = Device::kCpu;  ///< where the pixels are made
+  double mosaic9 = 0, copy_paste = 0, mixup = 0;  ///< in mosaics alone
+  int64_t close_mosaic = 0;                       ///< epochs at the end without mosaics
+  Device device = Device::kCpu;                   ///< where the pixels are made
   bool operator==(const AugmentConfig&) const = default;
 };
 

@@ -268,9 +268,19 @@ std::vector<ConfigField> make_fields() {
   f.push_back(YD_KEY(augment.translate, "shift as a share of the side, both ways").min(0).max(1));
   f.push_back(YD_KEY(augment.scale, "zoom by 1 - scale to 1 + scale").min(0).below(1));
   f.push_back(YD_KEY(augment.shear, "shear in degrees, both ways").min(0).below(90));
+  f.push_back(YD_KEY(augment.perspective, "change of the scale a pixel, both ways, along each axis")
+                  .min(0)
+                  .max(0.001));
   f.push_back(YD_KEY(augment.flipud, "probability of a flip upside down").min(0).max(1));
   f.push_back(YD_KEY(augment.fliplr, "probability of a flip left to right").min(0).max(1));
   f.push_back(YD_KEY(augment.mosaic, "probability of four pictures in one").min(0).max(1));
+  f.push_back(
+      YD_KEY(augment.mosaic9, "share of mosaics with nine pictures instead of four").min(0).max(1));
+  f.push_back(YD_KEY(augment.copy_paste,
+                     "share of a mosaic's outlined objects that are pasted again, mirrored")
+                  .min(0)
+                  .max(1));
+  f.push_back(YD_KEY(augment.mixup, "probability of blending a mosaic with another").min(0).max(1));
   f.push_back(YD_KEY(augment.close_mosaic, "so many epochs at the end are without mosaics").min(0));
   f.push_back(YD_KEY(augment.device,
                      "where samples are made: gpu keeps all training pictures in the GPU's memory "

@@ -36,8 +36,8 @@ Inputs make_inputs(const Shape& images, int64_t capacity,
 /// Of the images that a batch has or that its plans make.
 Shape image_shape(const Batch& batch) {
   if (batch.plans.empty()) return batch.images.shape();
-  const int64_t size = batch.plans.front().image_size;
-  return {int64_t(batch.plans.size()), size, size, 3};
+  const SamplePlan& first = batch.plans.front();
+  return {int64_t(batch.plans.size()), first.height, first.width, 3};
 }
 
 Tensor pinned(const Shape& shape, DType dtype) {
@@ -152,7 +152,8 @@ class CudaRunner : public StepRunner {
   ShapedStep& upload(const Batch& batch) {
     const Shape s = image_shape(batch);
     const bool is_planned = !batch.plans.empty();
-    const Shape sent = is_planned ? Shape({s[0], DevicePictures::packed_bytes(s[1])}) : s;
+    const Shape sent =
+        is_planned ? Shape({s[0], DevicePictures::packed_bytes(batch.plans.front())}) : s;
     int64_t& capacity = capacities_[s[0]];
     const int64_t wanted = std::max({batch.targets.size(0), s[0] * kTargetsPerPicture, capacity});
     capacity = int64_t(std::bit_ceil(uint64_t(wanted)));
@@ -188,7 +189,7 @@ class CudaRunner : public StepRunner {
     ShapedStep& step = steps_[key];
     if (!step.inputs.images.defined()) step.inputs = make_inputs(s, capacity, on_device);
     if (is_planned) {
-      gather_samples(slot.on_device.images, step.inputs.images);
+      gather_samples(slot.on_device.images, batch.plans.front().room, step.inputs.images);
     } else {
       copy_in_order(step.inputs.images, slot.on_device.images);
     }

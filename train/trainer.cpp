@@ -36,9 +36,13 @@ AugmentOptions augment_options(const AugmentConfig& c) {
   options.translate = c.translate;
   options.scale = c.scale;
   options.shear = c.shear;
+  options.perspective = c.perspective;
   options.flipud = c.flipud;
   options.fliplr = c.fliplr;
   options.mosaic = c.mosaic;
+  options.mosaic9 = c.mosaic9;
+  options.copy_paste = c.copy_paste;
+  options.mixup = c.mixup;
   return options;
 }
 

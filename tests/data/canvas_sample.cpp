@@ -123,7 +123,7 @@ void warp_row(const uint8_t* source, int64_t width, int64_t height, int64_t x0, 
   }
 }
 
-void warp(const Image& image, const Affine& affine, int64_t out_width, int64_t out_height,
+void warp(const Image& image, const WarpMap& affine, int64_t out_width, int64_t out_height,
           uint8_t* output) {
   const auto& m = affine.m;
   const double determinant = m[0][0] * m[1][1] - m[0][1] * m[1][0];
@@ -181,8 +181,8 @@ std::vector<Label> canvas_sample(const AugmentOptions& options, int64_t index,
       is_mosaic ? draw_mosaic(index, partners, source, image_size, rng, canvas)
                 : draw_single(index, source, image_size, canvas);
 
-  const Affine affine =
-      draw_affine(options, rng, canvas.width, canvas.height, image_size, image_size);
+  const WarpMap affine =
+      draw_warp_map(options, rng, canvas.width, canvas.height, image_size, image_size);
   warp(canvas, affine, image_size, image_size, output);
   labels = warp_labels(labels, affine, image_size, image_size);
 

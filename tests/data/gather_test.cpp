@@ -33,17 +33,91 @@ TEST_CASE(
   }
 }
 
+namespace {
+
+/// The canvas of a layer with its pixels: pieces, then the mirror image where the mask says so.
+Image painted(const GatherLayer& layer, const std::vector<uint64_t>& mask, int64_t side) {
+  Image canvas = Image::filled(side, side, kPaddingGrey);
+  for (int32_t p = 0; p < layer.num_pieces; ++p) {
+    const GatherPiece& piece = layer.pieces[p];
+    for (int64_t y = piece.top; y < piece.bottom; ++y) {
+      for (int64_t x = piece.left; x < piece.right; ++x) {
+        const uint8_t* from =
+            piece.rgb + ((y + piece.shift_y) * piece.width + x + piece.shift_x) * 3;
+        std::copy(from, from + 3, canvas.at(x, y));
+      }
+    }
+  }
+  Image result = canvas;
+  for (int64_t y = 0; y < side && !mask.empty(); ++y) {
+    for (int64_t x = 0; x < side; ++x) {
+      if ((mask[size_t(y * ((side + 63) / 64) + x / 64)] >> (x % 64) & 1) == 0) continue;
+      const uint8_t* from = canvas.at(side - 1 - x, y);
+      std::copy(from, from + 3, result.at(x, y));
+    }
+  }
+  return result;
+}
+
+/// A plan's layer made from its painted canvas, without colours.
+std::vector<uint8_t> layer_by_paint(const SamplePlan& plan, size_t i, int64_t side) {
+  GatherSample sample{};
+  const Image canvas = painted(plan.gather.layers[i], plan.layers[i].mask, side);
+  sample.num_layers = sample.layers[0].num_pieces = 1;
+  sample.layers[0].is_projective = plan.gather.layers[i].is_projective;
+  sample.layers[0].pieces[0] = {canvas.rgb.data(), int32_t(side), 0, 0,
+                                int32_t(side),     int32_t(side), 0, 0};
+  std::vector<uint8_t> out(size_t(plan.width * plan.height * 3));
+  const GatherLayerData data{plan.layers[i].steps.data(), nullptr};
+  gather(sample, &data, plan.width, plan.height, out.data());
+  return out;
+}
+
+}  // namespace
+
+TEST_CASE("gather: nine pieces, masks, layers and projective maps are those of painted canvases") {
+  int masks = 0, blends = 0;
+  for (const int64_t size : {64, 33, 1}) {
+    const NoisePictures pictures(size, true);
+    for (int64_t i = 0; i < 256; ++i) {
+      INFO("size " << size << ", case " << i);
+      AugmentOptions options = full_options_of_case(i);
+      options.mosaic = 1;
+      options.hsv_h = options.hsv_s = options.hsv_v = 0;
+      const SamplePlan plan = plan_training_sample(options, i % 6, pictures.all, pictures.source(),
+                                                   size, Rng(uint64_t(i)));
+      std::vector<uint8_t> got(size_t(size * size * 3));
+      render_sample(plan, got.data());
+      std::vector<uint8_t> wanted = layer_by_paint(plan, 0, 2 * size);
+      masks += plan.layers[0].mask.empty() ? 0 : 1;
+      if (plan.gather.num_layers == 2) {
+        ++blends;
+        const std::vector<uint8_t> second = layer_by_paint(plan, 1, 2 * size);
+        const int64_t w = plan.gather.second_weight;
+        for (size_t b = 0; b < wanted.size(); ++b) {
+          wanted[b] = uint8_t((wanted[b] * (65536 - w) + second[b] * w) / 65536);
+        }
+      }
+      CHECK(got == wanted);
+    }
+  }
+  CHECK(masks > 100);
+  CHECK(blends > 100);
+}
+
 TEST_CASE("gather: a singular map gives grey in the drawn colours") {
   const Image image = noise(8, 6, 1);
-  Affine flat;
+  WarpMap flat;
   flat.m[1][1] = 0;
   CHECK(gather_steps(flat, 8, 6).empty());
   GatherSample nothing{};
+  nothing.num_layers = 1;
   nothing.shifts_colours = 1;
   nothing.hsv = hsv_tables(1, 1, 0.5);
   const std::vector<int64_t> steps(2 * (8 + 6));
   std::vector<uint8_t> out(8 * 6 * 3);
-  gather(nothing, steps.data(), 8, 6, out.data());
+  const GatherLayerData data{steps.data(), nullptr};
+  gather(nothing, &data, 8, 6, out.data());
   CHECK(out == std::vector<uint8_t>(8 * 6 * 3, 57));
 }
 
@@ -52,16 +126,17 @@ TEST_CASE("gather: flips mirror and twice is nothing") {
     const int64_t height = width + 1;
     const Image image = noise(width, height, 6);
     GatherSample whole{};
-    whole.num_pieces = 1;
-    whole.pieces[0] = {image.rgb.data(), int32_t(width),  0, 0,
-                       int32_t(width),   int32_t(height), 0, 0};
+    whole.num_layers = whole.layers[0].num_pieces = 1;
+    whole.layers[0].pieces[0] = {image.rgb.data(), int32_t(width),  0, 0,
+                                 int32_t(width),   int32_t(height), 0, 0};
     for (int which = 0; which < 4; ++which) {
       Flips flips;
       flips.up = which / 2 == 1;
       flips.left = which % 2 == 1;
       Image out = Image::filled(width, height, 0);
-      const auto steps = gather_steps(Affine(), width, height, flips);
-      gather(whole, steps.data(), width, height, out.rgb.data());
+      const auto steps = gather_steps(WarpMap(), width, height, flips);
+      const GatherLayerData data{steps.data(), nullptr};
+      gather(whole, &data, width, height, out.rgb.data());
       for (int64_t y = 0; y < height; ++y) {
         for (int64_t x = 0; x < width; ++x) {
           const uint8_t* from =
@@ -85,11 +160,16 @@ TEST_CASE("gather: a plan needs no pixels, and is the same as with them") {
     const SamplePlan a = plan_training_sample(options, 2, pictures.all, pictures.source(), 64, rng);
     SamplePlan b = plan_training_sample(options, 2, pictures.all, bare, 64, rng);
     CHECK(a.labels == b.labels);
-    REQUIRE(a.gather.num_pieces == b.gather.num_pieces);
-    for (int32_t p = 0; p < b.gather.num_pieces; ++p) {
-      CHECK(a.pictures[size_t(p)].index == b.pictures[size_t(p)].index);
-      CHECK(b.gather.pieces[p].rgb == nullptr);
-      b.gather.pieces[p].rgb = pictures.images[size_t(b.pictures[size_t(p)].index)]->rgb.data();
+    REQUIRE(a.gather.num_layers == b.gather.num_layers);
+    for (int32_t l = 0; l < b.gather.num_layers; ++l) {
+      GatherLayer& layer = b.gather.layers[l];
+      REQUIRE(a.gather.layers[l].num_pieces == layer.num_pieces);
+      for (int32_t p = 0; p < layer.num_pieces; ++p) {
+        const int64_t index = b.layers[size_t(l)].pictures[size_t(p)].index;
+        CHECK(a.layers[size_t(l)].pictures[size_t(p)].index == index);
+        CHECK(layer.pieces[p].rgb == nullptr);
+        layer.pieces[p].rgb = pictures.images[size_t(index)]->rgb.data();
+      }
     }
     std::vector<uint8_t> with(64 * 64 * 3), without(with.size(), 1);
     render_sample(a, with.data());

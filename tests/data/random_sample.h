@@ -25,19 +25,35 @@ inline AugmentOptions options_of_case(int64_t i) {
   return options;
 }
 
+/// The same with what stands beside the default recipe, alone and together. Plans of one group of
+/// eight share their room.
+inline AugmentOptions full_options_of_case(int64_t i) {
+  AugmentOptions options = options_of_case(i);
+  const int64_t group = i / 8 % 8;
+  if (group % 2 == 1) options.perspective = 0.001;
+  if (group / 2 % 2 == 1) options.mixup = 0.7;
+  if (group / 4 % 2 == 1) options.copy_paste = 0.6;
+  options.mosaic9 = i % 2 == 0 ? 1 : 0;
+  return options;
+}
+
 /// Six noise pictures at load size for this image size, 0 to 5.
 struct NoisePictures {
   std::array<std::shared_ptr<const Image>, 6> images;
   std::array<std::vector<Label>, 6> labels;
   std::array<int64_t, 6> all{0, 1, 2, 3, 4, 5};
 
-  explicit NoisePictures(int64_t image_size) {
+  explicit NoisePictures(int64_t image_size, bool outlined = false) {
     const std::array<std::pair<int64_t, int64_t>, 6> sizes{
         {{4, 3}, {1, 1}, {5, 8}, {9, 2}, {1, 60}, {16, 15}}};
     for (size_t i = 0; i < 6; ++i) {
       const PictureSize size = load_size(sizes[i].first, sizes[i].second, image_size);
       images[i] = std::make_shared<const Image>(noise(size.width, size.height, i));
       labels[i] = {{int64_t(i), 0.5, 0.4, 0.5, 0.6}, {0, 0.8, 0.2, 0.3, 0.2}};
+      if (outlined) {
+        labels[i][0].polygon = {{0.25f, 0.1f}, {0.75f, 0.2f}, {0.5f, 0.7f}};
+        labels[i][1].polygon = {{0.65f, 0.1f}, {0.95f, 0.1f}, {0.9f, 0.3f}, {0.7f, 0.2f}};
+      }
     }
   }
   PictureSource source() const {

@@ -147,6 +147,19 @@ TEST_CASE("sample: labels enclose rotated and sheared blocks") {
   check_many(options, true);
 }
 
+TEST_CASE("sample: labels follow their pixels in mosaics of nine") {
+  AugmentOptions options = geometry();
+  options.mosaic9 = 1;
+  check_many(options, false);
+}
+
+TEST_CASE("sample: labels enclose blocks seen in perspective") {
+  AugmentOptions options = geometry();
+  options.degrees = 10;
+  options.perspective = 0.001;
+  check_many(options, true);
+}
+
 TEST_CASE("sample: without any range a single picture is its letterbox") {
   AugmentOptions options;
   options.hsv_h = options.hsv_s = options.hsv_v = 0;

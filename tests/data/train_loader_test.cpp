@@ -208,13 +208,14 @@ TEST_CASE("train loader: when no picture can be read it says so") {
 
 /// Makes the images of a batch of plans as a GPU does, with the "device" in the CPU's memory.
 void render_plans(Batch& batch, DevicePictures& pictures) {
-  const int64_t count = int64_t(batch.plans.size()), size = batch.plans.front().image_size;
-  const Tensor packed = Tensor::empty({count, DevicePictures::packed_bytes(size)}, DType::kUInt8);
+  const SamplePlan& first = batch.plans.front();
+  const int64_t count = int64_t(batch.plans.size());
+  const Tensor packed = Tensor::empty({count, DevicePictures::packed_bytes(first)}, DType::kUInt8);
   for (int64_t i = 0; i < count; ++i) {
     pictures.pack(batch.plans[size_t(i)], packed.data<uint8_t>() + i * packed.size(1));
   }
-  batch.images = Tensor::empty({count, size, size, 3}, DType::kUInt8);
-  gather_samples(packed, batch.images);
+  batch.images = Tensor::empty({count, first.height, first.width, 3}, DType::kUInt8);
+  gather_samples(packed, first.room, batch.images);
 }
 
 TEST_CASE("train loader: plans make the images that it makes itself, and pictures are read once") {

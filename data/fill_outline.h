@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: MIT
+// The pixels of an outlined object, as OpenCV fills a contour.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <vector>
+
+#include <ydistill/data/warp.h>
+
+namespace ydistill {
+
+/// Calls `set` for each pixel of a picture of this size that lies inside the closed outline (an
+/// even number of crossings is outside) or on its border; for some more than once. Points are
+/// truncated to whole pixels first.
+void fill_outline(const std::vector<PixelPoint>& outline, int64_t width, int64_t height,
+                  const std::function<void(int64_t x, int64_t y)>& set);
+
+}  // namespace ydistill
