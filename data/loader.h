@@ -26,11 +26,17 @@ struct Batch {
   std::vector<int64_t> indices;   ///< [N] index into Dataset::samples
   std::vector<Letterbox> letterboxes;  ///< [N] in validation; empty in training
   std::vector<SamplePlan> plans;       ///< [N] for DevicePictures; empty where there are none
+  int64_t number = 0;                  ///< in its epoch
 };
 
 enum class Order {
   kShuffled,  ///< a new permutation every epoch (v6-v7)
   kFile,      ///< the dataset's order every epoch (v5.0)
+};
+
+enum class BatchForm {
+  kRectangular,  ///< pictures sorted by height / width; each batch as flat or narrow as they allow
+  kSquare,       ///< the loader's order, image_size x image_size
 };
 
 struct TrainLoaderOptions {
@@ -43,6 +49,12 @@ struct TrainLoaderOptions {
   /// kind. An epoch passes over the labelled ones; the others come in an order of their own that
   /// goes on over the epochs, so that each is used equally often. 0 or less: mixed like all others.
   double unlabelled_share = 0;
+  /// Rectangular: every epoch the same batches in the same order, without mosaics.
+  BatchForm form = BatchForm::kSquare;
+  /// The sides of batches vary from 1 - this to 1 + this times what they would be, in whole
+  /// strides.
+  double multi_scale = 0;
+  int64_t stride = 32;
   AugmentOptions augment;
   /// Mosaics, and what hangs on them, are made in epochs below this.
   int64_t mosaic_epochs = std::numeric_limits<int64_t>::max();
@@ -54,7 +66,8 @@ struct TrainLoaderOptions {
   int64_t rendered_batches = 0;
 };
 
-/// Augmented square batches. The last batch of an epoch may be smaller.
+/// Augmented batches, square unless options.form says otherwise. The last batch of an epoch may be
+/// smaller.
 ///
 /// A picture that cannot be read is listed in findings() and replaced by the next readable one of
 /// the dataset; only when none is readable does next() throw.
@@ -70,6 +83,11 @@ class TrainLoader {
   int64_t batches_per_epoch() const;
   /// Share of an epoch's pictures that are not labelled.
   double unlabelled_share() const;
+  /// From the next epoch on, labelled pictures come as often as their weights say, drawn with
+  /// replacement and as many as there are; partners of mosaics are drawn from those. Empty: each
+  /// once. weights: one a picture of the dataset. throws ValueError for another number of them, or
+  /// one that is negative or not finite.
+  void set_picture_weights(std::vector<double> weights);
   /// Begins an epoch; what was left of another is dropped. first_batch > 0 continues in the middle,
   /// with the batches an uninterrupted epoch would have from there.
   /// throws ValueError for a first_batch outside 0..batches_per_epoch().
@@ -87,11 +105,6 @@ class TrainLoader {
  private:
   struct State;
   std::unique_ptr<State> state_;
-};
-
-enum class BatchForm {
-  kRectangular,  ///< pictures sorted by height / width; each batch as flat or narrow as they allow
-  kSquare,       ///< the dataset's order, image_size x image_size
 };
 
 struct ValLoaderOptions {

@@ -1,19 +1,25 @@
 // SPDX-License-Identifier: MIT
+#include <algorithm>
 #include <array>
+#include <cmath>
 #include <optional>
+#include <span>
 #include <utility>
 
+#include <ydistill/data/batch_shape.h>
 #include <ydistill/data/epoch_order.h>
 #include <ydistill/data/loader.h>
 #include <ydistill/data/picture_store.h>
+#include <ydistill/data/picture_weights.h>
 #include <ydistill/data/prefetch.h>
 #include <ydistill/tensor/error.h>
 
 namespace ydistill {
 namespace {
 
-// The name of a random stream (Rng's `purpose`).
-constexpr uint32_t kAugmentStream = 0x61756720;
+// Names of random streams (Rng's `purpose`).
+constexpr uint32_t kAugmentStream = 0x61756720, kScaleStream = 0x7363616c,
+                   kWeightStream = 0x77656967;
 
 void check_options(const TrainLoaderOptions& options, const std::shared_ptr<const Dataset>& data) {
   if (!data || data->samples.empty()) throw ValueError("TrainLoader: the dataset has no pictures");
@@ -31,6 +37,17 @@ void check_options(const TrainLoaderOptions& options, const std::shared_ptr<cons
   if (!(options.unlabelled_share <= 1)) {
     throw ValueError("TrainLoader: a share of {} unlabelled pictures, at most 1 wanted",
                      options.unlabelled_share);
+  }
+  if (!(options.multi_scale >= 0 && options.multi_scale <= 0.9)) {
+    throw ValueError("TrainLoader: multi-scale {}, 0 to 0.9 wanted", options.multi_scale);
+  }
+  const bool varies = options.multi_scale > 0 || options.form == BatchForm::kRectangular;
+  if (options.stride < 1 || (varies && options.image_size % options.stride != 0)) {
+    throw ValueError("TrainLoader: image size {}, a multiple of the stride {} wanted",
+                     options.image_size, options.stride);
+  }
+  if (options.form == BatchForm::kRectangular && options.unlabelled_share > 0) {
+    throw ValueError("TrainLoader: rectangular batches cannot hold a share of unlabelled pictures");
   }
   check_augment_options(options.augment);
 }
@@ -55,13 +72,63 @@ struct TrainLoader::State : BatchMaker {
 
   int64_t num_samples() const { return int64_t(dataset->samples.size()); }
 
+  bool is_rectangular() const { return options.form == BatchForm::kRectangular; }
+
+  void begin_epoch(int64_t wanted) {
+    epoch = wanted;
+    order = plan.order(is_rectangular() ? Order::kFile : options.order, options.seed, epoch);
+    if (is_rectangular()) order.indices = sorted_by_shape(*dataset, std::move(order.indices));
+    partners = alike;
+    if (!weights.empty()) draw_labelled();
+    frames.clear();
+    for (int64_t number = 0; number < plan.num_batches(); ++number) {
+      frames.push_back(frame_of(number));
+    }
+  }
+
+  /// Puts pictures drawn by weight where labelled ones stand.
+  void draw_labelled() {
+    if (alike[1].empty()) return;
+    partners[1] = draw_by_weight(alike[1], weights, int64_t(alike[1].size()),
+                                 Rng(options.seed, uint64_t(epoch), 0, kWeightStream));
+    size_t next = 0;
+    for (int64_t& index : order.indices) {
+      if (dataset->samples[size_t(index)].labelled) index = partners[1][next++];
+    }
+  }
+
+  /// A function of seed, epoch and number.
+  SampleFrame frame_of(int64_t number) const {
+    PictureSize frame{options.image_size, options.image_size};
+    if (is_rectangular()) {
+      const int64_t begin = order.begins[size_t(number)], end = order.begins[size_t(number) + 1];
+      const std::span<const int64_t> all = order.indices;
+      frame = input_of_batch(*dataset, all.subspan(size_t(begin), size_t(end - begin)),
+                             options.image_size, options.stride, 0);
+    }
+    if (options.multi_scale <= 0) return SampleFrame(options.image_size, frame);
+    // YOLOv5: random.randrange(0.5 s, 1.5 s + stride) // stride * stride
+    const double s = double(options.image_size);
+    const int64_t low = int64_t(s * (1 - options.multi_scale));
+    const int64_t high = int64_t(s * (1 + options.multi_scale)) + options.stride;
+    Rng rng(options.seed, uint64_t(epoch), uint64_t(number), kScaleStream);
+    const int64_t drawn = (low + rng.below(high - low)) / options.stride * options.stride;
+    const int64_t longer = std::max(drawn, options.stride);
+    const int64_t whole = std::max(frame.width, frame.height) * options.stride;
+    const auto scaled = [&](int64_t side) {
+      return (side * longer + whole - 1) / whole * options.stride;
+    };
+    return SampleFrame(options.image_size, frame, {scaled(frame.width), scaled(frame.height)});
+  }
+
   Batch open(int64_t number) override {
     const int64_t begin = order.begins[size_t(number)], end = order.begins[size_t(number) + 1];
     const int64_t count = end - begin;
+    const PictureSize size = frames[size_t(number)].output;
     Batch batch;
+    batch.number = number;
     if (!makes_plans() || (epoch == 0 && number < options.rendered_batches)) {
-      batch.images =
-          Tensor::empty({count, options.image_size, options.image_size, 3}, DType::kUInt8);
+      batch.images = Tensor::empty({count, size.height, size.width, 3}, DType::kUInt8);
     }
     if (makes_plans()) batch.plans.resize(size_t(count));
     batch.indices.assign(order.indices.begin() + begin, order.indices.begin() + end);
@@ -70,25 +137,29 @@ struct TrainLoader::State : BatchMaker {
   }
 
   bool fill(Batch& batch, int64_t slot, std::vector<Label>& labels) override {
-    // The stream is the listed picture's, so that a replacement draws numbers of its own.
+    const SampleFrame& frame = frames[size_t(batch.number)];
     const int64_t listed = batch.indices[size_t(slot)];
     const bool needs_pixels = batch.images.defined();
-    const LoadedPicture own = readable_from(listed, needs_pixels);
+    const LoadedPicture own = readable_from(listed, needs_pixels, frame.frame);
     const int64_t index = own.index;
     batch.indices[size_t(slot)] = index;
     const bool labelled = dataset->samples[size_t(index)].labelled;
     batch.labelled[size_t(slot)] = labelled ? 1 : 0;
     const PictureSource source = [&](int64_t i) {
-      return i == index ? own : readable_from(i, needs_pixels);
+      return i == index ? own : readable_from(i, needs_pixels, frame.frame);
     };
     AugmentOptions augment = options.augment;
-    if (epoch >= options.mosaic_epochs) augment.mosaic = 0;
+    if (epoch >= options.mosaic_epochs || is_rectangular()) augment.mosaic = 0;
+    // The stream is the listed picture's, so that a replacement draws numbers of its own; or the
+    // place's, where a picture may be listed more than once.
+    const int64_t place = order.begins[size_t(batch.number)] + slot;
+    const int64_t stream = weights.empty() ? listed : num_samples() + place;
     SamplePlan plan =
-        plan_training_sample(augment, index, alike[labelled ? 1 : 0], source, options.image_size,
-                             Rng(options.seed, uint64_t(epoch), uint64_t(listed), kAugmentStream));
+        plan_training_sample(augment, index, partners[labelled ? 1 : 0], source, frame,
+                             Rng(options.seed, uint64_t(epoch), uint64_t(stream), kAugmentStream));
     labels = std::move(plan.labels);
     if (needs_pixels) {
-      const int64_t picture_bytes = options.image_size * options.image_size * 3;
+      const int64_t picture_bytes = plan.width * plan.height * 3;
       render_sample(plan, batch.images.data<uint8_t>() + slot * picture_bytes);
     }
     if (makes_plans()) batch.plans[size_t(slot)] = std::move(plan);
@@ -97,14 +168,16 @@ struct TrainLoader::State : BatchMaker {
 
   bool makes_plans() const { return options.device_pictures != nullptr; }
 
-  /// The first readable picture from `index` on, round the dataset, labelled or not as `index` is.
-  LoadedPicture readable_from(int64_t index, bool needs_pixels) {
+  /// The first readable picture from `index` on, round the dataset, labelled or not as `index` is,
+  /// that the frame has room for.
+  LoadedPicture readable_from(int64_t index, bool needs_pixels, const PictureSize& frame) {
     const bool labelled = dataset->samples[size_t(index)].labelled;
     for (int64_t step = 0; step < num_samples(); ++step) {
       const int64_t at = (index + step) % num_samples();
       const Sample& sample = dataset->samples[size_t(at)];
       if (sample.labelled != labelled) continue;
       const PictureSize size = load_size(sample.width, sample.height, options.image_size);
+      if (size.width > frame.width || size.height > frame.height) continue;
       if (!needs_pixels && options.device_pictures->has(at)) {
         return {nullptr, &sample.labels, at, size};
       }
@@ -121,9 +194,12 @@ struct TrainLoader::State : BatchMaker {
   PictureStore store;
   const std::array<std::vector<int64_t>, 2> alike;  // unlabelled and labelled pictures
   const EpochPlan plan;
+  std::vector<double> weights;  // of pictures; empty: none
   int64_t epoch = 0;
   EpochOrder order;
-  std::optional<Prefetcher> prefetcher;  // last: its threads use what stands above
+  std::array<std::vector<int64_t>, 2> partners;  // as `alike`
+  std::vector<SampleFrame> frames;               // one a batch
+  std::optional<Prefetcher> prefetcher;          // last: its threads use what stands above
 };
 
 TrainLoader::TrainLoader(std::shared_ptr<const Dataset> dataset,
@@ -142,14 +218,27 @@ double TrainLoader::unlabelled_share() const {
   return state_->plan.unlabelled_share();
 }
 
+void TrainLoader::set_picture_weights(std::vector<double> weights) {
+  if (!weights.empty() && int64_t(weights.size()) != state_->num_samples()) {
+    throw ValueError("TrainLoader: {} picture weights for {} pictures", weights.size(),
+                     state_->num_samples());
+  }
+  for (const double weight : weights) {
+    if (!(weight >= 0 && std::isfinite(weight))) {
+      throw ValueError("TrainLoader: a picture weight of {}, at least 0 wanted", weight);
+    }
+  }
+  state_->prefetcher.reset();
+  state_->weights = std::move(weights);
+}
+
 void TrainLoader::start_epoch(int64_t epoch, int64_t first_batch) {
   if (epoch < 0 || first_batch < 0 || first_batch > batches_per_epoch()) {
     throw ValueError("TrainLoader: epoch {} from batch {}, an epoch has {}", epoch, first_batch,
                      batches_per_epoch());
   }
   state_->prefetcher.reset();
-  state_->epoch = epoch;
-  state_->order = state_->plan.order(state_->options.order, state_->options.seed, epoch);
+  state_->begin_epoch(epoch);
   state_->prefetcher.emplace(*state_, first_batch, batches_per_epoch(), state_->options.workers);
 }
 

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
 #include <algorithm>
-#include <cmath>
 #include <numeric>
 #include <optional>
+#include <span>
 #include <utility>
 
+#include <ydistill/data/batch_shape.h>
 #include <ydistill/data/loader.h>
 #include <ydistill/data/picture_store.h>
 #include <ydistill/data/prefetch.h>
@@ -32,41 +33,26 @@ void check_options(const ValLoaderOptions& options, const std::shared_ptr<const 
   }
 }
 
-double ratio_of(const Sample& sample) {
-  return double(sample.height) / double(sample.width);
-}
-
 }  // namespace
 
 struct ValLoader::State : BatchMaker {
   State(std::shared_ptr<const Dataset> data, const ValLoaderOptions& wanted)
       : dataset(std::move(data)), options(wanted), store(dataset, wanted.cache_bytes) {
-    const std::vector<Sample>& samples = dataset->samples;
-    order.resize(samples.size());
+    order.resize(dataset->samples.size());
     std::iota(order.begin(), order.end(), 0);
-    if (options.form == BatchForm::kRectangular) {
-      std::stable_sort(order.begin(), order.end(), [&](int64_t a, int64_t b) {
-        return ratio_of(samples[size_t(a)]) < ratio_of(samples[size_t(b)]);
-      });
-    }
-    for (size_t begin = 0; begin < order.size(); begin += size_t(options.batch)) {
-      inputs.push_back(input_size(begin, std::min(order.size(), begin + size_t(options.batch))));
+    if (options.form == BatchForm::kRectangular)
+      order = sorted_by_shape(*dataset, std::move(order));
+    const std::span<const int64_t> all = order;
+    for (size_t begin = 0; begin < all.size(); begin += size_t(options.batch)) {
+      inputs.push_back(
+          input_of(all.subspan(begin, std::min(all.size() - begin, size_t(options.batch)))));
     }
   }
 
-  /// The input of pictures [begin, end) of the order.
-  PictureSize input_size(size_t begin, size_t end) const {
+  PictureSize input_of(std::span<const int64_t> indices) const {
     if (options.form == BatchForm::kSquare) return {options.image_size, options.image_size};
-    // Sorted, so the first is the flattest and the last the narrowest.
-    const double low = ratio_of(dataset->samples[size_t(order[begin])]);
-    const double high = ratio_of(dataset->samples[size_t(order[end - 1])]);
-    const double height = high < 1 ? high : 1;
-    const double width = low > 1 ? 1 / low : 1;
-    const auto whole_strides = [&](double side) {
-      const double strides = side * double(options.image_size) / double(options.stride);
-      return int64_t(std::ceil(strides + options.extra_strides)) * options.stride;
-    };
-    return {whole_strides(width), whole_strides(height)};
+    return input_of_batch(*dataset, indices, options.image_size, options.stride,
+                          options.extra_strides);
   }
 
   Batch open(int64_t number) override {

@@ -71,8 +71,11 @@ Run add_val(CLI::App& app) {
     Checkpoint checkpoint = load_checkpoint(config.model.weights, PtWeights::kEma);
     const std::vector<std::string>& names =
         config.data.names.empty() ? checkpoint.class_names : config.data.names;
-    const auto dataset = open_dataset(val_source(config), names, message);
-    const auto model = make_validated_model(checkpoint, names, compute);
+    const Classes classes = classes_of(config.train);
+    const auto dataset =
+        open_dataset(val_source(config), classes == Classes::kSingle ? config.data.names : names,
+                     message, classes);
+    const auto model = make_validated_model(checkpoint, dataset->names, compute);
     message(fmt::format("model: {} from {} on {}", checkpoint.spec.name,
                         config.model.weights.string(), describe(compute)));
     EvaluateOptions options;

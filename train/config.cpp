@@ -313,6 +313,18 @@ void check_whole(const Config& config, const std::string& name) {
           name, config.train.batch);
     }
   }
+  if (config.train.rect && config.train.image_weights) {
+    throw ConfigError(
+        "{}: train.rect: not with train.image_weights, whose batches hold pictures of all shapes; "
+        "leave one out",
+        name);
+  }
+  if (config.train.rect && config.data.unlabeled) {
+    throw ConfigError(
+        "{}: train.rect: not with data.unlabeled, whose pictures are mixed into batches whatever "
+        "their shape; leave one out",
+        name);
+  }
   std::set<std::string> seen;
   for (const std::string& class_name : config.data.names) {
     if (class_name.empty()) throw ConfigError("{}: data.names: a class name is empty", name);

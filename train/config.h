@@ -96,6 +96,10 @@ struct TrainConfig {
   double warmup_bias_lr = 0.1;
   double clip_norm = 10;  ///< 0: none
   bool shuffle = true;
+  bool rect = false;           ///< batches of pictures of like shape, without mosaics
+  double multi_scale = 0;      ///< image_size varies from batch to batch by this share, both ways
+  bool image_weights = false;  ///< pictures of rare and badly found classes come more often
+  bool single_class = false;   ///< all classes are one
   /// kSinceLast: step when ni - last >= accumulate; kMultiple: when ni % accumulate == 0.
   StepRule step_rule = StepRule::kSinceLast;
   double ema_decay = 0.9999, ema_tau = 2000;

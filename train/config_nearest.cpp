@@ -15,13 +15,21 @@ struct Synonym {
   std::string_view name, path;
 };
 constexpr Synonym kSynonyms[] = {
-    {"imgsz", "train.image_size"},    {"img_size", "train.image_size"},
-    {"img", "train.image_size"},      {"batch_size", "train.batch"},
-    {"conf_thres", "val.conf"},       {"iou_thres", "val.iou"},
-    {"project", "run.dir"},           {"cfg", "model.graph"},
-    {"t_weights", "teacher.weights"}, {"dist_loss", "distill.loss"},
-    {"linear_lr", "train.schedule"},  {"nbs", "train.nominal_batch"},
-    {"learning_rate", "train.lr0"},   {"lr", "train.lr0"},
+    {"imgsz", "train.image_size"},
+    {"img_size", "train.image_size"},
+    {"img", "train.image_size"},
+    {"batch_size", "train.batch"},
+    {"conf_thres", "val.conf"},
+    {"iou_thres", "val.iou"},
+    {"project", "run.dir"},
+    {"cfg", "model.graph"},
+    {"t_weights", "teacher.weights"},
+    {"dist_loss", "distill.loss"},
+    {"linear_lr", "train.schedule"},
+    {"nbs", "train.nominal_batch"},
+    {"learning_rate", "train.lr0"},
+    {"lr", "train.lr0"},
+    {"single_cls", "train.single_class"},
 };
 
 }  // namespace

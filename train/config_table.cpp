@@ -227,6 +227,18 @@ std::vector<ConfigField> make_fields() {
                   .v5(0.0));
   f.push_back(
       YD_KEY(train.shuffle, "new order of pictures each epoch; false: file order").v5(false));
+  f.push_back(YD_KEY(train.rect,
+                     "batches of pictures of like shape with little padding, always the same ones; "
+                     "without mosaics"));
+  f.push_back(YD_KEY(train.multi_scale,
+                     "image_size varies from batch to batch by this share, both ways, in whole "
+                     "strides; YOLOv5's --multi-scale is 0.5")
+                  .min(0)
+                  .max(0.9));
+  f.push_back(YD_KEY(train.image_weights,
+                     "draw pictures with replacement, more often those of classes that are rare or "
+                     "have a low mAP"));
+  f.push_back(YD_KEY(train.single_class, "all classes are one, in training and validation"));
   f.push_back(YD_KEY(train.step_rule,
                      "when to step: since_last = enough batches since the last step, multiple = "
                      "the batch number is a multiple of the accumulation")

@@ -42,6 +42,15 @@ DistillKind kind_of(DistillConfig::Loss loss) {
   throw ConfigError("distill.loss: unknown");
 }
 
+constexpr const char* kSingleName = "object";
+
+void merge_classes(Dataset& dataset) {
+  dataset.names = {kSingleName};
+  for (Sample& sample : dataset.samples) {
+    for (Label& label : sample.labels) label.class_id = 0;
+  }
+}
+
 }  // namespace
 
 Dataset load_source(const DataSourceConfig& source, const std::vector<std::string>& names) {
@@ -50,14 +59,22 @@ Dataset load_source(const DataSourceConfig& source, const std::vector<std::strin
 
 std::shared_ptr<const Dataset> open_dataset(const DataSourceConfig& source,
                                             const std::vector<std::string>& names, const Say& say,
-                                            int max_findings) {
+                                            Classes classes, int max_findings) {
   auto dataset = std::make_shared<Dataset>(load_source(source, names));
   for (const std::string& note : dataset->notes) say("data: " + note);
   say_findings(dataset->findings, say, max_findings);
   say("data: " + dataset->summary());
   if (names.empty())
     say(fmt::format("data: class names found: {}", fmt::join(dataset->names, ", ")));
+  if (classes == Classes::kSingle && dataset->names.size() > 1) {
+    say(fmt::format("data: {} classes become one, \"{}\"", dataset->names.size(), kSingleName));
+    merge_classes(*dataset);
+  }
   return dataset;
+}
+
+Classes classes_of(const TrainConfig& config) {
+  return config.single_class ? Classes::kSingle : Classes::kAll;
 }
 
 std::shared_ptr<const Dataset> with_unlabelled(std::shared_ptr<const Dataset> labelled,

@@ -17,6 +17,12 @@ namespace ydistill {
 
 using Say = std::function<void(const std::string&)>;
 
+enum class Classes {
+  kAll,
+  kSingle,  ///< all become one: the only one there is, or "object"
+};
+Classes classes_of(const TrainConfig& config);
+
 /// Reads the pictures and labels of a source. throws FileError.
 Dataset load_source(const DataSourceConfig& source, const std::vector<std::string>& names);
 
@@ -24,7 +30,7 @@ Dataset load_source(const DataSourceConfig& source, const std::vector<std::strin
 /// names: given classes; empty: what the data says, which is said too.
 std::shared_ptr<const Dataset> open_dataset(const DataSourceConfig& source,
                                             const std::vector<std::string>& names, const Say& say,
-                                            int max_findings = 20);
+                                            Classes classes = Classes::kAll, int max_findings = 20);
 
 /// The labelled pictures and, behind them, the unlabelled ones.
 std::shared_ptr<const Dataset> with_unlabelled(std::shared_ptr<const Dataset> labelled,

@@ -28,6 +28,7 @@ struct TrainState {
   int64_t best_epoch = 0;
   bool finished = false;
   std::vector<EpochResult> results;  ///< of the epochs that are done
+  std::vector<double> class_map;     ///< mAP of each class in the last validation; empty: none yet
 };
 
 /// Writes atomically. throws FileError.

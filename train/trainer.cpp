@@ -9,6 +9,7 @@
 #include <optional>
 
 #include <ydistill/data/loader.h>
+#include <ydistill/data/picture_weights.h>
 #include <ydistill/tensor/parallel.h>
 #include <ydistill/train/pictures.h>
 #include <ydistill/train/schedule.h>
@@ -68,6 +69,8 @@ TrainLoaderOptions loader_options(const Config& config,
   options.workers = int(config.train.workers);
   options.order = config.train.shuffle ? Order::kShuffled : Order::kFile;
   if (config.data.unlabeled) options.unlabelled_share = config.data.unlabeled->share;
+  options.form = config.train.rect ? BatchForm::kRectangular : BatchForm::kSquare;
+  options.multi_scale = config.train.multi_scale;
   options.augment = augment_options(config.augment);
   options.mosaic_epochs = std::max<int64_t>(0, config.train.epochs - config.augment.close_mosaic);
   if (pictures) {  // each is read once; a copy in memory would serve nobody
@@ -148,9 +151,12 @@ class Trainer {
  private:
   void open_data() {
     const DataSourceConfig train_data = train_source(config_);
-    train_data_ = open_dataset(train_data, config_.data.names, say_);
-    const std::vector<std::string> names = train_data_->names;
-    val_data_ = open_dataset(val_source(config_), names, say_);
+    const Classes classes = classes_of(config_.train);
+    train_data_ = open_dataset(train_data, config_.data.names, say_, classes);
+    // Where all become one, validation has names of its own to read its labels by.
+    const std::vector<std::string> names =
+        classes == Classes::kSingle ? config_.data.names : train_data_->names;
+    val_data_ = open_dataset(val_source(config_), names, say_, classes);
     if (config_.data.unlabeled) {
       train_data_ = with_unlabelled(train_data_, *config_.data.unlabeled, say_);
     }
@@ -182,7 +188,9 @@ class Trainer {
         throw OutOfMemoryError("augment.device gpu: {}; use augment.device cpu", error.what());
       }
     }
-    loader_ = std::make_unique<TrainLoader>(train_data_, loader_options(config_, pictures_));
+    TrainLoaderOptions options = loader_options(config_, pictures_);
+    options.stride = std::max<int64_t>(options.stride, student_->spec().max_stride());
+    loader_ = std::make_unique<TrainLoader>(train_data_, options);
     schedule_ = std::make_unique<Schedule>(config_.train, loader_->batches_per_epoch());
     arena_ = Arena::create(config_.train.memory_mib << 20, compute_.device);
     runner_ = make_step_runner(*student_, teacher_.get(), *optimizer_, losses_, arena_, pictures_);
@@ -199,6 +207,16 @@ class Trainer {
                     conv_backend_name(compute_.device), train_data_->samples.size(),
                     loader_->batches_per_epoch(), schedule_->accumulate(1 << 30),
                     std::max<int64_t>(schedule_->warmup_iterations(), 0)));
+    const AugmentConfig& augment = config_.augment;
+    if (augment.mixup > 0 || augment.copy_paste > 0 || augment.mosaic9 > 0) {
+      if (config_.train.rect || augment.mosaic == 0) {
+        say_("augment: mixup, copy_paste and mosaic9 have no effect without mosaics");
+      }
+    }
+    if (config_.train.multi_scale > 0) {
+      say_(fmt::format("train.multi_scale: sides up to {:.0f} pixels, memory for those is needed",
+                       double(config_.train.image_size) * (1 + config_.train.multi_scale)));
+    }
     if (config_.autotune && compute_.device.is_cpu()) {
       say_("autotune: has no effect on the CPU");
     }
@@ -226,6 +244,9 @@ class Trainer {
       state_.sums = {};
     }
     const int64_t num_batches = loader_->batches_per_epoch();
+    if (config_.train.image_weights) {
+      loader_->set_picture_weights(picture_weights(*train_data_, state_.class_map));
+    }
     loader_->start_epoch(state_.epoch, state_.next_batch);
     const Clock::time_point epoch_start = Clock::now();
     int64_t pictures = 0;
@@ -400,6 +421,9 @@ class Trainer {
     result.lr_decay = rates.lr[size_t(ParameterGroup::kDecay)];
     result.lr_no_decay = rates.lr[size_t(ParameterGroup::kNoDecay)];
     state_.results.push_back(result);
+    // Classes without labels count as the mean, as in YOLOv5.
+    state_.class_map.assign(val_data_->names.size(), m.map);
+    for (const ClassMetrics& c : m.per_class) state_.class_map.at(size_t(c.class_id)) = c.map;
     const bool best = result.fitness() > state_.best_fitness;
     if (result.fitness() >= state_.best_fitness) state_.best_epoch = state_.epoch;
     if (best) state_.best_fitness = result.fitness();

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <algorithm>
+#include <array>
+#include <cstdlib>
 #include <set>
 
 #include <ydistill/data/loader.h>
@@ -305,6 +307,188 @@ TEST_CASE("train loader: mosaics end with the epoch they are closed in") {
   }
 }
 
+TEST_CASE("train loader: with multi-scale a batch's side is a function of seed, epoch and number") {
+  const SevenPictures set;
+  TrainLoaderOptions options = small_options(0);
+  options.batch = 1;
+  options.multi_scale = 0.5;
+  TrainLoader loader(set.data, options);
+  std::set<int64_t> sides;
+  for (int64_t epoch = 0; epoch < 20; ++epoch) {
+    loader.start_epoch(epoch);
+    std::vector<int64_t> of_epoch;
+    Batch batch;
+    while (loader.next(batch)) {
+      CHECK(batch.images.size(1) == batch.images.size(2));
+      of_epoch.push_back(batch.images.size(1));
+    }
+    sides.insert(of_epoch.begin(), of_epoch.end());
+    loader.start_epoch(epoch, 4);
+    REQUIRE(loader.next(batch));
+    CHECK(batch.images.size(1) == of_epoch[4]);
+  }
+  // 64 (1 -+ 0.5), and below the next stride of 32: randrange(32, 128) // 32 * 32
+  CHECK(sides == std::set<int64_t>{32, 64, 96});
+}
+
+TEST_CASE("train loader: multi-scale resizes the sample that there would be, labels and all") {
+  const SevenPictures set;
+  TrainLoaderOptions options = small_options(0);
+  options.batch = 7;
+  options.order = Order::kFile;
+  options.augment = {};
+  options.augment.scale = options.augment.translate = options.augment.mosaic = 0;
+  options.augment.hsv_h = options.augment.hsv_s = options.augment.hsv_v = 0;
+  TrainLoader plain(set.data, options);
+  options.multi_scale = 0.5;
+  TrainLoader scaled(set.data, options);
+  Batch before, after;
+  for (int64_t epoch = 0;; ++epoch) {  // one with half the side
+    REQUIRE(epoch < 100);
+    scaled.start_epoch(epoch);
+    REQUIRE(scaled.next(after));
+    plain.start_epoch(epoch);
+    REQUIRE(plain.next(before));
+    CHECK(std::equal(before.targets.raw(), before.targets.raw() + before.targets.nbytes(),
+                     after.targets.raw()));
+    if (after.images.size(1) == 32) break;
+  }
+  // Half the side: every pixel is the mean of four, up to the rounding of 1/2 each.
+  const uint8_t* from = before.images.data<uint8_t>();
+  const uint8_t* to = after.images.data<uint8_t>();
+  int largest = 0;
+  for (int64_t n = 0; n < 7; ++n) {
+    for (int64_t y = 0; y < 32; ++y) {
+      for (int64_t x = 0; x < 32; ++x) {
+        for (int64_t c = 0; c < 3; ++c) {
+          const auto at = [&](int64_t u, int64_t v) {
+            return int(from[((n * 64 + 2 * y + v) * 64 + 2 * x + u) * 3 + c]);
+          };
+          const int mean = (at(0, 0) + at(1, 0) + at(0, 1) + at(1, 1) + 2) / 4;
+          largest = std::max(largest, std::abs(mean - to[((n * 32 + y) * 32 + x) * 3 + c]));
+        }
+      }
+    }
+  }
+  CHECK(largest <= 1);
+}
+
+TEST_CASE("train loader: rectangular batches are sorted by shape and as flat as they allow") {
+  const SevenPictures set;
+  TrainLoaderOptions options = small_options(2);
+  options.form = BatchForm::kRectangular;
+  options.stride = 16;
+  options.augment.translate = options.augment.scale = 0;
+  TrainLoader loader(set.data, options);
+  for (int64_t epoch = 0; epoch < 2; ++epoch) {
+    std::vector<int64_t> order;
+    std::vector<Shape> shapes;
+    Batch batch;
+    loader.start_epoch(epoch);
+    while (loader.next(batch)) {
+      order.insert(order.end(), batch.indices.begin(), batch.indices.end());
+      shapes.push_back(batch.images.shape());
+    }
+    // height / width: 3: 0.5, 0: 0.75, 4: 0.9 | 2: 1, 6: 1, 1: 1.33 | 5: 1.42
+    CHECK(order == std::vector<int64_t>{3, 0, 4, 2, 6, 1, 5});
+    // 0.9 of 64 is 57.6, four strides; 1/1.42 of 64 is 44.9, three strides.
+    CHECK(shapes == std::vector<Shape>{{3, 64, 64, 3}, {3, 64, 64, 3}, {1, 64, 48, 3}});
+  }
+  options.batch = 2;
+  TrainLoader pairs(set.data, options);
+  pairs.start_epoch(0);
+  Batch batch;
+  REQUIRE(pairs.next(batch));
+  CHECK(batch.images.shape() == Shape({2, 48, 64, 3}));  // 0.75 of 64
+}
+
+TEST_CASE("train loader: an unreadable picture is replaced by one that its batch has room for") {
+  const SevenPictures set;
+  TrainLoaderOptions options = small_options(0);
+  options.form = BatchForm::kRectangular;
+  options.stride = 16;
+  options.batch = 2;
+  std::filesystem::remove(set.picture(0));  // 80 x 60: 64 x 48 in a batch of 48 rows
+  TrainLoader loader(set.data, options);
+  CHECK(indices_of(loader, 0) == std::vector<int64_t>{3, 3, 4, 2, 6, 1, 5});
+}
+
+TEST_CASE("train loader: drawn by weight pictures come as often as their weights say") {
+  const SevenPictures set;
+  TrainLoader loader(set.data, small_options(0));
+  loader.set_picture_weights({0, 1, 0, 0, 3, 0, 0});
+  std::array<int, 7> counts{};
+  std::set<std::string> samples;
+  for (int64_t epoch = 0; epoch < 100; ++epoch) {
+    for (const int64_t index : indices_of(loader, epoch)) ++counts[size_t(index)];
+    for (const std::string& bytes : epoch_of(loader, epoch)) samples.insert(bytes);
+  }
+  CHECK(samples.size() == 300);  // a picture that comes again gets other random numbers
+  CHECK(counts[1] + counts[4] == 700);
+  CHECK(std::abs(counts[4] - 525) < 4 * 12);  // standard deviation 11.5
+  loader.set_picture_weights({});
+  TrainLoader plain(set.data, small_options(0));
+  CHECK(epoch_of(loader, 3) == epoch_of(plain, 3));
+  CHECK_THROWS_WITH_TEXT(loader.set_picture_weights({1, 2}), ValueError,
+                         "2 picture weights for 7 pictures");
+  CHECK_THROWS_WITH_TEXT(loader.set_picture_weights({1, 1, 1, -1, 1, 1, 1}), ValueError,
+                         "a picture weight of -1");
+}
+
+/// With everything on: `kind` 0 multi-scale and weights, 1 rectangular and multi-scale.
+TrainLoaderOptions full_options(int workers, int kind) {
+  TrainLoaderOptions options = small_options(workers);
+  options.multi_scale = 0.5;
+  options.stride = 16;
+  options.augment.perspective = 0.0005;
+  options.augment.mixup = options.augment.mosaic9 = options.augment.copy_paste = 0.5;
+  if (kind == 1) options.form = BatchForm::kRectangular;
+  return options;
+}
+
+void give_outlines(Dataset& dataset) {
+  for (Sample& sample : dataset.samples) {
+    for (Label& label : sample.labels) {
+      const float x = float(label.cx), y = float(label.cy), r = float(label.w / 2);
+      label.polygon = {{x - r, y}, {x, y - r}, {x + r, y}, {x, y + r}};
+    }
+  }
+}
+
+TEST_CASE(
+    "train loader: with all options on neither workers nor plans nor a resume change a byte") {
+  for (const int kind : {0, 1}) {
+    const SevenPictures set;
+    give_outlines(*set.data);
+    const auto weighted = [&](TrainLoader& loader) {
+      if (kind == 0) loader.set_picture_weights({1, 2, 3, 4, 5, 6, 7});
+    };
+    TrainLoader alone(set.data, full_options(0, kind));
+    weighted(alone);
+    const auto pictures = std::make_shared<DevicePictures>(*set.data, 64, Device::cpu());
+    TrainLoaderOptions options = full_options(3, kind);
+    TrainLoader threaded(set.data, options);
+    weighted(threaded);
+    options.device_pictures = pictures;
+    TrainLoader planned(set.data, options);
+    weighted(planned);
+    for (int64_t epoch = 0; epoch < 4; ++epoch) {
+      INFO("kind " << kind << ", epoch " << epoch);
+      const auto whole = epoch_of(alone, epoch);
+      REQUIRE(whole.size() == 3);
+      CHECK(epoch_of(threaded, epoch) == whole);
+      CHECK(epoch_of(threaded, epoch, 1) ==
+            std::vector<std::string>(whole.begin() + 1, whole.end()));
+      planned.start_epoch(epoch);
+      Batch batch;
+      for (size_t i = 0; planned.next(batch); ++i) {
+        render_plans(batch, *pictures);
+        CHECK(bytes_of(batch) == whole[i]);
+      }
+    }
+  }
+}
+
 TEST_CASE("train loader: batches live on the heap whatever arena is open") {
   const SevenPictures set;
   const auto arena = Arena::create(int64_t(1) << 20);
@@ -340,6 +524,21 @@ TEST_CASE("train loader: impossible options are refused") {
   refused([](auto& o) { o.workers = -1; }, "-1 workers");
   refused([](auto& o) { o.cache_bytes = -1; }, "a cache of -1 bytes");
   refused([](auto& o) { o.augment.scale = 2; }, "augment.scale");
+  refused([](auto& o) { o.augment.mixup = 2; }, "augment.mixup");
+  refused([](auto& o) { o.augment.perspective = 0.01; }, "augment.perspective: 0.01, 0 to 0.001");
+  refused([](auto& o) { o.multi_scale = 1; }, "multi-scale 1, 0 to 0.9 wanted");
+  refused(
+      [](auto& o) {
+        o.multi_scale = 0.5;
+        o.stride = 48;
+      },
+      "image size 64, a multiple of the stride 48");
+  refused(
+      [](auto& o) {
+        o.form = BatchForm::kRectangular;
+        o.unlabelled_share = 0.5;
+      },
+      "rectangular batches cannot hold");
   CHECK_THROWS_WITH_TEXT(TrainLoader(std::make_shared<Dataset>(), small_options(0)), ValueError,
                          "no pictures");
   TrainLoader loader(set.data, small_options(0));

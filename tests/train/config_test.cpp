@@ -312,6 +312,16 @@ TEST_CASE("config: a syntax error names file line and column") {
   refused(std::string(100000, '['), "cfg.json: line 1, column 100001");
 }
 
+TEST_CASE(
+    "config: rectangular batches go neither with image weights nor with unlabelled pictures") {
+  CHECK_THROWS_WITH_TEXT(parsed(with(R"("train": {"rect": true, "image_weights": true})")),
+                         ConfigError, "train.rect: not with train.image_weights");
+  const std::string unlabeled =
+      R"({"model": {"graph": "yolov5s"}, "teacher": {"weights": "t.pt"}, "train": {"rect": true},
+          "data": {"val": {"yolo": "v"}, "unlabeled": {"pictures": "u"}}})";
+  CHECK_THROWS_WITH_TEXT(parsed(unlabeled), ConfigError, "train.rect: not with data.unlabeled");
+}
+
 TEST_CASE("config: a file that cannot be read is named") {
   TempDir dir;
   CHECK_THROWS_WITH_TEXT(load_config(dir / "none.json"), FileError, "none.json: no such config");

@@ -141,6 +141,61 @@ TEST_CASE("train: resumed with unlabelled pictures equals uninterrupted bit for 
         test::read_file(outcome.run / "results.csv"));
 }
 
+TEST_CASE("train: stopped and resumed equals uninterrupted with every option of the recipe") {
+  const Setup setup;
+  for (const std::string kind : {"train.image_weights=true", "train.rect=true"}) {
+    const std::vector<std::string> recipe{kind,
+                                          "train.multi_scale=0.5",
+                                          "train.epochs=3",
+                                          "augment.mixup=0.5",
+                                          "augment.mosaic9=0.5",
+                                          "augment.perspective=0.0005",
+                                          "augment.close_mosaic=1"};
+    const auto config = [&](const std::string& name) {
+      std::vector<std::string> overrides = recipe;
+      overrides.push_back("run.name=" + kind.substr(6, 4) + name);
+      return setup.config(overrides);
+    };
+    Quiet whole;
+    const TrainOutcome reference = train(config("whole"), whole);
+    REQUIRE(reference.finished);
+    for (const int stop_after : {2, 4}) {
+      INFO(kind << ", stopped after " << stop_after << " batches");
+      Quiet first(stop_after), second;
+      const TrainOutcome stopped = train(config(fmt::format("cut{}", stop_after)), first);
+      CHECK_FALSE(stopped.finished);
+      const TrainOutcome outcome = resume_training(stopped.run, second);
+      CHECK(outcome.finished);
+      check_same_bits(reference.run / "weights/last.safetensors",
+                      outcome.run / "weights/last.safetensors");
+      CHECK(test::read_file(reference.run / "results.csv") ==
+            test::read_file(outcome.run / "results.csv"));
+    }
+  }
+}
+
+TEST_CASE("train: with a single class the network knows one, called object") {
+  const Setup setup;
+  Quiet events;
+  const TrainOutcome outcome =
+      train(setup.config({"train.single_class=true", "train.epochs=2"}), events);
+  CHECK(outcome.finished);
+  CHECK(events.log.find("2 classes become one, \"object\"") != std::string::npos);
+  const Checkpoint checkpoint =
+      load_checkpoint(outcome.run / "weights/last.safetensors", PtWeights::kEma);
+  CHECK(checkpoint.spec.num_classes == 1);
+  CHECK(checkpoint.class_names == std::vector<std::string>{"object"});
+  CHECK(outcome.last.metrics.per_class.size() == 1);
+  CHECK(outcome.last.metrics.instances == 6);
+}
+
+TEST_CASE("train: what hangs on mosaics is said to have no effect without them") {
+  const Setup setup;
+  Quiet events;
+  train(setup.config({"train.epochs=1", "augment.mixup=0.5", "augment.mosaic=0"}), events);
+  CHECK(events.log.find("mixup, copy_paste and mosaic9 have no effect") != std::string::npos);
+}
+
 TEST_CASE("train: the same seed gives the same weights and another seed others") {
   const Setup setup;
   Quiet events;
