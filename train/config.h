@@ -103,6 +103,8 @@ struct TrainConfig {
   /// kSinceLast: step when ni - last >= accumulate; kMultiple: when ni % accumulate == 0.
   StepRule step_rule = StepRule::kSinceLast;
   double ema_decay = 0.9999, ema_tau = 2000;
+  enum class Autoanchor { kAuto, kAlways, kOff };
+  Autoanchor autoanchor = Autoanchor::kAuto;
   std::vector<std::string> freeze;  ///< layers, as Model takes them
   int64_t patience = 100;           ///< epochs without a better fitness; 0: go on to the end
   int64_t save_steps = 0;           ///< optimizer steps between checkpoints; 0: each epoch alone

@@ -34,6 +34,9 @@ constexpr std::array<std::string_view, 2> kNamesOf<TrainConfig::Optimizer>{"sgd"
 template <>
 constexpr std::array<std::string_view, 3> kNamesOf<TrainConfig::Cache>{"auto", "ram", "none"};
 template <>
+constexpr std::array<std::string_view, 3> kNamesOf<TrainConfig::Autoanchor>{"auto", "always",
+                                                                            "off"};
+template <>
 constexpr std::array<std::string_view, 2> kNamesOf<AugmentConfig::Device>{"cpu", "gpu"};
 
 template <class T>
@@ -246,6 +249,10 @@ std::vector<ConfigField> make_fields() {
   f.push_back(
       YD_KEY(train.ema_decay, "decay of the averaged weights in the long run").min(0).below(1));
   f.push_back(YD_KEY(train.ema_tau, "steps over which that decay builds up").above(0));
+  f.push_back(YD_KEY(train.autoanchor,
+                     "anchors fitted to the labels: auto = where the network's own reach less than "
+                     "98 % of them and there is no teacher, always = wherever fitted ones are "
+                     "better"));
   f.push_back(YD_KEY(train.freeze,
                      "layers that are not trained, by the beginning of their parameters' names: "
                      "model.4, model.23.cv1, or model.0-9 for a range")

@@ -5,6 +5,9 @@
 
 #include <algorithm>
 
+#include <ydistill/tensor/random.h>
+#include <ydistill/yolo/autoanchor.h>
+
 namespace ydistill {
 namespace {
 
@@ -28,6 +31,22 @@ void say_findings(const std::vector<Finding>& findings, const Say& say, int most
     if (said++ < most) say("data: " + finding.str());
   }
   if (said > most) say(fmt::format("data: ... and {} more findings", said - most));
+}
+
+/// Labels in pixels of the network's input; with a seed other than 0 each picture is scaled by 0.9
+/// to 1.1.
+std::vector<BoxSize> label_sizes(const Dataset& dataset, double image_size, uint64_t seed) {
+  std::vector<BoxSize> sizes;
+  Rng rng(seed);
+  for (const Sample& sample : dataset.samples) {
+    const double width = double(sample.width), height = double(sample.height);
+    const double scale =
+        image_size / std::max(width, height) * (seed == 0 ? 1 : rng.uniform(0.9, 1.1));
+    for (const Label& label : sample.labels) {
+      sizes.push_back({label.w * width * scale, label.h * height * scale});
+    }
+  }
+  return sizes;
 }
 
 DistillKind kind_of(DistillConfig::Loss loss) {
@@ -113,8 +132,44 @@ std::unique_ptr<Model> trained_model(const GraphSpec& spec, const Config& config
   }
 }
 
-std::unique_ptr<Model> make_student(const Config& config, const std::vector<std::string>& names,
+GraphSpec with_fitting_anchors(GraphSpec spec, const Config& config, const Dataset& dataset,
+                               const Say& say) {
+  constexpr double kEnough = 0.98;
+  using Mode = TrainConfig::Autoanchor;
+  const Mode mode = config.train.autoanchor;
+  const std::vector<BoxSize> sizes = label_sizes(dataset, double(config.train.image_size), 0);
+  if (mode == Mode::kOff || sizes.empty()) return spec;
+  const double anchor_t = config.loss.anchor_t;
+  // As they come out of the augmentation, up to a tenth larger or smaller.
+  const std::vector<BoxSize> scaled =
+      label_sizes(dataset, double(config.train.image_size), uint64_t(config.train.seed) + 1);
+  const AnchorFit own = fit_of(spec.anchors, scaled, anchor_t);
+  const std::string recall = fmt::format("best possible recall {:.4f}", own.recall);
+  if (mode == Mode::kAuto && (own.recall > kEnough || config.teacher)) {
+    say(fmt::format("anchors: {}{}", recall,
+                    own.recall > kEnough
+                        ? ""
+                        : "; the teacher's are kept (train.autoanchor always would fit new ones)"));
+    return spec;
+  }
+  Anchors fitted;
+  try {
+    fitted = fitted_anchors(spec.anchors, sizes, {anchor_t, 1000, uint64_t(config.train.seed)});
+  } catch (const ValueError& error) {
+    say(fmt::format("anchors: {}; kept ({})", recall, error.what()));
+    return spec;
+  }
+  const AnchorFit reached = fit_of(fitted, scaled, anchor_t);
+  const bool is_better =
+      mode == Mode::kAlways ? reached.fitness > own.fitness : reached.recall > own.recall;
+  say(fmt::format("anchors: {}; fitted ones reach {:.4f} and are {}", recall, reached.recall,
+                  is_better ? "used" : "no better: kept as they were"));
+  return is_better ? spec.with_anchors(fitted) : spec;
+}
+
+std::unique_ptr<Model> make_student(const Config& config, const Dataset& dataset,
                                     const Compute& compute, const Say& say) {
+  const std::vector<std::string>& names = dataset.names;
   const int64_t classes = int64_t(names.size());
   const bool has_weights = !config.model.weights.empty();
   Checkpoint checkpoint;
@@ -130,6 +185,7 @@ std::unique_ptr<Model> make_student(const Config& config, const std::vector<std:
     }
     spec = spec.with_classes(classes);
   }
+  spec = with_fitting_anchors(std::move(spec), config, dataset, say);
   auto model = trained_model(spec, config, compute);
   model->initialise(uint64_t(config.train.seed));
   if (has_weights) {

@@ -39,8 +39,13 @@ std::shared_ptr<const Dataset> with_unlabelled(std::shared_ptr<const Dataset> la
 
 /// The student: from weights, from a graph, or a graph filled with weights; its head replaced where
 /// the classes are others. Says what was loaded and what not. throws ConfigError, FileError.
-std::unique_ptr<Model> make_student(const Config& config, const std::vector<std::string>& names,
+std::unique_ptr<Model> make_student(const Config& config, const Dataset& dataset,
                                     const Compute& compute, const Say& say);
+
+/// The spec, or the same with anchors fitted to the data set's labels (train.autoanchor). Says the
+/// best possible recall of either.
+GraphSpec with_fitting_anchors(GraphSpec spec, const Config& config, const Dataset& dataset,
+                               const Say& say);
 
 /// A model without weights, with the layers frozen that the config names. throws ConfigError.
 std::unique_ptr<Model> trained_model(const GraphSpec& spec, const Config& config,

@@ -102,7 +102,7 @@ class Trainer {
   /// a mistake in it leaves nothing behind.
   void start() {
     open_data();
-    student_ = make_student(config_, train_data_->names, compute_, say_);
+    student_ = make_student(config_, *train_data_, compute_, say_);
     open_rest();
     folder_ = RunFolder::create(config_.run);
     folder_->write_config(config_);

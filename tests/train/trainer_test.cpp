@@ -301,6 +301,29 @@ TEST_CASE("train: a run without improvement ends after its patience and is finis
   CHECK(again.steps == 0);
 }
 
+TEST_CASE("train: anchors that miss the labels are fitted to them, but not with a teacher") {
+  const Setup setup;
+  std::string far = test::tiny_graph();
+  const std::string own = "[[14,14, 14,32, 32,14], [32,32, 40,20, 20,40]]";
+  far.replace(far.find(own), own.size(), "[[2,2, 2,3, 3,2], [300,300, 400,200, 200,400]]");
+  test::write_file(setup.dir / "far.json", far);
+  const std::string graph = "model={\"graph\":\"" + (setup.dir / "far.json").string() + "\"}";
+  Quiet fits, fitted, kept, taught;
+  train(setup.config({"train.epochs=1"}), fits);
+  CHECK(fits.log.find("anchors: best possible recall 1.0000\n") != std::string::npos);
+  const TrainOutcome outcome = train(setup.config({graph, "train.epochs=1"}), fitted);
+  CHECK(fitted.log.find("fitted ones reach 1.0000 and are used") != std::string::npos);
+  const Checkpoint best =
+      load_checkpoint(outcome.run / "weights/best.safetensors", PtWeights::kEma);
+  CHECK(best.spec.anchors.wh_px[0][0][0] > 10);
+  train(setup.config({graph, "train.epochs=1", "train.autoanchor=off"}), kept);
+  CHECK(kept.log.find("anchors:") == std::string::npos);
+  const std::string teacher =
+      "teacher={\"weights\":\"" + (outcome.run / "weights/best.safetensors").string() + "\"}";
+  train(setup.config({graph, teacher, "train.epochs=1"}), taught);
+  CHECK(taught.log.find("the teacher's are kept") != std::string::npos);
+}
+
 TEST_CASE("train: a run that another process works in is not resumed") {
   const Setup setup;
   Quiet events;
