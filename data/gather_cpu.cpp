@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include <ydistill/data/gather_kernels.h>
 
+#ifdef __SSSE3__
+#include <immintrin.h>
+#endif
+
 namespace ydistill::YD_CPU_LEVEL {
 namespace {
 
@@ -56,15 +60,61 @@ void gather_run(const GatherPiece& piece, const Line& xs, const Line& ys, int64_
   }
 }
 
+/// Where the pixels of a block take their pair of neighbours in a blended row, and how far the
+/// position lies beyond the left one: 32 - fx in the lower half, fx in the upper.
+struct PairTaps {
+  static constexpr int64_t kMost = 128;
+  int32_t offset[kMost];
+  int32_t weights[kMost];
+};
+
+/// Pixels [begin, end) of [begin, limit), all in blended pairs: the colours of a pixel and of its
+/// right neighbour lie 3 apart from `blended + offset`.
+void blend_pairs(const uint16_t* blended, const PairTaps& taps, int64_t begin, int64_t end,
+                 [[maybe_unused]] int64_t limit, uint8_t* out) {
+  int64_t i = begin;
+#ifdef __SSSE3__
+  // Four pixels at once. They are stored as 16 bytes, of which 12 count and the others are what the
+  // next pixels of the run overwrite.
+  const __m128i half = _mm_set1_epi32(512);
+  const __m128i drop_fourth = _mm_setr_epi8(0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14, -1, -1, -1, -1);
+  const auto pixel = [&](int64_t k) {
+    const uint16_t* left = blended + taps.offset[k];
+    const __m128i pairs =
+        _mm_unpacklo_epi16(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(left)),
+                           _mm_loadl_epi64(reinterpret_cast<const __m128i*>(left + 3)));
+    const __m128i sum = _mm_madd_epi16(pairs, _mm_set1_epi32(taps.weights[k]));
+    return _mm_srli_epi32(_mm_add_epi32(sum, half), 10);
+  };
+  for (; i + 4 <= end && i + 6 <= limit; i += 4) {
+    const int64_t k = i - begin;
+    const __m128i first = _mm_packs_epi32(pixel(k), pixel(k + 1));
+    const __m128i second = _mm_packs_epi32(pixel(k + 2), pixel(k + 3));
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(out + 3 * i),
+                     _mm_shuffle_epi8(_mm_packus_epi16(first, second), drop_fourth));
+  }
+#endif
+  for (; i < end; ++i) {
+    const uint16_t* left = blended + taps.offset[i - begin];
+    const int32_t to_left = taps.weights[i - begin] & 0xffff;
+    const int32_t to_right = taps.weights[i - begin] >> 16;
+    for (int c = 0; c < 3; ++c) {
+      out[3 * i + c] = uint8_t((left[c] * to_left + left[c + 3] * to_right + 512) >> 10);
+    }
+  }
+}
+
 /// The same where y is that of pixel `begin` throughout, as it is without rotation and shear: the
 /// two rows of the picture are blended first, in one go, then pairs of that: the same sum.
 void gather_level_run(const GatherPiece& piece, const Line& xs, const Line& ys, int64_t begin,
                       int64_t end, uint8_t* out) {
-  constexpr int64_t kBlock = 128, kMaxSpan = 1024;
-  uint16_t blended[3 * kMaxSpan];
-  const int64_t y = ys.start + ys.steps[begin];
-  for (; begin < end; begin += kBlock) {
-    const int64_t stop = begin + kBlock < end ? begin + kBlock : end;
+  constexpr int64_t kMaxSpan = 1024;
+  uint16_t blended[3 * kMaxSpan + 1];  // the last is read beside the last blue, and left aside
+  PairTaps pairs;
+  const Taps at = taps_at(0, ys.start + ys.steps[begin]);
+  const int64_t limit = end;
+  for (; begin < end; begin += PairTaps::kMost) {
+    const int64_t stop = begin + PairTaps::kMost < end ? begin + PairTaps::kMost : end;
     const int64_t first = xs.tap(begin), last = xs.tap(stop - 1);
     const int64_t low = first < last ? first : last;
     const int64_t span = (first < last ? last : first) + 2 - low;
@@ -72,19 +122,21 @@ void gather_level_run(const GatherPiece& piece, const Line& xs, const Line& ys, 
       gather_run(piece, xs, ys, begin, stop, out);
       continue;
     }
-    const Taps at = taps_at(0, y);
     const uint8_t* upper = address_in(piece, low, at.y);
     const uint8_t* lower = upper + int64_t(piece.width) * 3;
+    const uint16_t to_lower = uint16_t(at.fy), to_upper = uint16_t(32 - at.fy);
     for (int64_t j = 0; j < 3 * span; ++j) {
-      blended[j] = uint16_t(upper[j] * (32 - at.fy) + lower[j] * at.fy);
+      blended[j] = uint16_t(upper[j] * to_upper + lower[j] * to_lower);
     }
+    blended[3 * span] = 0;
+    // Positions relative to the first tap are small enough for 32 bits.
+    const int64_t origin = xs.start - (low << kWarpBits);
     for (int64_t i = begin; i < stop; ++i) {
-      const Taps taps = taps_at(xs.start + xs.steps[i], y);
-      const uint16_t* left = blended + 3 * (taps.x - low);
-      for (int c = 0; c < 3; ++c) {
-        out[3 * i + c] = uint8_t((left[c] * (32 - taps.fx) + left[c + 3] * taps.fx + 512) >> 10);
-      }
+      const int32_t x = int32_t(rounded_to_taps(origin + xs.steps[i]));
+      pairs.offset[i - begin] = 3 * (x >> kTapBits);
+      pairs.weights[i - begin] = (32 - (x & 31)) | (x & 31) << 16;
     }
+    blend_pairs(blended, pairs, begin, stop, limit, out);
   }
 }
 
