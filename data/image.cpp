@@ -188,7 +188,7 @@ ImageInfo probe_image(const std::filesystem::path& path) {
   return {header.width, header.height, format};
 }
 
-void write_jpeg(const std::filesystem::path& path, const Image& image, int quality) {
+std::string encode_jpeg(const Image& image, int quality) {
   check_writable(image, "write_jpeg");
   if (quality < 1 || quality > 100) {
     throw ValueError("write_jpeg: quality {}, 1 to 100 wanted", quality);
@@ -198,10 +198,14 @@ void write_jpeg(const std::filesystem::path& path, const Image& image, int quali
                      image.height);
   }
 #ifdef YDISTILL_TURBOJPEG
-  write_file_atomically(path, encode_jpeg_turbojpeg(image, quality));
+  return encode_jpeg_turbojpeg(image, quality);
 #else
-  write_file_atomically(path, encode_jpeg_stb(image, quality));
+  return encode_jpeg_stb(image, quality);
 #endif
+}
+
+void write_jpeg(const std::filesystem::path& path, const Image& image, int quality) {
+  write_file_atomically(path, encode_jpeg(image, quality));
 }
 
 void write_png(const std::filesystem::path& path, const Image& image) {

@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <string>
 #include <vector>
 
 namespace ydistill {
@@ -49,6 +50,8 @@ ImageInfo probe_image(const std::filesystem::path& path);
 /// throws ValueError for an empty picture or a quality outside its range, FileError where the file
 /// cannot be written.
 void write_jpeg(const std::filesystem::path& path, const Image& image, int quality = 95);
+/// The bytes of the file that write_jpeg writes. throws ValueError.
+std::string encode_jpeg(const Image& image, int quality = 95);
 void write_png(const std::filesystem::path& path, const Image& image);
 
 }  // namespace ydistill

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <ydistill/train/evaluate.h>
 
+#include <algorithm>
 #include <chrono>
 
 #include <ydistill/detect/in_picture.h>
@@ -54,6 +55,8 @@ EvaluateResult evaluate(Model& model, std::shared_ptr<const Dataset> dataset,
   Inference inference(model, options.arena);
   DetectionMetrics metrics(compat_of(options.val.compat));
   EvaluateResult result;
+  result.confusion =
+      ConfusionMatrix(std::max(model.spec().num_classes, int64_t(dataset->names.size())));
   int64_t num_batches = 0;
   Batch batch;
   loader.start();
@@ -69,10 +72,17 @@ EvaluateResult evaluate(Model& model, std::shared_ptr<const Dataset> dataset,
       result.loss.cls += items.cls;
     }
     const auto detections = nms_heads(logits, model.spec().anchors, nms_options);
+    std::vector<std::vector<Detection>> found;
+    std::vector<std::vector<TruthBox>> truths;
     for (size_t i = 0; i < detections.size(); ++i) {
-      metrics.add(in_picture(batch.letterboxes[i], detections[i]), truths_of(batch, int64_t(i)));
+      found.push_back(in_picture(batch.letterboxes[i], detections[i]));
+      truths.push_back(truths_of(batch, int64_t(i)));
+      metrics.add(found[i], truths[i]);
+      result.confusion.add(found[i], truths[i]);
     }
-    if (options.on_batch) options.on_batch(num_batches, batch, detections);
+    if (options.on_batch) {
+      options.on_batch({num_batches, batch, logits, detections, found, truths});
+    }
     ++num_batches;
   }
   if (num_batches > 0) {

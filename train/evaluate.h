@@ -12,11 +12,23 @@
 #include <ydistill/data/dataset.h>
 #include <ydistill/data/loader.h>
 #include <ydistill/train/config.h>
+#include <ydistill/yolo/confusion_matrix.h>
 #include <ydistill/yolo/detection_loss.h>
 #include <ydistill/yolo/metrics.h>
 #include <ydistill/yolo/model.h>
 
 namespace ydistill {
+
+/// A batch of the validation and what was found on it.
+struct EvaluatedBatch {
+  int64_t number = 0;  ///< from 0
+  const Batch& batch;
+  const std::vector<Tensor>& logits;                      ///< of each scale, on the model's device
+  const std::vector<std::vector<Detection>>& detections;  ///< [N] in input pixels
+  /// [N] the same and the labels, in pixels of the pictures.
+  const std::vector<std::vector<Detection>>& found;
+  const std::vector<std::vector<TruthBox>>& truths;
+};
 
 struct EvaluateOptions {
   ValConfig val;
@@ -26,14 +38,15 @@ struct EvaluateOptions {
   std::shared_ptr<Arena> arena;
   /// Loss to compute on the way; none where absent.
   std::optional<DetectionLossOptions> loss;
-  /// Sees each batch with its detections in input pixels (one list a picture), for drawing.
-  std::function<void(int64_t, const Batch&, const std::vector<std::vector<Detection>>&)> on_batch;
+  /// Sees each batch, for drawing.
+  std::function<void(const EvaluatedBatch&)> on_batch;
   /// True ends the pass early; the result is then of what has been seen.
   std::function<bool()> stop;
 };
 
 struct EvaluateResult {
   MetricsResult metrics;
+  ConfusionMatrix confusion;
   DetectionLossItems loss;  ///< mean over the batches
   double seconds = 0;
   std::vector<Finding> findings;  ///< pictures that could not be read

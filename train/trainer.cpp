@@ -12,6 +12,7 @@
 #include <ydistill/data/picture_weights.h>
 #include <ydistill/tensor/parallel.h>
 #include <ydistill/train/pictures.h>
+#include <ydistill/train/run_reporter.h>
 #include <ydistill/train/schedule.h>
 #include <ydistill/train/sources.h>
 #include <ydistill/train/step_runner.h>
@@ -107,6 +108,7 @@ class Trainer {
     folder_ = RunFolder::create(config_.run);
     folder_->write_config(config_);
     describe();
+    open_report();
     validate_teacher();
   }
 
@@ -119,6 +121,8 @@ class Trainer {
     open_rest();
     state_ = load_train_state(folder_->last(), *student_, *optimizer_);
     describe();
+    open_report();
+    if (!reporter_->knows_teacher()) validate_teacher();
   }
 
   TrainOutcome run() {
@@ -127,6 +131,7 @@ class Trainer {
     folder_->write_results(state_.results);  // a kill may have come between them and the checkpoint
     if (state_.finished) {
       say_(fmt::format("run: {} is already finished", folder_->path().string()));
+      reporter_->finish(state_.results);
       outcome.finished = true;
       return outcome;
     }
@@ -222,6 +227,13 @@ class Trainer {
     }
   }
 
+  void open_report() {
+    const std::string teacher = teacher_ ? teacher_->spec().name : "";
+    reporter_ = std::make_unique<RunReporter>(
+        folder_->path(),
+        ReportedRun{config_, train_data_, val_data_, student_.get(), teacher, compute_}, say_);
+  }
+
   void validate_teacher() {
     if (!teacher_ || !config_.teacher->validate) return;
     const ArenaScope scope(arena_);
@@ -230,7 +242,11 @@ class Trainer {
     options.arena = arena_;
     options.workers = int(config_.train.workers);
     options.stop = [this] { return events_.stop_requested(); };
-    const MetricsResult m = evaluate(teacher_->model(), val_data_, options).metrics;
+    options.on_batch = reporter_->watch_teacher();
+    const EvaluateResult result = evaluate(teacher_->model(), val_data_, options);
+    if (events_.stop_requested()) return;
+    reporter_->teacher(result);
+    const MetricsResult& m = result.metrics;
     say_(
         fmt::format("teacher: precision {:.4f}, recall {:.4f}, mAP50 {:.4f}, mAP50-95 {:.4f} on "
                     "the validation set",
@@ -290,7 +306,8 @@ class Trainer {
     p.obj = state_.sums.obj / n;
     p.cls = state_.sums.cls / n;
     p.distill = state_.sums.distill() / n;
-    p.images_per_second = double(pictures) / seconds;
+    train_seconds_ = seconds;
+    p.images_per_second = speed_ = double(pictures) / seconds;
     p.waiting_share = waiting_share_ = loader_->seconds_waited() / seconds;
     p.seconds_left = seconds_since(start_) / double(batches_done_) * batches_left;
     events_.step(p);
@@ -377,15 +394,9 @@ class Trainer {
     validation_loss.labelled = {};  // every validation picture is labelled
     options.loss = std::move(validation_loss);
     options.stop = [this] { return events_.stop_requested(); };
-    if (is_last) {
-      options.on_batch = [this](int64_t i, const Batch& batch, const auto& detections) {
-        if (i >= kDrawnBatches) return;
-        draw_labels(folder_->path() / fmt::format("val_batch{}_labels.jpg", i), batch,
-                    val_data_->names);
-        draw_detections(folder_->path() / fmt::format("val_batch{}_pred.jpg", i), batch, detections,
-                        val_data_->names);
-      };
-    }
+    const int64_t patience = config_.train.patience;
+    const bool may_give_up = patience > 0 && state_.epoch - state_.best_epoch >= patience;
+    options.on_batch = reporter_->watch_student(is_last || may_give_up);
     {
       const ArenaScope scope(arena_);
       outcome.last = evaluate(*model, val_data_, options);
@@ -427,7 +438,6 @@ class Trainer {
     const bool best = result.fitness() > state_.best_fitness;
     if (result.fitness() >= state_.best_fitness) state_.best_epoch = state_.epoch;
     if (best) state_.best_fitness = result.fitness();
-    const int64_t patience = config_.train.patience;
     const bool gives_up = patience > 0 && state_.epoch - state_.best_epoch >= patience && !is_last;
     ++state_.epoch;
     state_.next_batch = 0;
@@ -436,6 +446,8 @@ class Trainer {
     if (best) save_checkpoint(folder_->best(), average);
     save();
     folder_->write_results(state_.results);
+    reporter_->epoch(state_.results, outcome.last,
+                     {train_seconds_, speed_, waiting_share_, state_.finished});
     events_.epoch(result, config_.train.epochs, waiting_share_);
     if (gives_up) {
       say_(
@@ -471,12 +483,13 @@ class Trainer {
   std::unique_ptr<Schedule> schedule_;
   std::shared_ptr<Arena> arena_;
   std::unique_ptr<StepRunner> runner_;
+  std::unique_ptr<RunReporter> reporter_;
   TrainState state_;
   Clock::time_point start_;
   int64_t batches_done_ = 0;
   int64_t untaken_ = 0;  // batches whose losses the runner still holds
   int64_t steps_since_save_ = 0;
-  double waiting_share_ = 0;
+  double waiting_share_ = 0, train_seconds_ = 0, speed_ = 0;  // of this epoch so far
   size_t reported_ = 0;
 };
 

@@ -1,0 +1,262 @@
+// SPDX-License-Identifier: MIT
+#include <ydistill/train/report/compare.h>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <cmath>
+#include <fstream>
+#include <iterator>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include <ydistill/tensor/error.h>
+#include <ydistill/train/report/panels.h>
+
+namespace ydistill {
+namespace {
+
+namespace fs = std::filesystem;
+using json = nlohmann::ordered_json;
+
+constexpr const char* kShown[] = {"metrics/precision", "metrics/recall", "metrics/mAP_0.5",
+                                  "metrics/mAP_0.5:0.95"};
+
+std::optional<std::string> read_if_there(const fs::path& path) {
+  std::ifstream in(path, std::ios::binary);
+  if (!in) return std::nullopt;
+  return std::string{std::istreambuf_iterator<char>(in), {}};
+}
+
+void flatten(const json& value, const std::string& path, std::map<std::string, std::string>& to) {
+  if (value.is_object() && !value.empty()) {
+    for (const auto& [key, child] : value.items()) {
+      flatten(child, path.empty() ? key : path + "." + key, to);
+    }
+  } else {
+    to[path] = value.is_string() ? value.get<std::string>() : value.dump();
+  }
+}
+
+/// What may differ inside a group.
+bool is_free(const std::string& key) {
+  return key == "train.seed" || key.starts_with("run.");
+}
+
+/// What only this release's report knows; a run of an earlier one has none.
+void read_report(ComparedRun& run) {
+  const fs::path path = run.folder / "report.json";
+  const auto text = read_if_there(path);
+  if (!text) return;
+  const RunRecord record = parse_record(*text, path.string());
+  run.finished = record.finished;
+  if (record.teacher && record.teacher->validation) {
+    run.teacher_map = record.teacher->validation->metrics.map;
+  }
+  for (const EpochSpeed& s : record.speed) {
+    run.images_per_second += s.images_per_second / double(record.speed.size());
+  }
+}
+
+std::vector<std::string> differences(const std::vector<ComparedRun>& runs,
+                                     const std::vector<RunGroup>& groups) {
+  std::set<std::string> keys, differing;
+  for (const ComparedRun& run : runs) {
+    for (const auto& [key, value] : run.settings) keys.insert(key);
+  }
+  const auto setting = [&runs](const RunGroup& group, const std::string& key) {
+    const auto& settings = runs[group.runs.front()].settings;
+    const auto found = settings.find(key);
+    return found == settings.end() ? std::string() : found->second;
+  };
+  for (const std::string& key : keys) {
+    for (const RunGroup& group : groups) {
+      if (!is_free(key) && setting(group, key) != setting(groups.front(), key)) {
+        differing.insert(key);
+      }
+    }
+  }
+  return {differing.begin(), differing.end()};
+}
+
+/// A path by its last two components: the whole of it would hide what differs.
+std::string short_value(const std::string& value) {
+  const fs::path path(value);
+  if (!path.is_absolute()) return value;
+  return (path.parent_path().filename() / path.filename()).string();
+}
+
+json json_of(const std::vector<std::string>& columns, const std::vector<double>& row) {
+  json object = json::object();
+  for (size_t i = 0; i < columns.size(); ++i) object[columns[i]] = row[i];
+  return object;
+}
+
+}  // namespace
+
+Spread spread_of(std::span<const double> values) {
+  Spread s;
+  s.n = int64_t(values.size());
+  for (const double v : values) s.mean += v / double(s.n);
+  if (s.n < 2) return s;
+  double sum = 0;
+  for (const double v : values) sum += (v - s.mean) * (v - s.mean);
+  s.deviation = std::sqrt(sum / double(s.n - 1));
+  return s;
+}
+
+const Spread* RunGroup::find(const std::string& column) const {
+  for (const auto& [name, spread] : at_best) {
+    if (name == column) return &spread;
+  }
+  return nullptr;
+}
+
+ComparedRun read_compared_run(const fs::path& folder) {
+  ComparedRun run;
+  run.folder = folder;
+  run.name = fs::absolute(folder / "").lexically_normal().parent_path().filename().string();
+  std::error_code error;
+  if (!fs::is_directory(folder, error)) {
+    throw FileError("{}: no such folder; the folder of a run is wanted", folder.string());
+  }
+  const auto config = read_if_there(folder / "config.json");
+  if (!config) {
+    throw FileError("{}: not the folder of a run, there is no config.json in it", folder.string());
+  }
+  const json document = json::parse(*config, nullptr, false);
+  if (!document.is_object()) {
+    throw FileError("{}: is no JSON object", (folder / "config.json").string());
+  }
+  flatten(document, "", run.settings);
+  const json train = document.value("train", json::object());
+  if (!train.is_object() || !train.contains("epochs") || !train["epochs"].is_number_integer()) {
+    throw FileError("{}: not the config of a run, there is no train.epochs in it",
+                    (folder / "config.json").string());
+  }
+  run.epochs_planned = train["epochs"].get<int64_t>();
+  if (train.contains("seed") && train["seed"].is_number_integer()) {
+    run.seed = train["seed"].get<int64_t>();
+  }
+  // Between making the folder and the first epoch there are no results.
+  if (const auto results = read_if_there(folder / "results.csv")) {
+    run.results = parse_results(*results, (folder / "results.csv").string());
+  }
+  run.best = run.results.best_row();
+  run.finished = int64_t(run.results.rows.size()) >= run.epochs_planned;
+  read_report(run);
+  return run;
+}
+
+Comparison compare_runs(std::vector<ComparedRun> runs) {
+  Comparison comparison;
+  comparison.runs = std::move(runs);
+  std::vector<std::map<std::string, std::string>> of_groups;
+  for (size_t i = 0; i < comparison.runs.size(); ++i) {
+    auto settings = comparison.runs[i].settings;
+    std::erase_if(settings, [](const auto& entry) { return is_free(entry.first); });
+    const auto same = std::find(of_groups.begin(), of_groups.end(), settings);
+    const size_t group = size_t(same - of_groups.begin());
+    if (same == of_groups.end()) {
+      of_groups.push_back(std::move(settings));
+      comparison.groups.emplace_back();
+    }
+    comparison.groups[group].runs.push_back(i);
+  }
+  const std::vector<std::string> keys = differences(comparison.runs, comparison.groups);
+  for (size_t g = 0; g < comparison.groups.size(); ++g) {
+    RunGroup& group = comparison.groups[g];
+    for (const std::string& key : keys) {
+      const auto found = of_groups[g].find(key);
+      if (found == of_groups[g].end()) continue;
+      group.differs.push_back(key + "=" + short_value(found->second));
+    }
+    for (const std::string& column : comparison.runs[group.runs.front()].results.columns) {
+      std::vector<double> values;
+      for (const size_t r : group.runs) {
+        const ComparedRun& run = comparison.runs[r];
+        const auto index = run.results.find(column);
+        if (run.best && index) values.push_back(run.results.rows[*run.best][*index]);
+      }
+      if (!values.empty()) group.at_best.emplace_back(column, spread_of(values));
+    }
+  }
+  return comparison;
+}
+
+std::string to_json(const Comparison& comparison, bool with_results) {
+  json runs = json::array(), groups = json::array();
+  for (const ComparedRun& run : comparison.runs) {
+    json entry{{"name", run.name},
+               {"folder", run.folder.string()},
+               {"seed", run.seed},
+               {"finished", run.finished},
+               {"epochs", run.results.rows.size()},
+               {"epochs_planned", run.epochs_planned},
+               {"best_epoch", run.best ? json(run.results.epochs[*run.best]) : json(nullptr)},
+               {"at_best", run.best ? json_of(run.results.columns, run.results.rows[*run.best])
+                                    : json(nullptr)},
+               {"teacher_map", run.teacher_map ? json(*run.teacher_map) : json(nullptr)},
+               {"images_per_second",
+                run.images_per_second > 0 ? json(run.images_per_second) : json(nullptr)}};
+    if (with_results) {
+      entry["results"] = {{"columns", run.results.columns},
+                          {"epochs", run.results.epochs},
+                          {"rows", run.results.rows}};
+    }
+    runs.push_back(std::move(entry));
+  }
+  for (const RunGroup& group : comparison.groups) {
+    json spreads = json::object();
+    for (const auto& [column, s] : group.at_best) {
+      spreads[column] = {
+          {"n", s.n}, {"mean", s.mean}, {"deviation", s.n > 1 ? json(s.deviation) : json(nullptr)}};
+    }
+    groups.push_back({{"runs", group.runs}, {"differs", group.differs}, {"at_best", spreads}});
+  }
+  return json{{"runs", runs}, {"groups", groups}}.dump(with_results ? -1 : 2, ' ', false,
+                                                       json::error_handler_t::replace);
+}
+
+std::string as_text(const Comparison& comparison) {
+  size_t longest = 5;
+  for (const ComparedRun& run : comparison.runs) longest = std::max(longest, run.name.size() + 2);
+  std::string text =
+      fmt::format("{:<{}} {:>5} {:>9} {:>5}", "run", longest, "seed", "epochs", "best");
+  for (const char* column : kShown) text += fmt::format(" {:>17}", title_of_column(column));
+  text += "\n";
+  for (const RunGroup& group : comparison.groups) {
+    if (!group.differs.empty()) text += fmt::format("{}\n", fmt::join(group.differs, "  "));
+    for (const size_t r : group.runs) {
+      const ComparedRun& run = comparison.runs[r];
+      const std::string epochs = fmt::format("{}/{}{}", run.results.rows.size(), run.epochs_planned,
+                                             run.finished ? "" : "*");
+      text += fmt::format("{:<{}} {:>5} {:>9} {:>5}", "  " + run.name, longest, run.seed, epochs,
+                          run.best ? fmt::format("{}", run.results.epochs[*run.best] + 1) : "-");
+      for (const char* column : kShown) {
+        const auto index = run.results.find(column);
+        text += run.best && index ? fmt::format(" {:>17.4f}", run.results.rows[*run.best][*index])
+                                  : fmt::format(" {:>17}", "-");
+      }
+      text += "\n";
+    }
+    const Spread* any = group.find(kShown[0]);
+    if (!any || any->n < 2) continue;
+    text += fmt::format("{:<{}} {:>5} {:>9} {:>5}", "  mean", longest, fmt::format("n={}", any->n),
+                        "", "");
+    for (const char* column : kShown) {
+      const Spread* s = group.find(column);
+      text +=
+          fmt::format(" {:>17}", s ? fmt::format("{:.4f} +- {:.4f}", s->mean, s->deviation) : "-");
+    }
+    text += "\n";
+  }
+  const bool unfinished = std::any_of(comparison.runs.begin(), comparison.runs.end(),
+                                      [](const ComparedRun& run) { return !run.finished; });
+  text += "Numbers are of the best epoch of each run; +- is the sample standard deviation.\n";
+  if (unfinished) text += "* not finished\n";
+  return text;
+}
+
+}  // namespace ydistill
