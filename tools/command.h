@@ -23,6 +23,8 @@ Run add_trace(CLI::App& app);
 Run add_config(CLI::App& app);
 Run add_check(CLI::App& app);
 Run add_convert_data(CLI::App& app);
+Run add_compare(CLI::App& app);
+Run add_report(CLI::App& app);
 
 /// Prints a document to standard output, nothing else.
 void print_json(const std::string& text);

@@ -6,6 +6,7 @@
 
 #include <csignal>
 #include <cstdio>
+#include <nlohmann/json.hpp>
 
 #include <ydistill/tools/command.h>
 
@@ -23,6 +24,12 @@ std::string duration(double seconds) {
   const int64_t s = int64_t(seconds);
   return s >= 3600 ? fmt::format("{}:{:02}:{:02}", s / 3600, s / 60 % 60, s % 60)
                    : fmt::format("{}:{:02}", s / 60, s % 60);
+}
+
+void print_event(const nlohmann::ordered_json& event) {
+  const auto replace = nlohmann::ordered_json::error_handler_t::replace;
+  fmt::print("{}\n", event.dump(-1, ' ', false, replace));
+  std::fflush(stdout);
 }
 
 }  // namespace
@@ -83,6 +90,50 @@ void Progress::epoch(const EpochResult& r, int64_t epochs, double waiting_share)
       fmt::format("{}/{}", r.epoch + 1, epochs), r.train_box, r.train_obj, r.train_cls,
       r.train_distill, r.precision, r.recall, r.map50, r.map, 100 * waiting_share);
   std::fflush(stderr);
+}
+
+void JsonProgress::started(const std::filesystem::path& run, int64_t epochs) {
+  print_event({{"event", "run"}, {"folder", run.string()}, {"epochs", epochs}});
+}
+
+void JsonProgress::message(const std::string& line) {
+  print_event({{"event", "message"}, {"text", line}});
+}
+
+void JsonProgress::step(const StepProgress& p) {
+  const auto now = std::chrono::steady_clock::now();
+  if (p.batch < p.batches && now - last_ < std::chrono::seconds(1)) return;
+  last_ = now;
+  print_event({{"event", "step"},
+               {"epoch", p.epoch},
+               {"epochs", p.epochs},
+               {"batch", p.batch},
+               {"batches", p.batches},
+               {"box", p.box},
+               {"obj", p.obj},
+               {"cls", p.cls},
+               {"distill", p.distill},
+               {"images_per_second", p.images_per_second},
+               {"seconds_left", p.seconds_left},
+               {"waiting_share", p.waiting_share}});
+}
+
+void JsonProgress::epoch(const EpochResult& result, int64_t epochs, double waiting_share) {
+  nlohmann::ordered_json event{{"event", "epoch"}, {"epoch", result.epoch}, {"epochs", epochs}};
+  for (const EpochColumn& column : epoch_columns()) event[column.name] = result.*column.value;
+  event["waiting_share"] = waiting_share;
+  print_event(event);
+}
+
+void JsonProgress::done(const TrainOutcome& outcome) {
+  print_event({{"event", "done"},
+               {"finished", outcome.finished},
+               {"folder", outcome.run.string()},
+               {"best", (outcome.run / "weights" / "best.safetensors").string()}});
+}
+
+void JsonProgress::error(const std::string& text) {
+  print_event({{"event", "error"}, {"text", text}});
 }
 
 }  // namespace ydistill::tools

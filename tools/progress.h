@@ -32,4 +32,21 @@ class Progress : public TrainEvents {
   std::chrono::steady_clock::time_point last_;
 };
 
+/// For programs: one JSON object a line on standard output, written at once; docs/report.md lists
+/// the events and their keys. Numbers that are not finite are null.
+class JsonProgress : public TrainEvents {
+ public:
+  void started(const std::filesystem::path& run, int64_t epochs) override;
+  void message(const std::string& line) override;
+  /// At most one a second, and the last of each epoch.
+  void step(const StepProgress& progress) override;
+  void epoch(const EpochResult& result, int64_t epochs, double waiting_share) override;
+  bool stop_requested() override { return stop_signal_came(); }
+  void done(const TrainOutcome& outcome);
+  void error(const std::string& text);
+
+ private:
+  std::chrono::steady_clock::time_point last_;
+};
+
 }  // namespace ydistill::tools

@@ -13,7 +13,7 @@ Run add_train(CLI::App& app) {
   struct Args {
     std::string config, resume;
     std::vector<std::string> overrides;
-    bool quiet = false, verbose = false;
+    bool quiet = false, verbose = false, json = false;
   };
   auto args = std::make_shared<Args>();
   CLI::App* cmd = app.add_subcommand("train", "Train a student, with or without a teacher");
@@ -23,22 +23,32 @@ Run add_train(CLI::App& app) {
   auto* quiet = cmd->add_flag("--quiet", args->quiet, "print nothing but errors");
   cmd->add_flag("--verbose", args->verbose, "also the kernel chosen for every convolution")
       ->excludes(quiet);
+  cmd->add_flag("--json", args->json, "print events for programs, one JSON object a line")
+      ->excludes(quiet);
   return [args] {
     if (args->config.empty() == args->resume.empty()) {
       throw ConfigError("train: name a config file, or a run folder with --resume");
+    }
+    catch_stop_signals();
+    const auto run = [&args](TrainEvents& events) {
+      if (!args->resume.empty()) return resume_training(args->resume, events);
+      return train(load_config(args->config, args->overrides), events);
+    };
+    if (args->json) {
+      JsonProgress progress;
+      try {
+        progress.done(run(progress));
+      } catch (const std::exception& error) {
+        progress.error(error.what());
+        throw;
+      }
+      return 0;
     }
     using Words = Progress::Words;
     Progress progress(args->quiet     ? Words::kQuiet
                       : args->verbose ? Words::kVerbose
                                       : Words::kNormal);
-    catch_stop_signals();
-    TrainOutcome outcome;
-    if (args->resume.empty()) {
-      const Config cfg = load_config(args->config, args->overrides);
-      outcome = train(cfg, progress);
-    } else {
-      outcome = resume_training(args->resume, progress);
-    }
+    const TrainOutcome outcome = run(progress);
     if (outcome.finished) {
       progress.message(
           fmt::format("done: {}", (outcome.run / "weights" / "best.safetensors").string()));

@@ -62,8 +62,10 @@ DataRecord data_record(const Dataset& data) {
 std::vector<Fact> model_facts(const ReportedRun& run) {
   const GraphSpec& spec = run.student->spec();
   const int64_t size = run.config.train.image_size;
+  // A graph from a file is "custom"; the file's name says more.
+  const bool from_file = spec.name == "custom" && !run.config.model.graph.empty();
   std::vector<Fact> facts{
-      {"Student", spec.name},
+      {"Student", from_file ? fs::path(run.config.model.graph).stem().string() : spec.name},
       {"Parameters",
        fmt::format("{:.2f} M", double(run.student->parameters().num_elements()) / 1e6)},
       {"Work", fmt::format("{:.2f} GFLOPs at {} px", run.student->gflops(size, size), size)}};

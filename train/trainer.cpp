@@ -136,6 +136,7 @@ class Trainer {
       return outcome;
     }
     start_ = Clock::now();
+    events_.started(folder_->path(), config_.train.epochs);
     if (state_.results.empty() && state_.next_batch == 0)
       save();  // a kill finds something to go on
     while (!state_.finished) {

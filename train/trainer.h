@@ -26,6 +26,8 @@ struct StepProgress {
 class TrainEvents {
  public:
   virtual ~TrainEvents() = default;
+  /// Once, before the first batch: the run folder and the epochs planned.
+  virtual void started(const std::filesystem::path&, int64_t) {}
   virtual void message(const std::string& line) = 0;
   /// What only someone looking for a cause or for speed wants to read.
   virtual void detail(const std::string&) {}

@@ -89,6 +89,8 @@ TEST_CASE("plot: ticks are round and hold the range") {
     CHECK(ticks.back() >= high);
     CHECK(ticks.size() <= 12);
   }
+  CHECK(round_ticks(1, 3, 8, TickKind::kWhole) == std::vector<double>{1, 2, 3});
+  CHECK(round_ticks(1, 10, 4, TickKind::kWhole) == std::vector<double>{0, 5, 10});
   CHECK(tick_label(0.2, 0.2) == "0.2");
   CHECK(tick_label(0.25, 0.25) == "0.25");
   CHECK(tick_label(1, 0.25) == "1.00");

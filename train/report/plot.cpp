@@ -136,17 +136,19 @@ void draw_legend(Canvas& canvas, const Area& inner, const LinePlot& plot) {
 
 }  // namespace
 
-std::vector<double> round_ticks(double low, double high, int wanted) {
+std::vector<double> round_ticks(double low, double high, int wanted, TickKind kind) {
   if (!(high > low)) high = low + 1;
   const double raw = (high - low) / std::max(wanted, 1);
   const double power = std::pow(10.0, std::floor(std::log10(raw)));
   double step = 10 * power;
   for (const double factor : {1.0, 2.0, 2.5, 5.0}) {
+    if (kind == TickKind::kWhole && factor == 2.5) continue;
     if (factor * power >= raw * 0.999999) {
       step = factor * power;
       break;
     }
   }
+  if (kind == TickKind::kWhole) step = std::max(step, 1.0);
   const int64_t first = int64_t(std::floor(low / step + 1e-9));
   const int64_t last = int64_t(std::ceil(high / step - 1e-9));
   std::vector<double> ticks;
@@ -167,8 +169,8 @@ void draw_plot(Canvas& canvas, const Area& area, const LinePlot& plot) {
   const auto [y_low, y_high] = plot.y_range.value_or(range_of(plot.series, &PlotSeries::y));
   const int x_wanted = std::max(2, int(area.width() / (plot.text_size * 9)));
   const int y_wanted = std::max(2, int(area.height() / (plot.text_size * 6)));
-  // The x axis ends where the values do: epochs, scores.
-  std::vector<double> x_ticks = round_ticks(x_low, x_high, std::min(x_wanted, 10));
+  const std::vector<double> x_ticks =
+      round_ticks(x_low, x_high, std::min(x_wanted, 10), plot.x_ticks);
   const std::vector<double> y_ticks = round_ticks(y_low, y_high, std::min(y_wanted, 10));
   const Area inner = draw_axes(canvas, area, plot.title, plot.x_label, plot.y_label, x_ticks,
                                y_ticks, plot.text_size);

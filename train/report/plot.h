@@ -11,6 +11,8 @@
 
 namespace ydistill {
 
+enum class TickKind { kAny, kWhole };  ///< kWhole: of things that are counted
+
 struct PlotSeries {
   std::string name;          ///< in the legend; empty: not there
   std::vector<double> x, y;  ///< values that are not finite are gaps
@@ -24,7 +26,8 @@ struct LinePlot {
   std::string title, x_label, y_label;
   std::vector<PlotSeries> series;
   std::optional<std::pair<double, double>> x_range, y_range;  ///< absent: what the series need
-  double text_size = 9;                                       ///< height of a capital, pixels
+  TickKind x_ticks = TickKind::kAny;
+  double text_size = 9;  ///< height of a capital, pixels
 };
 void draw_plot(Canvas& canvas, const Area& area, const LinePlot& plot);
 
@@ -57,7 +60,8 @@ struct PointPlot {
 void draw_plot(Canvas& canvas, const Area& area, const PointPlot& plot);
 
 /// Round numbers from at or below `low` to at or above `high`, about `wanted` steps between them.
-std::vector<double> round_ticks(double low, double high, int wanted);
+std::vector<double> round_ticks(double low, double high, int wanted,
+                                TickKind kind = TickKind::kAny);
 /// "0.25", "1500", "1e-05": as short as the step between ticks allows.
 std::string tick_label(double value, double step);
 

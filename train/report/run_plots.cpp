@@ -36,11 +36,13 @@ Image draw_results(const EpochTable& results) {
   const int64_t rows = (count + kMostColumns - 1) / kMostColumns;
   const int64_t columns = (count + rows - 1) / rows;
   Canvas canvas(columns * kWidth, rows * kHeight);
-  const std::vector<double> epochs(results.epochs.begin(), results.epochs.end());
+  std::vector<double> epochs;  // counted from 1, as people do
+  for (const int64_t epoch : results.epochs) epochs.push_back(double(epoch + 1));
   for (int64_t i = 0; i < int64_t(panels.size()); ++i) {
     LinePlot plot;
     plot.title = panels[size_t(i)].title;
     plot.x_label = "epoch";
+    plot.x_ticks = TickKind::kWhole;
     plot.text_size = 10;
     for (const Panel::Line& line : panels[size_t(i)].lines) {
       const Color color = series_color(int64_t(plot.series.size()));

@@ -41,11 +41,12 @@ function duration(seconds) {
 }
 
 /** Round numbers from at or below low to at or above high. */
-function ticks(low, high, wanted) {
+function ticks(low, high, wanted, whole) {
   if (!(high > low)) high = low + 1;
   const raw = (high - low) / wanted;
   const power = 10 ** Math.floor(Math.log10(raw));
-  const step = power * [1, 2, 2.5, 5, 10].find((factor) => factor * power >= raw * 0.999999);
+  const factors = whole ? [1, 2, 5, 10] : [1, 2, 2.5, 5, 10];
+  const step = Math.max(whole ? 1 : 0, power * factors.find((factor) => factor * power >= raw * 0.999999));
   const list = [];
   for (let i = Math.floor(low / step + 1e-9); i <= Math.ceil(high / step - 1e-9); ++i) list.push(i * step);
   return list;
@@ -64,7 +65,8 @@ function responsive(container, draw) {
     const now = Math.round(container.clientWidth);
     if (now > 0 && now !== width) draw((width = now));
   };
-  if (window.ResizeObserver) new ResizeObserver(redraw).observe(container);
+  // Drawing changes heights, which an observer must not do while it is being told of them.
+  if (window.ResizeObserver) new ResizeObserver(() => requestAnimationFrame(redraw)).observe(container);
   else window.addEventListener("resize", redraw);
   container.redraw = () => width > 0 && draw(width);
 }
@@ -91,7 +93,9 @@ function rangeOf(lists) {
 function lineChart(options) {
   const hidden = new Set();
   const plot = h("div", { class: "chart" });
+  // Drawn last is on top, and first in the legend.
   const named = options.series.filter((s) => s.name);
+  if (options.lastOnTop) named.reverse();
   const legend = named.length < 1 || options.series.length < 2 ? null : h("ul", { class: "legend" }, named.map((s) =>
     h("li", {}, h("button", {
       type: "button", "aria-pressed": "true",
@@ -119,8 +123,8 @@ function drawLines(plot, options, width, hidden) {
   const right = width - 12, top = 10, bottom = height - (options.xLabel ? 40 : 24);
   const x = (v) => left + ((v - xAll[0]) / (xAll[1] - xAll[0] || 1)) * (right - left);
   const y = (v) => bottom - ((v - yTicks[0]) / (yTicks[yTicks.length - 1] - yTicks[0])) * (bottom - top);
-  const xTicks = ticks(xAll[0], xAll[1], Math.max(2, Math.floor((right - left) / 70)))
-    .filter((t) => t >= xAll[0] - 1e-9 && t <= xAll[1] + 1e-9 && (!options.whole || Number.isInteger(t)));
+  const xTicks = ticks(xAll[0], xAll[1], Math.max(2, Math.floor((right - left) / 55)), options.whole)
+    .filter((t) => t >= xAll[0] - 1e-9 && t <= xAll[1] + 1e-9);
   const xStep = xTicks.length > 1 ? xTicks[1] - xTicks[0] : 1;
 
   const cursor = svg("g", { visibility: "hidden" });
@@ -240,8 +244,9 @@ function matrixChart(options) {
     const n = options.names.length;
     const longest = Math.min(15, Math.max(...options.names.map((s) => s.length)));
     const cut = (name) => (name.length > 15 ? name.slice(0, 14) + "…" : name);
-    const left = 34 + 7 * longest, below = 26 + 6.6 * longest;
-    const cell = Math.max(5, Math.min(64, (width - left - 8) / n));
+    const beside = 34 + 7 * longest, below = 30 + 7 * longest;
+    const cell = Math.max(5, Math.min(64, (width - beside - 8) / n));
+    const left = beside + Math.max(0, (width - beside - 8 - cell * n) / 2);
     const height = 8 + cell * n + below, every = Math.ceil(13 / cell);
     plot.replaceChildren(svg("svg", { viewBox: `0 0 ${width} ${height}`, height, role: "img", "data-points": n * n, "aria-label": options.label },
       options.values.map((row, r) => row.map((value, c) => svg("g", {},
@@ -249,12 +254,12 @@ function matrixChart(options) {
         svg("rect", { x: left + c * cell, y: 8 + r * cell, width: cell - 1, height: cell - 1, rx: cell > 20 ? 3 : 0,
           fill: `color-mix(in srgb, var(--matrix-high) ${Math.round(value * 100)}%, var(--matrix-low))` }),
         cell >= 30 && options.text(r, c) ? svg("text", { class: "cell", x: left + (c + 0.5) * cell, y: 8 + (r + 0.5) * cell,
-          style: `fill:${value > 0.5 ? "var(--card)" : "var(--ink)"};${cell < 40 ? "font-size:10px" : ""}` }, options.text(r, c)) : null))),
+          style: `fill:${value > 0.6 ? "var(--card)" : "var(--ink)"};${cell < 40 ? "font-size:10px" : ""}` }, options.text(r, c)) : null))),
       options.names.map((name, i) => i % every ? null : [
         svg("text", { x: left - 8, y: 8 + (i + 0.5) * cell + 4, "text-anchor": "end" }, cut(name)),
         svg("text", { transform: `translate(${left + (i + 0.5) * cell + 4} ${8 + cell * n + 8}) rotate(-90)`, "text-anchor": "end" }, cut(name))]),
       svg("text", { x: left + (cell * n) / 2, y: height - 4, "text-anchor": "middle" }, options.xLabel),
-      svg("text", { transform: `translate(12 ${8 + (cell * n) / 2}) rotate(-90)`, "text-anchor": "middle" }, options.yLabel)));
+      svg("text", { transform: `translate(${left - beside + 14} ${8 + (cell * n) / 2}) rotate(-90)`, "text-anchor": "middle" }, options.yLabel)));
   });
   return plot;
 }
@@ -314,8 +319,9 @@ function sortableTable(caption, columns, rows, first) {
     },
   }, c.name))));
   fill(rows);
-  return h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": caption },
-    h("table", {}, h("caption", {}, caption), h("thead", {}, head), body));
+  return [h("p", { class: "caption" }, caption),
+    h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": caption },
+      h("table", { "aria-label": caption }, h("thead", {}, head), body))];
 }
 
 const facts = (list) => h("dl", { class: "facts" }, list.map(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]));

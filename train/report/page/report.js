@@ -76,7 +76,7 @@ function teacherSection() {
       h("div", { class: "grid wide" }, maps.map((m) => h("div", { class: "card" }, h("div", { class: "trio" },
         [["picture", m.picture], ["teacher", m.teacher], ["student", m.student]].map(([name, uri]) => h("figure", {},
           h("img", { src: uri, alt: name === "picture" ? `Validation picture ${m.name}` : `Objectness of the ${name} on ${m.name}`, loading: "lazy" }),
-          h("figcaption", {}, name === "picture" ? m.name : name)))))));
+          h("figcaption", {}, name === "picture" ? m.name : name))))))));
   }
   return nodes;
 }
@@ -133,7 +133,7 @@ function byConfidence() {
       list.forEach((c, k) => series.unshift({ name: many ? "" : c.name, x, y: per[k], color: many ? "var(--line)" : colorOf(k + 1), width: 1.6 }));
     }
     const [yLabel, xLabel] = title.toLowerCase().replace("f1", "F1").split(" over ");
-    return lineChart({ title, xLabel, yLabel, xRange: [0, 1], yRange: [0, 1], series, dots: false,
+    return lineChart({ title, xLabel, yLabel, xRange: [0, 1], yRange: [0, 1], series, dots: false, lastOnTop: true,
       mark: xLabel === "confidence" ? { x: chosen.metrics.best_score, label: "best mean F1" } : null });
   };
   return [h("h2", {}, "Precision and recall"), h("div", { class: "grid wide" }, Object.entries(ofClass).map(([title, value]) => chart(title, value)))];
@@ -190,8 +190,8 @@ function predictions() {
   const key = (color, text, dash) => h("span", { class: dash ? "tag dash" : "tag" }, h("i", { style: `border-color:${color}` }), text);
   return [h("h2", {}, "Predictions"),
     h("p", { class: "note" }, key("#2dd4bf", "found, right"), key("#ff3b5c", "wrong class, place, or nothing there"), key("#ffd60a", "label that was missed", true)),
-    chosen.worst.length ? [h("h3", {}, "Worst"), h("div", { class: "grid", style: "--cell:12rem" }, chosen.worst.map(picture))] : null,
-    chosen.best.length ? [h("h3", { style: "margin-top:1rem" }, "Best"), h("div", { class: "grid", style: "--cell:12rem" }, chosen.best.map(picture))] : null,
+    chosen.worst.length ? [h("h3", {}, "Worst"), h("div", { class: "grid", style: "--cell:10.5rem" }, chosen.worst.map(picture))] : null,
+    chosen.best.length ? [h("h3", { style: "margin-top:1rem" }, "Best"), h("div", { class: "grid", style: "--cell:10.5rem" }, chosen.best.map(picture))] : null,
     teacher && record.maps.some((m) => m.teacher) ? null : studentMaps()];
 }
 

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: MIT
+#include <fmt/format.h>
+
+#include <memory>
+
+#include <ydistill/tensor/io/atomic_file.h>
+#include <ydistill/tools/command.h>
+#include <ydistill/train/report/page.h>
+
+namespace ydistill::tools {
+
+Run add_compare(CLI::App& app) {
+  struct Args {
+    std::vector<std::string> runs;
+    std::string page = "compare.html";
+    bool json = false;
+  };
+  auto args = std::make_shared<Args>();
+  CLI::App* cmd = app.add_subcommand(
+      "compare", "Compare runs; those that differ in train.seed alone give mean and spread");
+  cmd->add_option("runs", args->runs, "run folders, finished or not")->required();
+  cmd->add_option("--page", args->page, "the page to write, compare.html by default");
+  cmd->add_flag("--json", args->json, "print one JSON document");
+  return [args] {
+    std::vector<ComparedRun> runs;
+    for (const std::string& folder : args->runs) runs.push_back(read_compared_run(folder));
+    const Comparison comparison = compare_runs(std::move(runs));
+    write_file_atomically(args->page, compare_page(comparison));
+    if (args->json) {
+      print_json(to_json(comparison));
+    } else {
+      fmt::print("{}", as_text(comparison));
+    }
+    message(fmt::format("page: {}", args->page));
+    return 0;
+  };
+}
+
+}  // namespace ydistill::tools
