@@ -73,7 +73,8 @@ class RunReporter {
 /// results.csv as a table.
 EpochTable table_of(std::span<const EpochResult> results);
 
-/// What report.json and results.csv of a run folder say, the latter winning. throws FileError.
+/// What report.json of a run folder says, and the epochs of results.csv if those are others.
+/// throws FileError.
 RunRecord read_run_record(const std::filesystem::path& folder);
 
 /// report.html and the plots from a record. throws FileError.

@@ -73,8 +73,8 @@ void check_refused(const Outcome& o, int code, const std::string& text) {
 
 TEST_CASE("command: help is there for every command and wrong usage exits with 2") {
   const test::TempDir dir;
-  for (const char* command :
-       {"", "train", "val", "check", "detect", "convert", "convert-data", "info", "trace"}) {
+  for (const char* command : {"", "train", "val", "check", "detect", "convert", "convert-data",
+                              "info", "compare", "report", "trace"}) {
     const Outcome o = run(dir.path(), std::string(command) + " --help");
     CHECK(o.code == 0);
     CHECK(o.out.find("Usage") != std::string::npos);
@@ -185,6 +185,90 @@ TEST_CASE("command: a disk that fills up while saving leaves the old file whole"
   check_refused(o, 1, "old.safetensors");
   CHECK(test::read_file(setup.dir / "old.safetensors") == "precious");
   CHECK(std::distance(fs::directory_iterator(setup.dir.path()), fs::directory_iterator()) <= 9);
+}
+
+std::vector<nlohmann::json> json_lines(const std::string& text) {
+  std::vector<nlohmann::json> lines;
+  std::istringstream in(text);
+  for (std::string line; std::getline(in, line);) lines.push_back(nlohmann::json::parse(line));
+  return lines;
+}
+
+TEST_CASE("command: train --json prints one event a line and nothing else") {
+  const Setup setup;
+  const Outcome o = setup.run("train cfg.json --json");
+  INFO(o.err);
+  REQUIRE(o.code == 0);
+  CHECK(o.err.empty());
+  int64_t steps = 0, epochs = 0;
+  const auto lines = json_lines(o.out);
+  for (const auto& line : lines) {
+    if (line.at("event") == "step") {
+      ++steps;
+      CHECK(line.at("batches") == 2);
+    }
+    if (line.at("event") != "epoch") continue;
+    CHECK(line.at("epoch") == epochs++);
+    CHECK(line.at("metrics/mAP_0.5:0.95").is_number());
+  }
+  CHECK(epochs == 2);
+  CHECK(steps >= 2);  // the last of each epoch at least
+  CHECK(lines.back().at("event") == "done");
+  CHECK(lines.back().at("finished") == true);
+  CHECK(fs::exists(setup.dir / lines.back().at("best").get<std::string>()));
+  CHECK(std::any_of(lines.begin(), lines.end(), [](const auto& line) {
+    return line.at("event") == "run" && line.at("epochs") == 2;
+  }));
+}
+
+TEST_CASE("command: train --json tells a failure as an event and by the exit code") {
+  const Setup setup;
+  const Outcome o = setup.run("train cfg.json --json train.epoch=3");
+  CHECK(o.code == 2);
+  const auto lines = json_lines(o.out);
+  REQUIRE(lines.size() == 1);
+  CHECK(lines[0].at("event") == "error");
+  CHECK(lines[0].at("text").get<std::string>().find("train.epoch") != std::string::npos);
+  CHECK(num_lines(o.err) == 1);
+}
+
+TEST_CASE("command: train --quiet prints nothing and plain lines go to a pipe") {
+  const Setup setup;
+  const Outcome quiet = setup.run("train cfg.json train.epochs=1 --quiet");
+  CHECK(quiet.code == 0);
+  CHECK((quiet.out + quiet.err).empty());
+  const Outcome plain = setup.run("train cfg.json train.epochs=1");
+  CHECK(plain.err.find('\r') == std::string::npos);
+  CHECK(plain.err.find('\033') == std::string::npos);
+  CHECK(plain.err.find("1/1") != std::string::npos);
+}
+
+TEST_CASE("command: compare groups runs by seed and report writes the page again") {
+  const Setup setup;
+  for (const char* args : {"run.name=a train.seed=0", "run.name=b train.seed=1",
+                           "run.name=c train.seed=0 train.lr0=0.02"}) {
+    REQUIRE(setup.run(std::string("train cfg.json train.epochs=1 ") + args).code == 0);
+  }
+  const Outcome o =
+      setup.run("compare runs/train/a runs/train/b/ runs/train/c --json --page all.html");
+  INFO(o.err);
+  REQUIRE(o.code == 0);
+  const auto j = nlohmann::json::parse(o.out);
+  REQUIRE(j.at("groups").size() == 2);
+  CHECK(j.at("groups")[0].at("runs") == std::vector<int>{0, 1});
+  CHECK(j.at("groups")[1].at("differs") == std::vector<std::string>{"train.lr0=0.02"});
+  CHECK(j.at("runs")[1].at("name") == "b");
+  CHECK(fs::file_size(setup.dir / "all.html") > 1000);
+  CHECK(setup.run("compare runs/train/a").out.find("mAP50-95") != std::string::npos);
+
+  const std::string page = test::read_file(setup.dir / "runs/train/a/report.html");
+  fs::remove(setup.dir / "runs/train/a/report.html");
+  REQUIRE(setup.run("report runs/train/a").code == 0);
+  CHECK(test::read_file(setup.dir / "runs/train/a/report.html") == page);
+
+  check_refused(setup.run("compare runs/train/a val"), 1, "val: not the folder of a run");
+  check_refused(setup.run("compare runs/train/a none"), 1, "none: no such folder");
+  check_refused(setup.run("report val"), 1, "val/report.json: cannot be read");
 }
 
 TEST_CASE("command: SIGTERM ends with a checkpoint and the resumed run has the same bits") {
