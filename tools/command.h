@@ -22,6 +22,7 @@ Run add_info(CLI::App& app);
 Run add_trace(CLI::App& app);
 Run add_config(CLI::App& app);
 Run add_check(CLI::App& app);
+Run add_evolve(CLI::App& app);
 Run add_convert_data(CLI::App& app);
 Run add_compare(CLI::App& app);
 Run add_report(CLI::App& app);

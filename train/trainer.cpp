@@ -128,12 +128,19 @@ class Trainer {
   TrainOutcome run() {
     TrainOutcome outcome;
     outcome.run = folder_->path();
+    outcome.finished = run_to_end(outcome);
+    outcome.results = state_.results;
+    return outcome;
+  }
+
+ private:
+  /// False if stopped on the way.
+  bool run_to_end(TrainOutcome& outcome) {
     folder_->write_results(state_.results);  // a kill may have come between them and the checkpoint
     if (state_.finished) {
       say_(fmt::format("run: {} is already finished", folder_->path().string()));
       reporter_->finish(state_.results);
-      outcome.finished = true;
-      return outcome;
+      return true;
     }
     start_ = Clock::now();
     events_.started(folder_->path(), config_.train.epochs);
@@ -147,14 +154,12 @@ class Trainer {
                         "`ydistill train --resume {}`",
                         state_.epoch, state_.next_batch, loader_->batches_per_epoch(),
                         folder_->path().string()));
-        return outcome;
+        return false;
       }
     }
-    outcome.finished = true;
-    return outcome;
+    return true;
   }
 
- private:
   void open_data() {
     const DataSourceConfig train_data = train_source(config_);
     const Classes classes = classes_of(config_.train);

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <string>
+#include <vector>
 
 #include <ydistill/train/config.h>
 #include <ydistill/train/evaluate.h>
@@ -39,8 +40,9 @@ class TrainEvents {
 
 struct TrainOutcome {
   std::filesystem::path run;
-  bool finished = false;  ///< false: stopped, to be resumed
-  EvaluateResult last;    ///< of the last epoch, where that was validated
+  bool finished = false;             ///< false: stopped, to be resumed
+  EvaluateResult last;               ///< of the last epoch, where that was validated
+  std::vector<EpochResult> results;  ///< of the epochs that are done
 };
 
 /// Starts a run. throws ConfigError, FileError, OutOfMemoryError (naming a batch that would fit),

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: MIT
+#include <ydistill/train/evolve.h>
+
+#include <fmt/format.h>
+
+#include <ydistill/tensor/error.h>
+
+#include "support/catch.h"
+#include "support/files.h"
+#include "train/tiny_data.h"
+
+namespace ydistill {
+namespace {
+
+class Quiet : public TrainEvents {
+ public:
+  void message(const std::string& line) override { log += line + "\n"; }
+  void step(const StepProgress&) override { ++steps; }
+  void epoch(const EpochResult&, int64_t, double) override {}
+  bool stop_requested() override { return stop_after >= 0 && steps >= stop_after; }
+  std::string log;
+  int64_t steps = 0, stop_after = -1;
+};
+
+struct Setup {
+  test::TempDir dir;
+  Setup() {
+    test::write_tiny_set(dir / "train", 8);
+    test::write_tiny_set(dir / "val", 4, 2);
+    test::write_file(dir / "graph.json", test::tiny_graph());
+  }
+  Config config(std::vector<std::string> overrides = {}) const {
+    return parse_config(
+        R"({"model": {"graph": "graph.json"},
+            "data": {"train": {"yolo": "train/images"}, "val": {"yolo": "val/images"}, "names": ["wide", "high"]},
+            "train": {"epochs": 1, "batch": 4, "image_size": 64, "workers": 1}, "device": "cpu"})",
+        dir.path(), overrides);
+  }
+};
+
+TEST_CASE("evolve: a search that was stopped and goes on equals one in one go") {
+  const Setup setup;
+  Quiet events, halted, rest;
+  const EvolveOutcome whole = evolve(setup.config(), setup.dir / "whole", 4, events);
+  REQUIRE(whole.finished);
+  REQUIRE(whole.generations.size() == 4);
+  halted.stop_after = 5;  // in the third generation, of two batches each
+  CHECK_FALSE(evolve(setup.config(), setup.dir / "parts", 4, halted).finished);
+  CHECK(evolve(setup.config(), setup.dir / "parts", 4, rest).finished);
+  CHECK(rest.log.find("evolve: goes on after 2 generations") != std::string::npos);
+  for (const char* file : {"evolve.csv", "best.json"}) {
+    CHECK(test::read_file(setup.dir / "whole" / file) ==
+          test::read_file(setup.dir / "parts" / file));
+  }
+  CHECK(std::filesystem::exists(setup.dir / "whole/gen003/weights/best.safetensors"));
+  CHECK_NOTHROW(load_config(setup.dir / "whole/best.json"));
+}
+
+TEST_CASE(
+    "evolve: the first generation is the config itself, later ones change within the limits") {
+  const Setup setup;
+  const Config config = setup.config();
+  const std::vector<EvolvedKey> keys = evolved_keys(config);
+  std::vector<Generation> done{{0.1, 0, 0, next_values(config, {}, 0)}};
+  CHECK(done[0].values[0] == 0.01);
+  CHECK(std::string(keys[0].path) == "train.lr0");
+  for (int i = 1; i < 40; ++i) {
+    Generation next{0.1 + 0.01 * i, 0, 0, next_values(config, done, 7)};
+    CHECK(next.values != done.back().values);
+    for (size_t k = 0; k < keys.size(); ++k) {
+      if (done[0].values[k] == 0) CHECK(next.values[k] == 0);
+      if (next.values[k] == done[0].values[k]) continue;
+      CHECK(next.values[k] >= keys[k].low);
+      CHECK(next.values[k] <= keys[k].high);
+    }
+    done.push_back(std::move(next));
+  }
+  CHECK(next_values(config, done, 7) == next_values(config, done, 7));
+  CHECK(next_values(config, done, 7) != next_values(config, done, 8));
+}
+
+TEST_CASE("evolve: the parent is one of the five fittest") {
+  const Setup setup;
+  const Config config = setup.config();
+  std::vector<Generation> done;
+  for (int i = 0; i < 12; ++i) {
+    Generation generation{i < 7 ? 0.0 : 0.5, 0, 0, next_values(config, {}, 0)};
+    generation.values[0] = i < 7 ? 0.01 : 0.0001;  // lr0 of the unfit is a hundred times as large
+    done.push_back(generation);
+  }
+  for (uint64_t seed = 0; seed < 50; ++seed) CHECK(next_values(config, done, seed)[0] < 0.001);
+}
+
+TEST_CASE("evolve: distillation is searched where there is a teacher") {
+  const Setup setup;
+  CHECK(evolved_keys(setup.config({"teacher={\"weights\":\"t.pt\"}"})).size() ==
+        evolved_keys(setup.config()).size() + 4);
+}
+
+TEST_CASE("evolve: a folder with the search of another config is refused") {
+  const Setup setup;
+  Quiet events;
+  evolve(setup.config(), setup.dir / "search", 1, events);
+  CHECK_THROWS_WITH_TEXT(evolve(setup.config({"train.epochs=2"}), setup.dir / "search", 2, events),
+                         ConfigError, "holds the search of another config; name another folder");
+}
+
+}  // namespace
+}  // namespace ydistill
