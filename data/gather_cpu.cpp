@@ -124,6 +124,14 @@ void gather_level_run(const GatherPiece& piece, const Line& xs, const Line& ys, 
     }
     const uint8_t* upper = address_in(piece, low, at.y);
     const uint8_t* lower = upper + int64_t(piece.width) * 3;
+#ifdef __SSSE3__
+    // The rows that come next begin too far away for the machine to foresee them.
+    const uint8_t* next = lower + int64_t(piece.width) * 3;
+    for (int64_t j = 0; j < 3 * span; j += 64) {
+      _mm_prefetch(next + j, _MM_HINT_T0);
+      _mm_prefetch(next + int64_t(piece.width) * 3 + j, _MM_HINT_T0);
+    }
+#endif
     const uint16_t to_lower = uint16_t(at.fy), to_upper = uint16_t(32 - at.fy);
     for (int64_t j = 0; j < 3 * span; ++j) {
       blended[j] = uint16_t(upper[j] * to_upper + lower[j] * to_lower);
@@ -204,6 +212,34 @@ void mix_rows(uint8_t* first, const uint8_t* second, int64_t bytes, uint32_t sec
   for (int64_t i = 0; i < bytes; ++i) first[i] = mix_levels(first[i], second[i], second_weight);
 }
 
+#ifdef __AVX512BW__
+/// 64 look-ups at once. The level avx512 does not promise this extension, so it is asked for.
+__attribute__((target("avx512vbmi"))) void look_up_vbmi(const uint8_t* table, uint8_t* levels,
+                                                        int64_t count) {
+  const auto quarter = [table](int i) { return _mm512_loadu_si512(table + 64 * i); };
+  const __m512i t0 = quarter(0), t1 = quarter(1), t2 = quarter(2), t3 = quarter(3);
+  for (int64_t i = 0; i < count; i += 64) {
+    const __mmask64 there = count - i >= 64 ? ~__mmask64(0) : (__mmask64(1) << (count - i)) - 1;
+    const __m512i index = _mm512_maskz_loadu_epi8(there, levels + i);
+    const __m512i low = _mm512_permutex2var_epi8(t0, index, t1);
+    const __m512i high = _mm512_permutex2var_epi8(t2, index, t3);
+    _mm512_mask_storeu_epi8(levels + i, there,
+                            _mm512_mask_blend_epi8(_mm512_movepi8_mask(index), low, high));
+  }
+}
+#endif
+
+void look_up(const uint8_t* table, uint8_t* levels, int64_t count) {
+#ifdef __AVX512BW__
+  static const bool has_vbmi = __builtin_cpu_supports("avx512vbmi") != 0;
+  if (has_vbmi) {
+    look_up_vbmi(table, levels, count);
+    return;
+  }
+#endif
+  for (int64_t i = 0; i < count; ++i) levels[i] = table[levels[i]];
+}
+
 // In blocks, one plane a channel, so that the arithmetic runs over plain arrays.
 void shift_hsv(uint8_t* rgb, int64_t pixels, const HsvTables& tables) {
   constexpr int64_t kBlock = 256;
@@ -212,17 +248,15 @@ void shift_hsv(uint8_t* rgb, int64_t pixels, const HsvTables& tables) {
     const int64_t count = pixels - begin < kBlock ? pixels - begin : kBlock;
     uint8_t* block = rgb + 3 * begin;
     for (int64_t i = 0; i < count; ++i) {
-      const Hsv hsv = rgb_to_hsv(block[3 * i], block[3 * i + 1], block[3 * i + 2],
-                                 tables.saturation_of, tables.hue_of);
+      const Hsv hsv = rgb_to_hsv(block[3 * i], block[3 * i + 1], block[3 * i + 2], Quotients{255},
+                                 Quotients{30});
       hue[i] = uint8_t(hsv.h);
       saturation[i] = uint8_t(hsv.s);
       value[i] = uint8_t(hsv.v);
     }
-    for (int64_t i = 0; i < count; ++i) {
-      hue[i] = tables.hue[hue[i]];
-      saturation[i] = tables.saturation[saturation[i]];
-      value[i] = tables.value[value[i]];
-    }
+    look_up(tables.hue, hue, count);
+    look_up(tables.saturation, saturation, count);
+    look_up(tables.value, value, count);
     for (int64_t i = 0; i < count; ++i) {
       const float h = hue[i], s = saturation[i], v = value[i];
       block[3 * i] = uint8_t(hsv_channel(5, h, s, v));

@@ -259,11 +259,12 @@ struct Hsv {
   int32_t h, s, v;
 };
 
-/// The two divisions come as tables in 1/4096: saturation_of[v] = 255 / v, hue_of[d] = 30 / d, both
-/// 0 at 0.
+/// The two divisions come as tables in 1/4096: saturation_of[v] = 255 / v, hue_of[d] = 30 / d; what
+/// they hold at 0 does not matter. A table is an array or what computes the same (Quotients).
 ///   s = 255 d / v, d = v - min;  h = 30 / d * (g - b | 2 d + b - r | 4 d + r - g)
-YD_HOST_DEVICE Hsv rgb_to_hsv(int32_t r, int32_t g, int32_t b, const int32_t* saturation_of,
-                              const int32_t* hue_of) {
+template <class Table>
+YD_HOST_DEVICE Hsv rgb_to_hsv(int32_t r, int32_t g, int32_t b, const Table& saturation_of,
+                              const Table& hue_of) {
   const int32_t max_rg = r > g ? r : g, min_rg = r < g ? r : g;
   const int32_t v = max_rg > b ? max_rg : b;
   const int32_t d = v - (min_rg < b ? min_rg : b);
@@ -272,6 +273,16 @@ YD_HOST_DEVICE Hsv rgb_to_hsv(int32_t r, int32_t g, int32_t b, const int32_t* sa
   const int32_t h = (sixth * hue_of[d] + 2048) >> 12;
   return {h < 0 ? h + 180 : h, s, v};
 }
+
+/// numerator / i in 1/4096, rounded: for 255 and 30 over 1..255 the same numbers as HsvTables'
+/// arrays, by an exact check of all (tests/data/gather_test.cpp). Where divisions run in vectors
+/// this is faster than looking up.
+struct Quotients {
+  float numerator;
+  YD_HOST_DEVICE int32_t operator[](int32_t i) const {
+    return int32_t(numerator * 4096.0f / float(i > 0 ? i : 1) + 0.5f);
+  }
+};
 
 /// One channel back: n = 5 for red, 3 for green, 1 for blue; h, s, v whole numbers.
 ///   level = v - v s / 255 max(0, min(k, 4 - k, 1)), k = (n + h / 30) mod 6

@@ -205,4 +205,34 @@ TEST_CASE("hsv: back to a level is the exact quotient, truncated") {
   CHECK(wrong == 0);
 }
 
+TEST_CASE("gather: quotients are the numbers of the tables") {
+  const HsvTables tables = hsv_tables(1, 1, 1);
+  for (int i = 1; i < 256; ++i) {
+    CHECK(Quotients{255}[i] == tables.saturation_of[i]);
+    CHECK(Quotients{30}[i] == tables.hue_of[i]);
+  }
+}
+
+TEST_CASE("gather: colours shifted in rows are those shifted pixel by pixel") {
+  // Every saturation at every value, in all six sectors of the hue; an odd number of pixels.
+  const HsvTables tables = hsv_tables(1.01, 1.6, 0.7);
+  for (int turn = 0; turn < 6; ++turn) {
+    std::vector<uint8_t> row, expected;
+    for (int v = 0; v < 256; ++v) {
+      for (int low = 0; low <= v; ++low) {
+        uint8_t channels[3] = {uint8_t(v), uint8_t(low), uint8_t(low + (v - low) / 3)};
+        if (turn >= 3) std::swap(channels[1], channels[2]);
+        std::rotate(channels, channels + turn % 3, channels + 3);
+        row.insert(row.end(), channels, channels + 3);
+        const Rgb pixel = shift_pixel({channels[0], channels[1], channels[2]}, tables);
+        for (const uint8_t level : {pixel.r, pixel.g, pixel.b}) expected.push_back(level);
+      }
+    }
+    row.resize(row.size() - 3);
+    expected.resize(row.size());
+    shift_hsv(row.data(), int64_t(row.size() / 3), 1.01, 1.6, 0.7);
+    CHECK(row == expected);
+  }
+}
+
 }  // namespace ydistill::test
