@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <limits>
 #include <memory>
 #include <vector>
@@ -60,6 +61,8 @@ struct TrainLoaderOptions {
   int64_t mosaic_epochs = std::numeric_limits<int64_t>::max();
   /// Decoded and resized pictures are kept in memory up to this many bytes.
   int64_t cache_bytes = 0;
+  /// Where set, those beyond that are kept in a file in this folder, which goes with the loader.
+  std::filesystem::path cache_folder;
   /// Where set, batches hold plans instead of images; pictures that are there already are not read.
   std::shared_ptr<const DevicePictures> device_pictures;
   /// So many batches of epoch 0 hold images besides their plans, to look at.
@@ -99,7 +102,7 @@ class TrainLoader {
   double seconds_waited() const;
   /// Unreadable pictures so far, each once, by dataset index.
   std::vector<Finding> findings() const;
-  /// Bytes of pictures kept in memory.
+  /// Bytes of pictures kept in memory and on disk.
   int64_t cached_bytes() const;
 
  private:

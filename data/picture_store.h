@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: MIT
-// The pictures of a dataset, decoded and resized, kept in memory as far as a budget goes. Threads
-// share one. Not for users: the loaders own it.
+// The pictures of a dataset, decoded and resized, kept in memory as far as a budget goes and,
+// where asked for, beyond that on disk. Threads share one. Not for users: the loaders own it.
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <vector>
 
 #include <ydistill/data/dataset.h>
+#include <ydistill/data/disk_pictures.h>
 #include <ydistill/data/image.h>
 #include <ydistill/data/resize.h>
 
@@ -17,7 +19,10 @@ namespace ydistill {
 
 class PictureStore {
  public:
-  PictureStore(std::shared_ptr<const Dataset> dataset, int64_t budget_bytes);
+  /// disk_folder: where pictures beyond the budget are kept, decoded, in a file without a name;
+  /// empty: they are not. throws FileError where no file can be made there.
+  PictureStore(std::shared_ptr<const Dataset> dataset, int64_t budget_bytes,
+               const std::filesystem::path& disk_folder = {});
 
   /// Picture `index` at this size; null where it cannot be read, which is then listed. Always asked
   /// for at the same size.
@@ -25,12 +30,14 @@ class PictureStore {
                                     Interpolation interpolation);
 
   std::vector<Finding> findings() const;
+  /// In memory and on disk.
   int64_t cached_bytes() const;
 
  private:
   const std::shared_ptr<const Dataset> dataset_;
   const int64_t budget_bytes_;
-  mutable std::mutex mutex_;  // of all below
+  const std::unique_ptr<DiskPictures> disk_;  // null: none
+  mutable std::mutex mutex_;                  // of all below
   std::vector<std::shared_ptr<const Image>> kept_;
   int64_t kept_bytes_ = 0;
   std::map<int64_t, Finding> unreadable_;  // by index, so that the order is not the threads'

@@ -58,7 +58,7 @@ struct TrainLoader::State : BatchMaker {
   State(std::shared_ptr<const Dataset> data, const TrainLoaderOptions& wanted)
       : dataset(std::move(data)),
         options(wanted),
-        store(dataset, wanted.cache_bytes),
+        store(dataset, wanted.cache_bytes, wanted.cache_folder),
         alike{of_kind(false), of_kind(true)},
         plan(alike[1], alike[0], wanted.batch, wanted.unlabelled_share) {}
 
