@@ -76,7 +76,7 @@ struct TrainConfig {
   enum class Schedule { kLinear, kCosine };
   enum class StepRule { kSinceLast, kMultiple };
   enum class Optimizer { kSgd, kAdamW };
-  enum class Cache { kAuto, kRam, kNone };
+  enum class Cache { kAuto, kRam, kDisk, kNone };
   int64_t epochs = 50;
   int64_t batch = 8;
   int64_t nominal_batch = 64;

@@ -32,7 +32,8 @@ constexpr std::array<std::string_view, 2> kNamesOf<TrainConfig::StepRule>{"since
 template <>
 constexpr std::array<std::string_view, 2> kNamesOf<TrainConfig::Optimizer>{"sgd", "adamw"};
 template <>
-constexpr std::array<std::string_view, 3> kNamesOf<TrainConfig::Cache>{"auto", "ram", "none"};
+constexpr std::array<std::string_view, 4> kNamesOf<TrainConfig::Cache>{"auto", "ram", "disk",
+                                                                       "none"};
 template <>
 constexpr std::array<std::string_view, 3> kNamesOf<TrainConfig::Autoanchor>{"auto", "always",
                                                                             "off"};
@@ -269,7 +270,10 @@ std::vector<ConfigField> make_fields() {
   f.push_back(YD_KEY(train.memory_mib, "most memory a step may take, MiB; 0: what the machine has")
                   .min(0)
                   .max(1 << 24));
-  f.push_back(YD_KEY(train.cache, "decoded pictures in memory: auto = where they fit"));
+  f.push_back(YD_KEY(
+      train.cache,
+      "where decoded pictures are kept; auto: in memory where they fit into a third of what is "
+      "free, else in a file beside the runs where there is room for it; printed"));
 
   f.push_back(YD_KEY(loss.box, "gain of the CIoU loss").min(0));
   f.push_back(YD_KEY(loss.cls, "gain of the class loss, for 80 classes").min(0));

@@ -11,6 +11,7 @@
 #include <ydistill/data/loader.h>
 #include <ydistill/data/picture_weights.h>
 #include <ydistill/tensor/parallel.h>
+#include <ydistill/train/cache_plan.h>
 #include <ydistill/train/pictures.h>
 #include <ydistill/train/run_reporter.h>
 #include <ydistill/train/schedule.h>
@@ -48,19 +49,6 @@ AugmentOptions augment_options(const AugmentConfig& c) {
   return options;
 }
 
-/// Bytes for decoded pictures: with "auto" a third of what is free.
-int64_t cache_budget(TrainConfig::Cache cache) {
-  switch (cache) {
-    case TrainConfig::Cache::kNone:
-      return 0;
-    case TrainConfig::Cache::kRam:
-      return available_memory();
-    case TrainConfig::Cache::kAuto:
-      return available_memory() / 3;
-  }
-  return 0;
-}
-
 TrainLoaderOptions loader_options(const Config& config,
                                   std::shared_ptr<const DevicePictures> pictures) {
   TrainLoaderOptions options;
@@ -77,8 +65,6 @@ TrainLoaderOptions loader_options(const Config& config,
   if (pictures) {  // each is read once; a copy in memory would serve nobody
     options.device_pictures = std::move(pictures);
     options.rendered_batches = kDrawnBatches;
-  } else {
-    options.cache_bytes = cache_budget(config.train.cache);
   }
   return options;
 }
@@ -201,6 +187,13 @@ class Trainer {
     }
     TrainLoaderOptions options = loader_options(config_, pictures_);
     options.stride = std::max<int64_t>(options.stride, student_->spec().max_stride());
+    if (!pictures_) {
+      const CachePlan cache = plan_cache(config_.train.cache, *train_data_,
+                                         config_.train.image_size, cache_room(config_.run.dir));
+      options.cache_bytes = cache.memory_bytes;
+      options.cache_folder = cache.folder;
+      say_(cache.text);
+    }
     loader_ = std::make_unique<TrainLoader>(train_data_, options);
     schedule_ = std::make_unique<Schedule>(config_.train, loader_->batches_per_epoch());
     arena_ = Arena::create(config_.train.memory_mib << 20, compute_.device);
