@@ -442,11 +442,12 @@ class Trainer {
     state_.next_batch = 0;
     state_.finished = is_last || gives_up;
     optimizer_->zero_grads();
+    // Before the checkpoint: what a kill in between leaves is done again by the resumed run.
+    reporter_->epoch(state_.results, outcome.last,
+                     {train_seconds_, speed_, waiting_share_, state_.finished});
     if (best) save_checkpoint(folder_->best(), average);
     save();
     folder_->write_results(state_.results);
-    reporter_->epoch(state_.results, outcome.last,
-                     {train_seconds_, speed_, waiting_share_, state_.finished});
     events_.epoch(result, config_.train.epochs, waiting_share_);
     if (gives_up) {
       say_(

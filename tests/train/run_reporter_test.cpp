@@ -123,6 +123,38 @@ TEST_CASE("run reporter: a stopped and resumed run has the same report with no s
   CHECK(times == 3);
 }
 
+TEST_CASE("run reporter: resuming a finished run completes a report that a kill cut off") {
+  const Setup setup;
+  Quiet first, second;
+  const TrainOutcome outcome = train(setup.config(), first);
+  RunRecord cut = read_run_record(outcome.run);
+  cut.finished = false;
+  cut.results.rows.pop_back();
+  cut.results.epochs.pop_back();
+  test::write_file(outcome.run / "report.json", to_json(cut));
+  fs::remove(outcome.run / "results.png");
+  REQUIRE(resume_training(outcome.run, second).finished);
+  CHECK(read_run_record(outcome.run).finished);
+  CHECK(read_run_record(outcome.run).results.rows.size() == 3);
+  CHECK(fs::exists(outcome.run / "results.png"));
+}
+
+TEST_CASE(
+    "run reporter: a run that ends early for lack of patience is finished with its pictures") {
+  const Setup setup;
+  Quiet events;
+  // A rate so small that nothing ever changes.
+  const TrainOutcome outcome =
+      train(setup.config({"train.epochs=50", "train.patience=3", "train.lr0=1e-12",
+                          "train.warmup_bias_lr=0", "train.ema_decay=0"}),
+            events);
+  const RunRecord r = read_run_record(outcome.run);
+  CHECK(r.finished);
+  CHECK(r.results.rows.size() < 50);
+  CHECK(fs::exists(outcome.run / "val_batch0_pred.jpg"));
+  CHECK(fs::exists(outcome.run / "results.png"));
+}
+
 TEST_CASE("run reporter: a report that cannot be read is said and begun anew") {
   const Setup setup;
   Quiet first(4), second;
