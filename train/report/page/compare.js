@@ -16,7 +16,7 @@ const swatch = (index) => h("i", { style: `display:inline-block;width:.7em;heigh
 function groupTable() {
   const cell = (g, key) => {
     const s = g.at_best[key];
-    return s ? [fixed(s.mean), s.deviation === null ? null : h("span", { class: "spread" }, ` ± ${fixed(s.deviation)}`)] : "–";
+    return s ? [fixed(s.mean, 4), s.deviation === null ? null : h("span", { class: "spread" }, ` ± ${fixed(s.deviation, 4)}`)] : "–";
   };
   const rows = groups.map((g, i) => ({ g, i }));
   return h("div", { class: "card" }, sortableTable(
@@ -37,7 +37,7 @@ function differences() {
 function dotChart(key, name) {
   const plot = h("div", { class: "chart" });
   responsive(plot, (width) => {
-    const step = 34, top = 8, height = top + step * groups.length + 30;
+    const step = 42, top = 8, height = top + step * groups.length + 30;
     const values = groups.map((g) => g.runs.map((r) => (runs[r].at_best ? runs[r].at_best[key] : null)).filter((v) => !isMissing(v)));
     const bounds = groups.flatMap((g) => (g.at_best[key] ? [g.at_best[key].mean - (g.at_best[key].deviation || 0), g.at_best[key].mean + (g.at_best[key].deviation || 0)] : []));
     const [low, high] = rangeOf([values.flat(), bounds]);
@@ -49,9 +49,9 @@ function dotChart(key, name) {
     list.map((t) => [svg("line", { class: "gridline", x1: x(t), x2: x(t), y1: top, y2: height - 24 }),
       svg("text", { x: x(t), y: height - 8, "text-anchor": "middle" }, tickLabel(t, unit))]),
     groups.map((g, i) => {
-      const y = top + step * (i + 0.68), s = g.at_best[key];
+      const y = top + step * (i + 0.66), s = g.at_best[key];
       return [
-        svg("text", { x: left, y: y - 9, style: "fill:var(--ink)" }, groupName(g)),
+        svg("text", { x: left, y: y - 12, style: "fill:var(--ink)" }, groupName(g)),
         s && s.deviation ? svg("line", { x1: x(s.mean - s.deviation), x2: x(s.mean + s.deviation), y1: y, y2: y, stroke: colorOf(i), "stroke-width": 7, "stroke-opacity": 0.35, "stroke-linecap": "round" }) : null,
         s ? svg("line", { x1: x(s.mean), x2: x(s.mean), y1: y - 7, y2: y + 7, stroke: colorOf(i), "stroke-width": 2.5 }) : null,
         values[i].map((v) => svg("circle", { cx: x(v), cy: y, r: 4, fill: colorOf(i), stroke: "var(--card)" }, svg("title", {}, short(v))))];
@@ -67,7 +67,7 @@ function runTable() {
       { name: "Seed", value: (r) => r.run.seed, text: (r) => String(r.run.seed) },
       { name: "Epochs", value: (r) => r.run.epochs, text: (r) => `${r.run.epochs}/${r.run.epochs_planned}${r.run.finished ? "" : " (going on)"}` },
       { name: "Best", value: (r) => r.run.best_epoch ?? -1, text: (r) => (r.run.best_epoch === null ? "–" : String(r.run.best_epoch + 1)) },
-      ...shown.map(([key, name]) => ({ name, value: (r) => (r.run.at_best ? r.run.at_best[key] : -1), text: (r) => fixed(r.run.at_best ? r.run.at_best[key] : null) })),
+      ...shown.map(([key, name]) => ({ name, value: (r) => (r.run.at_best ? r.run.at_best[key] : -1), text: (r) => fixed(r.run.at_best ? r.run.at_best[key] : null, 4) })),
       { name: "Teacher", value: (r) => r.run.teacher_map ?? -1, text: (r) => fixed(r.run.teacher_map) },
       { name: "Pictures/s", value: (r) => r.run.images_per_second ?? -1, text: (r) => (isMissing(r.run.images_per_second) ? "–" : r.run.images_per_second.toFixed(1)) }],
     rows))];
