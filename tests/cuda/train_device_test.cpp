@@ -284,6 +284,26 @@ TEST_CASE("gpu: a run whose samples are made on the GPU equals one with the CPU'
   CHECK(there.log.find("pictures are kept in 0 MiB of cuda:0") != std::string::npos);  // 120 KiB
 }
 
+TEST_CASE(
+    "gpu: with the whole recipe samples made there give the run with the CPU's, bit for bit") {
+  YD_NEEDS_GPU();
+  const Setup setup;
+  for (const std::string kind : {"train.image_weights=true", "train.rect=true"}) {
+    const auto run = [&](const std::string& device, TrainEvents& events) {
+      return train(setup.config("cuda", {"run.name=" + kind.substr(6, 4) + device,
+                                         "augment.device=" + device, kind, "train.multi_scale=0.5",
+                                         "augment.mixup=0.5", "augment.mosaic9=0.5",
+                                         "augment.perspective=0.0005", "augment.close_mosaic=1"}),
+                   events)
+          .run;
+    };
+    Quiet there, here;
+    const auto a = run("gpu", there), b = run("cpu", here);
+    REQUIRE(there.results.size() == here.results.size());
+    CHECK(same_checkpoint(a, b));
+  }
+}
+
 TEST_CASE("gpu: with samples made there a stopped and resumed run equals the whole one") {
   YD_NEEDS_GPU();
   const Setup setup;
