@@ -218,8 +218,8 @@ class Trainer {
       }
     }
     if (config_.train.multi_scale > 0) {
-      say_(fmt::format("train.multi_scale: sides up to {:.0f} pixels, memory for those is needed",
-                       double(config_.train.image_size) * (1 + config_.train.multi_scale)));
+      say_(fmt::format("train.multi_scale: sides up to {} pixels, memory for those is needed",
+                       largest_side()));
     }
     if (config_.autotune && compute_.device.is_cpu()) {
       say_("autotune: has no effect on the CPU");
@@ -318,8 +318,12 @@ class Trainer {
       runner_->accumulate(batch);
     } catch (const OutOfMemoryError& error) {
       throw OutOfMemoryError(
-          "train.batch {} at train.image_size {} does not fit into memory ({}); {}",
-          config_.train.batch, config_.train.image_size, error.what(), fitting_batch());
+          "train.batch {} at train.image_size {}{} does not fit into memory ({}); {}",
+          config_.train.batch, config_.train.image_size,
+          config_.train.multi_scale > 0
+              ? fmt::format(", with train.multi_scale up to {},", largest_side())
+              : "",
+          error.what(), fitting_batch());
     }
     ++untaken_;
     if (runner_->batches_between_takes() == 1) take_sums();
@@ -364,14 +368,21 @@ class Trainer {
                          : fmt::format("batches {} to {}", last - untaken_ + 1, last);
   }
 
+  /// Of the batches, in pixels.
+  int64_t largest_side() const {
+    const int64_t stride = std::max<int64_t>(32, student_->spec().max_stride());
+    const double side = double(config_.train.image_size) * (1 + config_.train.multi_scale);
+    return (int64_t(side) + stride - 1) / stride * stride;
+  }
+
   /// What a batch of one picture takes, and so how many would fit.
   std::string fitting_batch() {
     try {
       const int64_t limit = arena_->limit_bytes();
       runner_.reset();  // the run ends here, and what it holds of a GPU is needed for the trial
       arena_.reset();
-      const int64_t one = memory_of_one_picture(*student_, teacher_.get(), losses_,
-                                                config_.train.image_size, limit);
+      const int64_t one =
+          memory_of_one_picture(*student_, teacher_.get(), losses_, largest_side(), limit);
       return fmt::format("about {} would", std::max<int64_t>(1, limit / one));
     } catch (const Error&) {
       return "not even a single picture would";

@@ -435,6 +435,30 @@ TEST_CASE("train loader: drawn by weight pictures come as often as their weights
                          "a picture weight of -1");
 }
 
+TEST_CASE("train loader: pictures drawn by weight stand where labelled ones do") {
+  const SevenPictures set;
+  for (const size_t i : {1, 4}) {
+    set.data->samples[i].labelled = false;
+    set.data->samples[i].labels.clear();
+  }
+  TrainLoader loader(set.data, small_options(0));
+  loader.set_picture_weights({0, 5, 1, 0, 5, 0, 1});
+  for (int64_t epoch = 0; epoch < 5; ++epoch) {
+    std::multiset<int64_t> others;
+    std::vector<int64_t> unlabelled;
+    for (const int64_t index : indices_of(loader, epoch)) {
+      if (index == 1 || index == 4) {
+        unlabelled.push_back(index);
+      } else {
+        others.insert(index);
+      }
+    }
+    std::sort(unlabelled.begin(), unlabelled.end());
+    CHECK(unlabelled == std::vector<int64_t>{1, 4});
+    CHECK(others.count(2) + others.count(6) == 5);
+  }
+}
+
 /// With everything on: `kind` 0 multi-scale and weights, 1 rectangular and multi-scale.
 TrainLoaderOptions full_options(int workers, int kind) {
   TrainLoaderOptions options = small_options(workers);

@@ -174,6 +174,21 @@ TEST_CASE("train: stopped and resumed equals uninterrupted with every option of 
   }
 }
 
+TEST_CASE("train: the mAP of each class is part of the state that image weights resume from") {
+  const Setup setup;
+  Quiet events;
+  const TrainOutcome outcome =
+      train(setup.config({"train.image_weights=true", "train.epochs=25"}), events);
+  const TensorFile last = read_safetensors(outcome.run / "weights/last.safetensors");
+  const std::string& state = last.metadata.at("train_state");
+  const auto& classes = outcome.last.metrics.per_class;
+  REQUIRE(classes.size() == 2);
+  CHECK(state.find("\"class_map\":[") != std::string::npos);
+  const size_t begin = state.find("\"class_map\":[") + 13;
+  CHECK(std::stod(state.substr(begin)) == classes[0].map);
+  CHECK(std::stod(state.substr(state.find(',', begin) + 1)) == classes[1].map);
+}
+
 TEST_CASE("train: with a single class the network knows one, called object") {
   const Setup setup;
   Quiet events;
