@@ -1,52 +1,27 @@
 // SPDX-License-Identifier: MIT
 #include <ydistill/train/evolve.h>
 
-#include <fmt/format.h>
-
 #include <ydistill/tensor/error.h>
 
 #include "support/catch.h"
 #include "support/files.h"
-#include "train/tiny_data.h"
+#include "train/tiny_run.h"
 
 namespace ydistill {
 namespace {
 
-class Quiet : public TrainEvents {
- public:
-  void message(const std::string& line) override { log += line + "\n"; }
-  void step(const StepProgress&) override { ++steps; }
-  void epoch(const EpochResult&, int64_t, double) override {}
-  bool stop_requested() override { return stop_after >= 0 && steps >= stop_after; }
-  std::string log;
-  int64_t steps = 0, stop_after = -1;
-};
+using Quiet = test::QuietEvents;
 
-struct Setup {
-  test::TempDir dir;
-  Setup() {
-    test::write_tiny_set(dir / "train", 8);
-    test::write_tiny_set(dir / "val", 4, 2);
-    test::write_file(dir / "graph.json", test::tiny_graph());
-  }
-  Config config(std::vector<std::string> overrides = {}) const {
-    return parse_config(
-        R"({"model": {"graph": "graph.json"},
-            "data": {"train": {"yolo": "train/images"}, "val": {"yolo": "val/images"}, "names": ["wide", "high"]},
-            "train": {"epochs": 1, "batch": 4, "image_size": 64, "workers": 1}, "device": "cpu"})",
-        dir.path(), overrides);
-  }
-};
+using Setup = test::TinyRun;
 
 TEST_CASE("evolve: a search that was stopped and goes on equals one in one go") {
   const Setup setup;
-  Quiet events, halted, rest;
-  const EvolveOutcome whole = evolve(setup.config(), setup.dir / "whole", 4, events);
+  Quiet events, halted(7), rest;  // in the third generation, of three batches each
+  const EvolveOutcome whole = evolve(setup.config({"train.epochs=1"}), setup.dir / "whole", 4, events);
   REQUIRE(whole.finished);
   REQUIRE(whole.generations.size() == 4);
-  halted.stop_after = 5;  // in the third generation, of two batches each
-  CHECK_FALSE(evolve(setup.config(), setup.dir / "parts", 4, halted).finished);
-  CHECK(evolve(setup.config(), setup.dir / "parts", 4, rest).finished);
+  CHECK_FALSE(evolve(setup.config({"train.epochs=1"}), setup.dir / "parts", 4, halted).finished);
+  CHECK(evolve(setup.config({"train.epochs=1"}), setup.dir / "parts", 4, rest).finished);
   CHECK(rest.log.find("evolve: goes on after 2 generations") != std::string::npos);
   for (const char* file : {"evolve.csv", "best.json"}) {
     CHECK(test::read_file(setup.dir / "whole" / file) ==
@@ -100,7 +75,7 @@ TEST_CASE("evolve: distillation is searched where there is a teacher") {
 TEST_CASE("evolve: a folder with the search of another config is refused") {
   const Setup setup;
   Quiet events;
-  evolve(setup.config(), setup.dir / "search", 1, events);
+  evolve(setup.config({"train.epochs=1"}), setup.dir / "search", 1, events);
   CHECK_THROWS_WITH_TEXT(evolve(setup.config({"train.epochs=2"}), setup.dir / "search", 2, events),
                          ConfigError, "holds the search of another config; name another folder");
 }

@@ -11,42 +11,16 @@
 
 #include "support/catch.h"
 #include "support/files.h"
-#include "train/tiny_data.h"
+#include "train/tiny_run.h"
 
 namespace ydistill {
 namespace {
 
 namespace fs = std::filesystem;
 
-class Quiet : public TrainEvents {
- public:
-  explicit Quiet(int64_t stop_after = -1) : stop_after_(stop_after) {}
-  void message(const std::string& line) override { log += line + "\n"; }
-  void step(const StepProgress&) override { ++steps_; }
-  void epoch(const EpochResult&, int64_t, double) override {}
-  bool stop_requested() override { return stop_after_ >= 0 && steps_ >= stop_after_; }
-  std::string log;
+using Quiet = test::QuietEvents;
 
- private:
-  int64_t stop_after_, steps_ = 0;
-};
-
-struct Setup {
-  test::TempDir dir;
-  Setup() {
-    test::write_tiny_set(dir / "train", 12);
-    test::write_tiny_set(dir / "val", 6, 2);
-    test::write_file(dir / "graph.json", test::tiny_graph());
-  }
-  Config config(std::vector<std::string> overrides = {}) const {
-    const std::string text = fmt::format(
-        R"({{"model": {{"graph": "graph.json"}},
-             "data": {{"train": {{"yolo": "train/images"}}, "val": {{"yolo": "val/images"}}, "names": ["wide", "high"]}},
-             "train": {{"epochs": 3, "batch": 4, "image_size": 64, "nominal_batch": 8, "warmup_min_iterations": 4, "workers": 1}},
-             "device": "cpu", "run": {{"dir": "{}"}}}})",
-        (dir / "runs").string());
-    return parse_config(text, dir.path(), overrides);
-  }
+struct Setup : test::TinyRun {
   fs::path teacher() const {
     Quiet events;
     return train(config({"train.epochs=2", "run.name=teacher"}), events).run /
