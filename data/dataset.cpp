@@ -2,6 +2,7 @@
 #include <ydistill/data/dataset.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <iterator>
 #include <set>
 #include <utility>
@@ -53,6 +54,7 @@ Dataset load_data_yaml(const DataSource& source, std::vector<std::string> names)
   DataSource pictures;
   pictures.path = yaml.paths.front();
   pictures.more.assign(yaml.paths.begin() + 1, yaml.paths.end());
+  pictures.cache_folder = source.cache_folder;
   Dataset dataset = reading::load_yolo(pictures, std::move(names));
   dataset.notes.insert(dataset.notes.begin(), yaml.notes.begin(), yaml.notes.end());
   return dataset;
@@ -110,6 +112,17 @@ void add_unlabelled(Dataset& dataset, Dataset unlabelled) {
          fmt::format("among the training pictures too, as are {} more unlabelled ones", twice - 1),
          "used with its labels"});
   }
+}
+
+std::filesystem::path default_cache_folder() {
+  const auto folder_of = [](const char* name) -> std::filesystem::path {
+    const char* value = std::getenv(name);
+    const std::filesystem::path folder = value != nullptr ? value : "";
+    return folder.is_absolute() ? folder : std::filesystem::path();
+  };
+  if (const auto cache = folder_of("XDG_CACHE_HOME"); !cache.empty()) return cache / "ydistill";
+  if (const auto home = folder_of("HOME"); !home.empty()) return home / ".cache" / "ydistill";
+  return {};
 }
 
 std::vector<Dataset> load_splits(std::span<const DataSource> sources,

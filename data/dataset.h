@@ -74,6 +74,9 @@ struct DataSource {
   std::string split;  ///< VOC: the file NAME.txt in ImageSets/Main; YAML: train, val, test
   std::filesystem::path images;  ///< COCO: the folder that `file_name` is relative to
   std::vector<std::filesystem::path> more = {};  ///< YOLO: further folders or lists, after `path`
+  /// Where what was read of pictures and label files is kept for the next time (label_cache.h);
+  /// empty: nowhere.
+  std::filesystem::path cache_folder = {};
 };
 
 /// Pictures narrower or lower than this are dropped, as YOLOv5 does.
@@ -117,6 +120,9 @@ Dataset load_dataset(const DataSource& source, std::vector<std::string> names = 
 /// Puts the pictures of a source without labels behind those of `dataset`. A picture that is there
 /// already, as a file, is left out and listed: what has labels needs no guess.
 void add_unlabelled(Dataset& dataset, Dataset unlabelled);
+
+/// $XDG_CACHE_HOME/ydistill, else ~/.cache/ydistill; empty where neither is known.
+std::filesystem::path default_cache_folder();
 
 /// Several parts of one dataset, with the same names in all: those given, or else all that the
 /// parts have (VOC: sorted; other kinds: in the order they come up). throws as load_dataset does.

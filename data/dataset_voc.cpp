@@ -7,6 +7,7 @@
 #include <utility>
 
 #include <ydistill/data/dataset_reader.h>
+#include <ydistill/data/label_cache.h>
 #include <ydistill/tensor/error.h>
 #include <ydistill/tensor/io/text.h>
 
@@ -137,11 +138,10 @@ class Annotation {
   int64_t line_ = 0;
 };
 
-void read_picture(const fs::path& folder, const ListedId& listed, const fs::path& split,
-                  PictureReport& report) {
-  open_sample(report, find_picture(folder, listed.id), split, listed.line);
+void read_picture(const fs::path& picture, const fs::path& file, const ListedId& listed,
+                  const fs::path& split, PictureReport& report) {
+  open_sample(report, picture, split, listed.line);
   if (!report.sample) return;
-  const fs::path file = folder / "Annotations" / (listed.id + ".xml");
   std::error_code error;
   if (!fs::is_regular_file(file, error)) {
     report.drop_picture(split, listed.line,
@@ -184,9 +184,17 @@ void name_labels(PictureReport& report, const fs::path& file,
 Dataset load_voc(const DataSource& source, std::vector<std::string> names) {
   const fs::path split = find_split(source);
   const std::vector<ListedId> ids = read_split(split);
+  LabelCache cache(source.cache_folder, source, "");
   std::vector<PictureReport> reports(ids.size());
   for_each_picture(int64_t(ids.size()), [&](int64_t i) {
-    read_picture(source.path, ids[size_t(i)], split, reports[size_t(i)]);
+    const ListedId& listed = ids[size_t(i)];
+    PictureReport& report = reports[size_t(i)];
+    const fs::path picture = find_picture(source.path, listed.id);
+    const fs::path file = source.path / "Annotations" / (listed.id + ".xml");
+    std::string stamp = cache.stamp(picture, file);
+    if (cache.find(picture, stamp, report)) return;
+    read_picture(picture, file, listed, split, report);
+    cache.keep(picture, std::move(stamp), report);
   });
   if (names.empty()) {
     std::set<std::string> found;
@@ -200,7 +208,9 @@ Dataset load_voc(const DataSource& source, std::vector<std::string> names) {
     if (!reports[i].sample) continue;
     name_labels(reports[i], source.path / "Annotations" / (ids[i].id + ".xml"), class_ids);
   }
-  return assemble(source.path, std::move(reports), std::move(names));
+  Dataset dataset = assemble(source.path, std::move(reports), std::move(names));
+  cache.save(dataset.notes);
+  return dataset;
 }
 
 }  // namespace ydistill::reading

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include <ydistill/data/dataset_reader.h>
+#include <ydistill/data/label_cache.h>
 #include <ydistill/data/picture_list.h>
 #include <ydistill/tensor/error.h>
 #include <ydistill/tensor/io/text.h>
@@ -149,14 +150,20 @@ Dataset load_yolo(const DataSource& source, std::vector<std::string> names) {
     std::move(more.findings.begin(), more.findings.end(), std::back_inserter(list.findings));
   }
   const std::vector<ListedPicture>& pictures = list.pictures;
+  LabelCache cache(source.cache_folder, source, std::to_string(names.size()));
   std::vector<PictureReport> reports(pictures.size());
   for_each_picture(int64_t(pictures.size()), [&](int64_t i) {
     const ListedPicture& picture = pictures[size_t(i)];
     PictureReport& report = reports[size_t(i)];
-    open_sample(report, picture.path, picture.listed_in, picture.line);
-    if (!report.sample) return;
-    report.sample->labelled = has_labels;
-    if (has_labels) read_labels(report, label_file_of(picture.path), names.size());
+    const fs::path labels = has_labels ? label_file_of(picture.path) : fs::path();
+    std::string stamp = cache.stamp(picture.path, labels);
+    if (!cache.find(picture.path, stamp, report)) {
+      open_sample(report, picture.path, picture.listed_in, picture.line);
+      if (!report.sample) return;
+      if (has_labels) read_labels(report, labels, names.size());
+      cache.keep(picture.path, std::move(stamp), report);
+    }
+    if (report.sample) report.sample->labelled = has_labels;
   });
   if (names.empty()) {
     int64_t num_classes = 0;
@@ -168,7 +175,10 @@ Dataset load_yolo(const DataSource& source, std::vector<std::string> names) {
     }
     for (int64_t i = 0; i < num_classes; ++i) names.push_back(fmt::format("class{}", i));
   }
-  return assemble(source.path, std::move(reports), std::move(names), std::move(list.findings));
+  Dataset dataset =
+      assemble(source.path, std::move(reports), std::move(names), std::move(list.findings));
+  cache.save(dataset.notes);
+  return dataset;
 }
 
 }  // namespace ydistill::reading

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: MIT
+#include <ydistill/data/dataset.h>
+
+#include "data/pictures.h"
+#include "support/catch.h"
+#include "support/files.h"
+
+namespace ydistill::test {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct CachedSet {
+  TempDir dir, cache;
+  CachedSet() {
+    write_yolo_set(dir.path(), {{40, 30}, {30, 40}});
+    write_file(dir / "labels/0.txt", "0 0.1 0.1 0.5 0.1 0.5 0.6\n");
+  }
+  Dataset load() const {
+    DataSource source;
+    source.path = dir / "images";
+    source.cache_folder = cache.path();
+    return load_dataset(source, {"x", "y"});
+  }
+  fs::path file() const { return fs::directory_iterator(cache.path())->path(); }
+  /// New content with the old size and time, which no honest edit leaves: shows what was not read.
+  void change_in_secret(const fs::path& path, const std::string& bytes) const {
+    const auto time = fs::last_write_time(path);
+    REQUIRE(bytes.size() == fs::file_size(path));
+    write_file(path, bytes);
+    fs::last_write_time(path, time);
+  }
+};
+
+}  // namespace
+
+TEST_CASE("label cache: what it gives is what the files gave, without opening them") {
+  const CachedSet set;
+  const Dataset first = set.load();
+  for (const char* name : {"images/0.png", "labels/0.txt"}) {
+    set.change_in_secret(set.dir / name, std::string(fs::file_size(set.dir / name), 'x'));
+  }
+  const Dataset second = set.load();
+  REQUIRE(second.samples.size() == 2);
+  CHECK(second.findings.empty());
+  for (size_t i = 0; i < 2; ++i) {
+    CHECK(second.samples[i].labels == first.samples[i].labels);
+    CHECK(second.samples[i].image == first.samples[i].image);
+    CHECK(second.samples[i].width == first.samples[i].width);
+  }
+  CHECK(second.samples[0].labels[0].polygon.size() == 3);
+}
+
+TEST_CASE("label cache: a file of another size or time is read again") {
+  const CachedSet set;
+  set.load();
+  write_file(set.dir / "labels/1.txt", "0 0.5 0.5 0.25 0.25\n1 0.5 0.5 0.5 0.5\n");
+  CHECK(set.load().samples[1].labels.size() == 2);
+  fs::remove(set.dir / "labels/1.txt");
+  CHECK(set.load().samples[1].labels.empty());
+}
+
+TEST_CASE("label cache: faults are found each time") {
+  const CachedSet set;
+  write_file(set.dir / "labels/1.txt", "7 0.5 0.5 0.25 0.25\n");
+  CHECK(set.load().findings.size() == 1);
+  CHECK(set.load().findings.size() == 1);
+}
+
+TEST_CASE("label cache: a damaged cache counts as empty and is written anew") {
+  const CachedSet set;
+  const Dataset first = set.load();
+  const std::string whole = read_file(set.file());
+  for (size_t cut = 0; cut < whole.size(); cut += 7) {
+    std::string damaged = whole;
+    damaged[cut] = char(damaged[cut] + 1);
+    write_file(set.file(), cut % 2 == 0 ? damaged : whole.substr(0, cut));
+    CHECK(set.load().samples[0].labels == first.samples[0].labels);
+    CHECK(read_file(set.file()).size() == whole.size());
+  }
+}
+
+TEST_CASE("label cache: where it cannot be written a note says so") {
+  const CachedSet set;
+  DataSource source;
+  source.path = set.dir / "images";
+  source.cache_folder = set.dir / "labels/0.txt";  // a file
+  const Dataset data = load_dataset(source);
+  CHECK(data.samples.size() == 2);
+  REQUIRE(data.notes.size() == 1);
+  CHECK(data.notes[0].find("the label cache is not kept: ") == 0);
+}
+
+}  // namespace ydistill::test
