@@ -73,7 +73,9 @@ void merge_classes(Dataset& dataset) {
 }  // namespace
 
 Dataset load_source(const DataSourceConfig& source, const std::vector<std::string>& names) {
-  return load_dataset(data_source(source), names);
+  DataSource opened = data_source(source);
+  opened.cache_folder = default_cache_folder();
+  return load_dataset(opened, names);
 }
 
 std::shared_ptr<const Dataset> open_dataset(const DataSourceConfig& source,
