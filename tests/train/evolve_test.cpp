@@ -17,7 +17,8 @@ using Setup = test::TinyRun;
 TEST_CASE("evolve: a search that was stopped and goes on equals one in one go") {
   const Setup setup;
   Quiet events, halted(7), rest;  // in the third generation, of three batches each
-  const EvolveOutcome whole = evolve(setup.config({"train.epochs=1"}), setup.dir / "whole", 4, events);
+  const EvolveOutcome whole =
+      evolve(setup.config({"train.epochs=1"}), setup.dir / "whole", 4, events);
   REQUIRE(whole.finished);
   REQUIRE(whole.generations.size() == 4);
   CHECK_FALSE(evolve(setup.config({"train.epochs=1"}), setup.dir / "parts", 4, halted).finished);
