@@ -133,6 +133,16 @@ DataReport report_data(const Config& config, CheckDepth depth) {
   DataReport report;
   for (const NamedDataset& set : sets) report.sets.push_back(report_set(set, depth));
   if (sets.size() == 2) report.shared_findings = shared_pictures(sets[0], sets[1]);
+  if (config.data.unlabeled) {
+    const NamedDataset unlabelled{
+        "unlabeled", config.data.unlabeled->pictures,
+        std::make_shared<Dataset>(load_unlabelled(*config.data.unlabeled))};
+    report.sets.push_back(report_set(unlabelled, depth));
+    // What validation looks at, the student should not have been taught on.
+    if (has_val_source(config)) {
+      append(report.sets.back().findings, shared_pictures(unlabelled, sets.back()));
+    }
+  }
   return report;
 }
 

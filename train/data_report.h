@@ -14,7 +14,7 @@ namespace ydistill {
 
 struct DataReport {
   struct Set {
-    std::string name;     ///< "train", "val"
+    std::string name;     ///< "train", "val", "unlabeled"
     std::string summary;  ///< Dataset::summary
     DatasetStatistics statistics;
     std::vector<std::string> notes;
@@ -31,8 +31,8 @@ enum class CheckDepth {
   kPixels,   ///< every picture is decoded
 };
 
-/// Reads data.train and data.val, whichever are there. Class names as in training: those of
-/// data.names, else those of the training data. throws ConfigError, FileError.
+/// Reads data.train, data.val and data.unlabeled, whichever are there. Class names as in training:
+/// those of data.names, else those of the training data. throws ConfigError, FileError.
 DataReport report_data(const Config& config, CheckDepth depth);
 
 /// One JSON document: {"ok", "sets": {name: {statistics}}, "findings": [...], "notes": [...]}.

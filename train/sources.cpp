@@ -78,6 +78,14 @@ Dataset load_source(const DataSourceConfig& source, const std::vector<std::strin
   return load_dataset(opened, names);
 }
 
+Dataset load_unlabelled(const UnlabeledConfig& unlabeled) {
+  DataSource source;
+  source.kind = DataSource::Kind::kPictures;
+  source.path = unlabeled.pictures;
+  source.cache_folder = default_cache_folder();
+  return load_dataset(source);
+}
+
 std::shared_ptr<const Dataset> open_dataset(const DataSourceConfig& source,
                                             const std::vector<std::string>& names, const Say& say,
                                             Classes classes, int max_findings) {
@@ -101,7 +109,7 @@ Classes classes_of(const TrainConfig& config) {
 std::shared_ptr<const Dataset> with_unlabelled(std::shared_ptr<const Dataset> labelled,
                                                const UnlabeledConfig& unlabeled, const Say& say,
                                                int max_findings) {
-  Dataset pictures = load_dataset({DataSource::Kind::kPictures, unlabeled.pictures, {}, {}});
+  Dataset pictures = load_unlabelled(unlabeled);
   say("data.unlabeled: " + pictures.summary());
   auto both = std::make_shared<Dataset>(*labelled);
   both->findings.clear();  // said before

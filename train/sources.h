@@ -25,6 +25,8 @@ Classes classes_of(const TrainConfig& config);
 
 /// Reads the pictures and labels of a source. throws FileError.
 Dataset load_source(const DataSourceConfig& source, const std::vector<std::string>& names);
+/// The pictures of data.unlabeled, none of them labelled. throws FileError.
+Dataset load_unlabelled(const UnlabeledConfig& unlabeled);
 
 /// The same; its findings are said, one line each, at most `max_findings`.
 /// names: given classes; empty: what the data says, which is said too.

@@ -271,6 +271,25 @@ TEST_CASE("command: compare groups runs by seed and report writes the page again
   check_refused(setup.run("report val"), 1, "val/report.json: cannot be read");
 }
 
+TEST_CASE(
+    "command: check looks at unlabelled pictures too, and finds those of validation in them") {
+  const Setup setup;
+  fs::create_directories(setup.dir / "more");
+  fs::copy_file(setup.dir / "train/images/p001.png", setup.dir / "more/a.png");
+  const std::string args =
+      "check cfg.json --json teacher.weights=tiny.safetensors data.unlabeled.pictures=";
+  const Outcome clean = setup.run(args + "more");
+  INFO(clean.err << clean.out);
+  CHECK(clean.code == 0);
+  CHECK(nlohmann::json::parse(clean.out).at("sets").at("unlabeled").at("unlabelled") == 1);
+  fs::copy_file(setup.dir / "val/images/p002.png", setup.dir / "more/b.png");
+  const Outcome leaking = setup.run(args + "more");
+  CHECK(leaking.code == 1);
+  const auto findings = nlohmann::json::parse(leaking.out).at("findings");
+  REQUIRE(findings.size() == 1);
+  CHECK(findings[0].at("set") == "unlabeled");
+}
+
 TEST_CASE("command: SIGTERM ends with a checkpoint and the resumed run has the same bits") {
   const Setup setup;
   REQUIRE(setup.run("train cfg.json train.epochs=4 run.name=whole").code == 0);
