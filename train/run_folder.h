@@ -39,6 +39,9 @@ struct EpochColumn {
 /// In the order of results.csv, behind the epoch. What writes or draws results walks these.
 std::span<const EpochColumn> epoch_columns();
 
+/// Batches of the first training epoch and of the last validation that are drawn into the folder.
+inline constexpr int64_t kDrawnBatches = 3;
+
 class RunFolder {
  public:
   /// Makes dir/NAME, or NAME2, NAME3, ... where that exists. throws FileError.

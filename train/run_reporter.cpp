@@ -21,7 +21,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr int64_t kDrawnBatches = 3;
 constexpr int64_t kCurvePointsKept = 201;
 constexpr size_t kFindingsKept = 200, kBoxesKept = 3000;
 constexpr const char* kEventFile = "events.out.tfevents.ydistill";

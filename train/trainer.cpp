@@ -12,6 +12,7 @@
 #include <ydistill/data/picture_weights.h>
 #include <ydistill/tensor/parallel.h>
 #include <ydistill/train/cache_plan.h>
+#include <ydistill/train/loader_options.h>
 #include <ydistill/train/pictures.h>
 #include <ydistill/train/run_reporter.h>
 #include <ydistill/train/schedule.h>
@@ -24,49 +25,8 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr int64_t kDrawnBatches = 3;
-
 double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
-}
-
-AugmentOptions augment_options(const AugmentConfig& c) {
-  AugmentOptions options;
-  options.hsv_h = c.hsv_h;
-  options.hsv_s = c.hsv_s;
-  options.hsv_v = c.hsv_v;
-  options.degrees = c.degrees;
-  options.translate = c.translate;
-  options.scale = c.scale;
-  options.shear = c.shear;
-  options.perspective = c.perspective;
-  options.flipud = c.flipud;
-  options.fliplr = c.fliplr;
-  options.mosaic = c.mosaic;
-  options.mosaic9 = c.mosaic9;
-  options.copy_paste = c.copy_paste;
-  options.mixup = c.mixup;
-  return options;
-}
-
-TrainLoaderOptions loader_options(const Config& config,
-                                  std::shared_ptr<const DevicePictures> pictures) {
-  TrainLoaderOptions options;
-  options.image_size = config.train.image_size;
-  options.batch = config.train.batch;
-  options.seed = uint64_t(config.train.seed);
-  options.workers = int(config.train.workers);
-  options.order = config.train.shuffle ? Order::kShuffled : Order::kFile;
-  if (config.data.unlabeled) options.unlabelled_share = config.data.unlabeled->share;
-  options.form = config.train.rect ? BatchForm::kRectangular : BatchForm::kSquare;
-  options.multi_scale = config.train.multi_scale;
-  options.augment = augment_options(config.augment);
-  options.mosaic_epochs = std::max<int64_t>(0, config.train.epochs - config.augment.close_mosaic);
-  if (pictures) {  // each is read once; a copy in memory would serve nobody
-    options.device_pictures = std::move(pictures);
-    options.rendered_batches = kDrawnBatches;
-  }
-  return options;
 }
 
 /// One run, fresh or resumed.
