@@ -12,6 +12,7 @@
 #include <ydistill/data/picture_store.h>
 #include <ydistill/data/picture_weights.h>
 #include <ydistill/data/prefetch.h>
+#include <ydistill/data/resize.h>
 #include <ydistill/tensor/error.h>
 
 namespace ydistill {
@@ -184,9 +185,31 @@ struct TrainLoader::State : BatchMaker {
       auto image = store.load(at, size.width, size.height, Interpolation::kBilinear);
       if (image) return {std::move(image), &sample.labels, at, size};
     }
+    if (auto stretched = stretched_for(index)) return *stretched;
     const std::vector<Finding> findings = store.findings();
-    throw FileError("no picture of the dataset can be read any more: {} left out, the first: {}",
-                    findings.size(), findings.empty() ? "" : findings.front().str());
+    throw FileError("no {} picture can be read any more: {} left out, the first: {}",
+                    labelled ? "labelled" : "unlabelled", findings.size(),
+                    findings.empty() ? "" : findings.front().str());
+  }
+
+  /// The next readable picture of the kind of `index` in that one's size: for a frame that has room
+  /// for no other. Nothing where the GPU keeps pictures in their own size.
+  std::optional<LoadedPicture> stretched_for(int64_t index) {
+    if (makes_plans()) return std::nullopt;
+    const Sample& listed = dataset->samples[size_t(index)];
+    const PictureSize size = load_size(listed.width, listed.height, options.image_size);
+    for (int64_t step = 1; step < num_samples(); ++step) {
+      const int64_t at = (index + step) % num_samples();
+      const Sample& sample = dataset->samples[size_t(at)];
+      if (sample.labelled != listed.labelled) continue;
+      const PictureSize own = load_size(sample.width, sample.height, options.image_size);
+      const auto image = store.load(at, own.width, own.height, Interpolation::kBilinear);
+      if (!image) continue;
+      return LoadedPicture{std::make_shared<const Image>(
+                               resize(*image, size.width, size.height, Interpolation::kBilinear)),
+                           &sample.labels, at, size};
+    }
+    return std::nullopt;
   }
 
   const std::shared_ptr<const Dataset> dataset;

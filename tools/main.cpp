@@ -2,6 +2,7 @@
 // The `ydistill` command. Exit codes: 0 done, 1 the run failed (one line says why), 2 wrong usage.
 #include <fmt/format.h>
 
+#include <csignal>
 #include <cstdio>
 #include <exception>
 #include <new>
@@ -26,6 +27,7 @@ void message(const std::string& text) {
 
 int main(int argc, char** argv) {
   using namespace ydistill::tools;
+  std::signal(SIGXFSZ, SIG_IGN);  // a file that grows too large is then an error like a full disk
   CLI::App app{"Train, distil and run YOLOv5 detectors.", "ydistill"};
   app.require_subcommand(1);
   app.set_version_flag("--version", YD_VERSION);

@@ -289,8 +289,8 @@ std::vector<ConfigField> make_fields() {
   f.push_back(YD_KEY(augment.hsv_v, "brightness, share, both ways").min(0).max(1));
   f.push_back(YD_KEY(augment.degrees, "rotation in degrees, both ways").min(0).max(180));
   f.push_back(YD_KEY(augment.translate, "shift as a share of the side, both ways").min(0).max(1));
-  f.push_back(YD_KEY(augment.scale, "zoom by 1 - scale to 1 + scale").min(0).below(1));
-  f.push_back(YD_KEY(augment.shear, "shear in degrees, both ways").min(0).below(90));
+  f.push_back(YD_KEY(augment.scale, "zoom by 1 - scale to 1 + scale").min(0).max(0.99));
+  f.push_back(YD_KEY(augment.shear, "shear in degrees, both ways").min(0).max(89));
   f.push_back(YD_KEY(augment.perspective, "change of the scale a pixel, both ways, along each axis")
                   .min(0)
                   .max(0.001));

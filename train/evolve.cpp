@@ -14,6 +14,7 @@
 #include <ydistill/tensor/io/folder_lock.h>
 #include <ydistill/tensor/random.h>
 #include <ydistill/train/config_table.h>
+#include <ydistill/train/train_state.h>
 
 namespace ydistill {
 namespace {
@@ -116,7 +117,7 @@ void write_generations(const fs::path& file, const Config& config,
   std::string text = header_of(config) + "\n";
   for (size_t i = 0; i < generations.size(); ++i) {
     const Generation& g = generations[i];
-    text += fmt::format("{},{:.6g},{:.6g},{:.6g}", i, g.fitness, g.map50, g.map);
+    text += fmt::format("{},{},{},{}", i, g.fitness, g.map50, g.map);
     for (const double value : g.values) text += fmt::format(",{}", value);
     text += "\n";
   }
@@ -168,11 +169,22 @@ size_t best_of(const std::vector<Generation>& generations) {
                 generations.begin());
 }
 
-/// Trains one generation, or goes on with what was begun of it.
+/// Trains one generation, or goes on with what was begun of it. throws ConfigError for a folder of
+/// its name that something else made.
 TrainOutcome train_generation(const Config& config, TrainEvents& events) {
   const fs::path run = config.run.dir / config.run.name;
   std::error_code error;
-  if (fs::exists(run / "weights" / "last.safetensors", error)) return resume_training(run, events);
+  if (!fs::exists(run, error)) return train(config, events);
+  const std::string wanted = to_json(config);
+  const fs::path last = run / "weights" / "last.safetensors";
+  const bool has_checkpoint = fs::exists(last, error);
+  const bool is_ours = has_checkpoint ? to_json(read_train_config(last)) == wanted
+                                      : text_of(run / "config.json") == wanted + "\n";
+  if (!is_ours) {
+    throw ConfigError("evolve: {} is not of this search; move it away or name another folder",
+                      run.string());
+  }
+  if (has_checkpoint) return resume_training(run, events);
   fs::remove_all(run, error);  // killed before its first checkpoint
   return train(config, events);
 }
@@ -210,6 +222,9 @@ EvolveOutcome evolve(const Config& config, const fs::path& folder, int64_t gener
                      TrainEvents& events) {
   std::error_code error;
   fs::create_directories(folder, error);
+  if (error) {
+    throw FileError("{}: the search's folder cannot be made: {}", folder.string(), error.message());
+  }
   const FolderLock lock(folder);
   remove_left_temporaries(folder);
   const std::string text = to_json(config) + "\n";

@@ -90,6 +90,7 @@ void save_train_state(const std::filesystem::path& path, const TrainState& state
       {"epoch", state.epoch},
       {"next_batch", state.next_batch},
       {"last_step", state.last_step},
+      {"batches", state.batches},
       {"ema_updates", optimizer.ema_updates()},
       {"sums", sums},
       {"best_fitness", state.best_fitness},
@@ -134,6 +135,7 @@ TrainState load_train_state(const std::filesystem::path& path, Model& model, Opt
     state.epoch = s.at("epoch").get<int64_t>();
     state.next_batch = s.at("next_batch").get<int64_t>();
     state.last_step = s.at("last_step").get<int64_t>();
+    state.batches = s.value("batches", int64_t(0));
     optimizer.set_ema_updates(s.at("ema_updates").get<int64_t>());
     for (const StepSum& sum : step_sums()) {
       state.sums.*sum.value = s.at("sums").at(sum.name).get<double>();

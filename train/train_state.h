@@ -23,6 +23,7 @@ struct TrainState {
   int64_t epoch = 0;       ///< the current one
   int64_t next_batch = 0;  ///< batches of it that are done
   int64_t last_step = -1;  ///< iteration of the last optimizer step
+  int64_t batches = 0;     ///< an epoch has
   StepSums sums;           ///< of this epoch's batches
   double best_fitness = -1;
   int64_t best_epoch = 0;

@@ -53,6 +53,7 @@ class Trainer {
     open_rest();
     folder_ = RunFolder::create(config_.run);
     folder_->write_config(config_);
+    save();  // a kill from now on finds something to go on
     describe();
     open_report();
     validate_teacher();
@@ -66,6 +67,7 @@ class Trainer {
         trained_model(load_checkpoint(folder_->last(), PtWeights::kEma).spec, config_, compute_);
     open_rest();
     state_ = load_train_state(folder_->last(), *student_, *optimizer_);
+    fit_to_data();
     describe();
     open_report();
     if (!reporter_->knows_teacher()) validate_teacher();
@@ -90,8 +92,6 @@ class Trainer {
     }
     start_ = Clock::now();
     events_.started(folder_->path(), config_.train.epochs);
-    if (state_.results.empty() && state_.next_batch == 0)
-      save();  // a kill finds something to go on
     while (!state_.finished) {
       if (!train_epoch() || !finish_epoch(outcome)) {
         save();
@@ -148,8 +148,9 @@ class Trainer {
     TrainLoaderOptions options = loader_options(config_, pictures_);
     options.stride = std::max<int64_t>(options.stride, student_->spec().max_stride());
     if (!pictures_) {
-      const CachePlan cache = plan_cache(config_.train.cache, *train_data_,
-                                         config_.train.image_size, cache_room(config_.run.dir));
+      const CachePlan cache =
+          plan_cache(config_.train.cache, *train_data_, config_.train.image_size,
+                     cache_room(folder_ ? folder_->path().parent_path() : config_.run.dir));
       options.cache_bytes = cache.memory_bytes;
       options.cache_folder = cache.folder;
       say_(cache.text);
@@ -162,6 +163,21 @@ class Trainer {
 
   /// Whether samples are made on the GPU.
   bool on_gpu() const { return config_.augment.device == AugmentConfig::Device::kGpu; }
+
+  /// Iterations are counted in batches: with other pictures than before the epoch begins anew, and
+  /// the counting of steps with it.
+  void fit_to_data() {
+    const int64_t batches = loader_->batches_per_epoch();
+    if (state_.batches != 0 && state_.batches != batches && !state_.finished) {
+      say_(
+          fmt::format("data: an epoch has {} batches now, {} when the run was stopped; epoch {} "
+                      "begins anew, and the run will not end with the bits it would have had",
+                      batches, state_.batches, state_.epoch + 1));
+      state_.next_batch = 0;
+      state_.last_step = state_.epoch * batches - 1;
+    }
+    state_.batches = batches;
+  }
 
   void describe() {
     say_(
@@ -431,6 +447,7 @@ class Trainer {
 
   void save() {
     steps_since_save_ = 0;
+    state_.batches = loader_->batches_per_epoch();
     save_train_state(folder_->last(), state_, config_, *student_, *optimizer_, train_data_->names);
   }
 

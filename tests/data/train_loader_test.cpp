@@ -202,7 +202,7 @@ TEST_CASE("train loader: when no picture can be read it says so") {
     loader.start_epoch(0);
     Batch batch;
     CHECK_THROWS_WITH_TEXT(loader.next(batch), FileError,
-                           "no picture of the dataset can be read any more: 7 left out, the first");
+                           "no labelled picture can be read any more: 7 left out, the first");
     CHECK(!loader.next(batch));
     CHECK(loader.findings().size() == 7);
   }
@@ -371,6 +371,30 @@ TEST_CASE("train loader: multi-scale resizes the sample that there would be, lab
     }
   }
   CHECK(largest <= 1);
+}
+
+TEST_CASE("train loader: in a frame that no other picture fits a replacement is stretched") {
+  const TempDir dir;
+  write_yolo_set(dir.path(), {{64, 64}, {64, 64}, {64, 16}});
+  const auto data =
+      std::make_shared<Dataset>(load_dataset({DataSource::Kind::kYolo, dir / "images", "", ""}));
+  write_file(dir / "images/2.png", "no picture any more");
+  TrainLoaderOptions options = small_options(0);
+  options.batch = 1;
+  options.stride = 16;
+  options.form = BatchForm::kRectangular;
+  TrainLoader loader(data, options);
+  loader.start_epoch(0);
+  Batch batch;
+  int batches = 0, flat = 0;
+  while (loader.next(batch)) {
+    ++batches;
+    CHECK(batch.indices[0] != 2);
+    if (batch.images.size(1) < batch.images.size(2)) ++flat;
+  }
+  CHECK(batches == 3);
+  CHECK(flat == 1);
+  CHECK(loader.findings().size() == 1);
 }
 
 TEST_CASE("train loader: rectangular batches are sorted by shape and as flat as they allow") {

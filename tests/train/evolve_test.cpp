@@ -73,6 +73,22 @@ TEST_CASE("evolve: distillation is searched where there is a teacher") {
         evolved_keys(setup.config()).size() + 4);
 }
 
+TEST_CASE("evolve: a folder in the way that is not of this search is left alone and named") {
+  const Setup setup;
+  Quiet events;
+  test::write_file(setup.dir / "search/gen000/thesis.txt", "precious");
+  CHECK_THROWS_WITH_TEXT(evolve(setup.config({"train.epochs=1"}), setup.dir / "search", 1, events),
+                         ConfigError, "gen000 is not of this search");
+  CHECK(test::read_file(setup.dir / "search/gen000/thesis.txt") == "precious");
+  // The run of a search with other numbers is not taken for one of this search.
+  evolve(setup.config({"train.epochs=1"}), setup.dir / "other", 1, events);
+  std::filesystem::remove(setup.dir / "other/config.json");
+  std::filesystem::remove(setup.dir / "other/evolve.csv");
+  CHECK_THROWS_WITH_TEXT(
+      evolve(setup.config({"train.epochs=1", "train.lr0=0.05"}), setup.dir / "other", 1, events),
+      ConfigError, "gen000 is not of this search");
+}
+
 TEST_CASE("evolve: a folder with the search of another config is refused") {
   const Setup setup;
   Quiet events;

@@ -308,6 +308,25 @@ TEST_CASE("train: anchors that miss the labels are fitted to them, but not with 
   CHECK(taught.log.find("the teacher's are kept") != std::string::npos);
 }
 
+TEST_CASE(
+    "train: resumed with fewer pictures the epoch begins anew, and the weights still change") {
+  const Setup setup;
+  Quiet first(7), second;  // 12 pictures are 3 batches: in the third epoch
+  const TrainOutcome stopped = train(setup.config({"train.epochs=6"}), first);
+  REQUIRE_FALSE(stopped.finished);
+  for (int i = 4; i < 12; ++i) {
+    std::filesystem::remove(setup.dir / fmt::format("train/images/p{:03}.png", i));
+  }
+  const auto weights = [&] { return read_safetensors(stopped.run / "weights/last.safetensors"); };
+  const TensorFile before = weights();
+  CHECK(resume_training(stopped.run, second).finished);
+  CHECK(second.log.find("an epoch has 1 batches now, 3 when the run was stopped") !=
+        std::string::npos);
+  const TensorFile after = weights();
+  const Tensor &a = before.at("raw.model.1.conv.weight"), &b = after.at("raw.model.1.conv.weight");
+  CHECK(std::memcmp(a.raw(), b.raw(), size_t(a.nbytes())) != 0);
+}
+
 TEST_CASE("train: a run that another process works in is not resumed") {
   const Setup setup;
   Quiet events;

@@ -54,9 +54,13 @@ void read_report(ComparedRun& run) {
   if (record.teacher && record.teacher->validation) {
     run.teacher_map = record.teacher->validation->metrics.map;
   }
+  // Of an epoch that was stopped while it was validated the speed is not known.
+  double known = 0;
   for (const EpochSpeed& s : record.speed) {
-    run.images_per_second += s.images_per_second / double(record.speed.size());
+    run.images_per_second += s.images_per_second;
+    known += s.images_per_second > 0 ? 1 : 0;
   }
+  if (known > 0) run.images_per_second /= known;
 }
 
 std::vector<std::string> differences(const std::vector<ComparedRun>& runs,
