@@ -72,7 +72,7 @@ students are the same network with the same seed, the same first weights, the sa
 same number of steps; only the loss differs. One seed is one throw of the dice: the student alone has differed by 0.16 of
 mAP50-95 between runs, so a smaller difference between two rows says nothing (scripts/demo.sh out/seed1
 train.seed=1). The gains of the distillation were tried out on these pictures; that one loss does better here than another
-does not carry over to your data. examples/shapes/README.md has the table of three runs.
+does not carry over to your data. examples/shapes/README.md has the table of four runs.
 TEXT
 }
 
