@@ -72,14 +72,14 @@ struct Link {
   PackedWeights packed;
 };
 
-std::vector<Link> make_chain(const Model& model, const Args& args) {
+std::vector<Link> make_chain(const Model& model, const Args& args, DType activations) {
   std::vector<Link> chain;
   Rng rng(1);
   for (const Conv2dGeometry& g : model.convolutions(args.batch, args.size, args.size)) {
     chain.push_back({g,
-                     rng.uniform(g.input_shape(), -1, 1),
+                     rng.uniform(g.input_shape(), -1, 1).to(activations),
                      rng.uniform(g.weight_shape(), -0.1, 0.1),
-                     rng.uniform(g.output_shape(), -1, 1),
+                     rng.uniform(g.output_shape(), -1, 1).to(activations),
                      Tensor::zeros(g.weight_shape()),
                      {}});
   }
@@ -92,7 +92,7 @@ void run_chain(std::vector<Link>& chain) {
     Link& l = chain[i];
     conv2d_backward_weight(l.grad_y, l.x, l.g.options, l.grad_weight, {});
     if (i > 0) {
-      conv2d_backward_input(l.grad_y, l.weight, l.g.input_shape(), DType::kFloat32, l.g.options,
+      conv2d_backward_input(l.grad_y, l.weight, l.g.input_shape(), l.x.dtype(), l.g.options,
                             &l.packed, 1);
     }
   }
@@ -138,7 +138,8 @@ class Bench {
     for (int i = 0; i < args_.warmup; ++i) work.run();
     work.wait();
     std::optional<std::vector<Link>> chain;
-    if (args_.mode == "train" && compute_.device.is_cpu()) chain = make_chain(*student_, args_);
+    if (args_.mode == "train" && compute_.device.is_cpu())
+      chain = make_chain(*student_, args_, compute_.activations());
     const auto chain_arena = Arena::create();
     if (chain) with_arena(chain_arena, [&] { run_chain(*chain); });
 

@@ -10,13 +10,11 @@ namespace {
 
 const Op kBatchNormSilu("batch_norm_silu");
 
+constexpr int64_t kCachedBytes = int64_t(8) << 20;
+
 template <class T>
 const BatchNormKernels<T>& kernels() {
-  if constexpr (std::is_same_v<T, float>) {
-    return batch_norm_kernels().f32;
-  } else {
-    return batch_norm_kernels().f64;
-  }
+  return kernels_for<T>(batch_norm_kernels());
 }
 
 struct Dims {
@@ -42,32 +40,32 @@ std::vector<double> total(const std::vector<double>& partial, const Dims& dims) 
   return sums;
 }
 
-template <class T>
-BatchNormSaved statistics(const T* y, const Dims& dims, const T* gamma, const T* beta,
-                          const BatchNormOptions& options, T* running_mean, T* running_var) {
+template <class T, class A = Arithmetic<T>>
+BatchNormSaved statistics(const T* y, const Dims& dims, const A* gamma, const A* beta,
+                          const BatchNormOptions& options, A* running_mean, A* running_var) {
   const size_t channels = size_t(dims.channels);
   std::vector<double> partial(size_t(dims.num_chunks()) * 2 * channels);
   kernels<T>().sums(y, y, dims.rows, dims.channels, dims.rows_per_chunk, partial.data());
   const std::vector<double> sums = total(partial, dims);
-  const auto per_channel = [&] { return Tensor::empty({dims.channels}, dtype_of<T>); };
+  const auto per_channel = [&] { return Tensor::empty({dims.channels}, dtype_of<A>); };
   const BatchNormSaved saved{per_channel(), per_channel(), per_channel(),
                              Tensor::empty({dims.channels}, DType::kFloat64)};
-  T *const scale = saved.scale.data<T>(), *const offset = saved.offset.data<T>();
-  T* const mean_out = saved.mean.data<T>();
+  A *const scale = saved.scale.data<A>(), *const offset = saved.offset.data<A>();
+  A* const mean_out = saved.mean.data<A>();
   double* const inv_std_out = saved.inv_std.data<double>();
   const double n = double(dims.rows);
   for (size_t c = 0; c < channels; ++c) {
     const double shifted_mean = sums[c] / n;
-    const double mean = double(y[c]) + shifted_mean;
+    const double mean = double(A(y[c])) + shifted_mean;
     const double var = std::max(0.0, sums[channels + c] / n - shifted_mean * shifted_mean);
     const double inv_std = 1 / std::sqrt(var + options.eps);
     inv_std_out[c] = inv_std;
-    mean_out[c] = T(mean);
-    scale[c] = T(double(gamma[c]) * inv_std);
-    offset[c] = T(double(beta[c]) - mean * double(gamma[c]) * inv_std);
+    mean_out[c] = A(mean);
+    scale[c] = A(double(gamma[c]) * inv_std);
+    offset[c] = A(double(beta[c]) - mean * double(gamma[c]) * inv_std);
     const double keep = 1 - options.momentum;
-    running_mean[c] = T(keep * double(running_mean[c]) + options.momentum * mean);
-    running_var[c] = T(keep * double(running_var[c]) + options.momentum * var * n / (n - 1));
+    running_mean[c] = A(keep * double(running_mean[c]) + options.momentum * mean);
+    running_var[c] = A(keep * double(running_var[c]) + options.momentum * var * n / (n - 1));
   }
   return saved;
 }
@@ -76,12 +74,13 @@ BatchNormSaved forward_on_cpu(const Tensor& y, const Tensor& gamma, const Tensor
                               const Tensor& running_mean, const Tensor& running_var,
                               const BatchNormOptions& options, const Tensor& residual,
                               const Tensor& out) {
-  return dispatch_float(y.dtype(), "batch_norm_silu", [&](auto type) {
+  return dispatch_activation(y.dtype(), "batch_norm_silu", [&](auto type) {
     using T = decltype(type);
+    using A = Arithmetic<T>;
     const Dims dims = dims_of(y.shape());
-    BatchNormSaved saved = statistics<T>(y.data<T>(), dims, gamma.data<T>(), beta.data<T>(),
-                                         options, running_mean.data<T>(), running_var.data<T>());
-    kernels<T>().apply(y.data<T>(), saved.scale.data<T>(), saved.offset.data<T>(),
+    BatchNormSaved saved = statistics<T>(y.data<T>(), dims, gamma.data<A>(), beta.data<A>(),
+                                         options, running_mean.data<A>(), running_var.data<A>());
+    kernels<T>().apply(y.data<T>(), saved.scale.data<A>(), saved.offset.data<A>(),
                        residual.defined() ? residual.data<T>() : nullptr, dims.rows, dims.channels,
                        out.data<T>());
     return saved;
@@ -93,34 +92,39 @@ BatchNormSaved forward_on_cpu(const Tensor& y, const Tensor& gamma, const Tensor
 ///   d y = gamma inv_std (dz - mean(dz) - x^ mean(dz x^))
 void backward_on_cpu(const Tensor& grad_out, const Tensor& y, const BatchNormSaved& saved,
                      const Tensor& grad_gamma, const Tensor& grad_beta, const Tensor& grad_y) {
-  dispatch_float(y.dtype(), "batch_norm_silu", [&](auto type) {
+  dispatch_activation(y.dtype(), "batch_norm_silu", [&](auto type) {
     using T = decltype(type);
+    using A = Arithmetic<T>;
     const Dims dims = dims_of(y.shape());
     const size_t channels = size_t(dims.channels);
-    const T *const scale = saved.scale.data<T>(), *const offset = saved.offset.data<T>();
-    const T* const mean = saved.mean.data<T>();
+    const A *const scale = saved.scale.data<A>(), *const offset = saved.offset.data<A>();
+    const A* const mean = saved.mean.data<A>();
     const double* const inv_std = saved.inv_std.data<double>();
     std::vector<double> partial(size_t(dims.num_chunks()) * 2 * channels);
+    // Keeping dz costs a pass of writing, computing it anew a sigmoid: the one pays for bfloat16
+    // and what stays in the cache, the other for the rest.
+    T* const dz = sizeof(T) == 2 || y.nbytes() <= kCachedBytes ? grad_y.data<T>() : nullptr;
     kernels<T>().grad_sums(grad_out.data<T>(), y.data<T>(), scale, offset, mean, dims.rows,
-                           dims.channels, dims.rows_per_chunk, partial.data());
+                           dims.channels, dims.rows_per_chunk, partial.data(), dz);
     const std::vector<double> sums = total(partial, dims);
-    std::vector<T> slope(channels), intercept(channels);
+    std::vector<A> slope(channels), intercept(channels);
     const double n = double(dims.rows);
     for (size_t c = 0; c < channels; ++c) {
       const double sum_dz = sums[c];
       const double sum_dz_xhat = sums[channels + c] * inv_std[c];
-      if (grad_beta.defined()) grad_beta.data<T>()[c] += T(sum_dz);
-      if (grad_gamma.defined()) grad_gamma.data<T>()[c] += T(sum_dz_xhat);
-      slope[c] = T(-double(scale[c]) * inv_std[c] * sum_dz_xhat / n);
-      intercept[c] = T(-double(scale[c]) * sum_dz / n);
+      if (grad_beta.defined()) grad_beta.data<A>()[c] += A(sum_dz);
+      if (grad_gamma.defined()) grad_gamma.data<A>()[c] += A(sum_dz_xhat);
+      slope[c] = A(-double(scale[c]) * inv_std[c] * sum_dz_xhat / n);
+      intercept[c] = A(-double(scale[c]) * sum_dz / n);
     }
-    kernels<T>().grad_input(grad_out.data<T>(), y.data<T>(), scale, offset, mean, slope.data(),
-                            intercept.data(), dims.rows, dims.channels, grad_y.data<T>());
+    kernels<T>().grad_input(dz != nullptr ? dz : grad_out.data<T>(), dz != nullptr, y.data<T>(),
+                            scale, offset, mean, slope.data(), intercept.data(), dims.rows,
+                            dims.channels, grad_y.data<T>());
   });
 }
 
 void silu_on_cpu(const Tensor& x, const Tensor& residual) {
-  dispatch_float(x.dtype(), "silu_inplace", [&](auto type) {
+  dispatch_activation(x.dtype(), "silu_inplace", [&](auto type) {
     using T = decltype(type);
     kernels<T>().silu(x.data<T>(), residual.defined() ? residual.data<T>() : nullptr, x.numel());
   });
@@ -137,7 +141,7 @@ void check(const Var& y, const Var& gamma, const Var& beta, const Tensor& runnin
       throw ShapeError("batch_norm_silu: input {} needs {} per channel, got {}", y.shape().str(),
                        per_channel.str(), t->str());
     }
-    const DType wanted = y.device().is_cuda() ? DType::kFloat32 : y.dtype();
+    const DType wanted = y.dtype() == DType::kFloat64 ? DType::kFloat64 : DType::kFloat32;
     if (t->dtype() != wanted || t->device() != y.device()) {
       throw DTypeError("batch_norm_silu: input {} needs {} per channel, got {}", y.value().str(),
                        name_of(wanted), t->str());

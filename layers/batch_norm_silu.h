@@ -19,8 +19,8 @@ struct BatchNormOptions {
   double momentum = 0.03;  ///< running = (1 - momentum) running + momentum batch
 };
 
-/// y                    [N,H,W,C], the convolution's output; on a GPU bfloat16 too, with the rest
-///                      float32
+/// y                    [N,H,W,C], the convolution's output: float32, or bfloat16 with all that is
+///                      [C] float32
 /// gamma, beta          [C] leaves; gradients are added into their buffers
 /// running_mean, _var   [C], updated in place; the variance that goes in is the unbiased one
 /// residual             [N,H,W,C] or an undefined Var; its gradient is grad_out itself
@@ -30,12 +30,12 @@ Var batch_norm_silu(const Var& y, const Var& gamma, const Var& beta, const Tenso
                     const Tensor& running_var, const BatchNormOptions& options,
                     const Var& residual = {});
 
-/// x = silu(x) + residual in place, for inference. x [.., C]; residual of the same shape or
-/// undefined.
+/// x = silu(x) + residual in place, for inference. x [.., C]; residual of the same shape and dtype
+/// or undefined.
 void silu_inplace(const Tensor& x, const Tensor& residual);
 
 /// What the backward needs of the forward, each [C]: of the CPU inv_std is float64 and the others
-/// have the dtype of y, of a GPU all are float32.
+/// as gamma, of a GPU all are float32.
 struct BatchNormSaved {
   Tensor scale, offset, mean, inv_std;
 };
@@ -55,26 +55,31 @@ void silu_inplace(const Tensor& x, const Tensor& residual);
 
 /// Loops over rows x channels, channels fastest. Sums go to partial[chunk][2][channels], one chunk
 /// per `rows_per_chunk` rows, so that their order never depends on threads.
-template <class T>
+/// T: of the activations; what is [channels] is of type A.
+template <class T, class A = Arithmetic<T>>
 struct BatchNormKernels {
   /// sum (y - shift), sum (y - shift)^2; shift is one row, so a large mean cancels nothing
   void (*sums)(const T* y, const T* shift, int64_t rows, int64_t channels, int64_t rows_per_chunk,
                double* partial);
   /// out = silu(scale y + offset) + residual (may be null)
-  void (*apply)(const T* y, const T* scale, const T* offset, const T* residual, int64_t rows,
+  void (*apply)(const T* y, const A* scale, const A* offset, const T* residual, int64_t rows,
                 int64_t channels, T* out);
-  /// dz = grad_out silu'(scale y + offset): sum dz, sum dz (y - mean)
-  void (*grad_sums)(const T* grad_out, const T* y, const T* scale, const T* offset, const T* mean,
-                    int64_t rows, int64_t channels, int64_t rows_per_chunk, double* partial);
-  /// grad_y = scale dz + slope (y - mean) + intercept
-  void (*grad_input)(const T* grad_out, const T* y, const T* scale, const T* offset, const T* mean,
-                     const T* slope, const T* intercept, int64_t rows, int64_t channels, T* grad_y);
+  /// dz = grad_out silu'(scale y + offset): sum dz, sum dz (y - mean). Writes dz where it is not
+  /// null; it may be grad_out.
+  void (*grad_sums)(const T* grad_out, const T* y, const A* scale, const A* offset, const A* mean,
+                    int64_t rows, int64_t channels, int64_t rows_per_chunk, double* partial, T* dz);
+  /// grad_y = scale dz + slope (y - mean) + intercept, with dz computed anew from grad_out or,
+  /// where `has_dz`, already in its place.
+  void (*grad_input)(const T* grad_out, bool has_dz, const T* y, const A* scale, const A* offset,
+                     const A* mean, const A* slope, const A* intercept, int64_t rows,
+                     int64_t channels, T* grad_y);
   void (*silu)(T* x, const T* residual, int64_t n);
 };
 
 struct BatchNormKernelTable {
   BatchNormKernels<float> f32;
   BatchNormKernels<double> f64;
+  BatchNormKernels<BFloat16> bf16;
 };
 YD_DECLARE_CPU_KERNELS(BatchNormKernelTable, batch_norm_kernels);
 

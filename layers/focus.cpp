@@ -15,27 +15,19 @@ void check(const Tensor& images, const char* op) {
   }
 }
 
-template <class T>
-const FocusKernels<T>& kernels() {
-  if constexpr (std::is_same_v<T, float>) {
-    return focus_kernels().f32;
-  } else {
-    return focus_kernels().f64;
-  }
-}
-
 void focus_on_cpu(const Tensor& images, const Tensor& out) {
-  dispatch_float(out.dtype(), "focus_input", [&](auto type) {
+  dispatch_activation(out.dtype(), "focus_input", [&](auto type) {
     using T = decltype(type);
-    kernels<T>().focus(images.data<uint8_t>(), images.size(0), images.size(1), images.size(2),
-                       out.data<T>());
+    kernels_for<T>(focus_kernels())
+        .focus(images.data<uint8_t>(), images.size(0), images.size(1), images.size(2),
+               out.data<T>());
   });
 }
 
 void scale_on_cpu(const Tensor& images, const Tensor& out) {
-  dispatch_float(out.dtype(), "scaled_input", [&](auto type) {
+  dispatch_activation(out.dtype(), "scaled_input", [&](auto type) {
     using T = decltype(type);
-    kernels<T>().scale(images.data<uint8_t>(), images.numel(), out.data<T>());
+    kernels_for<T>(focus_kernels()).scale(images.data<uint8_t>(), images.numel(), out.data<T>());
   });
 }
 

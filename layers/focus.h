@@ -39,6 +39,7 @@ struct FocusKernels {
 struct FocusKernelTable {
   FocusKernels<float> f32;
   FocusKernels<double> f64;
+  FocusKernels<BFloat16> bf16;
 };
 YD_DECLARE_CPU_KERNELS(FocusKernelTable, focus_kernels);
 

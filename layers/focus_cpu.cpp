@@ -6,6 +6,12 @@ namespace ydistill::YD_CPU_LEVEL {
 namespace {
 
 template <class T>
+YD_HOST_DEVICE T scaled(uint8_t value) {
+  using A = Arithmetic<T>;
+  return T(A(value) / A(255));
+}
+
+template <class T>
 void focus(const uint8_t* images, int64_t batch, int64_t height, int64_t width, T* out) {
   const int64_t half_height = height / 2, half_width = width / 2;
   parallel_for(batch * half_height, 1, [=](int64_t row) {
@@ -14,10 +20,10 @@ void focus(const uint8_t* images, int64_t batch, int64_t height, int64_t width, 
     T* to = out + row * half_width * 12;
     for (int64_t j = 0; j < half_width; ++j) {
       for (int64_t c = 0; c < 3; ++c) {
-        to[j * 12 + c] = T(even[j * 6 + c]) / T(255);
-        to[j * 12 + 3 + c] = T(odd[j * 6 + c]) / T(255);
-        to[j * 12 + 6 + c] = T(even[j * 6 + 3 + c]) / T(255);
-        to[j * 12 + 9 + c] = T(odd[j * 6 + 3 + c]) / T(255);
+        to[j * 12 + c] = scaled<T>(even[j * 6 + c]);
+        to[j * 12 + 3 + c] = scaled<T>(odd[j * 6 + c]);
+        to[j * 12 + 6 + c] = scaled<T>(even[j * 6 + 3 + c]);
+        to[j * 12 + 9 + c] = scaled<T>(odd[j * 6 + 3 + c]);
       }
     }
   });
@@ -26,14 +32,16 @@ void focus(const uint8_t* images, int64_t batch, int64_t height, int64_t width, 
 template <class T>
 void scale(const uint8_t* images, int64_t n, T* out) {
   parallel_ranges(n, 1 << 15, [=](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) out[i] = T(images[i]) / T(255);
+    for (int64_t i = begin; i < end; ++i) out[i] = scaled<T>(images[i]);
   });
 }
 
 }  // namespace
 
 const FocusKernelTable& focus_kernels() {
-  static const FocusKernelTable table{{focus<float>, scale<float>}, {focus<double>, scale<double>}};
+  static const FocusKernelTable table{{focus<float>, scale<float>},
+                                      {focus<double>, scale<double>},
+                                      {focus<BFloat16>, scale<BFloat16>}};
   return table;
 }
 

@@ -12,32 +12,25 @@ namespace {
 const Op kPyramidPool("pyramid_pool");
 constexpr int kLevels = 3;
 
-template <class T>
-const PyramidPoolKernels<T>& kernels() {
-  if constexpr (std::is_same_v<T, float>) {
-    return pyramid_pool_kernels().f32;
-  } else {
-    return pyramid_pool_kernels().f64;
-  }
-}
-
 void pool_on_cpu(const Tensor& slices, int level, const Tensor& argmax) {
-  dispatch_float(slices.dtype(), "pyramid_pool", [&](auto type) {
+  dispatch_activation(slices.dtype(), "pyramid_pool", [&](auto type) {
     using T = decltype(type);
     const int64_t channels = slices.size(3) / (kLevels + 1);
     T* slice = slices.data<T>() + level * channels;
-    kernels<T>().pool(slice, slice + channels, argmax.defined() ? argmax.data<uint8_t>() : nullptr,
-                      slices.size(0), slices.size(1), slices.size(2), channels, slices.size(3));
+    kernels_for<T>(pyramid_pool_kernels())
+        .pool(slice, slice + channels, argmax.defined() ? argmax.data<uint8_t>() : nullptr,
+              slices.size(0), slices.size(1), slices.size(2), channels, slices.size(3));
   });
 }
 
 void unpool_on_cpu(const Tensor& grads, int level, const Tensor& argmax) {
-  dispatch_float(grads.dtype(), "pyramid_pool", [&](auto type) {
+  dispatch_activation(grads.dtype(), "pyramid_pool", [&](auto type) {
     using T = decltype(type);
     const int64_t channels = grads.size(3) / (kLevels + 1);
     T* slice = grads.data<T>() + level * channels;
-    kernels<T>().unpool(slice + channels, argmax.data<uint8_t>(), slice, grads.size(0),
-                        grads.size(1), grads.size(2), channels, grads.size(3));
+    kernels_for<T>(pyramid_pool_kernels())
+        .unpool(slice + channels, argmax.data<uint8_t>(), slice, grads.size(0), grads.size(1),
+                grads.size(2), channels, grads.size(3));
   });
 }
 

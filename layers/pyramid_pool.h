@@ -36,6 +36,7 @@ struct PyramidPoolKernels {
 struct PyramidPoolKernelTable {
   PyramidPoolKernels<float> f32;
   PyramidPoolKernels<double> f64;
+  PyramidPoolKernels<BFloat16> bf16;
 };
 YD_DECLARE_CPU_KERNELS(PyramidPoolKernelTable, pyramid_pool_kernels);
 

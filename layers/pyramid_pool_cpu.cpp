@@ -8,9 +8,16 @@ namespace {
 constexpr int64_t kRadius = 2;
 constexpr int64_t kWindow = 2 * kRadius + 1;
 
+/// A NaN wins and stays, so that it is seen and not lost.
+template <class A>
+YD_HOST_DEVICE bool wins(A candidate, A best) {
+  return candidate > best || candidate != candidate;
+}
+
 template <class T>
 void pool(const T* in, T* out, uint8_t* argmax, int64_t batch, int64_t height, int64_t width,
           int64_t channels, int64_t pitch) {
+  using A = Arithmetic<T>;
   parallel_for(batch * height, 1, [=](int64_t row) {
     const int64_t n = row / height, i = row % height;
     for (int64_t j = 0; j < width; ++j) {
@@ -32,15 +39,14 @@ void pool(const T* in, T* out, uint8_t* argmax, int64_t batch, int64_t height, i
           } else if (winner != nullptr) {
 #pragma GCC ivdep
             for (int64_t c = 0; c < channels; ++c) {
-              // A NaN wins and stays, so that it is seen and not lost.
-              const bool better = from[c] > to[c] || from[c] != from[c];
+              const bool better = wins(A(from[c]), A(to[c]));
               winner[c] = better ? code : winner[c];
               to[c] = better ? from[c] : to[c];
             }
           } else {
 #pragma GCC ivdep
             for (int64_t c = 0; c < channels; ++c) {
-              to[c] = from[c] > to[c] || from[c] != from[c] ? from[c] : to[c];
+              to[c] = wins(A(from[c]), A(to[c])) ? from[c] : to[c];
             }
           }
         }
@@ -49,20 +55,37 @@ void pool(const T* in, T* out, uint8_t* argmax, int64_t batch, int64_t height, i
   });
 }
 
-// One thread a picture: windows overlap, so rows of one picture are added in order.
+// Each pixel gathers from the windows it may have won, in a fixed order; a tile of channels is
+// summed in registers.
 template <class T>
 void unpool(const T* grad_out, const uint8_t* argmax, T* grad_in, int64_t batch, int64_t height,
             int64_t width, int64_t channels, int64_t pitch) {
-  parallel_for(batch, 1, [=](int64_t n) {
-    for (int64_t i = 0; i < height; ++i) {
-      for (int64_t j = 0; j < width; ++j) {
-        const int64_t at = (n * height + i) * width + j;
-        const T* from = grad_out + at * pitch;
-        const uint8_t* winner = argmax + at * channels;
-        for (int64_t c = 0; c < channels; ++c) {
-          const int64_t p = winner[c] / kWindow - kRadius, q = winner[c] % kWindow - kRadius;
-          grad_in[(at + p * width + q) * pitch + c] += from[c];
+  using A = Arithmetic<T>;
+  constexpr int64_t kTile = 32;
+  parallel_for(batch * height, 1, [=](int64_t row) {
+    const int64_t i = row % height;
+    for (int64_t j = 0; j < width; ++j) {
+      const int64_t pixel = row * width + j;
+      for (int64_t first = 0; first < channels; first += kTile) {
+        const int64_t tile = channels - first < kTile ? channels - first : kTile;
+        A sum[kTile] = {};
+        for (int64_t p = kRadius; p >= -kRadius; --p) {  // windows in row order
+          if (i - p < 0 || i - p >= height) continue;
+          for (int64_t q = kRadius; q >= -kRadius; --q) {
+            if (j - q < 0 || j - q >= width) continue;
+            const int64_t window = pixel - p * width - q;
+            const T* from = grad_out + window * pitch + first;
+            const uint8_t* winner = argmax + window * channels + first;
+            const uint8_t code = uint8_t((p + kRadius) * kWindow + q + kRadius);
+            if (tile == kTile) {
+              for (int64_t c = 0; c < kTile; ++c) sum[c] += winner[c] == code ? A(from[c]) : A(0);
+            } else {
+              for (int64_t c = 0; c < tile; ++c) sum[c] += winner[c] == code ? A(from[c]) : A(0);
+            }
+          }
         }
+        T* to = grad_in + pixel * pitch + first;
+        for (int64_t c = 0; c < tile; ++c) to[c] = T(A(to[c]) + sum[c]);
       }
     }
   });
@@ -72,7 +95,8 @@ void unpool(const T* grad_out, const uint8_t* argmax, T* grad_in, int64_t batch,
 
 const PyramidPoolKernelTable& pyramid_pool_kernels() {
   static const PyramidPoolKernelTable table{{pool<float>, unpool<float>},
-                                            {pool<double>, unpool<double>}};
+                                            {pool<double>, unpool<double>},
+                                            {pool<BFloat16>, unpool<BFloat16>}};
   return table;
 }
 

@@ -6,27 +6,20 @@ namespace {
 
 const Op kUpsample2x("upsample2x");
 
-template <class T>
-const UpsampleKernels<T>& kernels() {
-  if constexpr (std::is_same_v<T, float>) {
-    return upsample_kernels().f32;
-  } else {
-    return upsample_kernels().f64;
-  }
-}
-
 void forward_on_cpu(const Tensor& x, const Tensor& out) {
-  dispatch_float(x.dtype(), "upsample2x", [&](auto type) {
+  dispatch_activation(x.dtype(), "upsample2x", [&](auto type) {
     using T = decltype(type);
-    kernels<T>().forward(x.data<T>(), x.size(0) * x.size(1), x.size(2), x.size(3), out.data<T>());
+    kernels_for<T>(upsample_kernels())
+        .forward(x.data<T>(), x.size(0) * x.size(1), x.size(2), x.size(3), out.data<T>());
   });
 }
 
 void backward_on_cpu(const Tensor& grad_out, const Tensor& grad_x) {
-  dispatch_float(grad_x.dtype(), "upsample2x", [&](auto type) {
+  dispatch_activation(grad_x.dtype(), "upsample2x", [&](auto type) {
     using T = decltype(type);
-    kernels<T>().backward(grad_out.data<T>(), grad_x.size(0) * grad_x.size(1), grad_x.size(2),
-                          grad_x.size(3), grad_x.data<T>());
+    kernels_for<T>(upsample_kernels())
+        .backward(grad_out.data<T>(), grad_x.size(0) * grad_x.size(1), grad_x.size(2),
+                  grad_x.size(3), grad_x.data<T>());
   });
 }
 

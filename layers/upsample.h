@@ -25,6 +25,7 @@ struct UpsampleKernels {
 struct UpsampleKernelTable {
   UpsampleKernels<float> f32;
   UpsampleKernels<double> f64;
+  UpsampleKernels<BFloat16> bf16;
 };
 YD_DECLARE_CPU_KERNELS(UpsampleKernelTable, upsample_kernels);
 

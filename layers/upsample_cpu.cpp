@@ -30,6 +30,7 @@ void forward(const T* x, int64_t rows, int64_t width, int64_t channels, T* out) 
 
 template <class T>
 void backward(const T* grad_out, int64_t rows, int64_t width, int64_t channels, T* grad_x) {
+  using A = Arithmetic<T>;
   parallel_for(rows, 1, [=](int64_t row) {
     T* to = grad_x + row * width * channels;
     const T* above = grad_out + row * 4 * width * channels;
@@ -40,7 +41,7 @@ void backward(const T* grad_out, int64_t rows, int64_t width, int64_t channels, 
       T* sum = to + j * channels;
 #pragma GCC ivdep
       for (int64_t c = 0; c < channels; ++c) {
-        sum[c] = (a[c] + a[channels + c]) + (b[c] + b[channels + c]);
+        sum[c] = T((A(a[c]) + A(a[channels + c])) + (A(b[c]) + A(b[channels + c])));
       }
     }
   });
@@ -50,7 +51,8 @@ void backward(const T* grad_out, int64_t rows, int64_t width, int64_t channels, 
 
 const UpsampleKernelTable& upsample_kernels() {
   static const UpsampleKernelTable table{{forward<float>, backward<float>},
-                                         {forward<double>, backward<double>}};
+                                         {forward<double>, backward<double>},
+                                         {forward<BFloat16>, backward<BFloat16>}};
   return table;
 }
 

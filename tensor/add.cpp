@@ -6,13 +6,9 @@ namespace ydistill {
 namespace {
 
 void add_on_cpu(const Tensor& sum, const Tensor& other) {
-  dispatch_float(sum.dtype(), "add_into", [&](auto type) {
+  dispatch_activation(sum.dtype(), "add_into", [&](auto type) {
     using T = decltype(type);
-    if constexpr (std::is_same_v<T, float>) {
-      add_kernels().add_f32(sum.data<T>(), other.data<T>(), sum.numel());
-    } else {
-      add_kernels().add_f64(sum.data<T>(), other.data<T>(), sum.numel());
-    }
+    kernels_for<T>(add_kernels())(sum.data<T>(), other.data<T>(), sum.numel());
   });
 }
 

@@ -7,7 +7,7 @@
 
 namespace ydistill {
 
-/// sum += other, element by element. float32 or float64.
+/// sum += other, element by element. float32, float64 or bfloat16.
 /// throws ShapeError, DTypeError.
 void add_into(const Tensor& sum, const Tensor& other);
 
@@ -16,8 +16,9 @@ void add_into(const Tensor& sum, const Tensor& other);
 }
 
 struct AddKernels {
-  void (*add_f32)(float* sum, const float* other, int64_t n);
-  void (*add_f64)(double* sum, const double* other, int64_t n);
+  void (*f32)(float* sum, const float* other, int64_t n);
+  void (*f64)(double* sum, const double* other, int64_t n);
+  void (*bf16)(BFloat16* sum, const BFloat16* other, int64_t n);
 };
 YD_DECLARE_CPU_KERNELS(AddKernels, add_kernels);
 

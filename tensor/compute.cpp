@@ -3,6 +3,7 @@
 
 #include <charconv>
 
+#include <ydistill/tensor/cpu_level.h>
 #include <ydistill/tensor/error.h>
 #ifdef YD_HAVE_CUDA
 #include <ydistill/tensor/cuda/conv.h>
@@ -18,6 +19,15 @@ std::string why_no_gpu() {
   return cuda::why_no_device();
 #else
   return "this build has no CUDA (configure with YDISTILL_CUDA=ON)";
+#endif
+}
+
+/// Why bfloat16 would be slower than float32 on this CPU; empty where it is faster.
+std::string why_no_bf16_on_cpu() {
+#ifdef YD_HAVE_ONEDNN
+  return cpu_has_bf16() ? "" : "needs a CPU with AVX-512 BF16 instructions";
+#else
+  return "needs a build with oneDNN (configure with YDISTILL_ONEDNN=ON)";
 #endif
 }
 
@@ -66,7 +76,8 @@ Compute choose_compute(const std::string& device, const std::string& precision, 
   Compute compute{choose_device(device)};
   compute.autotune = autotune && compute.device.is_cuda();
   if (precision == "auto") {
-    compute.precision = compute.device.is_cuda() ? Precision::kBf16 : Precision::kFp32;
+    const bool fast = compute.device.is_cuda() || why_no_bf16_on_cpu().empty();
+    compute.precision = fast ? Precision::kBf16 : Precision::kFp32;
   } else if (precision == "tf32") {
     compute.precision = Precision::kTf32;
   } else if (precision == "bf16") {
@@ -75,9 +86,13 @@ Compute choose_compute(const std::string& device, const std::string& precision, 
     throw ConfigError("precision: expected \"auto\", \"fp32\", \"tf32\" or \"bf16\", got \"{}\"",
                       precision);
   }
-  if (compute.device.is_cpu() && compute.precision != Precision::kFp32) {
-    throw ConfigError("precision: \"{}\" is not available on the CPU; use \"fp32\" or \"auto\"",
-                      precision);
+  if (compute.device.is_cuda()) return compute;
+  const std::string reason = compute.precision == Precision::kTf32   ? "is a GPU's"
+                             : compute.precision == Precision::kBf16 ? why_no_bf16_on_cpu()
+                                                                     : "";
+  if (!reason.empty()) {
+    throw ConfigError("precision: \"{}\" {}; on this CPU use \"fp32\" or \"auto\"", precision,
+                      reason);
   }
   return compute;
 }

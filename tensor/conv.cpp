@@ -21,7 +21,7 @@ PackedWeights& PackedWeights::operator=(PackedWeights&&) noexcept = default;
 
 namespace {
 
-/// One device; on the CPU one dtype. On a GPU weights and biases are float32 (`masters`).
+/// Weights, biases and their gradients (`masters`) are float64 beside float64, else float32.
 void check_operands(std::initializer_list<const Tensor*> activations,
                     std::initializer_list<const Tensor*> masters) {
   const Tensor& first = **activations.begin();
@@ -35,9 +35,9 @@ void check_operands(std::initializer_list<const Tensor*> activations,
       throw DTypeError("conv2d: operands are {} and {}", name_of(wanted), name_of(t.dtype()));
     }
   };
-  const bool on_gpu = first.device().is_cuda();
-  for (const Tensor* t : activations) check(*t, on_gpu ? t->dtype() : first.dtype());
-  for (const Tensor* t : masters) check(*t, on_gpu ? DType::kFloat32 : first.dtype());
+  const bool is_double = first.dtype() == DType::kFloat64;
+  for (const Tensor* t : activations) check(*t, is_double ? DType::kFloat64 : t->dtype());
+  for (const Tensor* t : masters) check(*t, is_double ? DType::kFloat64 : DType::kFloat32);
 }
 
 void check_bias(const Tensor& bias, const Conv2dGeometry& g) {
@@ -57,6 +57,10 @@ void check_grad(const Tensor& grad_y, const Conv2dGeometry& g) {
 template <class T>
 T* data_or_null(const Tensor& t) {
   return t.defined() ? t.data<T>() : nullptr;
+}
+
+bool is_bf16(const Tensor& t) {
+  return t.dtype() == DType::kBFloat16;
 }
 
 }  // namespace
@@ -86,16 +90,19 @@ Conv2dGeometry conv2d_geometry(const Shape& x, const Shape& weight, const Conv2d
 
 namespace {
 
+// bfloat16 for which there is no kernel is computed in float32 and rounded.
+
 void forward_on_cpu(const Conv2dGeometry& g, const Tensor& x, const Tensor& weight,
-                    const Tensor& bias, const Tensor& y, [[maybe_unused]] PackedWeights* packed,
-                    [[maybe_unused]] uint64_t version) {
+                    const Tensor& bias, const Tensor& y, PackedWeights* packed, uint64_t version) {
 #ifdef YD_HAVE_ONEDNN
-  if (x.dtype() == DType::kFloat32 &&
-      onednn::conv2d_forward(g, x.data<float>(), weight.data<float>(), data_or_null<float>(bias),
-                             y.data<float>(), packed, version)) {
+  if (onednn::conv2d_forward(g, x, weight, bias, y, packed, version)) return;
+#endif
+  if (is_bf16(x)) {
+    const Tensor wide = Tensor::empty(y.shape());
+    forward_on_cpu(g, x.to(DType::kFloat32), weight, bias, wide, packed, version);
+    y.copy_from(wide);
     return;
   }
-#endif
   dispatch_float(x.dtype(), "conv2d", [&](auto type) {
     using T = decltype(type);
     conv2d_forward_reference<T>(g, x.data<T>(), weight.data<T>(), data_or_null<T>(bias),
@@ -104,15 +111,20 @@ void forward_on_cpu(const Conv2dGeometry& g, const Tensor& x, const Tensor& weig
 }
 
 void backward_input_on_cpu(const Conv2dGeometry& g, const Tensor& grad_y, const Tensor& weight,
-                           const Tensor& grad_x, [[maybe_unused]] PackedWeights* packed,
-                           [[maybe_unused]] uint64_t version) {
+                           const Tensor& grad_x, PackedWeights* packed, uint64_t version) {
+  // Logits are float32; their gradient goes the way of the other activations'.
+  if (grad_y.dtype() != grad_x.dtype()) {
+    return backward_input_on_cpu(g, grad_y.to(grad_x.dtype()), weight, grad_x, packed, version);
+  }
 #ifdef YD_HAVE_ONEDNN
-  if (grad_y.dtype() == DType::kFloat32 &&
-      onednn::conv2d_backward_input(g, grad_y.data<float>(), weight.data<float>(),
-                                    grad_x.data<float>(), packed, version)) {
+  if (onednn::conv2d_backward_input(g, grad_y, weight, grad_x, packed, version)) return;
+#endif
+  if (is_bf16(grad_y)) {
+    const Tensor wide = Tensor::empty(grad_x.shape());
+    backward_input_on_cpu(g, grad_y.to(DType::kFloat32), weight, wide, packed, version);
+    grad_x.copy_from(wide);
     return;
   }
-#endif
   dispatch_float(grad_y.dtype(), "conv2d", [&](auto type) {
     using T = decltype(type);
     conv2d_backward_input_reference<T>(g, grad_y.data<T>(), weight.data<T>(), grad_x.data<T>());
@@ -121,13 +133,16 @@ void backward_input_on_cpu(const Conv2dGeometry& g, const Tensor& grad_y, const 
 
 void backward_weight_on_cpu(const Conv2dGeometry& g, const Tensor& grad_y, const Tensor& x,
                             const Tensor& grad_weight, const Tensor& grad_bias) {
-#ifdef YD_HAVE_ONEDNN
-  if (x.dtype() == DType::kFloat32 &&
-      onednn::conv2d_backward_weight(g, grad_y.data<float>(), x.data<float>(),
-                                     grad_weight.data<float>(), data_or_null<float>(grad_bias))) {
-    return;
+  if (grad_y.dtype() != x.dtype()) {
+    return backward_weight_on_cpu(g, grad_y.to(x.dtype()), x, grad_weight, grad_bias);
   }
+#ifdef YD_HAVE_ONEDNN
+  if (onednn::conv2d_backward_weight(g, grad_y, x, grad_weight, grad_bias)) return;
 #endif
+  if (is_bf16(x)) {
+    return backward_weight_on_cpu(g, grad_y.to(DType::kFloat32), x.to(DType::kFloat32), grad_weight,
+                                  grad_bias);
+  }
   dispatch_float(x.dtype(), "conv2d", [&](auto type) {
     using T = decltype(type);
     conv2d_backward_weight_reference<T>(g, grad_y.data<T>(), x.data<T>(), grad_weight.data<T>(),
@@ -139,12 +154,17 @@ void backward_weight_on_cpu(const Conv2dGeometry& g, const Tensor& grad_y, const
 
 Tensor conv2d_forward(const Tensor& x, const Tensor& weight, const Tensor& bias,
                       const Conv2dOptions& options, PackedWeights* packed, uint64_t version) {
+  const bool logits = is_bf16(x) && bias.defined();
+  return conv2d_forward_as(logits ? DType::kFloat32 : x.dtype(), x, weight, bias, options, packed,
+                           version);
+}
+
+Tensor conv2d_forward_as(DType y_dtype, const Tensor& x, const Tensor& weight, const Tensor& bias,
+                         const Conv2dOptions& options, PackedWeights* packed, uint64_t version) {
   const Conv2dGeometry g = conv2d_geometry(x.shape(), weight.shape(), options);
   check_operands({&x}, {&weight, &bias});
   check_bias(bias, g);
-  const bool logits = x.device().is_cuda() && bias.defined();
-  const Tensor y =
-      Tensor::empty(g.output_shape(), logits ? DType::kFloat32 : x.dtype(), x.device());
+  const Tensor y = Tensor::empty(g.output_shape(), y_dtype, x.device());
   if (y.numel() == 0) return y;
   YD_BACKEND(x.device(), forward_on_cpu(g, x, weight, bias, y, packed, version),
              cuda::conv2d_forward(g, x, weight, bias, y, packed, version));

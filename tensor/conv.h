@@ -3,10 +3,11 @@
 //
 //   y[n,i,j,o] = bias[o] + sum_{p,q,c} x[n, i s + p - pad, j s + q - pad, c] w[o,p,q,c]
 //
-// Tensors are dense NHWC, weights OHWI, kernels square. float32 goes to oneDNN where this build has
-// it and it has an optimised kernel; float64 (for gradient checks) and everything else to the plain
-// loops of conv_reference.h, which are the definition. On a GPU activations are float32 or
-// bfloat16, weights, biases and their gradients float32, and cuDNN does the work.
+// Tensors are dense NHWC, weights OHWI, kernels square. Activations are float32 or bfloat16;
+// weights, biases and their gradients float32, sums too. On the CPU oneDNN does the work where this
+// build has it and it has an optimised kernel, on a GPU cuDNN. float64 (for gradient checks,
+// weights included) and everything else goes to the plain loops of conv_reference.h, which are the
+// definition.
 #pragma once
 
 #include <cstdint>
@@ -71,11 +72,16 @@ class PackedWeights {
 Conv2dGeometry conv2d_geometry(const Shape& x, const Shape& weight, const Conv2dOptions& options);
 
 /// y [N,OH,OW,O]. bias [O] or undefined. packed may be null: then the weights are packed each time.
-/// y has the dtype of x, but on a GPU float32 where there is a bias: the heads' logits.
+/// y has the dtype of x, but float32 where x is bfloat16 and there is a bias: the heads' logits.
 /// throws ShapeError, DTypeError, DeviceError.
 Tensor conv2d_forward(const Tensor& x, const Tensor& weight, const Tensor& bias,
                       const Conv2dOptions& options, PackedWeights* packed = nullptr,
                       uint64_t version = 0);
+
+/// The same with y in a dtype of the caller's choice: a float32 x gives float32, a bfloat16 x
+/// either.
+Tensor conv2d_forward_as(DType y_dtype, const Tensor& x, const Tensor& weight, const Tensor& bias,
+                         const Conv2dOptions& options, PackedWeights* packed, uint64_t version);
 
 /// The gradient of x, of shape x_shape and dtype x_dtype, from grad_y [N,OH,OW,O].
 Tensor conv2d_backward_input(const Tensor& grad_y, const Tensor& weight, const Shape& x_shape,

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT
-// oneDNN convolutions on dense NHWC float32: the one file that knows oneDNN, versions 2.6 and 3.
+// oneDNN convolutions on dense NHWC float32 and bfloat16: the one file that knows oneDNN, versions
+// 2.6 and 3.
 //
-// A plan is built once per geometry and direction and kept under that complete key. Weights are
-// handed over in whatever layout the kernel asks for: working copies, reordered from the OHWI
-// masters when these have changed. Scratch memory is ours (user mode), so that nothing is allocated
-// behind the arena's back. Kernels that oneDNN itself calls "ref" are hundreds of times slower than
-// the rest and are refused.
+// A plan is built once per geometry, dtypes and direction and kept under that complete key. Weights
+// are handed over in whatever layout and dtype the kernel asks for: working copies, reordered from
+// the float32 OHWI masters when these have changed. Gradients of weights are float32. Scratch
+// memory is ours (user mode), so that nothing is allocated behind the arena's back. Kernels that
+// oneDNN itself calls "ref" are hundreds of times slower than the rest and are refused.
 #include <ydistill/tensor/conv_onednn.h>
 
 #include <dnnl.hpp>
@@ -16,6 +17,7 @@
 #include <optional>
 #include <tuple>
 #include <unordered_map>
+#include <utility>
 
 #include <ydistill/tensor/arena.h>
 
@@ -63,17 +65,22 @@ dnnl::stream& cpu_stream() {
   return stream;
 }
 
-memory::desc nhwc(const Shape& s) {
-  return {{s[0], s[3], s[1], s[2]}, memory::data_type::f32, Tag::nhwc};
+using Type = memory::data_type;
+
+Type type_of(DType dtype) {
+  return dtype == DType::kBFloat16 ? Type::bf16 : Type::f32;
+}
+memory::desc nhwc(const Shape& s, Type type) {
+  return {{s[0], s[3], s[1], s[2]}, type, Tag::nhwc};
+}
+memory::desc weights_in(const Conv2dGeometry& g, Type type, Tag tag) {
+  return {{g.out_channels, g.in_channels, g.kernel, g.kernel}, type, tag};
 }
 memory::desc ohwi(const Conv2dGeometry& g) {
-  return {{g.out_channels, g.in_channels, g.kernel, g.kernel}, memory::data_type::f32, Tag::ohwi};
-}
-memory::desc any_weights(const Conv2dGeometry& g) {
-  return {{g.out_channels, g.in_channels, g.kernel, g.kernel}, memory::data_type::f32, Tag::any};
+  return weights_in(g, Type::f32, Tag::ohwi);
 }
 memory::desc vector_of(int64_t n) {
-  return {{n}, memory::data_type::f32, Tag::x};
+  return {{n}, Type::f32, Tag::x};
 }
 
 memory view(const memory::desc& layout, const void* data) {
@@ -88,9 +95,10 @@ struct Key {
   Conv2dGeometry g;
   ConvDirection direction;
   bool bias;
+  Type x, y;  // of the input and the output, or of their gradients
   auto tie() const {
     return std::tuple(g.batch, g.in_height, g.in_width, g.in_channels, g.out_channels, g.kernel,
-                      g.options.stride, g.options.padding, direction, bias);
+                      g.options.stride, g.options.padding, direction, bias, x, y);
   }
   bool operator<(const Key& other) const { return tie() < other.tie(); }
 };
@@ -102,111 +110,68 @@ struct Plan {
   std::string implementation;
 };
 
+/// A primitive's description from the arguments that both versions share, in their order. `hint`:
+/// nothing, or the forward pass a backward belongs to.
+template <class Primitive, class... Hint, class... Args>
+auto describe(const dnnl::primitive_attr& attr, const std::tuple<Hint...>& hint, Args&&... args) {
+  using Desc = typename Primitive::primitive_desc;
+  return std::apply(
+      [&](const auto&... forward) {
 #if DNNL_VERSION_MAJOR >= 3
-dnnl::convolution_forward::primitive_desc forward_desc(const Key& key,
-                                                       const dnnl::primitive_attr& attr) {
-  const Conv2dGeometry& g = key.g;
-  const memory::dims s{g.options.stride, g.options.stride}, p{g.options.padding, g.options.padding};
-  const auto prop = dnnl::prop_kind::forward_training;
-  const auto algo = dnnl::algorithm::convolution_direct;
-  if (key.bias) {
-    return {cpu_engine(),
-            prop,
-            algo,
-            nhwc(g.input_shape()),
-            any_weights(g),
-            vector_of(g.out_channels),
-            nhwc(g.output_shape()),
-            s,
-            p,
-            p,
-            attr};
-  }
-  return {cpu_engine(),
-          prop,
-          algo,
-          nhwc(g.input_shape()),
-          any_weights(g),
-          nhwc(g.output_shape()),
-          s,
-          p,
-          p,
-          attr};
-}
-dnnl::convolution_backward_data::primitive_desc backward_input_desc(
-    const Key& key, const dnnl::primitive_attr& attr) {
-  const Conv2dGeometry& g = key.g;
-  const memory::dims s{g.options.stride, g.options.stride}, p{g.options.padding, g.options.padding};
-  return {cpu_engine(),
-          dnnl::algorithm::convolution_direct,
-          nhwc(g.input_shape()),
-          any_weights(g),
-          nhwc(g.output_shape()),
-          s,
-          p,
-          p,
-          forward_desc({g, ConvDirection::kForward, false}, {}),
-          attr};
-}
-dnnl::convolution_backward_weights::primitive_desc backward_weight_desc(
-    const Key& key, const dnnl::primitive_attr& attr) {
-  const Conv2dGeometry& g = key.g;
-  const memory::dims s{g.options.stride, g.options.stride}, p{g.options.padding, g.options.padding};
-  const auto hint = forward_desc({g, ConvDirection::kForward, key.bias}, {});
-  const auto algo = dnnl::algorithm::convolution_direct;
-  if (key.bias) {
-    return {cpu_engine(),
-            algo,
-            nhwc(g.input_shape()),
-            any_weights(g),
-            vector_of(g.out_channels),
-            nhwc(g.output_shape()),
-            s,
-            p,
-            p,
-            hint,
-            attr};
-  }
-  return {
-      cpu_engine(), algo, nhwc(g.input_shape()), any_weights(g), nhwc(g.output_shape()), s, p, p,
-      hint,         attr};
-}
+        return Desc(cpu_engine(), std::forward<Args>(args)..., forward..., attr);
 #else
+        return Desc(typename Primitive::desc(std::forward<Args>(args)...), attr, cpu_engine(),
+                    forward...);
+#endif
+      },
+      hint);
+}
+
+/// The sizes and strides of a plan as oneDNN takes them.
+struct Operands {
+  explicit Operands(const Key& key)
+      : x(nhwc(key.g.input_shape(), key.x)),
+        weights(weights_in(key.g, key.x, Tag::any)),
+        grad_weights(weights_in(key.g, Type::f32, Tag::any)),
+        bias(vector_of(key.g.out_channels)),
+        y(nhwc(key.g.output_shape(), key.y)),
+        strides{key.g.options.stride, key.g.options.stride},
+        padding{key.g.options.padding, key.g.options.padding} {}
+  memory::desc x, weights, grad_weights, bias, y;
+  memory::dims strides, padding;
+};
+
+constexpr auto kAlgorithm = dnnl::algorithm::convolution_direct;
+
 dnnl::convolution_forward::primitive_desc forward_desc(const Key& key,
                                                        const dnnl::primitive_attr& attr) {
-  const Conv2dGeometry& g = key.g;
-  const memory::dims s{g.options.stride, g.options.stride}, p{g.options.padding, g.options.padding};
-  const auto prop = dnnl::prop_kind::forward_training;
-  const auto algo = dnnl::algorithm::convolution_direct;
-  using Desc = dnnl::convolution_forward::desc;
-  const Desc desc = key.bias ? Desc(prop, algo, nhwc(g.input_shape()), any_weights(g),
-                                    vector_of(g.out_channels), nhwc(g.output_shape()), s, p, p)
-                             : Desc(prop, algo, nhwc(g.input_shape()), any_weights(g),
-                                    nhwc(g.output_shape()), s, p, p);
-  return {desc, attr, cpu_engine()};
+  using Forward = dnnl::convolution_forward;
+  const Operands o(key);
+  const auto kind = dnnl::prop_kind::forward_training;
+  return key.bias ? describe<Forward>(attr, std::tuple(), kind, kAlgorithm, o.x, o.weights, o.bias,
+                                      o.y, o.strides, o.padding, o.padding)
+                  : describe<Forward>(attr, std::tuple(), kind, kAlgorithm, o.x, o.weights, o.y,
+                                      o.strides, o.padding, o.padding);
 }
+
 dnnl::convolution_backward_data::primitive_desc backward_input_desc(
     const Key& key, const dnnl::primitive_attr& attr) {
-  const Conv2dGeometry& g = key.g;
-  const memory::dims s{g.options.stride, g.options.stride}, p{g.options.padding, g.options.padding};
-  const dnnl::convolution_backward_data::desc desc(dnnl::algorithm::convolution_direct,
-                                                   nhwc(g.input_shape()), any_weights(g),
-                                                   nhwc(g.output_shape()), s, p, p);
-  return {desc, attr, cpu_engine(), forward_desc({g, ConvDirection::kForward, false}, {})};
+  const Operands o(key);
+  return describe<dnnl::convolution_backward_data>(attr, std::tuple(forward_desc(key, {})),
+                                                   kAlgorithm, o.x, o.weights, o.y, o.strides,
+                                                   o.padding, o.padding);
 }
+
 dnnl::convolution_backward_weights::primitive_desc backward_weight_desc(
     const Key& key, const dnnl::primitive_attr& attr) {
-  const Conv2dGeometry& g = key.g;
-  const memory::dims s{g.options.stride, g.options.stride}, p{g.options.padding, g.options.padding};
-  const auto algo = dnnl::algorithm::convolution_direct;
-  using Desc = dnnl::convolution_backward_weights::desc;
-  const Desc desc =
-      key.bias ? Desc(algo, nhwc(g.input_shape()), any_weights(g), vector_of(g.out_channels),
-                      nhwc(g.output_shape()), s, p, p)
-               : Desc(algo, nhwc(g.input_shape()), any_weights(g), nhwc(g.output_shape()), s, p, p);
-  return {desc, attr, cpu_engine(), forward_desc({g, ConvDirection::kForward, key.bias}, {})};
+  using Backward = dnnl::convolution_backward_weights;
+  const Operands o(key);
+  const std::tuple hint(forward_desc(key, {}));
+  return key.bias ? describe<Backward>(attr, hint, kAlgorithm, o.x, o.grad_weights, o.bias, o.y,
+                                       o.strides, o.padding, o.padding)
+                  : describe<Backward>(attr, hint, kAlgorithm, o.x, o.grad_weights, o.y, o.strides,
+                                       o.padding, o.padding);
 }
-#endif
 
 template <class Primitive, class PrimitiveDesc>
 Plan finish(const PrimitiveDesc& desc, const memory::desc& weights) {
@@ -219,7 +184,7 @@ Plan finish(const PrimitiveDesc& desc, const memory::desc& weights) {
   return plan;
 }
 
-Plan build(const Key& key) {
+Plan build_plan(const Key& key) {
   dnnl::primitive_attr attr;
   attr.set_scratchpad_mode(dnnl::scratchpad_mode::user);
   switch (key.direction) {
@@ -237,6 +202,17 @@ Plan build(const Key& key) {
     }
   }
   throw ValueError("conv2d: unknown direction");
+}
+
+/// Of what oneDNN does not implement on this CPU (bfloat16 on an old one) the plan has no
+/// primitive.
+Plan build(const Key& key) {
+  try {
+    return build_plan(key);
+  } catch (const dnnl::error& error) {
+    if (error.status != dnnl_unimplemented) throw;
+    return {};
+  }
 }
 
 struct Table {
@@ -277,7 +253,7 @@ void reorder(const memory& from, const memory& to, bool add) {
 }
 
 /// The weights in the plan's layout: `copy` where it is up to date, else made now.
-std::shared_ptr<Storage> pack(const Conv2dGeometry& g, const Plan& plan, const float* weight,
+std::shared_ptr<Storage> pack(const Conv2dGeometry& g, const Plan& plan, const Tensor& weight,
                               PackedWeights::Impl::Copy* copy, uint64_t version) {
   const bool keep = copy != nullptr && version != 0;
   if (keep && copy->storage && copy->version == version && copy->layout == plan.weights) {
@@ -291,7 +267,7 @@ std::shared_ptr<Storage> pack(const Conv2dGeometry& g, const Plan& plan, const f
     if (keep) outside.emplace(nullptr);
     storage = allocate_storage(int64_t(bytes_of(plan.weights)));
   }
-  reorder(view(ohwi(g), weight), view(plan.weights, storage->data()), false);
+  reorder(view(ohwi(g), weight.raw()), view(plan.weights, storage->data()), false);
   if (keep) *copy = {version, plan.weights, storage};
   return storage;
 }
@@ -303,58 +279,73 @@ void execute(const Plan& plan, std::unordered_map<int, memory> args) {
   cpu_stream().wait();
 }
 
+bool is_supported(const Tensor& t) {
+  return t.dtype() == DType::kFloat32 || t.dtype() == DType::kBFloat16;
+}
+
+memory view(const memory::desc& layout, const Tensor& t) {
+  return view(layout, t.raw());
+}
+
 }  // namespace
 
-bool conv2d_forward(const Conv2dGeometry& g, const float* x, const float* weight, const float* bias,
-                    float* y, PackedWeights* packed, uint64_t version) {
-  const auto plan = plan_for({g, ConvDirection::kForward, bias != nullptr});
+bool conv2d_forward(const Conv2dGeometry& g, const Tensor& x, const Tensor& weight,
+                    const Tensor& bias, const Tensor& y, PackedWeights* packed, uint64_t version) {
+  if (!is_supported(x)) return false;
+  const Key key{g, ConvDirection::kForward, bias.defined(), type_of(x.dtype()), type_of(y.dtype())};
+  const auto plan = plan_for(key);
   if (!plan->primitive) return false;
   checked("conv2d forward", [&] {
     const auto weights =
         pack(g, *plan, weight, packed ? &packed->impl().forward : nullptr, version);
-    std::unordered_map<int, memory> args{{DNNL_ARG_SRC, view(nhwc(g.input_shape()), x)},
+    std::unordered_map<int, memory> args{{DNNL_ARG_SRC, view(nhwc(g.input_shape(), key.x), x)},
                                          {DNNL_ARG_WEIGHTS, view(plan->weights, weights->data())},
-                                         {DNNL_ARG_DST, view(nhwc(g.output_shape()), y)}};
-    if (bias != nullptr) args.emplace(DNNL_ARG_BIAS, view(vector_of(g.out_channels), bias));
+                                         {DNNL_ARG_DST, view(nhwc(g.output_shape(), key.y), y)}};
+    if (key.bias) args.emplace(DNNL_ARG_BIAS, view(vector_of(g.out_channels), bias));
     execute(*plan, std::move(args));
   });
   return true;
 }
 
-bool conv2d_backward_input(const Conv2dGeometry& g, const float* grad_y, const float* weight,
-                           float* grad_x, PackedWeights* packed, uint64_t version) {
-  const auto plan = plan_for({g, ConvDirection::kBackwardInput, false});
+bool conv2d_backward_input(const Conv2dGeometry& g, const Tensor& grad_y, const Tensor& weight,
+                           const Tensor& grad_x, PackedWeights* packed, uint64_t version) {
+  if (!is_supported(grad_y)) return false;
+  const Type type = type_of(grad_y.dtype());
+  const auto plan = plan_for({g, ConvDirection::kBackwardInput, false, type, type});
   if (!plan->primitive) return false;
   checked("conv2d backward input", [&] {
     const auto weights =
         pack(g, *plan, weight, packed ? &packed->impl().backward : nullptr, version);
-    execute(*plan, {{DNNL_ARG_DIFF_DST, view(nhwc(g.output_shape()), grad_y)},
+    execute(*plan, {{DNNL_ARG_DIFF_DST, view(nhwc(g.output_shape(), type), grad_y)},
                     {DNNL_ARG_WEIGHTS, view(plan->weights, weights->data())},
-                    {DNNL_ARG_DIFF_SRC, view(nhwc(g.input_shape()), grad_x)}});
+                    {DNNL_ARG_DIFF_SRC, view(nhwc(g.input_shape(), type), grad_x)}});
   });
   return true;
 }
 
-bool conv2d_backward_weight(const Conv2dGeometry& g, const float* grad_y, const float* x,
-                            float* grad_weight, float* grad_bias) {
-  const auto plan = plan_for({g, ConvDirection::kBackwardWeight, grad_bias != nullptr});
+bool conv2d_backward_weight(const Conv2dGeometry& g, const Tensor& grad_y, const Tensor& x,
+                            const Tensor& grad_weight, const Tensor& grad_bias) {
+  if (!is_supported(x)) return false;
+  const Type type = type_of(x.dtype());
+  const auto plan = plan_for({g, ConvDirection::kBackwardWeight, grad_bias.defined(), type, type});
   if (!plan->primitive) return false;
   checked("conv2d backward weight", [&] {
     const auto packed = allocate_storage(int64_t(bytes_of(plan->weights)));
     const auto bias = allocate_storage(g.out_channels * int64_t(sizeof(float)));
     std::unordered_map<int, memory> args{
-        {DNNL_ARG_DIFF_DST, view(nhwc(g.output_shape()), grad_y)},
-        {DNNL_ARG_SRC, view(nhwc(g.input_shape()), x)},
+        {DNNL_ARG_DIFF_DST, view(nhwc(g.output_shape(), type), grad_y)},
+        {DNNL_ARG_SRC, view(nhwc(g.input_shape(), type), x)},
         {DNNL_ARG_DIFF_WEIGHTS, view(plan->weights, packed->data())}};
-    if (grad_bias != nullptr) {
+    if (grad_bias.defined()) {
       args.emplace(DNNL_ARG_DIFF_BIAS, view(vector_of(g.out_channels), bias->data()));
     }
     execute(*plan, std::move(args));
     reorder(view(plan->weights, packed->data()), view(ohwi(g), grad_weight), true);
     cpu_stream().wait();
-    if (grad_bias != nullptr) {
+    if (grad_bias.defined()) {
       const float* sum = reinterpret_cast<const float*>(bias->data());
-      for (int64_t o = 0; o < g.out_channels; ++o) grad_bias[o] += sum[o];
+      float* const total = grad_bias.data<float>();
+      for (int64_t o = 0; o < g.out_channels; ++o) total[o] += sum[o];
     }
   });
   return true;
@@ -366,9 +357,10 @@ std::vector<std::string> plan_report() {
   const std::lock_guard lock(t.mutex);
   std::vector<std::string> lines;
   for (const auto& [key, plan] : t.plans) {
-    lines.push_back(fmt::format("{} -> {}, {}x{} stride {}, {}: {}", key.g.input_shape().str(),
+    lines.push_back(fmt::format("{} -> {}, {}x{} stride {}{}, {}: {}", key.g.input_shape().str(),
                                 key.g.output_shape().str(), key.g.kernel, key.g.kernel,
-                                key.g.options.stride, kDirections[int(key.direction)],
+                                key.g.options.stride, key.x == Type::bf16 ? " in bfloat16" : "",
+                                kDirections[int(key.direction)],
                                 plan->primitive ? plan->implementation : "plain loops"));
   }
   return lines;

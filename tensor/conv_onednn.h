@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// The oneDNN side of conv.h, float32. Each function returns false where oneDNN has no optimised
-// kernel for the geometry: then the caller uses the plain loops.
+// The oneDNN side of conv.h, float32 and bfloat16 (grad_y and x of one dtype, weights float32).
+// Each function returns false where oneDNN has no optimised kernel: then the caller has another
+// way.
 #pragma once
 
 #include <string>
@@ -10,12 +11,12 @@
 
 namespace ydistill::onednn {
 
-bool conv2d_forward(const Conv2dGeometry& g, const float* x, const float* weight, const float* bias,
-                    float* y, PackedWeights* packed, uint64_t version);
-bool conv2d_backward_input(const Conv2dGeometry& g, const float* grad_y, const float* weight,
-                           float* grad_x, PackedWeights* packed, uint64_t version);
-bool conv2d_backward_weight(const Conv2dGeometry& g, const float* grad_y, const float* x,
-                            float* grad_weight, float* grad_bias);
+bool conv2d_forward(const Conv2dGeometry& g, const Tensor& x, const Tensor& weight,
+                    const Tensor& bias, const Tensor& y, PackedWeights* packed, uint64_t version);
+bool conv2d_backward_input(const Conv2dGeometry& g, const Tensor& grad_y, const Tensor& weight,
+                           const Tensor& grad_x, PackedWeights* packed, uint64_t version);
+bool conv2d_backward_weight(const Conv2dGeometry& g, const Tensor& grad_y, const Tensor& x,
+                            const Tensor& grad_weight, const Tensor& grad_bias);
 std::vector<std::string> plan_report();
 std::string name();
 

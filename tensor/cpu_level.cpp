@@ -40,6 +40,14 @@ CpuLevel cpu_level() {
   return level;
 }
 
+bool cpu_has_bf16() {
+#if defined(__x86_64__)
+  return cpu_level() == CpuLevel::kAvx512 && __builtin_cpu_supports("avx512bf16");
+#else
+  return false;
+#endif
+}
+
 const char* name_of(CpuLevel level) {
   switch (level) {
     case CpuLevel::kBase:

@@ -6,6 +6,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
+#include <type_traits>
+#include <utility>
 
 #include <ydistill/tensor/error.h>
 #include <ydistill/tensor/host_device.h>
@@ -93,6 +95,31 @@ struct DTypeOf<int64_t> {
 template <class T>
 inline constexpr DType dtype_of = DTypeOf<T>::value;
 
+/// What numbers of type T are computed with: float for BFloat16, else T itself.
+template <class T>
+struct ArithmeticOf {
+  using type = T;
+};
+template <>
+struct ArithmeticOf<BFloat16> {
+  using type = float;
+};
+template <class T>
+using Arithmetic = typename ArithmeticOf<T>::type;
+
+/// The entry for T of a table of kernels with the members f32, f64 and bf16.
+template <class T, class Table>
+const auto& kernels_for(const Table& table) {
+  if constexpr (std::is_same_v<T, float>) {
+    return table.f32;
+  } else if constexpr (std::is_same_v<T, double>) {
+    return table.f64;
+  } else {
+    static_assert(std::is_same_v<T, BFloat16>);
+    return table.bf16;
+  }
+}
+
 /// Calls f with a value of the C++ type of a float32 or float64 `dtype`: f(float()) or f(double()).
 /// throws DTypeError naming `op` for any other type.
 template <class F>
@@ -105,6 +132,13 @@ decltype(auto) dispatch_float(DType dtype, std::string_view op, F&& f) {
     default:
       throw DTypeError("{}: takes float32 or float64, got {}", op, name_of(dtype));
   }
+}
+
+/// The same for activations, which may be bfloat16 too: f(BFloat16()).
+template <class F>
+decltype(auto) dispatch_activation(DType dtype, std::string_view op, F&& f) {
+  if (dtype == DType::kBFloat16) return f(BFloat16());
+  return dispatch_float(dtype, op, std::forward<F>(f));
 }
 
 }  // namespace ydistill

@@ -4,6 +4,8 @@
 #include <cmath>
 #include <cstring>
 
+#include <ydistill/tensor/parallel.h>
+
 #ifdef YD_HAVE_CUDA
 #include <ydistill/tensor/cuda/convert.h>
 #include <ydistill/tensor/cuda/memory.h>
@@ -47,7 +49,9 @@ void convert_on_cpu(const Tensor& to, const Tensor& from) {
       using From = decltype(from_type);
       To* const out = to.data<To>();
       const From* const in = from.data<From>();
-      for (int64_t i = 0; i < to.numel(); ++i) out[i] = convert<To>(in[i]);
+      parallel_ranges(to.numel(), 1 << 16, [=](int64_t begin, int64_t end) {
+        for (int64_t i = begin; i < end; ++i) out[i] = convert<To>(in[i]);
+      });
     });
   });
 }

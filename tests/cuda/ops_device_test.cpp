@@ -78,7 +78,7 @@ TEST_CASE("gpu: every op agrees with the CPU in float32 forward and backward") {
   }
 }
 
-// bfloat16 keeps 8 bits: a result rounds by 2^-9 of itself, and batch norm's gradient is a
+// bfloat16 keeps 8 bits: a result rounds by up to 2^-8 of itself, and batch norm's gradient is a
 // difference of sums over rounded numbers; 1 % of the largest number holds both with little room.
 TEST_CASE("gpu: every op in bfloat16 agrees with the CPU's float32 of the same rounded numbers") {
   YD_NEEDS_GPU();

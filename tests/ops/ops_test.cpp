@@ -28,8 +28,8 @@ struct Result {
   std::vector<Tensor> outputs, grads;
 };
 
-/// Forward and backward with fixed weights on the outputs.
-Result run(const OpCase& c, const std::vector<Tensor>& inputs) {
+/// Forward and backward with fixed weights on the outputs, rounded to `exact_in`.
+Result run(const OpCase& c, const std::vector<Tensor>& inputs, DType exact_in = DType::kFloat64) {
   std::vector<Var> leaves;
   for (const Tensor& t : inputs) leaves.push_back(Var::leaf(t));
   Tape tape;
@@ -37,7 +37,8 @@ Result run(const OpCase& c, const std::vector<Tensor>& inputs) {
   Result result;
   std::vector<Tensor> weights;
   for (const Var& out : outputs) {
-    weights.push_back(Rng(99).uniform(out.shape(), -1, 1, DType::kFloat64).to(out.dtype()));
+    weights.push_back(
+        Rng(99).uniform(out.shape(), -1, 1, DType::kFloat64).to(exact_in).to(out.dtype()));
     result.outputs.push_back(out.value());
   }
   tape.backward(outputs, weights);
@@ -90,6 +91,29 @@ TEST_CASE("ops: float32 agrees with float64 forward and backward") {
     }
     for (size_t k = 0; k < got.grads.size(); ++k)
       check_close(got.grads[k], expected.grads[k], 1e-5);
+  }
+}
+
+// bfloat16 keeps 8 bits: a result rounds by up to 2^-8 of itself, and batch norm's gradient is a
+// difference of sums over rounded numbers; 1 % of the largest number holds both with little room.
+TEST_CASE("ops: bfloat16 agrees with float32 of the same rounded numbers forward and backward") {
+  for (const OpCase& c : all_cases()) {
+    INFO(c.op << " " << c.variant);
+    std::vector<Tensor> rounded, wide;
+    for (size_t i = 0; i < c.inputs.size(); ++i) {
+      const DType dtype = c.always_float.count(i) ? DType::kFloat32 : DType::kBFloat16;
+      rounded.push_back(c.inputs[i].to(dtype).clone());
+      wide.push_back(rounded.back().to(DType::kFloat32).clone());
+    }
+    const Result got = run(c, rounded, DType::kBFloat16);
+    const Result expected = run(c, wide, DType::kBFloat16);
+    for (size_t k = 0; k < got.outputs.size(); ++k) {
+      check_close(got.outputs[k], expected.outputs[k], 1e-2);
+    }
+    for (size_t k = 0; k < got.grads.size(); ++k) {
+      CHECK(got.grads[k].dtype() == rounded[k].dtype());
+      check_close(got.grads[k], expected.grads[k], 1e-2);
+    }
   }
 }
 

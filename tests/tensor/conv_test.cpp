@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// The library's float32 convolutions against the plain loops in float64, which are the definition;
-// the plain loops against finite differences (tests/layers) and a sum done by hand (here).
+// The library's float32 and bfloat16 convolutions against the plain loops in float64, which are the
+// definition; the plain loops against finite differences (tests/layers) and a sum done by hand
+// (here).
 #include <ydistill/tensor/conv.h>
 #include <ydistill/tensor/conv_reference.h>
 #include <ydistill/tensor/random.h>
@@ -58,6 +59,48 @@ TEST_CASE("conv2d: float32 in three directions agrees with the float64 loops") {
                  start_b = rng.uniform(bias.shape(), -1, 1);
     const Tensor grad_w = start_w.clone(), grad_b = start_b.clone();
     const Tensor grad_w64 = d(start_w), grad_b64 = d(start_b);
+    conv2d_backward_weight(grad_y, x, options, grad_w, grad_b);
+    conv2d_backward_weight(d(grad_y), d(x), options, grad_w64, grad_b64);
+    CHECK(worst_relative(grad_w, grad_w64) < kFloat32Tolerance);
+    CHECK(worst_relative(grad_b, grad_b64) < kFloat32Tolerance);
+  }
+}
+
+// Operands are rounded beforehand, weights too; what is left is the rounding of the result by
+// 2^-8 of itself at most, and of sums in float32.
+TEST_CASE("conv2d: bfloat16 in three directions agrees with the float64 loops") {
+  constexpr double kTolerance = 1.01 / 256;
+  const auto rounded = [](const Tensor& t) { return t.to(DType::kBFloat16); };
+  const auto d = [](const Tensor& t) { return t.to(DType::kFloat64); };
+  for (const Case& c : kCases) {
+    const Conv2dOptions options{c.stride, c.padding};
+    Rng rng(12);
+    const Tensor x = rounded(rng.uniform({c.batch, c.size, c.size + 2, c.in_channels}, -1, 1));
+    const Tensor w =
+        rounded(rng.uniform({c.out_channels, c.kernel, c.kernel, c.in_channels}, -1, 1))
+            .to(DType::kFloat32);
+    const Tensor bias = rng.uniform({c.out_channels}, -1, 1);
+    const Conv2dGeometry g = conv2d_geometry(x.shape(), w.shape(), options);
+    const Tensor grad_y = rounded(rng.uniform(g.output_shape(), -1, 1));
+    INFO(x.str() << " * " << w.str());
+
+    const Tensor y = conv2d_forward(x, w, {}, options);
+    CHECK(y.dtype() == DType::kBFloat16);
+    CHECK(worst_relative(y, conv2d_forward(d(x), d(w), {}, options)) < kTolerance);
+    const Tensor logits = conv2d_forward(x, w, bias, options);
+    CHECK(logits.dtype() == DType::kFloat32);
+    const Tensor expected = conv2d_forward(d(x), d(w), d(bias), options);
+    CHECK(worst_relative(logits, expected) < kFloat32Tolerance);
+    const Tensor biased = conv2d_forward_as(DType::kBFloat16, x, w, bias, options, nullptr, 0);
+    CHECK(worst_relative(biased, expected) < kTolerance);
+
+    const Tensor grad_x =
+        conv2d_backward_input(grad_y.to(DType::kFloat32), w, x.shape(), x.dtype(), options);
+    CHECK(grad_x.dtype() == DType::kBFloat16);
+    CHECK(worst_relative(grad_x, conv2d_backward_input(d(grad_y), d(w), x.shape(), DType::kFloat64,
+                                                       options)) < kTolerance);
+    const Tensor grad_w = Tensor::full(w.shape(), 1), grad_b = Tensor::full(bias.shape(), 1);
+    const Tensor grad_w64 = d(grad_w).clone(), grad_b64 = d(grad_b).clone();
     conv2d_backward_weight(grad_y, x, options, grad_w, grad_b);
     conv2d_backward_weight(d(grad_y), d(x), options, grad_w64, grad_b64);
     CHECK(worst_relative(grad_w, grad_w64) < kFloat32Tolerance);

@@ -45,7 +45,7 @@ struct TinyRun {
         R"({{"model": {{"graph": "graph.json"}},
              "data": {{"train": {{"yolo": "train/images"}}, "val": {{"yolo": "val/images"}}, "names": ["wide", "high"]}},
              "train": {{"epochs": 3, "batch": 4, "image_size": 64, "nominal_batch": 8, "warmup_min_iterations": 4, "workers": 1}},
-             "device": "cpu", "run": {{"dir": "{}"}}}})",
+             "device": "cpu", "precision": "fp32", "run": {{"dir": "{}"}}}})",
         (dir / "runs").string());
     return parse_config(text, dir.path(), overrides);
   }
