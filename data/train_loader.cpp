@@ -81,10 +81,19 @@ struct TrainLoader::State : BatchMaker {
     if (is_rectangular()) order.indices = sorted_by_shape(*dataset, std::move(order.indices));
     partners = alike;
     if (!weights.empty()) draw_labelled();
+    count_earlier();
     frames.clear();
     for (int64_t number = 0; number < plan.num_batches(); ++number) {
       frames.push_back(frame_of(number));
     }
+  }
+
+  /// How often each place's picture came up before it in this epoch: an unlabelled one may come
+  /// again.
+  void count_earlier() {
+    std::vector<int64_t> times(size_t(num_samples()), 0);
+    earlier.clear();
+    for (const int64_t index : order.indices) earlier.push_back(times[size_t(index)]++);
   }
 
   /// Puts pictures drawn by weight where labelled ones stand.
@@ -151,10 +160,11 @@ struct TrainLoader::State : BatchMaker {
     };
     AugmentOptions augment = options.augment;
     if (epoch >= options.mosaic_epochs || is_rectangular()) augment.mosaic = 0;
-    // The stream is the listed picture's, so that a replacement draws numbers of its own; or the
-    // place's, where a picture may be listed more than once.
+    // The stream is the listed picture's, so that a replacement draws numbers of its own, and the
+    // next one of it where it is listed again; or the place's, where pictures are drawn.
     const int64_t place = order.begins[size_t(batch.number)] + slot;
-    const int64_t stream = weights.empty() ? listed : num_samples() + place;
+    const int64_t stream =
+        weights.empty() ? listed + num_samples() * earlier[size_t(place)] : num_samples() + place;
     SamplePlan plan =
         plan_training_sample(augment, index, partners[labelled ? 1 : 0], source, frame,
                              Rng(options.seed, uint64_t(epoch), uint64_t(stream), kAugmentStream));
@@ -220,6 +230,7 @@ struct TrainLoader::State : BatchMaker {
   std::vector<double> weights;  // of pictures; empty: none
   int64_t epoch = 0;
   EpochOrder order;
+  std::vector<int64_t> earlier;                  // one a place of `order`
   std::array<std::vector<int64_t>, 2> partners;  // as `alike`
   std::vector<SampleFrame> frames;               // one a batch
   std::optional<Prefetcher> prefetcher;          // last: its threads use what stands above

@@ -293,6 +293,40 @@ TEST_CASE("train loader: unlabelled pictures keep to themselves") {
   }
 }
 
+TEST_CASE("train loader: an unlabelled picture that comes again in an epoch is another sample") {
+  const SevenPictures set;
+  set.data->samples[1].labelled = false;
+  set.data->samples[1].labels.clear();
+  TrainLoaderOptions options = small_options(0);
+  options.batch = 4;
+  const auto bytes_at = [](const Batch& batch, size_t slot) {
+    const int64_t bytes = batch.images.numel() / batch.images.size(0);
+    const auto* pixels = batch.images.data<uint8_t>() + int64_t(slot) * bytes;
+    return std::string(pixels, pixels + bytes);
+  };
+  const auto samples_of_one = [&](TrainLoader& loader) {
+    std::vector<std::string> samples;
+    Batch batch;
+    loader.start_epoch(0);
+    while (loader.next(batch)) {
+      for (size_t slot = 0; slot < batch.indices.size(); ++slot) {
+        if (batch.indices[slot] == 1) samples.push_back(bytes_at(batch, slot));
+      }
+    }
+    return samples;
+  };
+  TrainLoader without(set.data, options);
+  options.unlabelled_share = 0.5;
+  TrainLoader with_share(set.data, options);
+  const std::vector<std::string> first = samples_of_one(without);
+  const std::vector<std::string> all = samples_of_one(with_share);
+  REQUIRE(first.size() == 1);
+  REQUIRE(all.size() == 6);   // beside as many labelled ones
+  CHECK(all[0] == first[0]);  // as before
+  CHECK(std::set<std::string>(all.begin(), all.end()).size() == all.size());
+  CHECK(samples_of_one(with_share) == all);
+}
+
 TEST_CASE("train loader: mosaics end with the epoch they are closed in") {
   const SevenPictures set;
   TrainLoaderOptions options = small_options(2);
