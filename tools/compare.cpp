@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <fmt/format.h>
 
+#include <filesystem>
 #include <memory>
 
 #include <ydistill/tensor/io/atomic_file.h>
@@ -22,9 +23,9 @@ Run add_compare(CLI::App& app) {
   cmd->add_option("--page", args->page, "the page to write, compare.html by default");
   cmd->add_flag("--json", args->json, "print one JSON document");
   return [args] {
-    std::vector<ComparedRun> runs;
-    for (const std::string& folder : args->runs) runs.push_back(read_compared_run(folder));
-    const Comparison comparison = compare_runs(std::move(runs));
+    const std::vector<std::filesystem::path> folders(args->runs.begin(), args->runs.end());
+    const Comparison comparison = compare_folders(folders);
+    for (const std::string& note : comparison.notes) message("compare: " + note);
     write_file_atomically(args->page, compare_page(comparison));
     if (args->json) {
       print_json(to_json(comparison));

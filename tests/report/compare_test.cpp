@@ -88,6 +88,43 @@ TEST_CASE("compare: a run that has just begun stands in the table without number
   CHECK(j["runs"][0]["at_best"].is_null());
 }
 
+TEST_CASE("compare: a group has its mean though its first run has no results yet") {
+  Runs runs;
+  runs.add("begun", "l2", 0, "");
+  runs.add("a", "l2", 1, "0,0.1,0.2,0.3,0.1\n");
+  runs.add("b", "l2", 2, "0,0.3,0.2,0.3,0.3\n");
+  const Comparison c = runs.compare({"begun", "a", "b"});
+  REQUIRE(c.groups.size() == 1);
+  const Spread* map = c.groups[0].find("metrics/mAP_0.5:0.95");
+  REQUIRE(map != nullptr);
+  CHECK(map->n == 2);
+  CHECK(map->mean == Approx(0.2));
+  CHECK(as_text(c).find("0.2000 +- 0.1414") != std::string::npos);
+}
+
+TEST_CASE("compare: a run given twice counts once and broken ones are noted beside the rest") {
+  Runs runs;
+  runs.add("a", "l2", 0, "0,0.1,0.2,0.3,0.1\n");
+  runs.add("broken", "l2", 1, "0,0.1\n");
+  runs.add("unreported", "l2", 2, "0,0.1,0.2,0.3,0.3\n");
+  test::write_file(runs.dir / "unreported/report.json", "{\"format\": ");
+  const std::vector<std::filesystem::path> folders{
+      runs.dir / "a", runs.dir / "broken", runs.dir / "broken/../a/", runs.dir / "unreported"};
+  const Comparison c = compare_folders(folders);
+  REQUIRE(c.runs.size() == 2);
+  CHECK(c.groups.at(0).find("metrics/mAP_0.5:0.95")->mean == Approx(0.2));
+  REQUIRE(c.notes.size() == 3);
+  CHECK(c.notes[0].find("broken/results.csv:2: 2 columns") != std::string::npos);
+  CHECK(c.notes[0].find("is left out") != std::string::npos);
+  CHECK(c.notes[1].find("is given twice and counts once") != std::string::npos);
+  CHECK(c.notes[2].find("unreported/report.json: ") != std::string::npos);
+  CHECK(nlohmann::json::parse(to_json(c)).at("notes").size() == 3);
+  CHECK_THROWS_WITH_TEXT(compare_folders(std::span(folders).subspan(1, 1)), FileError,
+                         "none of the 1 runs can be read, the first: ");
+  const std::vector<std::filesystem::path> mistyped{runs.dir / "a", runs.dir / "b"};
+  CHECK_THROWS_WITH_TEXT(compare_folders(mistyped), FileError, "b: no such folder");
+}
+
 TEST_CASE("compare: a folder that is no run is refused with what lacks") {
   const test::TempDir dir;
   CHECK_THROWS_WITH_TEXT(read_compared_run(dir / "none"), FileError, "none: no such folder");

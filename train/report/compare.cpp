@@ -49,7 +49,13 @@ void read_report(ComparedRun& run) {
   const fs::path path = run.folder / "report.json";
   const auto text = read_if_there(path);
   if (!text) return;
-  const RunRecord record = parse_record(*text, path.string());
+  RunRecord record;
+  try {
+    record = parse_record(*text, path.string());
+  } catch (const FileError& problem) {
+    run.problem = problem.what();
+    return;
+  }
   run.finished = record.finished;
   if (record.teacher && record.teacher->validation) {
     run.teacher_map = record.teacher->validation->metrics.map;
@@ -82,6 +88,19 @@ std::vector<std::string> differences(const std::vector<ComparedRun>& runs,
     }
   }
   return {differing.begin(), differing.end()};
+}
+
+/// Of all runs of a group, those of the first run that has any first.
+std::vector<std::string> columns_of(const std::vector<ComparedRun>& runs, const RunGroup& group) {
+  std::vector<std::string> columns;
+  for (const size_t r : group.runs) {
+    for (const std::string& column : runs[r].results.columns) {
+      if (std::find(columns.begin(), columns.end(), column) == columns.end()) {
+        columns.push_back(column);
+      }
+    }
+  }
+  return columns;
 }
 
 /// A path by its last two components: the whole of it would hide what differs.
@@ -117,18 +136,28 @@ const Spread* RunGroup::find(const std::string& column) const {
   return nullptr;
 }
 
-ComparedRun read_compared_run(const fs::path& folder) {
-  ComparedRun run;
-  run.folder = folder;
-  run.name = fs::absolute(folder / "").lexically_normal().parent_path().filename().string();
+namespace {
+
+/// throws FileError where there is no run in the folder.
+void check_is_run(const fs::path& folder) {
   std::error_code error;
   if (!fs::is_directory(folder, error)) {
     throw FileError("{}: no such folder; the folder of a run is wanted", folder.string());
   }
-  const auto config = read_if_there(folder / "config.json");
-  if (!config) {
+  if (!fs::exists(folder / "config.json", error)) {
     throw FileError("{}: not the folder of a run, there is no config.json in it", folder.string());
   }
+}
+
+}  // namespace
+
+ComparedRun read_compared_run(const fs::path& folder) {
+  check_is_run(folder);
+  ComparedRun run;
+  run.folder = folder;
+  run.name = fs::absolute(folder / "").lexically_normal().parent_path().filename().string();
+  const auto config = read_if_there(folder / "config.json");
+  if (!config) throw FileError("{}: cannot be read", (folder / "config.json").string());
   const json document = json::parse(*config, nullptr, false);
   if (!document.is_object()) {
     throw FileError("{}: is no JSON object", (folder / "config.json").string());
@@ -176,7 +205,7 @@ Comparison compare_runs(std::vector<ComparedRun> runs) {
       if (found == of_groups[g].end()) continue;
       group.differs.push_back(key + "=" + short_value(found->second));
     }
-    for (const std::string& column : comparison.runs[group.runs.front()].results.columns) {
+    for (const std::string& column : columns_of(comparison.runs, group)) {
       std::vector<double> values;
       for (const size_t r : group.runs) {
         const ComparedRun& run = comparison.runs[r];
@@ -186,6 +215,34 @@ Comparison compare_runs(std::vector<ComparedRun> runs) {
       if (!values.empty()) group.at_best.emplace_back(column, spread_of(values));
     }
   }
+  return comparison;
+}
+
+Comparison compare_folders(std::span<const fs::path> folders) {
+  for (const fs::path& folder : folders) check_is_run(folder);
+  std::vector<ComparedRun> runs;
+  std::vector<std::string> notes;
+  std::set<fs::path> seen;
+  for (const fs::path& folder : folders) {
+    std::error_code error;
+    const fs::path real = fs::canonical(folder, error);
+    if (!seen.insert(error ? folder : real).second) {
+      notes.push_back(fmt::format("{}: is given twice and counts once", folder.string()));
+      continue;
+    }
+    try {
+      runs.push_back(read_compared_run(folder));
+      if (!runs.back().problem.empty()) notes.push_back(runs.back().problem);
+    } catch (const FileError& problem) {
+      notes.push_back(fmt::format("{} ({} is left out)", problem.what(), folder.string()));
+    }
+  }
+  if (runs.empty()) {
+    throw FileError("none of the {} runs can be read, the first: {}", seen.size(),
+                    notes.empty() ? "" : notes.front());
+  }
+  Comparison comparison = compare_runs(std::move(runs));
+  comparison.notes = std::move(notes);
   return comparison;
 }
 
@@ -219,8 +276,8 @@ std::string to_json(const Comparison& comparison, bool with_results) {
     }
     groups.push_back({{"runs", group.runs}, {"differs", group.differs}, {"at_best", spreads}});
   }
-  return json{{"runs", runs}, {"groups", groups}}.dump(with_results ? -1 : 2, ' ', false,
-                                                       json::error_handler_t::replace);
+  return json{{"runs", runs}, {"groups", groups}, {"notes", comparison.notes}}.dump(
+      with_results ? -1 : 2, ' ', false, json::error_handler_t::replace);
 }
 
 std::string as_text(const Comparison& comparison) {

@@ -25,6 +25,7 @@ struct ComparedRun {
   std::optional<double> teacher_map;  ///< mAP50-95
   double images_per_second = 0;       ///< of the training, mean over the epochs; 0: not known
   std::map<std::string, std::string> settings;  ///< the config, flat: "train.lr0" -> "0.01"
+  std::string problem = {};                     ///< with a part of it, one line; else empty
 };
 
 struct Spread {
@@ -45,13 +46,19 @@ struct RunGroup {
 
 struct Comparison {
   std::vector<ComparedRun> runs;
-  std::vector<RunGroup> groups;  ///< in the order of their first run
+  std::vector<RunGroup> groups;    ///< in the order of their first run
+  std::vector<std::string> notes;  ///< what was left out and why, one line each
 };
 
-/// Works on runs that are going on. throws FileError for a folder that is no run's, saying what
-/// lacks, or a file in it that cannot be read.
+/// Works on runs that are going on. A report.json that cannot be read costs what it alone knows,
+/// which `problem` says. throws FileError for a folder that is no run's, saying what lacks, or a
+/// config.json or results.csv that cannot be read.
 ComparedRun read_compared_run(const std::filesystem::path& folder);
 Comparison compare_runs(std::vector<ComparedRun> runs);
+/// Both, for what a user names: a folder given twice counts once, and a run whose config or results
+/// cannot be read is left out; notes say so. throws FileError for a folder that is no run's, and
+/// where no run is left.
+Comparison compare_folders(std::span<const std::filesystem::path> folders);
 
 /// with_results: also every epoch of every run.
 std::string to_json(const Comparison& comparison, bool with_results = false);
