@@ -157,7 +157,7 @@ void transfer_picture(const fs::path& from, const fs::path& to, PictureTransfer 
   }
 }
 
-void check_splits(std::span<const DatasetSplit> splits) {
+void check_splits(std::span<const DatasetSplit> splits, DatasetFormat format) {
   if (splits.empty()) throw ValueError("write_dataset: no split");
   std::set<std::string> seen;
   for (const DatasetSplit& split : splits) {
@@ -168,6 +168,15 @@ void check_splits(std::span<const DatasetSplit> splits) {
     if (!is_word) {
       throw ValueError("write_dataset: split \"{}\", letters, digits, -, _ and . wanted",
                        printable(split.name, 40));
+    }
+    if (format == DatasetFormat::kYolo) {
+      for (const char* key : {"path", "names", "nc", "download"}) {
+        if (split.name != key) continue;
+        throw ValueError(
+            "write_dataset: split \"{}\": data.yaml has a key of that name; call the split "
+            "otherwise",
+            key);
+      }
     }
     if (!seen.insert(split.name).second) {
       throw ValueError("write_dataset: the split \"{}\" is given twice", split.name);
@@ -182,7 +191,7 @@ void check_splits(std::span<const DatasetSplit> splits) {
 
 void write_dataset(std::span<const DatasetSplit> splits, DatasetFormat format,
                    PictureTransfer transfer, const fs::path& out) {
-  check_splits(splits);
+  check_splits(splits, format);
   FolderInTheMaking folder(out.has_filename() ? out : out.parent_path());
   const std::vector<writing::NamedSplit> named = name_samples(splits, format);
   for (const writing::NamedSplit& split : named) {

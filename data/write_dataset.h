@@ -35,7 +35,8 @@ struct DatasetSplit {
 /// (Sample::labelled) go without a label file in YOLO and are left out in the other two.
 /// All is written beside `out` first and renamed at the end: `out` is whole or not there.
 /// throws FileError: `out` exists, something cannot be written or linked; ValueError for splits
-/// whose names differ or whose name is no word of letters, digits, -, _ and .
+/// whose names differ, whose name is no word of letters, digits, -, _ and ., or (YOLO) is another
+/// key of data.yaml.
 void write_dataset(std::span<const DatasetSplit> splits, DatasetFormat format,
                    PictureTransfer transfer, const std::filesystem::path& out);
 

@@ -2,9 +2,12 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <filesystem>
+#include <fstream>
 #include <map>
 #include <memory>
+#include <nlohmann/json.hpp>
 
 #include <ydistill/data/data_yaml.h>
 #include <ydistill/data/write_dataset.h>
@@ -51,6 +54,17 @@ std::vector<NamedSource> parts_of(const Args& args, const std::string& from) {
   return sources;
 }
 
+/// Refuses a JSON file that is something else, such as a config, before its pictures are asked for.
+void check_is_coco(const fs::path& file) {
+  const auto root = nlohmann::json::parse(std::ifstream(file), nullptr, false);
+  if (root.is_object() && (root.contains("images") || root.contains("annotations"))) return;
+  std::error_code error;
+  if (!fs::exists(file, error)) return;  // told by the reader
+  const bool is_config = root.is_object() && (root.contains("data") || root.contains("model"));
+  throw ConfigError("convert-data: {}: no COCO file, it has no list \"images\"{}", file.string(),
+                    is_config ? "; give what this config's \"data\" names" : "");
+}
+
 /// YOLO and COCO: a path a split; with YOLO several paths may also be one split.
 std::vector<NamedSource> separate(const Args& args, const std::string& from) {
   std::vector<std::string> splits = args.splits;
@@ -67,6 +81,7 @@ std::vector<NamedSource> separate(const Args& args, const std::string& from) {
   if (splits.size() != n) {
     throw ConfigError("convert-data: --split: {} names for {} paths", splits.size(), n);
   }
+  if (from == "coco" && args.images.empty()) check_is_coco(args.paths.front());
   if (from == "coco" && args.images.size() != 1 && args.images.size() != n) {
     throw ConfigError("convert-data: --images: one folder of pictures, or one a JSON file, wanted");
   }
@@ -82,19 +97,36 @@ std::vector<NamedSource> separate(const Args& args, const std::string& from) {
   return sources;
 }
 
+/// The members "train" and "val" of a config's "data" that read what was written: the splits of
+/// these names, else the first and the second.
 std::string how_to_name(const Args& args, const std::vector<std::string>& splits,
                         const std::vector<std::string>& names) {
-  if (args.to == "yolo") return fmt::format("\"data\": {{\"yaml\": \"{}/data.yaml\"}}", args.out);
-  const std::string& split = splits.front();
-  if (args.to == "voc") {
-    return fmt::format(
-        "\"data\": {{\"train\": {{\"voc\": \"{}\", \"split\": \"{}\"}}, \"names\": [\"{}\"]}}",
-        args.out, split, fmt::join(names, "\", \""));
+  const auto has = [&](const char* split) {
+    return std::find(splits.begin(), splits.end(), split) != splits.end();
+  };
+  if (args.to == "yolo" && has("train")) {
+    return fmt::format("\"data\": {{\"yaml\": \"{}/data.yaml\"}}", args.out);
   }
-  return fmt::format(
-      "\"data\": {{\"train\": {{\"coco\": \"{0}/annotations/instances_{1}.json\", \"images\": "
-      "\"{0}/images/{1}\"}}}}",
-      args.out, split);
+  const auto source = [&](const std::string& split) {
+    if (args.to == "yolo") return fmt::format("{{\"yolo\": \"{}/images/{}\"}}", args.out, split);
+    if (args.to == "voc") {
+      return fmt::format("{{\"voc\": \"{}\", \"split\": \"{}\"}}", args.out, split);
+    }
+    return fmt::format(
+        "{{\"coco\": \"{0}/annotations/instances_{1}.json\", \"images\": \"{0}/images/{1}\"}}",
+        args.out, split);
+  };
+  const std::string train = has("train") ? "train" : splits.front();
+  std::string text = fmt::format("\"data\": {{\"train\": {}", source(train));
+  for (const std::string& split : splits) {
+    if (split == train || (has("val") && split != "val")) continue;
+    text += fmt::format(", \"val\": {}", source(split));
+    break;
+  }
+  if (args.to != "coco") {
+    text += fmt::format(", \"names\": [\"{}\"]", fmt::join(names, "\", \""));
+  }
+  return text + "}";
 }
 
 int convert(const Args& args) {

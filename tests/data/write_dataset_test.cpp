@@ -151,6 +151,8 @@ TEST_CASE("convert: what cannot be written leaves nothing behind") {
       "1.png: cannot be copied to ");
   CHECK_THROWS_WITH_TEXT(write(data, DatasetFormat::kYolo, out / "new", "../x"), ValueError,
                          "split \"../x\"");
+  CHECK_THROWS_WITH_TEXT(write(data, DatasetFormat::kYolo, out / "new", "names"), ValueError,
+                         "split \"names\": data.yaml has a key of that name");
   CHECK(std::distance(fs::directory_iterator(out.path()), {}) == 1);
 }
 
