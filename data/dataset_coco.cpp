@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 
 #include <ydistill/data/dataset_reader.h>
+#include <ydistill/data/label_cache.h>
 #include <ydistill/data/outline.h>
 #include <ydistill/tensor/error.h>
 #include <ydistill/tensor/io/text.h>
@@ -299,11 +300,16 @@ Dataset load_coco(const DataSource& source, std::vector<std::string> names) {
   file.read_pictures();
   file.read_annotations();
   const std::vector<CocoPicture>& pictures = file.pictures();
+  // Spares the pictures' headers; the list of pictures and what is wrong stand in the JSON alone.
+  LabelCache cache(source.cache_folder, source, fmt::format("{}", fmt::join(names, "\n")));
   std::vector<PictureReport> reports(pictures.size());
   for_each_picture(int64_t(pictures.size()), [&](int64_t i) {
     const CocoPicture& picture = pictures[size_t(i)];
     PictureReport& report = reports[size_t(i)];
-    open_sample(report, source.images / fs::path(picture.file_name), source.path, 0);
+    const fs::path path = source.images / fs::path(picture.file_name);
+    std::string stamp = cache.stamp(path, source.path);
+    if (cache.find(path, stamp, report)) return;
+    open_sample(report, path, source.path, 0);
     if (!report.sample) return;
     report.labels_dropped = picture.labels_dropped;
     report.labels_ignored = picture.crowds;
@@ -314,10 +320,12 @@ Dataset load_coco(const DataSource& source, std::vector<std::string> names) {
         report.sample->labels.back().polygon = outline_of(box.pieces, *report.sample);
       }
     }
+    cache.keep(path, std::move(stamp), report);
   });
   Dataset dataset =
       assemble(source.path, std::move(reports), std::move(names), file.take_findings());
   dataset.labels_dropped += file.stray_labels();
+  cache.save(dataset.notes);
   return dataset;
 }
 

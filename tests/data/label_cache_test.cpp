@@ -51,6 +51,35 @@ TEST_CASE("label cache: what it gives is what the files gave, without opening th
   CHECK(second.samples[0].labels[0].polygon.size() == 3);
 }
 
+TEST_CASE("label cache: of a COCO file it spares the headers of the pictures") {
+  const CachedSet set;
+  const auto write_json = [&](int category) {
+    write_file(set.dir / "a.json", fmt::format(R"({{"images": [{{"id": 1, "file_name": "0.png"}}],
+      "annotations": [{{"id": 1, "image_id": 1, "category_id": {}, "bbox": [4, 3, 20, 15]}}],
+      "categories": [{{"id": 1, "name": "x"}}, {{"id": 2, "name": "y"}}]}})",
+                                               category));
+  };
+  DataSource source;
+  source.kind = DataSource::Kind::kCoco;
+  source.path = set.dir / "a.json";
+  source.images = set.dir / "images";
+  source.cache_folder = set.cache.path();
+  write_json(1);
+  const Dataset first = load_dataset(source);
+  set.change_in_secret(set.dir / "images/0.png",
+                       std::string(fs::file_size(set.dir / "images/0.png"), 'x'));
+  const Dataset second = load_dataset(source);
+  REQUIRE(second.samples.size() == 1);
+  CHECK(second.samples[0].labels == first.samples[0].labels);
+  CHECK(second.samples[0].labels.at(0).class_id == 0);
+  // Other names are other ids.
+  CHECK_THROWS(load_dataset(source, {"y", "x"}));
+  write_yolo_set(set.dir.path(), {{40, 30}});
+  CHECK(load_dataset(source, {"y", "x"}).samples.at(0).labels.at(0).class_id == 1);
+  write_json(12);
+  CHECK(load_dataset(source).labels_dropped == 1);
+}
+
 TEST_CASE("label cache: a file of another size or time is read again") {
   const CachedSet set;
   set.load();
