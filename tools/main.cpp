@@ -2,11 +2,15 @@
 // The `ydistill` command. Exit codes: 0 done, 1 the run failed (one line says why), 2 wrong usage.
 #include <fmt/format.h>
 
+#include <cerrno>
 #include <csignal>
 #include <cstdio>
+#include <cstring>
 #include <exception>
+#include <iostream>
 #include <new>
 #include <string>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -25,9 +29,11 @@ void message(const std::string& text) {
 
 }  // namespace ydistill::tools
 
-int main(int argc, char** argv) {
-  using namespace ydistill::tools;
-  std::signal(SIGXFSZ, SIG_IGN);  // a file that grows too large is then an error like a full disk
+namespace {
+
+using namespace ydistill::tools;
+
+int run_command(int argc, char** argv) {
   CLI::App app{"Train, distil and run YOLOv5 detectors.", "ydistill"};
   app.require_subcommand(1);
   app.set_version_flag("--version", YD_VERSION);
@@ -43,19 +49,44 @@ int main(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : kWrongUsage;
   }
-  try {
-    for (const auto& [command, run] : commands) {
-      if (command->parsed()) return run();
-    }
-  } catch (const ydistill::ConfigError& error) {
-    message(fmt::format("ydistill: {}", error.what()));
-    return kWrongUsage;
-  } catch (const std::bad_alloc&) {
-    message("ydistill: out of memory");
-    return kRunFailed;
-  } catch (const std::exception& error) {
-    message(fmt::format("ydistill: {}", error.what()));
-    return kRunFailed;
+  for (const auto& [command, run] : commands) {
+    if (command->parsed()) return run();
   }
   return kWrongUsage;
+}
+
+/// Whether all that was printed has left. The reason is known only for what was left to the end.
+bool is_output_written() {
+  std::cout.flush();
+  errno = 0;
+  if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0 && std::cout) return true;
+  message(fmt::format("ydistill: standard output: cannot be written{}{}", errno != 0 ? ": " : "",
+                      errno != 0 ? std::strerror(errno) : ""));
+  return false;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  std::signal(SIGXFSZ, SIG_IGN);  // a file that grows too large is then an error like a full disk
+  int code = kRunFailed;
+  std::string problem;
+  try {
+    code = run_command(argc, argv);
+  } catch (const ydistill::ConfigError& error) {
+    problem = error.what();
+    code = kWrongUsage;
+  } catch (const std::bad_alloc&) {
+    problem = "out of memory";
+  } catch (const std::system_error& error) {
+    if (std::ferror(stdout) == 0) problem = error.what();  // else told below, as for short output
+  } catch (const std::exception& error) {
+    problem = error.what();
+  }
+  if (!problem.empty()) {
+    message("ydistill: " + problem);
+  } else if (!is_output_written() && code == 0) {
+    return kRunFailed;
+  }
+  return code;
 }

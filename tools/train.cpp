@@ -26,11 +26,11 @@ Run add_train(CLI::App& app) {
   cmd->add_flag("--json", args->json, "print events for programs, one JSON object a line")
       ->excludes(quiet);
   return [args] {
-    if (args->config.empty() == args->resume.empty()) {
-      throw ConfigError("train: name a config file, or a run folder with --resume");
-    }
     catch_stop_signals();
     const auto run = [&args](TrainEvents& events) {
+      if (args->config.empty() == args->resume.empty()) {
+        throw ConfigError("train: name a config file, or a run folder with --resume");
+      }
       if (!args->resume.empty()) return resume_training(args->resume, events);
       return train(load_config(args->config, args->overrides), events);
     };

@@ -233,6 +233,37 @@ TEST_CASE("command: train --json tells a failure as an event and by the exit cod
   CHECK(num_lines(o.err) == 1);
 }
 
+TEST_CASE("command: train --json tells of a config that is missing or broken as an event too") {
+  const Setup setup;
+  test::write_file(setup.dir / "broken.json", "{\"model\": ");
+  for (const char* args : {"train --json", "train --json broken.json", "train --json none.json",
+                           "train --json --resume none"}) {
+    INFO(args);
+    const Outcome o = setup.run(args);
+    CHECK(o.code != 0);
+    CHECK(num_lines(o.err) == 1);
+    const auto lines = json_lines(o.out);
+    REQUIRE(lines.size() == 1);
+    CHECK(lines[0].at("event") == "error");
+    CHECK(lines[0].at("text").is_string());
+  }
+}
+
+TEST_CASE("command: what cannot be printed is an error whatever the command") {
+  const Setup setup;
+  for (const char* args : {"check cfg.json", "check cfg.json --json", "config", "config --schema",
+                           "info tiny.safetensors", "--help", "train --help", "--version",
+                           "train cfg.json train.epochs=1 --json"}) {
+    INFO(args);
+    const Outcome o = setup.run(std::string(args) + " >/dev/full 2>err2.txt; (exit $?)");
+    const std::string err = test::read_file(setup.dir / "err2.txt");
+    INFO(err);
+    CHECK(o.code == 1);
+    CHECK(num_lines(err) == 1);
+    CHECK(err.find("ydistill: standard output: cannot be written") == 0);
+  }
+}
+
 TEST_CASE("command: train --quiet prints nothing and plain lines go to a pipe") {
   const Setup setup;
   const Outcome quiet = setup.run("train cfg.json train.epochs=1 --quiet");
@@ -267,6 +298,14 @@ TEST_CASE("command: compare groups runs by seed and report writes the page again
   REQUIRE(setup.run("report runs/train/a").code == 0);
   CHECK(test::read_file(setup.dir / "runs/train/a/report.html") == page);
 
+  test::write_file(setup.dir / "runs/train/b/report.json", "{");
+  test::write_file(setup.dir / "runs/train/c/results.csv", "{");
+  const Outcome rest = setup.run("compare runs/train/a runs/train/b runs/train/c");
+  CHECK(rest.code == 0);
+  CHECK(rest.err.find("runs/train/b/report.json: ") != std::string::npos);
+  CHECK(rest.err.find("runs/train/c is left out") != std::string::npos);
+  CHECK(rest.out.find("n=2") != std::string::npos);
+  check_refused(setup.run("compare runs/train/c"), 1, "none of the 1 runs can be read");
   check_refused(setup.run("compare runs/train/a val"), 1, "val: not the folder of a run");
   check_refused(setup.run("compare runs/train/a none"), 1, "none: no such folder");
   check_refused(setup.run("report val"), 1, "val/report.json: cannot be read");
@@ -408,7 +447,28 @@ TEST_CASE("command: convert-data goes round through all formats and never overwr
                 "--images: one folder");
   check_refused(setup.run("convert-data none.yaml --to yolo --out z"), 1,
                 "none.yaml: no such file");
+  check_refused(setup.run("convert-data cfg.json --to yolo --out z"), 2,
+                "cfg.json: no COCO file, it has no list \"images\"; give what this config's");
+  check_refused(setup.run("convert-data train/images --split names --to yolo --out z"), 1,
+                "split \"names\": data.yaml has a key of that name");
   CHECK(!fs::exists(setup.dir / "z"));
+}
+
+TEST_CASE("command: convert-data tells how a config names what it wrote") {
+  const Setup setup;
+  const Outcome o = setup.run("convert-data train/images val/images --split a b --to yolo --out y");
+  INFO(o.err);
+  REQUIRE(o.code == 0);
+  const std::string hint = o.err.substr(o.err.find("in a config: ") + 13);
+  auto config = nlohmann::json::parse("{" + hint + "}");
+  config["model"]["graph"] = "graph.json";
+  config["device"] = "cpu";
+  test::write_file(setup.dir / "own.json", config.dump());
+  const Outcome checked = setup.run("check own.json --json");
+  CHECK(checked.code == 0);
+  const auto sets = nlohmann::json::parse(checked.out).at("sets");
+  CHECK(sets.at("train").at("pictures") == 8);
+  CHECK(sets.at("val").at("pictures") == 4);
 }
 
 }  // namespace
