@@ -42,47 +42,104 @@ std::string Dataset::summary() const {
 
 namespace {
 
-Dataset load_data_yaml(const DataSource& source, std::vector<std::string> names) {
-  DataYaml yaml = read_data_yaml(source.path, source.split);
-  if (names.empty()) {
-    names = yaml.names;
-  } else if (names != yaml.names) {
-    yaml.notes.push_back(fmt::format("{}: its {} names are not used, the {} that were given are",
-                                     printable(source.path.string()), yaml.names.size(),
-                                     names.size()));
+bool same_set(std::vector<std::string> a, std::vector<std::string> b) {
+  std::sort(a.begin(), a.end());
+  std::sort(b.begin(), b.end());
+  return a == b;
+}
+
+/// Gives labels the ids that their classes have among `names`, which are the dataset's in another
+/// order.
+void reorder_classes(Dataset& dataset, const std::vector<std::string>& names) {
+  const auto ids = reading::ids_by_name(names);
+  std::vector<int64_t> new_ids;
+  for (const std::string& name : dataset.names) new_ids.push_back(ids.at(name));
+  for (Sample& sample : dataset.samples) {
+    for (Label& label : sample.labels) label.class_id = new_ids.at(size_t(label.class_id));
   }
+  dataset.names = names;
+}
+
+/// What the file names, with labels of the ids that `names` has.
+Dataset load_listed(const DataSource& source, DataYaml yaml,
+                    const std::vector<std::string>& names) {
   DataSource pictures;
   pictures.path = yaml.paths.front();
   pictures.more.assign(yaml.paths.begin() + 1, yaml.paths.end());
   pictures.cache_folder = source.cache_folder;
-  Dataset dataset = reading::load_yolo(pictures, std::move(names));
+  Dataset dataset = reading::load_yolo(pictures, names);
   dataset.notes.insert(dataset.notes.begin(), yaml.notes.begin(), yaml.notes.end());
+  return dataset;
+}
+
+Dataset load_data_yaml(const DataSource& source, const std::vector<std::string>& names) {
+  DataYaml yaml = read_data_yaml(source.path, source.split);
+  if (names.empty() || names == yaml.names) return load_listed(source, yaml, yaml.names);
+  const std::string file = printable(source.path.string());
+  if (same_set(names, yaml.names)) {
+    yaml.notes.push_back(fmt::format(
+        "{}: its names stand in another order than those wanted; labels are matched by name",
+        file));
+    Dataset dataset = load_listed(source, yaml, yaml.names);
+    reorder_classes(dataset, names);
+    return dataset;
+  }
+  yaml.notes.push_back(fmt::format("{}: its {} names are not used, the {} that were given are",
+                                   file, yaml.names.size(), names.size()));
+  return load_listed(source, yaml, names);
+}
+
+Dataset load_all_classes(const DataSource& source, const std::vector<std::string>& names) {
+  switch (source.kind) {
+    case DataSource::Kind::kYolo:
+    case DataSource::Kind::kPictures:
+      return reading::load_yolo(source, names);
+    case DataSource::Kind::kVoc:
+      return reading::load_voc(source, names);
+    case DataSource::Kind::kCoco:
+      return reading::load_coco(source, names);
+    case DataSource::Kind::kYaml:
+      return load_data_yaml(source, names);
+  }
+  throw ValueError("load_dataset: unknown kind {}", int(source.kind));
+}
+
+Dataset load_single_class(const DataSource& source, std::vector<std::string> names) {
+  Dataset dataset;
+  if (source.kind == DataSource::Kind::kYaml) {
+    const DataYaml yaml = read_data_yaml(source.path, source.split);
+    if (names.empty()) names = yaml.names;
+    dataset = names.size() == 1 ? load_listed(source, yaml, {}) : load_data_yaml(source, names);
+  } else {
+    dataset = load_all_classes(source, names.size() == 1 ? std::vector<std::string>() : names);
+  }
+  std::string name = names.size() == 1 ? names.front() : "";
+  const size_t classes = dataset.names.size();
+  if (name.empty()) name = classes == 1 ? dataset.names.front() : "object";
+  if (classes > 1) {
+    dataset.notes.push_back(
+        fmt::format("{} classes become one, \"{}\"", classes, printable(name, 40)));
+  }
+  dataset.names = {std::move(name)};
+  for (Sample& sample : dataset.samples) {
+    for (Label& label : sample.labels) label.class_id = 0;
+  }
   return dataset;
 }
 
 }  // namespace
 
-Dataset load_dataset(const DataSource& source, std::vector<std::string> names) {
+Dataset load_dataset(const DataSource& source, const std::vector<std::string>& names) {
   std::error_code error;
   if (!std::filesystem::exists(source.path, error)) {
     throw FileError("{}: no such file or folder", printable(source.path.string()));
   }
   try {
-    switch (source.kind) {
-      case DataSource::Kind::kYolo:
-      case DataSource::Kind::kPictures:
-        return reading::load_yolo(source, std::move(names));
-      case DataSource::Kind::kVoc:
-        return reading::load_voc(source, std::move(names));
-      case DataSource::Kind::kCoco:
-        return reading::load_coco(source, std::move(names));
-      case DataSource::Kind::kYaml:
-        return load_data_yaml(source, std::move(names));
-    }
+    return source.classes == Classes::kSingle ? load_single_class(source, names)
+                                              : load_all_classes(source, names);
   } catch (const std::filesystem::filesystem_error& problem) {
     throw FileError("{}: {}", printable(source.path.string()), problem.code().message());
   }
-  throw ValueError("load_dataset: unknown kind {}", int(source.kind));
 }
 
 void add_unlabelled(Dataset& dataset, Dataset unlabelled) {

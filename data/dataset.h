@@ -63,6 +63,11 @@ struct Dataset {
   std::string summary() const;
 };
 
+enum class Classes {
+  kAll,
+  kSingle,  ///< all become one, see load_dataset
+};
+
 struct DataSource {
   enum class Kind { kYolo, kVoc, kCoco, kYaml, kPictures };
   Kind kind = Kind::kYolo;
@@ -77,6 +82,7 @@ struct DataSource {
   /// Where what was read of pictures and label files is kept for the next time (label_cache.h);
   /// empty: nowhere.
   std::filesystem::path cache_folder = {};
+  Classes classes = Classes::kAll;
 };
 
 /// Pictures narrower or lower than this are dropped, as YOLOv5 does.
@@ -91,7 +97,13 @@ inline constexpr int64_t kMaxClasses = 10000;
 /// names: the classes in order. Empty: for VOC the names found, sorted; for COCO its categories by
 /// ascending id; for YAML the names of that file; for YOLO "class0", "class1", ... up to the
 /// largest id in use. VOC and COCO classes are matched to given names by name, and objects of other
-/// classes are dropped and listed.
+/// classes are dropped and listed. A YAML file that has the given names in another order is matched
+/// by name too; otherwise its own names are left aside, which a note says, and ids count.
+///
+/// Classes::kSingle: every object becomes class 0. Where one name is given, or the YAML file has
+/// only one, objects of any id or name are taken, and the class has that name; several given names
+/// are the classes that are taken. It is called "object" where no name stands out, and a note says
+/// how many classes became one.
 ///
 /// YOLO labels: for `a/images/b/c.jpg` the file `a/labels/b/c.txt` (the last component `images`
 /// counts), else `c.txt` beside the picture; neither: a background picture. A line is class, cx,
@@ -115,7 +127,7 @@ inline constexpr int64_t kMaxClasses = 10000;
 ///
 /// throws FileError: a source that is missing or malformed, or without one usable picture; the
 /// message then says how many were dropped and the first reason.
-Dataset load_dataset(const DataSource& source, std::vector<std::string> names = {});
+Dataset load_dataset(const DataSource& source, const std::vector<std::string>& names = {});
 
 /// Puts the pictures of a source without labels behind those of `dataset`. A picture that is there
 /// already, as a file, is left out and listed: what has labels needs no guess.

@@ -69,12 +69,11 @@ Run add_val(CLI::App& app) {
       throw ConfigError("model.weights: val needs the weights of a trained model");
     }
     Checkpoint checkpoint = load_checkpoint(config.model.weights, PtWeights::kEma);
-    const std::vector<std::string>& names =
-        config.data.names.empty() ? checkpoint.class_names : config.data.names;
-    const Classes classes = classes_of(config.train);
-    const auto dataset =
-        open_dataset(val_source(config), classes == Classes::kSingle ? config.data.names : names,
-                     message, classes);
+    Reading reading = reading_of(config);
+    if (reading.names.empty() && reading.classes == Classes::kAll) {
+      reading.names = checkpoint.class_names;
+    }
+    const auto dataset = open_dataset(val_source(config), reading, message);
     const auto model = make_validated_model(checkpoint, dataset->names, compute);
     message(fmt::format("model: {} from {} on {}", checkpoint.spec.name,
                         config.model.weights.string(), describe(compute)));

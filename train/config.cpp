@@ -14,6 +14,7 @@
 #include <set>
 
 #include <ydistill/tensor/error.h>
+#include <ydistill/tensor/io/text.h>
 #include <ydistill/train/config_table.h>
 
 namespace ydistill {
@@ -423,6 +424,19 @@ std::string to_json(const Config& config) {
     (*node)[std::string(rest)] = to_json_value(value);
   }
   return root.dump(2, ' ', false, Json::error_handler_t::replace);
+}
+
+void check_is_text(const Config& config) {
+  for (const ConfigField& field : config_fields()) {
+    const ConfigSection* section = find_config_section(parent_path(field.path));
+    if (section && section->present && !section->present(config)) continue;
+    const ConfigValue value = field.get(config);
+    const std::string* text = std::get_if<std::string>(&value);
+    if (text && !is_utf8(*text)) {
+      throw ConfigError("{}: \"{}\" is no UTF-8, and what a run keeps of its config is; rename it",
+                        field.path, printable(*text));
+    }
+  }
 }
 
 DataSourceConfig train_source(const Config& config) {

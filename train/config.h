@@ -68,6 +68,7 @@ struct DataConfig {
   std::optional<DataSourceConfig> train, val;
   std::optional<UnlabeledConfig> unlabeled;
   std::vector<std::string> names;  ///< class names in order; empty: what the data set says
+  bool label_cache = true;         ///< what was read of labels and headers is kept between runs
   bool operator==(const DataConfig&) const = default;
 };
 
@@ -181,6 +182,10 @@ Config load_config(const std::filesystem::path& file, std::span<const std::strin
 Config parse_config(const std::string& json_text, const std::filesystem::path& base_dir,
                     std::span<const std::string> overrides = {},
                     const std::string& source_name = "config");
+
+/// throws ConfigError for a text or path that is no UTF-8: config.json and the checkpoints, from
+/// which a run is resumed, could not hold it.
+void check_is_text(const Config& config);
 
 /// All keys with their values, as a config file that parse_config reads back to an equal Config.
 std::string to_json(const Config& config);

@@ -190,6 +190,9 @@ std::vector<ConfigField> make_fields() {
   add_source(f, YD_SOURCE(val));
   f.push_back(YD_KEY(data.names, "class names in the order of their ids")
                   .default_is("what the data set says"));
+  f.push_back(YD_KEY(data.label_cache,
+                     "keep what was read of labels and picture headers for the next time, in "
+                     "$XDG_CACHE_HOME/ydistill or ~/.cache/ydistill"));
 
   f.push_back(YD_KEY_AT("data.unlabeled.pictures", data.unlabeled->pictures,
                         "a folder of pictures, or a text file with one path a line")
@@ -242,7 +245,9 @@ std::vector<ConfigField> make_fields() {
   f.push_back(YD_KEY(train.image_weights,
                      "draw pictures with replacement, more often those of classes that are rare or "
                      "have a low mAP"));
-  f.push_back(YD_KEY(train.single_class, "all classes are one, in training and validation"));
+  f.push_back(YD_KEY(train.single_class,
+                     "all classes are one, in training and validation; where data.names or "
+                     "the data.yaml has one name, whatever the labels say is of that class"));
   f.push_back(YD_KEY(train.step_rule,
                      "when to step: since_last = enough batches since the last step, multiple = "
                      "the batch number is a multiple of the accumulation")
@@ -256,7 +261,8 @@ std::vector<ConfigField> make_fields() {
                      "better"));
   f.push_back(YD_KEY(train.freeze,
                      "layers that are not trained, by the beginning of their parameters' names: "
-                     "model.4, model.23.cv1, or model.0-9 for a range")
+                     "model.4, model.23.cv1, or model.0-9 for a range; the running mean and "
+                     "variance of their batch norms still follow the data")
                   .default_is("[]"));
   f.push_back(YD_KEY(train.patience,
                      "epochs without a better fitness (0.1 mAP50 + 0.9 mAP50-95) after which the "

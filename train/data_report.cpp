@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include <ydistill/data/data_yaml.h>
 #include <ydistill/tensor/io/text.h>
 #include <ydistill/train/sources.h>
 
@@ -35,9 +36,16 @@ std::filesystem::path path_of(const DataSourceConfig& source) {
   return {};
 }
 
-NamedDataset open_named(const char* name, const DataSourceConfig& source,
-                        const std::vector<std::string>& names) {
-  return {name, path_of(source), std::make_shared<Dataset>(load_source(source, names))};
+NamedDataset open_named(const char* name, const DataSourceConfig& source, const Reading& reading) {
+  return {name, path_of(source), std::make_shared<Dataset>(load_source(source, reading))};
+}
+
+/// Whether the config has pictures for a split: a data.yaml need not have both.
+bool has_split(const std::optional<DataSourceConfig>& source, const std::filesystem::path& yaml,
+               const char* split) {
+  if (source || yaml.empty()) return source.has_value();
+  const std::vector<std::string> splits = data_yaml_splits(yaml);
+  return std::find(splits.begin(), splits.end(), split) != splits.end();
 }
 
 DataReport::Set report_set(const NamedDataset& named, CheckDepth depth) {
@@ -117,29 +125,35 @@ std::string text_of(const DataReport::Set& set) {
 }  // namespace
 
 int64_t DataReport::num_findings() const {
-  size_t count = shared_findings.size();
+  size_t count = shared_findings.size() + missing.size();
   for (const Set& set : sets) count += set.findings.size();
   return int64_t(count);
 }
 
 DataReport report_data(const Config& config, CheckDepth depth) {
+  const DataConfig& data = config.data;
+  const bool has_val = has_split(data.val, data.yaml, "val");
+  // A data.yaml without both is refused by the reader, which says what it lacks.
+  const bool has_train = has_split(data.train, data.yaml, "train") || !has_val;
   std::vector<NamedDataset> sets;
-  std::vector<std::string> names = config.data.names;
-  if (has_train_source(config)) {
-    sets.push_back(open_named("train", train_source(config), names));
-    names = sets.back().data->names;
-  }
-  if (has_val_source(config)) sets.push_back(open_named("val", val_source(config), names));
   DataReport report;
+  Reading reading = reading_of(config);
+  if (has_train) sets.push_back(open_named("train", train_source(config), reading));
+  if (has_train && has_val) reading = validation_reading(config, sets.back().data->names);
+  if (has_val) {
+    sets.push_back(open_named("val", val_source(config), reading));
+  } else {
+    report.missing.push_back({data.yaml.empty() ? "data.val" : data.yaml, 0,
+                              "there are no validation pictures", "training refuses"});
+  }
   for (const NamedDataset& set : sets) report.sets.push_back(report_set(set, depth));
   if (sets.size() == 2) report.shared_findings = shared_pictures(sets[0], sets[1]);
   if (config.data.unlabeled) {
-    const NamedDataset unlabelled{
-        "unlabeled", config.data.unlabeled->pictures,
-        std::make_shared<Dataset>(load_unlabelled(*config.data.unlabeled))};
+    const NamedDataset unlabelled{"unlabeled", config.data.unlabeled->pictures,
+                                  std::make_shared<Dataset>(load_unlabelled(data))};
     report.sets.push_back(report_set(unlabelled, depth));
     // What validation looks at, the student should not have been taught on.
-    if (has_val_source(config)) {
+    if (has_val) {
       append(report.sets.back().findings, shared_pictures(unlabelled, sets.back()));
     }
   }
@@ -156,6 +170,7 @@ std::string to_json(const DataReport& report) {
   for (const Finding& finding : report.shared_findings) {
     findings.push_back(json_of(finding, "train and val"));
   }
+  for (const Finding& finding : report.missing) findings.push_back(json_of(finding, "val"));
   return Json{
       {"ok", report.num_findings() == 0}, {"sets", sets}, {"findings", findings}, {"notes", notes}}
       .dump(2, ' ', false, Json::error_handler_t::replace);
@@ -168,6 +183,7 @@ std::string to_text(const DataReport& report) {
     for (const Finding& finding : set.findings) text += set.name + ": " + finding.str() + "\n";
   }
   for (const Finding& finding : report.shared_findings) text += finding.str() + "\n";
+  for (const Finding& finding : report.missing) text += finding.str() + "\n";
   const int64_t count = report.num_findings();
   return text + (count == 0 ? "nothing found\n" : fmt::format("{} findings\n", count));
 }

@@ -22,6 +22,7 @@ struct DataReport {
   };
   std::vector<Set> sets;                 ///< those that the config has
   std::vector<Finding> shared_findings;  ///< pictures in both
+  std::vector<Finding> missing;          ///< a set that training asks for
 
   int64_t num_findings() const;
 };
@@ -31,8 +32,9 @@ enum class CheckDepth {
   kPixels,   ///< every picture is decoded
 };
 
-/// Reads data.train, data.val and data.unlabeled, whichever are there. Class names as in training:
-/// those of data.names, else those of the training data. throws ConfigError, FileError.
+/// Reads data.train, data.val and data.unlabeled, whichever are there, as training does: by
+/// data.names, else the names of the training data, and with train.single_class. throws
+/// ConfigError, FileError.
 DataReport report_data(const Config& config, CheckDepth depth);
 
 /// One JSON document: {"ok", "sets": {name: {statistics}}, "findings": [...], "notes": [...]}.

@@ -5,6 +5,9 @@
 
 #include <algorithm>
 
+#include <ydistill/data/data_yaml.h>
+#include <ydistill/tensor/error.h>
+#include <ydistill/tensor/io/text.h>
 #include <ydistill/tensor/random.h>
 #include <ydistill/yolo/autoanchor.h>
 
@@ -61,55 +64,99 @@ DistillKind kind_of(DistillConfig::Loss loss) {
   throw ConfigError("distill.loss: unknown");
 }
 
-constexpr const char* kSingleName = "object";
+std::filesystem::path cache_folder_of(const DataConfig& data) {
+  return data.label_cache ? default_cache_folder() : std::filesystem::path();
+}
 
-void merge_classes(Dataset& dataset) {
-  dataset.names = {kSingleName};
-  for (Sample& sample : dataset.samples) {
-    for (Label& label : sample.labels) label.class_id = 0;
+bool same_set(std::vector<std::string> a, std::vector<std::string> b) {
+  std::sort(a.begin(), a.end());
+  std::sort(b.begin(), b.end());
+  return a == b;
+}
+
+/// A source beside the names that its labels are read by.
+struct NamedSource {
+  std::string what;                ///< "data.val: b.yaml"
+  std::vector<std::string> names;  ///< in its data.yaml; none for other sources
+  /// Whether labels get their class by its name; else by the id alone.
+  bool is_by_name = false;
+
+  NamedSource(const char* key, const DataSourceConfig& source,
+              const std::vector<std::string>& wanted)
+      : is_by_name(source.kind() == DataSourceConfig::Kind::kVoc ||
+                   source.kind() == DataSourceConfig::Kind::kCoco) {
+    if (source.kind() != DataSourceConfig::Kind::kYaml) return;
+    what = fmt::format("{}: {}", key, printable(source.yaml.string()));
+    names = read_data_yaml(source.yaml, source.split).names;
+    is_by_name = same_set(names, wanted);
   }
+  /// By ids that stand for names of its own.
+  bool has_other_names() const { return !names.empty() && !is_by_name; }
+};
+
+std::string shown(const std::vector<std::string>& names) {
+  return printable(fmt::format("{}", fmt::join(names, ", ")), 200);
 }
 
 }  // namespace
 
-Dataset load_source(const DataSourceConfig& source, const std::vector<std::string>& names) {
-  DataSource opened = data_source(source);
-  opened.cache_folder = default_cache_folder();
-  return load_dataset(opened, names);
+Reading reading_of(const Config& config) {
+  return {config.data.names, config.train.single_class ? Classes::kSingle : Classes::kAll,
+          cache_folder_of(config.data)};
 }
 
-Dataset load_unlabelled(const UnlabeledConfig& unlabeled) {
+Reading validation_reading(const Config& config, const std::vector<std::string>& names) {
+  Reading reading = reading_of(config);
+  // Where all become one, validation has names of its own to read its labels by.
+  if (reading.classes == Classes::kSingle) return reading;
+  reading.names = names;
+  const NamedSource train("data.train", train_source(config), names);
+  const NamedSource val("data.val", val_source(config), names);
+  const bool both = train.has_other_names() && val.has_other_names();
+  if (both ? train.names == val.names : !train.has_other_names() && !val.has_other_names()) {
+    return reading;
+  }
+  const NamedSource& other = val.has_other_names() ? val : train;
+  const NamedSource& beside = val.has_other_names() ? train : val;
+  // A folder of pictures has only ids: they mean what the other source says.
+  if (!both && beside.names.empty() && !beside.is_by_name) return reading;
+  throw ConfigError(
+      "{} has the classes {}, but those of {} are {}; the same names wanted, in any "
+      "order",
+      other.what, shown(other.names), &other == &val ? "data.train" : "data.val",
+      shown(both ? beside.names : names));
+}
+
+Dataset load_source(const DataSourceConfig& source, const Reading& reading) {
+  DataSource opened = data_source(source);
+  opened.cache_folder = reading.cache_folder;
+  opened.classes = reading.classes;
+  return load_dataset(opened, reading.names);
+}
+
+Dataset load_unlabelled(const DataConfig& data) {
   DataSource source;
   source.kind = DataSource::Kind::kPictures;
-  source.path = unlabeled.pictures;
-  source.cache_folder = default_cache_folder();
+  source.path = data.unlabeled->pictures;
+  source.cache_folder = cache_folder_of(data);
   return load_dataset(source);
 }
 
-std::shared_ptr<const Dataset> open_dataset(const DataSourceConfig& source,
-                                            const std::vector<std::string>& names, const Say& say,
-                                            Classes classes, int max_findings) {
-  auto dataset = std::make_shared<Dataset>(load_source(source, names));
+std::shared_ptr<const Dataset> open_dataset(const DataSourceConfig& source, const Reading& reading,
+                                            const Say& say, int max_findings) {
+  auto dataset = std::make_shared<const Dataset>(load_source(source, reading));
   for (const std::string& note : dataset->notes) say("data: " + note);
   say_findings(dataset->findings, say, max_findings);
   say("data: " + dataset->summary());
-  if (names.empty())
+  if (reading.names.empty())
     say(fmt::format("data: class names found: {}", fmt::join(dataset->names, ", ")));
-  if (classes == Classes::kSingle && dataset->names.size() > 1) {
-    say(fmt::format("data: {} classes become one, \"{}\"", dataset->names.size(), kSingleName));
-    merge_classes(*dataset);
-  }
   return dataset;
 }
 
-Classes classes_of(const TrainConfig& config) {
-  return config.single_class ? Classes::kSingle : Classes::kAll;
-}
-
 std::shared_ptr<const Dataset> with_unlabelled(std::shared_ptr<const Dataset> labelled,
-                                               const UnlabeledConfig& unlabeled, const Say& say,
+                                               const DataConfig& data, const Say& say,
                                                int max_findings) {
-  Dataset pictures = load_unlabelled(unlabeled);
+  Dataset pictures = load_unlabelled(data);
   say("data.unlabeled: " + pictures.summary());
   auto both = std::make_shared<Dataset>(*labelled);
   both->findings.clear();  // said before
@@ -120,7 +167,7 @@ std::shared_ptr<const Dataset> with_unlabelled(std::shared_ptr<const Dataset> la
   if (both->num_unlabelled() == 0) {
     throw ConfigError(
         "data.unlabeled.pictures: {}: every picture is among the training pictures already",
-        unlabeled.pictures.string());
+        data.unlabeled->pictures.string());
   }
   return both;
 }

@@ -17,26 +17,33 @@ namespace ydistill {
 
 using Say = std::function<void(const std::string&)>;
 
-enum class Classes {
-  kAll,
-  kSingle,  ///< all become one: the only one there is, or "object"
+/// How the labels of a config's sources are read.
+struct Reading {
+  std::vector<std::string> names = {};  ///< given classes; empty: what the data says
+  Classes classes = Classes::kAll;
+  std::filesystem::path cache_folder = {};  ///< DataSource::cache_folder
 };
-Classes classes_of(const TrainConfig& config);
+/// By data.names, train.single_class and data.label_cache.
+Reading reading_of(const Config& config);
+
+/// The same for the validation pictures of a training whose pictures have the classes `names`.
+/// A data.yaml with the same names in another order is read by name. throws ConfigError where one
+/// of the two sources has other names than `names` and the other source does not have the same.
+Reading validation_reading(const Config& config, const std::vector<std::string>& names);
 
 /// Reads the pictures and labels of a source. throws FileError.
-Dataset load_source(const DataSourceConfig& source, const std::vector<std::string>& names);
+Dataset load_source(const DataSourceConfig& source, const Reading& reading);
 /// The pictures of data.unlabeled, none of them labelled. throws FileError.
-Dataset load_unlabelled(const UnlabeledConfig& unlabeled);
+Dataset load_unlabelled(const DataConfig& data);
 
-/// The same; its findings are said, one line each, at most `max_findings`.
-/// names: given classes; empty: what the data says, which is said too.
-std::shared_ptr<const Dataset> open_dataset(const DataSourceConfig& source,
-                                            const std::vector<std::string>& names, const Say& say,
-                                            Classes classes = Classes::kAll, int max_findings = 20);
+/// load_source; what is found and noted is said, one line each, at most `max_findings`, and which
+/// classes were found where none were given.
+std::shared_ptr<const Dataset> open_dataset(const DataSourceConfig& source, const Reading& reading,
+                                            const Say& say, int max_findings = 20);
 
-/// The labelled pictures and, behind them, the unlabelled ones.
+/// The labelled pictures and, behind them, the unlabelled ones of data.unlabeled.
 std::shared_ptr<const Dataset> with_unlabelled(std::shared_ptr<const Dataset> labelled,
-                                               const UnlabeledConfig& unlabeled, const Say& say,
+                                               const DataConfig& data, const Say& say,
                                                int max_findings = 20);
 
 /// The student: from weights, from a graph, or a graph filled with weights; its head replaced where

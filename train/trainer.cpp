@@ -48,6 +48,7 @@ class Trainer {
   /// Opens all that the config names. A run folder is made only after that, so that a config with
   /// a mistake in it leaves nothing behind.
   void start() {
+    check_is_text(config_);
     open_data();
     student_ = make_student(config_, *train_data_, compute_, say_);
     open_rest();
@@ -107,16 +108,10 @@ class Trainer {
   }
 
   void open_data() {
-    const DataSourceConfig train_data = train_source(config_);
-    const Classes classes = classes_of(config_.train);
-    train_data_ = open_dataset(train_data, config_.data.names, say_, classes);
-    // Where all become one, validation has names of its own to read its labels by.
-    const std::vector<std::string> names =
-        classes == Classes::kSingle ? config_.data.names : train_data_->names;
-    val_data_ = open_dataset(val_source(config_), names, say_, classes);
-    if (config_.data.unlabeled) {
-      train_data_ = with_unlabelled(train_data_, *config_.data.unlabeled, say_);
-    }
+    train_data_ = open_dataset(train_source(config_), reading_of(config_), say_);
+    val_data_ =
+        open_dataset(val_source(config_), validation_reading(config_, train_data_->names), say_);
+    if (config_.data.unlabeled) train_data_ = with_unlabelled(train_data_, config_.data, say_);
   }
 
   void open_rest() {

@@ -434,6 +434,19 @@ TEST_CASE("train: a batch that does not fit says which would") {
                          "about 2 would");
 }
 
+TEST_CASE("train: a path that is no UTF-8 is refused before anything is read or written") {
+  const Setup setup;
+  Quiet events;
+  CHECK_THROWS_WITH_TEXT(train(setup.config({"run.name=\xff"
+                                             "exp"}),
+                               events),
+                         ConfigError, "run.name: \"\\xffexp\" is no UTF-8");
+  CHECK_THROWS_WITH_TEXT(train(setup.config({"data.train.yolo=\xfe/images"}), events), ConfigError,
+                         "\\xfe/images\" is no UTF-8");
+  CHECK(events.log.empty());
+  CHECK_FALSE(std::filesystem::exists(setup.dir / "runs"));
+}
+
 TEST_CASE("train: resuming something that is no run is refused") {
   Quiet events;
   const test::TempDir empty;

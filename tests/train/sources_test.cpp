@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: MIT
+// Which class a label gets, by the names of the config and of the sources.
+#include <ydistill/train/sources.h>
+
+#include <ydistill/tensor/error.h>
+#include <ydistill/train/data_report.h>
+
+#include "support/catch.h"
+#include "support/files.h"
+#include "train/tiny_data.h"
+
+namespace ydistill {
+namespace {
+
+using Names = std::vector<std::string>;
+
+/// A training and a validation set, each with a data.yaml of its own. Even pictures hold class 0.
+struct TwoSets {
+  test::TempDir dir;
+  TwoSets() {
+    test::write_tiny_set(dir / "train", 4);
+    test::write_tiny_set(dir / "val", 3, 2);
+    test::write_file(dir / "train.yaml", "train: train/images\nnames: [wide, high]\n");
+    test::write_file(dir / "val.yaml", "val: val/images\nnames: [high, wide]\n");
+  }
+  Config config(const std::string& data, const std::string& train = "") const {
+    return parse_config(R"({"model": {"graph": "yolov5s"}, "data": {)" + data + R"(,
+      "label_cache": false}, "train": {)" +
+                            train + "}}",
+                        dir.path());
+  }
+  /// What training would read.
+  std::pair<Dataset, Dataset> load(const Config& config) const {
+    Dataset train = load_source(train_source(config), reading_of(config));
+    Dataset val = load_source(val_source(config), validation_reading(config, train.names));
+    return {std::move(train), std::move(val)};
+  }
+};
+
+const std::string kYamls = R"("train": {"yaml": "train.yaml", "split": "train"},
+                              "val": {"yaml": "val.yaml", "split": "val"})";
+const std::string kFolders = R"("train": {"yolo": "train/images"}, "val": {"yolo": "val/images"})";
+
+TEST_CASE("classes: a validation data.yaml with the names in another order is read by name") {
+  const TwoSets sets;
+  const auto [train, val] = sets.load(sets.config(kYamls));
+  CHECK(train.names == Names{"wide", "high"});
+  CHECK(val.names == Names{"wide", "high"});
+  CHECK(train.samples.at(0).labels.at(0).class_id == 0);
+  // The label file says 0, which is "high" in val.yaml.
+  CHECK(val.samples.at(0).labels.at(0).class_id == 1);
+  CHECK(val.samples.at(1).labels.at(0).class_id == 0);
+  REQUIRE(val.notes.size() == 1);
+  CHECK(val.notes[0].find("val.yaml: its names stand in another order") != std::string::npos);
+}
+
+TEST_CASE("classes: data.names in another order than a data.yaml are matched by name") {
+  const TwoSets sets;
+  const auto [train, val] = sets.load(sets.config(kYamls + R"(, "names": ["high", "wide"])"));
+  CHECK(train.samples.at(0).labels.at(0).class_id == 1);
+  CHECK(val.samples.at(0).labels.at(0).class_id == 0);
+}
+
+TEST_CASE("classes: validation with other names than training is refused naming both lists") {
+  const TwoSets sets;
+  test::write_file(sets.dir / "val.yaml", "val: val/images\nnames: [wide, tall]\n");
+  const std::string lists =
+      "val.yaml has the classes wide, tall, but those of data.train are wide, high";
+  CHECK_THROWS_WITH_TEXT(sets.load(sets.config(kYamls)), ConfigError, lists);
+  CHECK_THROWS_WITH_TEXT(report_data(sets.config(kYamls), CheckDepth::kHeaders), ConfigError,
+                         lists);
+  CHECK_THROWS_WITH_TEXT(sets.load(sets.config(kYamls + R"(, "names": ["a", "b"])")), ConfigError,
+                         lists);
+  // One class alone needs no names.
+  CHECK(sets.load(sets.config(kYamls, R"("single_class": true)")).second.num_labels() == 3);
+}
+
+TEST_CASE("classes: both data.yaml may be renamed alike, and a folder of pictures has only ids") {
+  const TwoSets sets;
+  test::write_file(sets.dir / "val.yaml", "val: val/images\nnames: [wide, high]\n");
+  const auto [train, val] = sets.load(sets.config(kYamls + R"(, "names": ["a", "b"])"));
+  CHECK(train.names == Names{"a", "b"});
+  CHECK(val.samples.at(0).labels.at(0).class_id == 0);
+  const auto mixed = sets.load(sets.config(
+      R"("train": {"yolo": "train/images"}, "val": {"yaml": "val.yaml", "split": "val"})"));
+  CHECK(mixed.second.samples.at(1).labels.at(0).class_id == 1);
+}
+
+TEST_CASE("classes: with a single class and one name labels of every id are of that class") {
+  const TwoSets sets;
+  test::write_file(sets.dir / "train/labels/p000.txt", "17 0.5 0.5 0.2 0.2\n1 0.4 0.5 0.2 0.2\n");
+  const Config config =
+      sets.config(kFolders + R"(, "names": ["thing"])", R"("single_class": true)");
+  const auto [train, val] = sets.load(config);
+  for (const Dataset* data : {&train, &val}) {
+    CHECK(data->names == Names{"thing"});
+    CHECK(data->labels_dropped == 0);
+    CHECK(data->findings.empty());
+    for (const Sample& sample : data->samples) {
+      for (const Label& label : sample.labels) CHECK(label.class_id == 0);
+    }
+  }
+  CHECK(train.num_labels() == 5);
+  CHECK(train.notes == Names{"18 classes become one, \"thing\""});
+}
+
+TEST_CASE("classes: with a single class a data.yaml of one name takes labels of every id") {
+  const TwoSets sets;
+  test::write_file(sets.dir / "set.yaml", "train: train/images\nval: val/images\nnames: [thing]\n");
+  const auto [train, val] =
+      sets.load(sets.config(R"("yaml": "set.yaml")", R"("single_class": true)"));
+  CHECK(train.names == Names{"thing"});
+  CHECK(train.num_labels() == 4);
+  CHECK(val.num_labels() == 3);
+  CHECK(val.findings.empty());
+}
+
+TEST_CASE("check: counts classes as training with a single class will have them") {
+  const TwoSets sets;
+  const DataReport report =
+      report_data(sets.config(kFolders, R"("single_class": true)"), CheckDepth::kHeaders);
+  REQUIRE(report.sets.size() == 2);
+  for (const DataReport::Set& set : report.sets) {
+    REQUIRE(set.statistics.classes.size() == 1);
+    CHECK(set.statistics.classes[0].name == "object");
+    CHECK(set.statistics.classes[0].labels == set.statistics.labels);
+    CHECK(set.notes == Names{"2 classes become one, \"object\""});
+  }
+  CHECK(report.num_findings() == 0);
+}
+
+TEST_CASE("check: without validation pictures the rest is looked at and the lack is a finding") {
+  const TwoSets sets;
+  const std::string only_train = R"("train": {"yolo": "train/images"}, "names": ["wide", "high"])";
+  for (const std::string& data : {only_train, std::string(R"("yaml": "train.yaml")")}) {
+    const DataReport report = report_data(sets.config(data), CheckDepth::kHeaders);
+    REQUIRE(report.sets.size() == 1);
+    CHECK(report.sets[0].statistics.pictures == 4);
+    REQUIRE(report.missing.size() == 1);
+    CHECK(report.missing[0].reason == "there are no validation pictures");
+    CHECK(to_text(report).find("training refuses") != std::string::npos);
+    CHECK(report.num_findings() == 1);
+  }
+  // A config for `val` alone is whole.
+  const DataReport val =
+      report_data(sets.config(R"("val": {"yolo": "val/images"}, "names": ["wide", "high"])"),
+                  CheckDepth::kHeaders);
+  CHECK(val.num_findings() == 0);
+}
+
+}  // namespace
+}  // namespace ydistill
