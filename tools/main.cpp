@@ -57,8 +57,8 @@ int run_command(int argc, char** argv) {
 
 /// Whether all that was printed has left. The reason is known only for what was left to the end.
 bool is_output_written() {
-  std::cout.flush();
   errno = 0;
+  std::cout.flush();  // the same buffer as stdout's
   if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0 && std::cout) return true;
   message(fmt::format("ydistill: standard output: cannot be written{}{}", errno != 0 ? ": " : "",
                       errno != 0 ? std::strerror(errno) : ""));

@@ -69,11 +69,8 @@ Run add_val(CLI::App& app) {
       throw ConfigError("model.weights: val needs the weights of a trained model");
     }
     Checkpoint checkpoint = load_checkpoint(config.model.weights, PtWeights::kEma);
-    Reading reading = reading_of(config);
-    if (reading.names.empty() && reading.classes == Classes::kAll) {
-      reading.names = checkpoint.class_names;
-    }
-    const auto dataset = open_dataset(val_source(config), reading, message);
+    const auto dataset =
+        open_dataset(val_source(config), model_reading(config, checkpoint.class_names), message);
     const auto model = make_validated_model(checkpoint, dataset->names, compute);
     message(fmt::format("model: {} from {} on {}", checkpoint.spec.name,
                         config.model.weights.string(), describe(compute)));

@@ -127,6 +127,18 @@ Reading validation_reading(const Config& config, const std::vector<std::string>&
       shown(both ? beside.names : names));
 }
 
+Reading model_reading(const Config& config, const std::vector<std::string>& names) {
+  Reading reading = reading_of(config);
+  if (reading.classes == Classes::kSingle || !reading.names.empty()) return reading;
+  reading.names = names;
+  const NamedSource val("data.val", val_source(config), names);
+  if (val.has_other_names() && val.names.size() != names.size()) {
+    throw ConfigError("{} has the classes {}, but those of the model are {}", val.what,
+                      shown(val.names), shown(names));
+  }
+  return reading;
+}
+
 Dataset load_source(const DataSourceConfig& source, const Reading& reading) {
   DataSource opened = data_source(source);
   opened.cache_folder = reading.cache_folder;

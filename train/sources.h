@@ -31,6 +31,10 @@ Reading reading_of(const Config& config);
 /// of the two sources has other names than `names` and the other source does not have the same.
 Reading validation_reading(const Config& config, const std::vector<std::string>& names);
 
+/// The same for the validation pictures of a model that knows the classes `names`, which data.names
+/// overrule. throws ConfigError where a data.yaml has more or fewer.
+Reading model_reading(const Config& config, const std::vector<std::string>& names);
+
 /// Reads the pictures and labels of a source. throws FileError.
 Dataset load_source(const DataSourceConfig& source, const Reading& reading);
 /// The pictures of data.unlabeled, none of them labelled. throws FileError.

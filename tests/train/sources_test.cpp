@@ -86,6 +86,17 @@ TEST_CASE("classes: both data.yaml may be renamed alike, and a folder of picture
   CHECK(mixed.second.samples.at(1).labels.at(0).class_id == 1);
 }
 
+TEST_CASE("classes: a model is not measured on a data.yaml with more or fewer than it knows") {
+  const TwoSets sets;
+  const Config config = sets.config(kYamls);
+  CHECK(model_reading(config, {"wide", "high"}).names == Names{"wide", "high"});
+  CHECK(model_reading(config, {"a", "b"}).names == Names{"a", "b"});  // renamed, ids count
+  CHECK_THROWS_WITH_TEXT(model_reading(config, {"wide", "high", "round"}), ConfigError,
+                         "val.yaml has the classes high, wide, but those of the model are wide, "
+                         "high, round");
+  CHECK(model_reading(sets.config(kYamls + R"(, "names": ["x"])"), {"a"}).names == Names{"x"});
+}
+
 TEST_CASE("classes: with a single class and one name labels of every id are of that class") {
   const TwoSets sets;
   test::write_file(sets.dir / "train/labels/p000.txt", "17 0.5 0.5 0.2 0.2\n1 0.4 0.5 0.2 0.2\n");
