@@ -17,9 +17,9 @@ Run add_train(CLI::App& app) {
   };
   auto args = std::make_shared<Args>();
   CLI::App* cmd = app.add_subcommand("train", "Train a student, with or without a teacher");
-  auto* config = cmd->add_option("config", args->config, "config file (JSON)");
+  cmd->add_option("config", args->config, "config file (JSON)");
   cmd->add_option("overrides", args->overrides, "key.path=value, e.g. train.epochs=10");
-  cmd->add_option("--resume", args->resume, "continue the run in this folder")->excludes(config);
+  cmd->add_option("--resume", args->resume, "continue the run in this folder, without a config");
   auto* quiet = cmd->add_flag("--quiet", args->quiet, "print nothing but errors");
   cmd->add_flag("--verbose", args->verbose, "also the kernel chosen for every convolution")
       ->excludes(quiet);
@@ -29,7 +29,7 @@ Run add_train(CLI::App& app) {
     catch_stop_signals();
     const auto run = [&args](TrainEvents& events) {
       if (args->config.empty() == args->resume.empty()) {
-        throw ConfigError("train: name a config file, or a run folder with --resume");
+        throw ConfigError("train: name a config file, or a run folder with --resume, not both");
       }
       if (!args->resume.empty()) return resume_training(args->resume, events);
       return train(load_config(args->config, args->overrides), events);

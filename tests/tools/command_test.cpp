@@ -237,7 +237,7 @@ TEST_CASE("command: train --json tells of a config that is missing or broken as 
   const Setup setup;
   test::write_file(setup.dir / "broken.json", "{\"model\": ");
   for (const char* args : {"train --json", "train --json broken.json", "train --json none.json",
-                           "train --json --resume none"}) {
+                           "train --json --resume none", "train --json cfg.json --resume none"}) {
     INFO(args);
     const Outcome o = setup.run(args);
     CHECK(o.code != 0);
