@@ -7,12 +7,16 @@
 // clipping, optimizer and average; on a GPU also the batch's way from the host's memory. The chain
 // runs every convolution of the graph in network order: forward, then backwards the gradients of
 // input (not of the first) and weights, with weights packed once, nothing else.
+//
+// --on-request warms up and then measures when asked (on_request.h): bench/peers/bench_cpu.py lets
+// several programs take turns so.
 #include <fmt/format.h>
 #include <sys/resource.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <chrono>
+#include <fstream>
 #include <functional>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -23,9 +27,13 @@
 #ifdef YD_HAVE_CUDA
 #include <ydistill/tensor/cuda/memory.h>
 #endif
+#include <ydistill/tensor/io/atomic_file.h>
 #include <ydistill/train/step_runner.h>
+#include <ydistill/yolo/checkpoint.h>
 #include <ydistill/yolo/decode.h>
 #include <ydistill/yolo/inference.h>
+
+#include "on_request.h"
 
 namespace ydistill {
 namespace {
@@ -33,8 +41,9 @@ namespace {
 struct Args {
   std::string graph = "yolov5s-v5", teacher, mode = "train", device = "cpu", precision = "auto";
   int64_t size = 320, batch = 8, classes = 20;
+  std::string weights, pictures, dump;
   int steps = 10, warmup = 3;
-  bool json = false, autotune = false;
+  bool json = false, autotune = false, on_request = false;
 };
 
 double seconds_of(const std::function<void()>& f) {
@@ -48,10 +57,23 @@ double median(std::vector<double> values) {
   return values[values.size() / 2];
 }
 
+/// The pictures of --pictures, or grey ones.
+Tensor make_images(const Args& args) {
+  const Tensor images = Tensor::full({args.batch, args.size, args.size, 3}, 114, DType::kUInt8);
+  if (args.pictures.empty()) return images;
+  std::ifstream in(args.pictures, std::ios::binary);
+  in.read(reinterpret_cast<char*>(images.data<uint8_t>()), std::streamsize(images.nbytes()));
+  if (!in || in.peek() != std::ifstream::traits_type::eof()) {
+    throw FileError("{}: expected the {} bytes of {} RGB pictures of {}x{}", args.pictures,
+                    images.nbytes(), args.batch, args.size, args.size);
+  }
+  return images;
+}
+
 /// A batch with four boxes a picture.
 Batch make_batch(const Args& args) {
   Batch batch;
-  batch.images = Tensor::full({args.batch, args.size, args.size, 3}, 114, DType::kUInt8);
+  batch.images = make_images(args);
   std::vector<float> rows;
   for (int64_t i = 0; i < args.batch; ++i) {
     for (int k = 0; k < 4; ++k) {
@@ -86,8 +108,12 @@ std::vector<Link> make_chain(const Model& model, const Args& args, DType activat
   return chain;
 }
 
-void run_chain(std::vector<Link>& chain) {
+void run_forward(std::vector<Link>& chain) {
   for (Link& l : chain) conv2d_forward(l.x, l.weight, {}, l.g.options, &l.packed, 1);
+}
+
+void run_chain(std::vector<Link>& chain) {
+  run_forward(chain);
   for (size_t i = chain.size(); i-- > 0;) {
     Link& l = chain[i];
     conv2d_backward_weight(l.grad_y, l.x, l.g.options, l.grad_weight, {});
@@ -120,10 +146,15 @@ class Bench {
         compute_(choose_compute(args.device, args.precision, args.autotune)),
         batch_(make_batch(args)) {
     use_compute(compute_);
-    student_ = std::make_unique<Model>(graph_by_name(args.graph, args.classes), compute_);
-    student_->initialise(0);
+    if (args.weights.empty()) {
+      student_ = std::make_unique<Model>(graph_by_name(args.graph, args.classes), compute_);
+      student_->initialise(0);
+    } else {
+      student_ = build_model(load_checkpoint(args.weights, PtWeights::kEma), compute_);
+      args_.classes = student_->spec().num_classes;
+    }
     arena_ = Arena::create(0, compute_.device);
-    if (args.mode == "distill") {
+    if (!args.teacher.empty()) {
       Model teacher(graph_by_name(args.teacher, args.classes));
       teacher.initialise(1);
       Checkpoint checkpoint;
@@ -134,9 +165,28 @@ class Bench {
   }
 
   int run() {
-    const Work work = args_.mode == "infer" ? inference() : training();
+    const Work work = args_.mode == "infer"   ? inference()
+                      : args_.mode == "convs" ? convolutions()
+                                              : training();
     for (int i = 0; i < args_.warmup; ++i) work.run();
     work.wait();
+    if (!args_.dump.empty()) {
+      const std::span<float> boxes = last_.to(Device::cpu()).span<float>();
+      write_file_atomically(
+          args_.dump, {reinterpret_cast<const char*>(boxes.data()), boxes.size() * sizeof(float)});
+    }
+    if (args_.on_request) {
+      answer_requests(
+          [&] {
+            work.run();
+            work.wait();
+          },
+          {{"device", describe(compute_)},
+           {"library", conv_backend_name(compute_.device)},
+           {"threads", num_threads()},
+           {"gflops_per_step", gflops()}});
+      return 0;
+    }
     std::optional<std::vector<Link>> chain;
     if (args_.mode == "train" && compute_.device.is_cpu())
       chain = make_chain(*student_, args_, compute_.activations());
@@ -201,9 +251,25 @@ class Bench {
             [this] { return arena_->peak_bytes() + inference_->memory_bytes(); }};
   }
 
+  /// The bare convolutions of a step, the teacher's forward ones included.
+  Work convolutions() {
+    student_chain_ = make_chain(*student_, args_);
+    if (teacher_) teacher_chain_ = make_chain(teacher_->model(), args_);
+    return {[this] {
+              const ArenaScope scope(arena_);
+              run_forward(teacher_chain_);
+              run_chain(student_chain_);
+            },
+            [] {}, [this] { return arena_->peak_bytes(); }};
+  }
+
+  double gflops() const {
+    return gflops_of(args_, *student_, teacher_ ? &teacher_->model() : nullptr);
+  }
+
   void report(const Work& work, double step_seconds, double images_per_second,
               const std::vector<double>& bares, const std::vector<double>& ratios) const {
-    const double gflops = gflops_of(args_, *student_, teacher_ ? &teacher_->model() : nullptr);
+    const double gflops = this->gflops();
     rusage usage = {};
     getrusage(RUSAGE_SELF, &usage);
     const double resident_mib = double(usage.ru_maxrss) / 1024.0;
@@ -244,8 +310,10 @@ class Bench {
                args_.teacher.empty() ? "" : " from " + args_.teacher, args_.size, args_.size,
                args_.batch, describe(compute_), num_threads(), conv_backend_name(compute_.device));
     fmt::print("{:<18} {:8.1f} ms (median of {}), {:.1f} pictures/s without waiting in between\n",
-               args_.mode == "infer" ? "inference" : "training step", 1e3 * step_seconds,
-               args_.steps, images_per_second);
+               args_.mode == "infer"   ? "inference"
+               : args_.mode == "convs" ? "bare convolutions"
+                                       : "training step",
+               1e3 * step_seconds, args_.steps, images_per_second);
     if (!ratios.empty()) {
       fmt::print("bare convolutions  {:8.1f} ms, {:.0f} GFLOP/s\n", 1e3 * median(bares),
                  gflops / median(bares));
@@ -269,6 +337,7 @@ class Bench {
   std::shared_ptr<Arena> arena_;
   std::unique_ptr<StepRunner> runner_;
   std::unique_ptr<Inference> inference_;
+  std::vector<Link> student_chain_, teacher_chain_;
   Tensor last_;
 };
 
@@ -289,19 +358,31 @@ int main(int argc, char** argv) {
       ->capture_default_str()
       ->check(CLI::PositiveNumber);
   app.add_option("--warmup", args.warmup, "steps before that")->capture_default_str();
-  app.add_option("--mode", args.mode, "train, distill or infer")
+  app.add_option("--mode", args.mode, "train, distill, infer, or convs: a step's bare convolutions")
       ->capture_default_str()
-      ->check(CLI::IsMember({"train", "distill", "infer"}));
-  app.add_option("--teacher", args.teacher, "the teacher's graph, for distill");
+      ->check(CLI::IsMember({"train", "distill", "infer", "convs"}));
+  app.add_option("--teacher", args.teacher, "the teacher's graph, for distill; convs can have one");
+  app.add_option("--weights", args.weights, ".pt or .safetensors instead of --graph, --classes");
+  app.add_option("--pictures", args.pictures, "raw RGB bytes of a batch instead of grey ones");
+  app.add_option("--dump", args.dump, "infer: write the decoded boxes there, raw float32");
   app.add_option("--classes", args.classes, "classes of the heads")->capture_default_str();
   app.add_option("--device", args.device, "auto, cpu, cuda or cuda:N")->capture_default_str();
   app.add_option("--precision", args.precision, "auto, fp32, tf32 or bf16")->capture_default_str();
   app.add_flag("--autotune", args.autotune, "time plans on first use, compile fused ones");
   app.add_flag("--json", args.json, "print one JSON document");
+  app.add_flag("--on-request", args.on_request,
+               "then measure as many steps as each line of standard input says");
   CLI11_PARSE(app, argc, argv);
   try {
-    if ((args.mode == "distill") == args.teacher.empty()) {
-      throw ydistill::ConfigError("--teacher goes with --mode distill, and only with that");
+    if ((args.mode == "distill") == args.teacher.empty() && args.mode != "convs") {
+      throw ydistill::ConfigError(
+          "--teacher goes with --mode distill or convs, and only with those");
+    }
+    if (!args.dump.empty() && (args.mode != "infer" || args.warmup < 1)) {
+      throw ydistill::ConfigError("--dump goes with --mode infer and --warmup of at least 1");
+    }
+    if (args.mode == "convs" && args.device != "cpu") {
+      throw ydistill::ConfigError("--mode convs runs on the CPU only");
     }
     return ydistill::Bench(args).run();
   } catch (const std::exception& error) {

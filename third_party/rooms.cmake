@@ -35,9 +35,32 @@ function(ydistill_own_flags target)
   endif()
 endfunction()
 
+# ydistill_hot_sources(<target> <source>...): compiles them once for each x86-64 level, with
+# YD_CPU_LEVEL naming the namespace, and adds them to the target; see tensor/cpu_level.h.
+function(ydistill_hot_sources target)
+  set(levels base)
+  if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
+    set(levels base avx2 avx512)
+  endif()
+  set(flags_base "")
+  set(flags_avx2 -march=x86-64-v3)
+  set(flags_avx512 -march=x86-64-v4 -mprefer-vector-width=512)
+  foreach(level IN LISTS levels)
+    add_library(${target}_${level} OBJECT ${ARGN})
+    target_compile_features(${target}_${level} PRIVATE cxx_std_20)
+    target_include_directories(${target}_${level} PRIVATE ${YDISTILL_INCLUDE_DIR})
+    target_compile_definitions(${target}_${level} PRIVATE YD_CPU_LEVEL=cpu_${level})
+    target_link_libraries(${target}_${level} PRIVATE ydistill_openmp ydistill_fmt)
+    ydistill_own_flags(${target}_${level})
+    # errno and trapping are not observed; sums keep their order, so this is not -ffast-math.
+    target_compile_options(${target}_${level} PRIVATE
+      $<$<NOT:$<CONFIG:Debug>>:-O3> -fno-math-errno -fno-trapping-math ${flags_${level}})
+    target_sources(${target} PRIVATE $<TARGET_OBJECTS:${target}_${level}>)
+  endforeach()
+endfunction()
+
 # ydistill_room(<room> [NESTED] SOURCES ... [HOT ...] [CUDA ...] [LINK ...] [PRIVATE_LINK ...])
-# SOURCES are compiled once. HOT sources (loops over activations) are compiled once for each
-# x86-64 level, with YD_CPU_LEVEL naming the namespace; see tensor/cpu_level.h. HEADERS are what
+# SOURCES are compiled once, HOT sources (loops over activations) once a level. HEADERS are what
 # an installed package shows; without it, every *.h of the folder.
 # CUDA sources (kernels) go to the library ydistill_cuda, see cuda.cmake, where CUDA is on.
 # A NESTED room is a folder inside another room, which installs its headers.
@@ -59,25 +82,7 @@ function(ydistill_room room)
   endif()
 
   if(ARG_HOT)
-    set(levels base)
-    if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
-      set(levels base avx2 avx512)
-    endif()
-    set(flags_base "")
-    set(flags_avx2 -march=x86-64-v3)
-    set(flags_avx512 -march=x86-64-v4 -mprefer-vector-width=512)
-    foreach(level IN LISTS levels)
-      add_library(${target}_${level} OBJECT ${ARG_HOT})
-      target_compile_features(${target}_${level} PRIVATE cxx_std_20)
-      target_include_directories(${target}_${level} PRIVATE ${YDISTILL_INCLUDE_DIR})
-      target_compile_definitions(${target}_${level} PRIVATE YD_CPU_LEVEL=cpu_${level})
-      target_link_libraries(${target}_${level} PRIVATE ydistill_openmp ydistill_fmt)
-      ydistill_own_flags(${target}_${level})
-      # errno and trapping are not observed; sums keep their order, so this is not -ffast-math.
-      target_compile_options(${target}_${level} PRIVATE
-        $<$<NOT:$<CONFIG:Debug>>:-O3> -fno-math-errno -fno-trapping-math ${flags_${level}})
-      target_sources(${target} PRIVATE $<TARGET_OBJECTS:${target}_${level}>)
-    endforeach()
+    ydistill_hot_sources(${target} ${ARG_HOT})
   endif()
   set_property(GLOBAL APPEND PROPERTY YDISTILL_ROOMS ${room})
   if(NOT ARG_NESTED)
