@@ -13,15 +13,16 @@ table. Exit code 1 if something failed, 3 if all that failed to come was for lac
 import argparse
 import datetime
 import json
-import queue
 import statistics
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "bench/peers"))
+from worker import OUT_OF_TIME, Failed, Worker, last_line  # noqa: E402
+
 # The most telling first: time may run out.
 CONFIGS = {"distill-64": ("distill", 64), "train-64": ("train", 64), "distill-16": ("distill", 16),
            "train-16": ("train", 16), "infer-1": ("infer", 1), "infer-32": ("infer", 32)}
@@ -30,11 +31,6 @@ VARIANTS = ("ours", "eager", "compile")
 
 # Seconds for a configuration, until one has shown how long it takes.
 FIRST_GUESS = {"with compile": 120.0, "without": 30.0}
-OUT_OF_TIME = "not run: out of time"
-
-
-class Failed(Exception):
-    pass
 
 
 class Parser(argparse.ArgumentParser):
@@ -75,11 +71,6 @@ def parse():
     return options
 
 
-def last_line(path):
-    lines = [line for line in path.read_text(errors="replace").splitlines() if line.strip()]
-    return lines[-1][-300:] if lines else "it said nothing"
-
-
 def torch_command(options, mode, batch):
     command = [sys.executable, str(ROOT / "bench/peers/bench_torch.py"), "--graph", options.student,
                "--mode", mode, "--batch", str(batch), "--size", str(options.size),
@@ -89,47 +80,6 @@ def torch_command(options, mode, batch):
     if options.precision == "bf16":
         command += ["--amp", "bf16"]
     return command + (["--tf32"] if options.precision == "tf32" else [])
-
-
-class Torch:
-    """A warm PyTorch process that measures when asked."""
-
-    def __init__(self, command, log):
-        self.log = log
-        self.process = subprocess.Popen(command + ["--rounds"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                        stderr=open(log, "w"), text=True)
-        self.lines = queue.Queue()
-        threading.Thread(target=self.read, daemon=True).start()
-
-    def read(self):
-        for line in self.process.stdout:
-            self.lines.put(line)
-        self.lines.put(None)
-
-    def line(self, deadline):
-        try:
-            line = self.lines.get(timeout=max(1, deadline - time.monotonic()))
-        except queue.Empty:
-            raise Failed(OUT_OF_TIME) from None
-        if line is None:
-            raise Failed(last_line(self.log))
-        return line
-
-    def wait_ready(self, deadline):
-        while self.line(deadline).strip() != "ready":
-            pass
-
-    def measure(self, deadline):
-        try:
-            self.process.stdin.write("go\n")
-            self.process.stdin.flush()
-        except OSError:
-            raise Failed(last_line(self.log)) from None
-        return json.loads(self.line(deadline))
-
-    def stop(self):
-        self.process.kill()
-        self.process.wait()
 
 
 class Ours:
@@ -183,7 +133,7 @@ def run_config(options, name, variants, deadline, logs):
                 runners[variant] = Ours(options, mode, batch, log)
             else:
                 extra = ["--compile", options.compile_mode] if variant == "compile" else []
-                runners[variant] = Torch(torch_command(options, mode, batch) + extra, log)
+                runners[variant] = Worker(torch_command(options, mode, batch) + ["--rounds"] + extra, log)
 
         def attempt(variant, action):
             if variant in failed:

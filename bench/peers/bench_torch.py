@@ -9,10 +9,13 @@ Prints one JSON line. A step is what ydistill's bench_step times: uint8 pictures
 device to the network's input, forward, losses, backward, clipping norm, SGD with Nesterov momentum in
 three groups, moving average; distill adds the frozen teacher with batch norm folded. infer is
 pictures to decoded boxes with batch norm folded, without NMS. Steps follow each other without a wait,
-timed by device events: images a second over all of them, and the median step. limits measures what the device can do at most: a large bf16 matrix product and a
-large copy, bytes read and written counted.
+timed by device events: images a second over all of them, and the median step. limits measures what the
+device can do at most: a large bf16 matrix product and a large copy, bytes read and written counted.
 --rounds   after warming up, prints a line "ready", then runs one measurement a line of standard
-           input, each answered by its JSON line: so several programs can take turns
+           input, as many steps as it says, or --steps; each is answered by its JSON line, so that
+           several programs can take turns (worker.py)
+--compile  freeze: also makes the weights constants of the program, for inference; jit: instead of
+           torch.compile, a traced and frozen TorchScript program, for inference
 """
 import argparse
 import contextlib
@@ -24,7 +27,10 @@ import time
 
 import torch
 
-from torch_yolov5 import ANCHORS_PX, DetectionLoss, DistillLoss, YoloV5, decode
+from torch_yolov5 import Boxes, DetectionLoss, DistillLoss, YoloV5, read_pictures, resident_mib
+
+AFTER_IMPORT_MIB = resident_mib()
+COMPILERS = ("off", "default", "reduce-overhead", "max-autotune", "freeze", "jit")
 
 
 class Parser(argparse.ArgumentParser):
@@ -46,11 +52,15 @@ def parse():
     parser.add_argument("--tf32", action="store_true", help="float32 convolutions may use tf32")
     parser.add_argument("--channels-last", action="store_true")
     parser.add_argument("--compile", nargs="?", const="default", default="off",
-                        choices=("off", "default", "reduce-overhead", "max-autotune"))
+                        choices=COMPILERS)
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--steps", type=int, default=30)
     parser.add_argument("--warmup", type=int, default=10)
     parser.add_argument("--rounds", action="store_true")
+    parser.add_argument("--threads", type=int, default=0, help="on the CPU; 0: as PyTorch chooses")
+    parser.add_argument("--weights", default="", help=".safetensors, instead of fresh ones")
+    parser.add_argument("--pictures", default="", help="raw RGB bytes of a batch, instead of grey ones")
+    parser.add_argument("--dump", default="", help="infer: write the decoded boxes there, raw float32")
     options = parser.parse_args()
     if options.mode == "distill" and not options.teacher:
         parser.error("--mode distill needs --teacher")
@@ -58,6 +68,10 @@ def parse():
         parser.error(f"--size {options.size}: expected a multiple of 32")
     if min(options.batch, options.classes, options.steps) < 1 or options.warmup < 0:
         parser.error("--batch, --classes and --steps are at least 1, --warmup at least 0")
+    if options.dump and (options.mode != "infer" or options.warmup < 1):
+        parser.error("--dump goes with --mode infer and --warmup of at least 1")
+    if options.compile in ("freeze", "jit") and options.mode != "infer":
+        parser.error(f"--compile {options.compile} is for --mode infer")
     if torch.device(options.device).type == "cuda" and not torch.cuda.is_available():
         parser.error("--device cuda: PyTorch sees no GPU")
     return options
@@ -82,42 +96,53 @@ def make_optimizer(model, device):
         group.append(p)
     groups = [{"params": plain, "weight_decay": 0.0}, {"params": decayed}, {"params": biases, "weight_decay": 0.0}]
     return torch.optim.SGD(groups, lr=1e-4, momentum=0.937, nesterov=True, weight_decay=5e-4,
-                           fused=True if device.type == "cuda" else None)
+                           fused=True)
 
 
 def make_step(options, device):
     """A function of no arguments that runs one step and waits for nothing."""
     layout = torch.channels_last if options.channels_last else torch.contiguous_format
-    pictures = torch.full((options.batch, 3, options.size, options.size), 114, dtype=torch.uint8, device=device)
+    if options.pictures:
+        pictures = read_pictures(options.pictures, options.batch, options.size).to(device)
+    else:
+        pictures = torch.full((options.batch, 3, options.size, options.size), 114, dtype=torch.uint8, device=device)
     pictures = pictures.to(memory_format=layout)
     rows = [[i, k, 0.2 + 0.15 * k, 0.5, 0.1 * (k + 1), 0.2] for i in range(options.batch)
             for k in range(min(4, options.classes))]
     targets = torch.tensor(rows, device=device)
-    compiled = (lambda f: f) if options.compile == "off" else lambda f: torch.compile(f, mode=options.compile)
+    plain = options.compile in ("off", "jit")
+    mode = "default" if options.compile == "freeze" else options.compile
+    compiled = (lambda f: f) if plain else lambda f: torch.compile(f, mode=mode)
     bf16 = options.amp == "bf16"
     autocast = lambda: torch.autocast(device.type, torch.bfloat16) if bf16 else contextlib.nullcontext()
 
-    def frozen(graph):
-        net = YoloV5(graph, options.classes).eval().fold().requires_grad_(False).to(device, memory_format=layout)
+    def frozen(net):
+        net = net.eval().fold().requires_grad_(False).to(device, memory_format=layout)
         return net.to(torch.bfloat16) if bf16 else net
+
+    model = YoloV5(options.graph, options.classes)
+    if options.weights:
+        model.load(options.weights)
+    if options.mode == "infer":
+        detector = Boxes(frozen(model), torch.bfloat16 if bf16 else torch.float32).to(device).eval()
+        if options.compile == "jit":
+            with torch.no_grad():
+                traced = torch.jit.freeze(torch.jit.trace(detector, pictures, check_trace=False))
+                boxes = torch.jit.optimize_for_inference(traced)
+        else:
+            if options.compile == "freeze":
+                torch._inductor.config.freezing = True
+            boxes = compiled(detector)
+
+        def infer():
+            # freezing looks for no_grad and does not know inference_mode
+            with torch.no_grad() if options.compile == "freeze" else torch.inference_mode():
+                return boxes(pictures)
+
+        return infer
 
     def network_input():
         return pictures.to(torch.bfloat16 if bf16 else torch.float32) / 255
-
-    model = YoloV5(options.graph, options.classes)
-    if options.mode == "infer":
-        model = frozen(options.graph)
-        anchors = torch.tensor(ANCHORS_PX, dtype=torch.float32, device=device).view(3, 3, 2)
-
-        @compiled
-        def boxes():
-            return decode(model(network_input()), anchors)
-
-        def infer():
-            with torch.inference_mode():
-                boxes()
-
-        return infer
 
     model = model.to(device, memory_format=layout).train()
     heads_n = 3
@@ -127,7 +152,7 @@ def make_step(options, device):
     distillation = DistillLoss(options.loss, gains)
     optimizer = make_optimizer(model, device)
     average = Average(model)
-    teacher = frozen(options.teacher) if options.mode == "distill" else None
+    teacher = frozen(YoloV5(options.teacher, options.classes)) if options.mode == "distill" else None
 
     @compiled
     def loss():
@@ -193,27 +218,32 @@ def main():
         print(json.dumps(measure_limits(device)), flush=True)
         return 0
     torch.manual_seed(0)
+    if options.threads:
+        torch.set_num_threads(options.threads)
     torch.backends.cudnn.benchmark = True
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = options.tf32
     cuda = device.type == "cuda"
     step = make_step(options, device)
     begin = time.perf_counter()
     for _ in range(options.warmup):
-        step()
+        boxes = step()
+    if options.dump:
+        boxes.float().cpu().numpy().tofile(options.dump)
     if cuda:
         torch.cuda.synchronize()
     warm_seconds = time.perf_counter() - begin
 
-    def measure():
+    def measure(steps):
         if cuda:
             torch.cuda.reset_peak_memory_stats()
-        times = time_steps(step, options.steps, device)
+        times = time_steps(step, steps, device)
         median = statistics.median(times)
         mib = lambda n: round(n / 2**20, 1) if cuda else None
         settings = {k: v for k, v in vars(options).items() if k not in ("device", "rounds")}
         print(json.dumps({
             "images_per_second": options.batch * len(times) / sum(times) * 1e3, "step_ms_median": median,
-            "step_ms_min": min(times), "step_ms_max": max(times),
+            "step_ms_min": min(times), "step_ms_max": max(times), "ms": times,
+            "after_import_mib": AFTER_IMPORT_MIB,
             "peak_allocated_mib": mib(torch.cuda.max_memory_allocated()) if cuda else None,
             "peak_reserved_mib": mib(torch.cuda.max_memory_reserved()) if cuda else None,
             "warmup_seconds": round(warm_seconds, 1), "settings": settings,
@@ -222,11 +252,11 @@ def main():
             "cudnn": torch.backends.cudnn.version() if cuda else None}), flush=True)
 
     if not options.rounds:
-        measure()
+        measure(options.steps)
         return 0
     print("ready", flush=True)
-    for _ in sys.stdin:
-        measure()
+    for line in sys.stdin:
+        measure(int(line.strip() or options.steps))
     return 0
 
 

@@ -10,6 +10,7 @@ Heads are [N, H, W, A, 5 + classes], a view of the channels_last output of the l
 """
 import json
 import math
+import os
 import struct
 
 import torch
@@ -227,6 +228,36 @@ def decode(heads, anchors_px):
     return torch.cat(rows, 1)
 
 
+class Boxes(nn.Module):
+    """uint8 pictures [N, 3, H, W] -> decoded boxes; the network runs in `dtype`."""
+
+    def __init__(self, network, dtype=torch.float32):
+        super().__init__()
+        self.network, self.dtype = network, dtype
+        self.register_buffer("anchors_px", torch.tensor(ANCHORS_PX, dtype=torch.float32).view(3, 3, 2))
+
+    def forward(self, pictures):
+        return decode(self.network(pictures.to(self.dtype) / 255), self.anchors_px)
+
+
+def read_pictures(path, batch, size):
+    """Raw RGB bytes [N, H, W, 3] as uint8 [N, 3, H, W], in memory as they were."""
+    with open(path, "rb") as file:
+        data = bytearray(file.read())
+    if len(data) != batch * size * size * 3:
+        raise ValueError(f"{path}: expected {batch} pictures of {size}x{size}, found {len(data)} bytes")
+    return torch.frombuffer(data, dtype=torch.uint8).view(batch, size, size, 3).permute(0, 3, 1, 2)
+
+
+def resident_mib():
+    """What this process holds in memory now; None where the system does not say."""
+    try:
+        with open("/proc/self/statm") as file:
+            return round(int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20, 1)
+    except OSError:
+        return None
+
+
 def ciou(pred, truth):
     """Complete IoU of boxes cx cy w h, [n, 4] each."""
     eps = 1e-7
@@ -368,3 +399,19 @@ def read_safetensors(path):
             data = torch.frombuffer(body[begin:end], dtype=DTYPES[entry["dtype"]])
             tensors[name] = data.reshape(entry["shape"])
     return tensors, metadata
+
+
+def write_safetensors(path, tensors):
+    """float32 and int64 tensors by name."""
+    names = {dtype: name for name, dtype in DTYPES.items()}
+    header, at = {}, 0
+    for name, tensor in tensors.items():
+        end = at + tensor.numel() * tensor.element_size()
+        header[name] = {"dtype": names[tensor.dtype], "shape": list(tensor.shape), "data_offsets": [at, end]}
+        at = end
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    with open(path, "wb") as file:
+        file.write(struct.pack("<Q", len(text)) + text)
+        for tensor in tensors.values():
+            file.write(tensor.contiguous().numpy().tobytes())
