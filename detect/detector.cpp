@@ -2,6 +2,7 @@
 #include <ydistill/detect/detector.h>
 
 #include <algorithm>
+#include <chrono>
 
 #include <ydistill/detect/in_picture.h>
 #include <ydistill/tensor/arena.h>
@@ -16,7 +17,34 @@ struct Detector::State {
   DetectorOptions options;
   std::shared_ptr<Arena> arena;
   std::unique_ptr<Inference> inference;
+  DetectTimes times;
+
+  std::vector<std::vector<Detection>> boxes(const std::vector<Tensor>& logits) const {
+    NmsOptions nms;
+    nms.conf = options.conf;
+    nms.iou = options.iou;
+    nms.max_det = options.max_det;
+    return nms_heads(logits, model->spec().anchors, nms);
+  }
 };
+
+namespace {
+
+/// Milliseconds since the last call, or since it was made.
+class Lap {
+ public:
+  double operator()() {
+    const auto now = std::chrono::steady_clock::now();
+    const std::chrono::duration<double, std::milli> took = now - last_;
+    last_ = now;
+    return took.count();
+  }
+
+ private:
+  std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
+};
+
+}  // namespace
 
 Detector::Detector(const std::filesystem::path& weights, const DetectorOptions& options)
     : Detector(load_checkpoint(weights, PtWeights::kEma), options) {}
@@ -48,11 +76,7 @@ Detector::Detector(Detector&&) noexcept = default;
 Detector& Detector::operator=(Detector&&) noexcept = default;
 
 std::vector<std::vector<Detection>> Detector::detect_inputs(const Tensor& images) {
-  NmsOptions options;
-  options.conf = state_->options.conf;
-  options.iou = state_->options.iou;
-  options.max_det = state_->options.max_det;
-  return nms_heads(state_->inference->logits(images), state_->model->spec().anchors, options);
+  return state_->boxes(state_->inference->logits(images));
 }
 
 std::vector<Detection> Detector::detect(std::span<const uint8_t> rgb, int64_t width,
@@ -66,11 +90,17 @@ std::vector<Detection> Detector::detect(std::span<const uint8_t> rgb, int64_t wi
 
 std::vector<Detection> Detector::detect(const Image& image) {
   const ArenaScope scope(state_->arena);
+  Lap lap;
   const Letterbox letterbox = detection_letterbox(
       image.width, image.height, state_->options.image_size, state_->model->spec().max_stride());
   const Tensor input = Tensor::empty({1, letterbox.height, letterbox.width, 3}, DType::kUInt8);
   apply_letterbox(image, letterbox, input.data<uint8_t>());
-  return in_picture(letterbox, std::move(detect_inputs(input).at(0)));
+  state_->times.letterbox = lap();
+  const std::vector<Tensor> logits = state_->inference->logits(input);
+  state_->times.network = lap();
+  std::vector<Detection> found = in_picture(letterbox, std::move(state_->boxes(logits).at(0)));
+  state_->times.nms = lap();
+  return found;
 }
 
 const std::vector<std::string>& Detector::class_names() const {
@@ -79,6 +109,10 @@ const std::vector<std::string>& Detector::class_names() const {
 
 const DetectorOptions& Detector::options() const {
   return state_->options;
+}
+
+const DetectTimes& Detector::last_times() const {
+  return state_->times;
 }
 
 }  // namespace ydistill

@@ -31,6 +31,13 @@ struct DetectorOptions {
   Compute compute = {};      ///< on the CPU in float32 unless chosen; see choose_compute
 };
 
+/// Where the time of a picture went, in milliseconds.
+struct DetectTimes {
+  double letterbox = 0;  ///< scaling and padding to the network's input
+  double network = 0;    ///< to the logits; the first of a size also plans its convolutions
+  double nms = 0;        ///< decoding, suppression, back to the picture's pixels
+};
+
 class Detector {
  public:
   /// weights: .pt of YOLOv5 v5.0 to v7.0, or .safetensors. throws FileError; ValueError for options
@@ -50,6 +57,8 @@ class Detector {
 
   const std::vector<std::string>& class_names() const;
   const DetectorOptions& options() const;
+  /// Of the last detect().
+  const DetectTimes& last_times() const;
 
  private:
   struct State;

@@ -3,6 +3,7 @@
 #include <glob.h>
 
 #include <algorithm>
+#include <chrono>
 #include <fstream>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -12,6 +13,7 @@
 #include <ydistill/detect/draw.h>
 #include <ydistill/tensor/io/atomic_file.h>
 #include <ydistill/tools/command.h>
+#include <ydistill/yolo/checkpoint.h>
 
 namespace ydistill::tools {
 namespace {
@@ -99,13 +101,47 @@ std::string as_text(const std::vector<Detection>& detections) {
   return text;
 }
 
+/// Milliseconds by stage, in the order in which they first came.
+class Timing {
+ public:
+  template <class Work>
+  auto measure(const std::string& stage, Work&& work) {
+    const auto start = std::chrono::steady_clock::now();
+    auto result = work();
+    const std::chrono::duration<double, std::milli> took = std::chrono::steady_clock::now() - start;
+    add(stage, took.count());
+    return result;
+  }
+  void add(const std::string& stage, double ms) {
+    if (!stages_.contains(stage)) stages_[stage] = 0.0;
+    stages_[stage] = stages_[stage].get<double>() + ms;
+  }
+  void add(const DetectTimes& times, bool first) {
+    add("letterbox", times.letterbox);
+    add(first ? "first_network" : "further_network", times.network);
+    add("nms", times.nms);
+  }
+  const nlohmann::ordered_json& stages() const { return stages_; }
+  std::string text() const {
+    std::string lines;
+    for (const auto& [stage, ms] : stages_.items()) {
+      lines += fmt::format("{:<16} {:8.1f} ms\n", stage, ms.get<double>());
+    }
+    if (!lines.empty()) lines.pop_back();
+    return lines;
+  }
+
+ private:
+  nlohmann::ordered_json stages_ = nlohmann::ordered_json::object();
+};
+
 }  // namespace
 
 Run add_detect(CLI::App& app) {
   struct Args {
     std::string weights, source, out, device = "auto", precision = "auto";
     DetectorOptions options;
-    bool json = false, autotune = false;
+    bool json = false, autotune = false, timing = false;
   };
   auto args = std::make_shared<Args>();
   CLI::App* cmd = app.add_subcommand("detect", "Find objects in pictures");
@@ -123,10 +159,16 @@ Run add_detect(CLI::App& app) {
   cmd->add_flag("--autotune", args->autotune,
                 "on a GPU: spend a minute on choosing kernels, for many pictures");
   cmd->add_flag("--json", args->json, "print one JSON document");
+  cmd->add_flag("--timing", args->timing, "say where the time went, milliseconds by stage");
   return [args] {
     const std::vector<fs::path> paths = pictures_of(args->source);
     args->options.compute = choose_compute(args->device, args->precision, args->autotune);
-    Detector detector(args->weights, args->options);
+    Timing timing;
+    Detector detector = [&] {
+      const Checkpoint checkpoint = timing.measure(
+          "weights", [&] { return load_checkpoint(args->weights, PtWeights::kEma); });
+      return timing.measure("build", [&] { return Detector(checkpoint, args->options); });
+    }();
     std::error_code error;
     fs::create_directories(args->out, error);
     if (error) throw FileError("{}: the folder cannot be made: {}", args->out, error.message());
@@ -136,22 +178,31 @@ Run add_detect(CLI::App& app) {
     for (const fs::path& path : paths) {
       Image image;
       try {
-        image = read_image(path);
+        image = timing.measure("picture", [&] { return read_image(path); });
       } catch (const FileError& problem) {
         message(problem.what());
         ++unreadable;
         continue;
       }
       const std::vector<Detection> detections = detector.detect(image);
-      const std::string stem = output_stem(path, taken);
-      write_file_atomically(fs::path(args->out) / (stem + ".txt"), as_text(detections));
+      timing.add(detector.last_times(), images.empty());
       images.push_back(as_json(path, image, detections, detector.class_names()));
       message(fmt::format("{}: {}x{}, {} boxes", path.string(), image.width, image.height,
                           detections.size()));
-      write_annotated(fs::path(args->out) / (stem + ".jpg"), std::move(image), detections,
-                      detector.class_names());
+      timing.measure("write", [&] {
+        const std::string stem = output_stem(path, taken);
+        write_file_atomically(fs::path(args->out) / (stem + ".txt"), as_text(detections));
+        write_annotated(fs::path(args->out) / (stem + ".jpg"), std::move(image), detections,
+                        detector.class_names());
+        return 0;
+      });
     }
-    const std::string text = nlohmann::ordered_json{{"images", images}}.dump(2);
+    nlohmann::ordered_json document{{"images", images}};
+    if (args->timing) {
+      document["timing_ms"] = timing.stages();
+      message(timing.text());
+    }
+    const std::string text = document.dump(2);
     write_file_atomically(fs::path(args->out) / "detections.json", text + "\n");
     if (args->json) print_json(text);
     if (unreadable > 0)

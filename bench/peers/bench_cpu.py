@@ -121,7 +121,7 @@ def commands(options, config, folder):
     teacher = ["--teacher", config["teacher"]] if config["teacher"] else []
     weights = ["--weights", str(folder / "weights.safetensors")] if config["mode"] == "infer" else []
     ours = [options.ours, *size, *pictures, *weights, *teacher, "--graph", config["graph"], "--device", "cpu",
-            "--precision", config["precision"], "--warmup", "5", "--on-request"]
+            "--precision", config["precision"], "--warmup", "3", "--on-request"]
     found = {"ydistill": ours + ["--mode", config["mode"]] + dump("ydistill")}
     if config["mode"] != "infer":
         found["bare convolutions"] = ours + ["--mode", "convs"]
@@ -135,7 +135,7 @@ def commands(options, config, folder):
                 found[name] = [
                     sys.executable, str(PEERS / "bench_torch.py"), *size, *pictures, *weights, *teacher,
                     "--graph", config["graph"], "--mode", config["mode"], "--device", "cpu", "--rounds",
-                    "--warmup", "5", "--compile", compiler, "--threads", str(options.threads),
+                    "--warmup", "3", "--compile", compiler, "--threads", str(options.threads),
                     "--amp", "bf16" if config["precision"] == "bf16" else "off", *dump(name),
                     *(["--channels-last"] if layout == "channels_last" else [])]
     if config["mode"] == "infer":
@@ -203,6 +203,7 @@ def take_turns(options, config, sides, folder, log):
     try:
         for name, command in sides.items():
             rows[name] = row = {"rounds": []}
+            print(f"bench_cpu: {name} gets ready", file=sys.stderr, flush=True)
             try:
                 worker = Worker(command, log / f"{name}.log", environment(options))
                 workers[name] = worker
