@@ -253,8 +253,8 @@ class Bench {
 
   /// The bare convolutions of a step, the teacher's forward ones included.
   Work convolutions() {
-    student_chain_ = make_chain(*student_, args_);
-    if (teacher_) teacher_chain_ = make_chain(teacher_->model(), args_);
+    student_chain_ = make_chain(*student_, args_, compute_.activations());
+    if (teacher_) teacher_chain_ = make_chain(teacher_->model(), args_, compute_.activations());
     return {[this] {
               const ArenaScope scope(arena_);
               run_forward(teacher_chain_);

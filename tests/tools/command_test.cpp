@@ -116,6 +116,24 @@ TEST_CASE("command: train then val then detect on their own files") {
         nlohmann::json::parse(found.out));
 }
 
+TEST_CASE("command: detect --timing says how long every stage took, only when asked") {
+  const Setup setup;
+  REQUIRE(setup.run("train cfg.json train.epochs=1").code == 0);
+  const std::string detect =
+      "detect --weights runs/train/exp/weights/best.safetensors --source 'val/images/*.png' "
+      "--out found --size 64 --json";
+  const Outcome timed = setup.run(detect + " --timing");
+  REQUIRE(timed.code == 0);
+  const auto stages = nlohmann::json::parse(timed.out).at("timing_ms");
+  for (const char* stage : {"weights", "build", "picture", "letterbox", "first_network",
+                            "further_network", "nms", "write"}) {
+    INFO(stage);
+    CHECK(stages.at(stage).get<double>() > 0);
+    CHECK(timed.err.find(std::string(stage) + " ") != std::string::npos);
+  }
+  CHECK_FALSE(nlohmann::json::parse(setup.run(detect).out).contains("timing_ms"));
+}
+
 TEST_CASE("command: info and convert") {
   const Setup setup;
   const Outcome info = setup.run("info tiny.safetensors --json");
