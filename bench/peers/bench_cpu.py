@@ -218,7 +218,8 @@ def take_turns(options, config, sides, folder, log):
                 row["life_mib"] = worker.peak_mib()
                 worker.forget_peak()
             except Failed as error:
-                row["failed"] = str(error)
+                missing = "No module named 'torch'" in str(error)
+                row["failed"] = "not installed (pip install torch)" if missing else str(error)
                 if name in workers:
                     workers.pop(name).stop()
                 if name == "ydistill":
@@ -317,6 +318,12 @@ def main():
               "configurations": []}
     print(f"{options.threads} threads, {options.rounds} rounds; ratios above 1: ydistill is faster, or smaller")
     bad = False
+
+    def keep(result):
+        report["configurations"].append(result)
+        if options.json:
+            options.json.write_text(json.dumps(report, indent=1) + "\n")
+
     with tempfile.TemporaryDirectory(prefix="bench_cpu_logs_") as logs:
         for config in configurations(options):
             limits = machine_limits(options)
@@ -324,14 +331,12 @@ def main():
                 rows = run(options, config, Path(logs))
             except Failed as error:
                 print(f"\n{title(config)}\n  {error}", flush=True)
-                report["configurations"].append({**config, "failed": str(error)})
+                keep({**config, "failed": str(error)})
                 continue
             show(config, rows, limits)
             refused = "precision:" in rows["ydistill"].get("failed", "")
             bad |= any(r.get("wrong") for r in rows.values()) or ("failed" in rows["ydistill"] and not refused)
-            report["configurations"].append({**config, "limits": limits, "sides": rows})
-            if options.json:
-                options.json.write_text(json.dumps(report, indent=1) + "\n")
+            keep({**config, "limits": limits, "sides": rows})
     return 1 if bad else 0
 
 
