@@ -7,6 +7,7 @@ namespace {
 
 constexpr int64_t kRadius = 2;
 constexpr int64_t kWindow = 2 * kRadius + 1;
+constexpr int kTile = 32;  // channels held in registers
 
 /// A NaN wins and stays, so that it is seen and not lost.
 template <class A>
@@ -14,41 +15,57 @@ YD_HOST_DEVICE bool wins(A candidate, A best) {
   return candidate > best || candidate != candidate;
 }
 
+/// The maxima of kTile channels of one window, and where they stand. in: the window's middle, at
+/// row i and column j.
+template <int kTile, bool kWinners, class T>
+YD_HOST_DEVICE void pool_tile(const T* in, T* out, uint8_t* winner, int64_t i, int64_t j,
+                              int64_t height, int64_t width, int64_t channels, int64_t pitch) {
+  using A = Arithmetic<T>;
+  A best[kTile];
+  int32_t code[kTile];
+  bool first = true;
+  for (int64_t p = -kRadius; p <= kRadius; ++p) {
+    if (i + p < 0 || i + p >= height) continue;
+    for (int64_t q = -kRadius; q <= kRadius; ++q) {
+      if (j + q < 0 || j + q >= width) continue;
+      const T* from = in + (p * width + q) * pitch;
+      const int32_t here = int32_t((p + kRadius) * kWindow + q + kRadius);
+      const auto look_at = [&](int64_t c) __attribute__((always_inline)) {
+        const A candidate = A(from[c]);
+        const bool better = first || wins(candidate, best[c]);
+        best[c] = better ? candidate : best[c];
+        if (kWinners) code[c] = better ? here : code[c];
+      };
+      if (channels == kTile) {
+        for (int64_t c = 0; c < kTile; ++c) look_at(c);
+      } else {
+        for (int64_t c = 0; c < channels; ++c) look_at(c);
+      }
+      first = false;
+    }
+  }
+  for (int64_t c = 0; c < channels; ++c) out[c] = T(best[c]);
+  if (kWinners) {
+    for (int64_t c = 0; c < channels; ++c) winner[c] = uint8_t(code[c]);
+  }
+}
+
 template <class T>
 void pool(const T* in, T* out, uint8_t* argmax, int64_t batch, int64_t height, int64_t width,
           int64_t channels, int64_t pitch) {
-  using A = Arithmetic<T>;
   parallel_for(batch * height, 1, [=](int64_t row) {
-    const int64_t n = row / height, i = row % height;
+    const int64_t i = row % height;
     for (int64_t j = 0; j < width; ++j) {
-      T* to = out + (row * width + j) * pitch;
-      uint8_t* winner = argmax == nullptr ? nullptr : argmax + (row * width + j) * channels;
-      bool first = true;
-      for (int64_t p = -kRadius; p <= kRadius; ++p) {
-        if (i + p < 0 || i + p >= height) continue;
-        for (int64_t q = -kRadius; q <= kRadius; ++q) {
-          if (j + q < 0 || j + q >= width) continue;
-          const T* from = in + ((n * height + i + p) * width + j + q) * pitch;
-          const uint8_t code = uint8_t((p + kRadius) * kWindow + q + kRadius);
-          if (first) {
-            for (int64_t c = 0; c < channels; ++c) to[c] = from[c];
-            if (winner != nullptr) {
-              for (int64_t c = 0; c < channels; ++c) winner[c] = code;
-            }
-            first = false;
-          } else if (winner != nullptr) {
-#pragma GCC ivdep
-            for (int64_t c = 0; c < channels; ++c) {
-              const bool better = wins(A(from[c]), A(to[c]));
-              winner[c] = better ? code : winner[c];
-              to[c] = better ? from[c] : to[c];
-            }
-          } else {
-#pragma GCC ivdep
-            for (int64_t c = 0; c < channels; ++c) {
-              to[c] = wins(A(from[c]), A(to[c])) ? from[c] : to[c];
-            }
-          }
+      const int64_t pixel = row * width + j;
+      for (int64_t first = 0; first < channels; first += kTile) {
+        const int64_t tile = channels - first < kTile ? channels - first : kTile;
+        const T* from = in + pixel * pitch + first;
+        T* to = out + pixel * pitch + first;
+        if (argmax != nullptr) {
+          pool_tile<kTile, true>(from, to, argmax + pixel * channels + first, i, j, height, width,
+                                 tile, pitch);
+        } else {
+          pool_tile<kTile, false>(from, to, nullptr, i, j, height, width, tile, pitch);
         }
       }
     }
@@ -61,7 +78,6 @@ template <class T>
 void unpool(const T* grad_out, const uint8_t* argmax, T* grad_in, int64_t batch, int64_t height,
             int64_t width, int64_t channels, int64_t pitch) {
   using A = Arithmetic<T>;
-  constexpr int64_t kTile = 32;
   parallel_for(batch * height, 1, [=](int64_t row) {
     const int64_t i = row % height;
     for (int64_t j = 0; j < width; ++j) {
