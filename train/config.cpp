@@ -335,11 +335,13 @@ void check_whole(const Config& config, const std::string& name) {
   }
 }
 
-Config defaults(TrainConfig::Compat compat) {
+/// The defaults where the keys that decide about them are as in `decided`.
+Config defaults(const Config& decided) {
   Config config;
-  if (compat == TrainConfig::Compat::kV5) {
-    for (const ConfigField& field : config_fields()) {
-      if (field.v5_default) field.set(config, *field.v5_default);
+  for (const ConfigField& field : config_fields()) {
+    for (const ConfigAlternative& other : field.alternatives) {
+      const ConfigValue value = find_config_field(other.key)->get(decided);
+      if (std::get<std::string>(value) == other.value) field.set(config, other.then);
     }
   }
   return config;
@@ -387,17 +389,13 @@ Config parse_config(const std::string& json_text, const fs::path& base_dir,
   std::vector<Override> parsed;
   for (const std::string& text : overrides) parsed.push_back(parse_override(text, command_line));
 
-  const auto laid_over = [&](TrainConfig::Compat compat) {
-    Config config = defaults(compat);
+  const auto laid_over = [&](Config config) {
     apply_members(config, "", json, file);
     for (const Override& o : parsed) apply(config, o.path, o.value, command_line);
     return config;
   };
-  // Which defaults hold is itself a key: read once to see it, again if it is the other one.
-  Config config = laid_over(TrainConfig::Compat::kV7);
-  const TrainConfig::Compat compat = config.train.compat;
-  if (compat != TrainConfig::Compat::kV7) config = laid_over(compat);
-
+  // Which defaults hold is said by keys: read once to see them, then over the right ones.
+  Config config = laid_over(defaults(laid_over(Config())));
   if (config.val.image_size == 0) config.val.image_size = config.train.image_size;
   check_whole(config, source_name);
   return config;

@@ -148,8 +148,12 @@ std::string default_cell(const ConfigField& field, const ConfigValue& value) {
   if (!field.default_text.empty()) return field.default_text;
   if (!has_default(field, value)) return "";
   std::string cell = fmt::format("`{}`", value_json(value).dump());
-  if (field.v5_default) cell += fmt::format(" (v5: `{}`)", value_json(*field.v5_default).dump());
-  return cell;
+  std::string others;
+  for (const ConfigAlternative& other : field.alternatives) {
+    others += fmt::format("{}{}: `{}`", others.empty() ? "" : ", ", other.value,
+                          value_json(other.then).dump());
+  }
+  return others.empty() ? cell : fmt::format("{} ({})", cell, others);
 }
 
 std::string table_head() {
@@ -179,8 +183,9 @@ std::string config_reference_markdown() {
       "Written by the program from its own table of keys. A config file is JSON with these keys; "
       "comments are\nallowed. Only `model` and `data` are required. On the command line "
       "`key.path=value` overrides the file. Paths in\nthe file start at the file's folder, those "
-      "of overrides and `run.dir` at the working directory. Where a default\nnames v5, that one "
-      "holds with `train.compat` `\"v5\"`.\n\n"
+      "of overrides and `run.dir` at the working directory. In "
+      "brackets stands\nwhat the default is with `train.compat` v5, `distill.loss` kl or bce, or "
+      "`distill.defaults` original.\n\n"
       "## Top level\n\n";
   text += table_head();
   for (const ConfigField& field : config_fields()) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The rows. Defaults are those of Config{} (config.h); what train.compat v5 changes stands in the
+// The rows. Defaults are those of Config{} (config.h); where other keys change them stands in the
 // same row, after RECIPE's table of what differs between the releases.
 
 #include <ydistill/train/config_table.h>
@@ -23,6 +23,8 @@ template <>
 constexpr std::array<std::string_view, 3> kNamesOf<DistillConfig::Loss>{"l2", "kl", "bce"};
 template <>
 constexpr std::array<std::string_view, 2> kNamesOf<DistillConfig::Objectness>{"l2", "bce"};
+template <>
+constexpr std::array<std::string_view, 2> kNamesOf<DistillConfig::Defaults>{"tuned", "original"};
 template <>
 constexpr std::array<std::string_view, 2> kNamesOf<TrainConfig::Compat>{"v5", "v7"};
 template <>
@@ -88,8 +90,20 @@ struct Row : ConfigField {
     return std::move(*this).max(high);
   }
   Row multiple_of(int64_t step) && { return range.multiple_of = step, std::move(*this); }
-  Row v5(ConfigValue value) && { return v5_default = std::move(value), std::move(*this); }
-  Row v5(const char* value) && { return v5_default = std::string(value), std::move(*this); }
+  Row where(const char* key, const char* value, ConfigValue then) && {
+    alternatives.push_back({key, value, std::move(then)});
+    return std::move(*this);
+  }
+  Row v5(ConfigValue then) && {
+    return std::move(*this).where("train.compat", "v5", std::move(then));
+  }
+  Row v5(const char* then) && { return std::move(*this).v5(ConfigValue(std::string(then))); }
+  Row loss(const char* loss, double then) && {
+    return std::move(*this).where("distill.loss", loss, then);
+  }
+  Row original(ConfigValue then) && {
+    return std::move(*this).where("distill.defaults", "original", std::move(then));
+  }
   Row default_is(const char* text) && { return default_text = text, std::move(*this); }
   Row graph() && { return kind = ConfigKind::kGraph, std::move(*this); }
   Row matching(const char* expression, bool (*test)(std::string_view), const char* words) && {
@@ -174,14 +188,26 @@ std::vector<ConfigField> make_fields() {
                         "print the teacher's mAP before the first step"));
 
   f.push_back(YD_KEY(distill.loss, "distance of the class logits"));
+  f.push_back(YD_KEY(distill.defaults,
+                     "which of the defaults below hold: tuned = found by search for each loss, "
+                     "original = those of yolov5-knowledge-distillation"));
   f.push_back(YD_KEY(distill.objectness,
                      "distance of the objectness logits: l2 = squared error where the teacher sees "
-                     "something, bce = cross entropy everywhere"));
+                     "something, bce = cross entropy everywhere")
+                  .original(std::string("l2")));
   f.push_back(YD_KEY(distill.temperature, "softens the class scores in kl").above(0));
   f.push_back(YD_KEY(distill.gain, "times all three distillation terms").min(0));
-  f.push_back(YD_KEY(distill.box, "gain of the squared error of the box logits").min(0));
-  f.push_back(YD_KEY(distill.obj, "gain of the objectness term").min(0));
-  f.push_back(YD_KEY(distill.cls, "gain of the class term").min(0));
+  f.push_back(YD_KEY(distill.box, "gain of the squared error of the box logits")
+                  .min(0)
+                  .loss("bce", 1)
+                  .original(0.05));
+  f.push_back(
+      YD_KEY(distill.obj, "gain of the objectness term").min(0).loss("bce", 0.5).original(1.0));
+  f.push_back(YD_KEY(distill.cls, "gain of the class term")
+                  .min(0)
+                  .loss("kl", 8.5)
+                  .loss("bce", 23)
+                  .original(0.5));
 
   f.push_back(YD_KEY(data.yaml,
                      "Ultralytics' data.yaml: its train and val pictures, for whichever of "

@@ -29,6 +29,13 @@ struct ConfigRange {
   int64_t multiple_of = 1;
 };
 
+/// Another default, where a key has a value.
+struct ConfigAlternative {
+  std::string key;    ///< train.compat
+  std::string value;  ///< v5
+  ConfigValue then;
+};
+
 struct ConfigField {
   std::string path;  ///< train.epochs
   ConfigKind kind = ConfigKind::kString;
@@ -40,8 +47,9 @@ struct ConfigField {
   std::string pattern = {};                     ///< kString: the regular expression of `accepts`
   bool (*accepts)(std::string_view) = nullptr;  ///< kString: nullptr takes every string but ""
   std::string expected = {};                    ///< kString with `accepts`: the pattern in words
-  std::optional<ConfigValue> v5_default = {};   ///< where train.compat v5 differs from Config{}
-  std::string default_text = {};                ///< where Config{} does not tell the default
+  /// Where the default is not Config{}'s; the last that holds counts. A key that decides has none.
+  std::vector<ConfigAlternative> alternatives = {};
+  std::string default_text = {};  ///< where Config{} does not tell the default
 };
 
 struct ConfigSection {
