@@ -25,9 +25,10 @@ struct Dims {
 Dims dims_of(const Shape& shape) {
   const int64_t channels = shape[-1];
   const int64_t rows = channels > 0 ? shape.numel() / channels : 0;
-  // About 64 thousand elements a chunk: enough to amortise its partial sums.
+  // About 32 thousand elements a chunk: enough to amortise its partial sums, and enough chunks of a
+  // small map to keep the threads equally busy.
   return {rows, channels,
-          std::max<int64_t>(1, (int64_t(1) << 16) / std::max<int64_t>(1, channels))};
+          std::max<int64_t>(1, (int64_t(1) << 15) / std::max<int64_t>(1, channels))};
 }
 
 /// Adds the chunks' partial sums in order: sums[2][channels].

@@ -94,7 +94,10 @@ void unpool(const T* grad_out, const uint8_t* argmax, T* grad_in, int64_t batch,
             const uint8_t* winner = argmax + window * channels + first;
             const uint8_t code = uint8_t((p + kRadius) * kWindow + q + kRadius);
             if (tile == kTile) {
-              for (int64_t c = 0; c < kTile; ++c) sum[c] += winner[c] == code ? A(from[c]) : A(0);
+              for (int64_t c = 0; c < kTile; ++c) {
+                const A value = A(from[c]);  // read always, so that the loop needs no branch
+                sum[c] += winner[c] == code ? value : A(0);
+              }
             } else {
               for (int64_t c = 0; c < tile; ++c) sum[c] += winner[c] == code ? A(from[c]) : A(0);
             }

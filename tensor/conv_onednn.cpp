@@ -20,6 +20,7 @@
 #include <utility>
 
 #include <ydistill/tensor/arena.h>
+#include <ydistill/tensor/weight_layouts.h>
 
 namespace ydistill {
 
@@ -252,6 +253,36 @@ void reorder(const memory& from, const memory& to, bool add) {
                      {DNNL_ARG_SCRATCHPAD, view(desc.scratchpad_desc(), scratch->data())}});
 }
 
+/// Whether our own kernels know the way from OHWI to a plan's layout or back, and where they do,
+/// went it. oneDNN's reorders serve everything else.
+bool pack_by_hand(const Conv2dGeometry& g, const memory::desc& layout, const float* from,
+                  std::byte* to) {
+  const int64_t taps = g.kernel * g.kernel;
+  if (g.in_channels % 16 != 0) return false;
+  const auto is = [&](Tag tag) { return layout == weights_in(g, Type::bf16, tag); };
+  const WeightLayoutKernels& kernels = weight_layout_kernels();
+  BFloat16* const out = reinterpret_cast<BFloat16*>(to);
+  for (const auto& [block, tag] : {std::pair(64, Tag::AcdB64a2b), std::pair(32, Tag::AcdB32a2b)}) {
+    if (g.out_channels % block != 0 || !is(tag)) continue;
+    kernels.pack_pairs_of_inputs(from, g.out_channels, taps, g.in_channels, block, out);
+    return true;
+  }
+  if (g.out_channels % 16 != 0) return false;
+  const bool inputs_first = is(Tag::BAcd8a16b2a);
+  if (!inputs_first && !is(Tag::ABcd8a16b2a)) return false;
+  kernels.pack_pairs_of_outputs(from, g.out_channels, taps, g.in_channels, inputs_first, out);
+  return true;
+}
+
+bool add_unpacked_by_hand(const Conv2dGeometry& g, const memory::desc& layout,
+                          const std::byte* from, float* to) {
+  if (g.in_channels % 16 != 0 || g.out_channels % 16 != 0) return false;
+  if (layout != weights_in(g, Type::f32, Tag::ABcd16b16a)) return false;
+  weight_layout_kernels().add_unpacked(reinterpret_cast<const float*>(from), g.out_channels,
+                                       g.kernel * g.kernel, g.in_channels, to);
+  return true;
+}
+
 /// The weights in the plan's layout: `copy` where it is up to date, else made now.
 std::shared_ptr<Storage> pack(const Conv2dGeometry& g, const Plan& plan, const Tensor& weight,
                               PackedWeights::Impl::Copy* copy, uint64_t version) {
@@ -267,7 +298,9 @@ std::shared_ptr<Storage> pack(const Conv2dGeometry& g, const Plan& plan, const T
     if (keep) outside.emplace(nullptr);
     storage = allocate_storage(int64_t(bytes_of(plan.weights)));
   }
-  reorder(view(ohwi(g), weight.raw()), view(plan.weights, storage->data()), false);
+  if (!pack_by_hand(g, plan.weights, weight.data<float>(), storage->data())) {
+    reorder(view(ohwi(g), weight.raw()), view(plan.weights, storage->data()), false);
+  }
   if (keep) *copy = {version, plan.weights, storage};
   return storage;
 }
@@ -340,8 +373,10 @@ bool conv2d_backward_weight(const Conv2dGeometry& g, const Tensor& grad_y, const
       args.emplace(DNNL_ARG_DIFF_BIAS, view(vector_of(g.out_channels), bias->data()));
     }
     execute(*plan, std::move(args));
-    reorder(view(plan->weights, packed->data()), view(ohwi(g), grad_weight), true);
-    cpu_stream().wait();
+    if (!add_unpacked_by_hand(g, plan->weights, packed->data(), grad_weight.data<float>())) {
+      reorder(view(plan->weights, packed->data()), view(ohwi(g), grad_weight), true);
+      cpu_stream().wait();
+    }
     if (grad_bias.defined()) {
       const float* sum = reinterpret_cast<const float*>(bias->data());
       float* const total = grad_bias.data<float>();

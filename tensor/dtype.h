@@ -24,10 +24,9 @@ struct BFloat16 {
     asm("cvt.rn.bf16.f32 %0, %1;" : "=h"(bits) : "f"(value));  // the same in one instruction
 #else
     const uint32_t u = std::bit_cast<uint32_t>(value);
-    // Round to nearest even; a NaN keeps a set mantissa bit so that it stays a NaN.
-    const bool is_nan = (u & 0x7fffffffu) > 0x7f800000u;
-    const uint32_t rounded = u + 0x7fffu + ((u >> 16) & 1u);
-    bits = is_nan ? uint16_t((u >> 16) | 0x40u) : uint16_t(rounded >> 16);
+    // Round to nearest even; a NaN gets its highest mantissa bit set so that it stays a NaN.
+    const uint32_t up = value != value ? 0x400000u & ~u : 0x7fffu + ((u >> 16) & 1u);
+    bits = uint16_t((u + up) >> 16);
 #endif
   }
   YD_HOST_DEVICE explicit operator float() const {

@@ -5,6 +5,7 @@
 #include <ydistill/layers/upsample.h>
 #include <ydistill/tensor/add.h>
 #include <ydistill/tensor/square_sum.h>
+#include <ydistill/tensor/weight_layouts.h>
 
 #include "guard/kernel_list.h"
 
@@ -121,6 +122,22 @@ void add_layer_kernels(KernelList& kernels) {
   add_batch_norm<BFloat16>(kernels);
   add_maps<float>(kernels);
   add_maps<BFloat16>(kernels);
+  constexpr int64_t kOut = 64, kTaps = 9, kIn = 64, kWeights = kOut * kTaps * kIn;
+  kernels.add("weight_layouts.pack_pairs_of_inputs", kWeights, [=] {
+    return [from = numbers<float>(kWeights), to = numbers<BFloat16>(kWeights)]() mutable {
+      weight_layout_kernels().pack_pairs_of_inputs(from.data(), kOut, kTaps, kIn, 64, to.data());
+    };
+  });
+  kernels.add("weight_layouts.pack_pairs_of_outputs", kWeights, [=] {
+    return [from = numbers<float>(kWeights), to = numbers<BFloat16>(kWeights)]() mutable {
+      weight_layout_kernels().pack_pairs_of_outputs(from.data(), kOut, kTaps, kIn, true, to.data());
+    };
+  });
+  kernels.add("weight_layouts.add_unpacked", kWeights, [=] {
+    return [from = numbers<float>(kWeights), to = numbers<float>(kWeights)]() mutable {
+      weight_layout_kernels().add_unpacked(from.data(), kOut, kTaps, kIn, to.data());
+    };
+  });
   kernels.add("square_sum.f32", kElements, [] {
     return [x = numbers<float>(kElements)] {
       double partial[4];
