@@ -20,10 +20,10 @@ void pack_pairs_of_inputs(const float* weights, int64_t out_channels, int64_t ta
     for (int64_t o = 0; o < block; ++o) {
       const float* from = weights + ((first_out + o) * taps + tap) * in_channels;
       for (int64_t c = 0; c < in_channels; c += kBlock) {
+        BFloat16 rounded[kBlock];
+        for (int64_t k = 0; k < kBlock; ++k) rounded[k] = BFloat16(from[c + k]);
         uint32_t pairs[kBlock / 2];
-        for (int64_t k = 0; k < kBlock / 2; ++k) {
-          pairs[k] = pair_of(from[c + 2 * k], from[c + 2 * k + 1]);
-        }
+        __builtin_memcpy(pairs, rounded, sizeof(pairs));
         for (int64_t k = 0; k < kBlock / 2; ++k) out[(c / 2 + k) * block + o] = pairs[k];
       }
     }
