@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cstdlib>
 #include <fstream>
 #include <limits>
@@ -32,22 +33,46 @@ int64_t alignment_of(Device device) {
   return device.is_cpu() ? kAlignment : kCudaAlignment;
 }
 
+/// A request the machine cannot hold would be granted and then kill the process when touched.
+void check_available(int64_t nbytes) {
+  if (nbytes > (int64_t(1) << 28) && nbytes > available_memory()) {
+    throw OutOfMemoryError("out of memory: {:.0f} MiB asked for, {:.0f} MiB available",
+                           double(nbytes) / kMiB, double(available_memory()) / kMiB);
+  }
+}
+
+std::atomic<int64_t> heap_blocks = 0;
+
 class HeapBlock : public Storage {
  public:
   explicit HeapBlock(int64_t nbytes) {
     const int64_t size = std::max(round_up(nbytes, kAlignment), kAlignment);
-    // A request the machine cannot hold would be granted and then kill the process when touched.
-    if (size > (int64_t(1) << 28) && size > available_memory()) {
-      throw OutOfMemoryError("out of memory: {:.0f} MiB asked for, {:.0f} MiB available",
-                             double(nbytes) / kMiB, double(available_memory()) / kMiB);
-    }
+    check_available(size);
     data_ = static_cast<std::byte*>(std::aligned_alloc(size_t(kAlignment), size_t(size)));
     if (data_ == nullptr) {
       throw OutOfMemoryError("out of memory: {:.0f} MiB asked for", double(nbytes) / kMiB);
     }
     nbytes_ = nbytes;
+    ++heap_blocks;
   }
   ~HeapBlock() override { std::free(data_); }
+};
+
+class ZeroPages : public Storage {
+ public:
+  explicit ZeroPages(int64_t nbytes) {
+    check_available(nbytes);
+    void* const pages =
+        mmap(nullptr, size_t(nbytes), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (pages == MAP_FAILED) {
+      throw OutOfMemoryError("out of memory: {:.0f} MiB asked for", double(nbytes) / kMiB);
+    }
+    data_ = static_cast<std::byte*>(pages);
+    nbytes_ = nbytes;
+  }
+  ~ZeroPages() override { munmap(data_, size_t(nbytes_)); }
+  ZeroPages(const ZeroPages&) = delete;
+  ZeroPages& operator=(const ZeroPages&) = delete;
 };
 
 int64_t read_number(const char* path) {
@@ -209,6 +234,16 @@ std::shared_ptr<Storage> allocate_storage(int64_t nbytes, Device device) {
   if (arena) return arena->allocate(nbytes);
   return YD_BACKEND(device, std::shared_ptr<Storage>(std::make_shared<HeapBlock>(nbytes)),
                     cuda::allocate_block(device.index, nbytes));
+}
+
+int64_t heap_blocks_taken() {
+  return heap_blocks;
+}
+
+std::shared_ptr<Storage> allocate_zero_pages(int64_t nbytes) {
+  constexpr int64_t kLeast = int64_t(1) << 20;
+  if (nbytes < kLeast || current_arenas[size_t(DeviceType::kCpu)]) return nullptr;
+  return std::make_shared<ZeroPages>(nbytes);
 }
 
 }  // namespace ydistill

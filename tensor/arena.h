@@ -44,6 +44,13 @@ class Storage {
 /// heap. throws OutOfMemoryError.
 std::shared_ptr<Storage> allocate_storage(int64_t nbytes, Device device = {});
 
+/// Blocks that this process has taken from the heap so far, for tests.
+int64_t heap_blocks_taken();
+
+/// Zeros in the CPU's memory that take none of it until they are written to: what is never used
+/// costs nothing. Null where an ArenaScope is open or for so few bytes that it would not pay.
+std::shared_ptr<Storage> allocate_zero_pages(int64_t nbytes);
+
 /// Reserved addresses of one device. Bytes are usable once committed, and stay so.
 class AddressRange {
  public:
@@ -57,6 +64,9 @@ class AddressRange {
   std::byte* base_ = nullptr;
   int64_t nbytes_ = 0;
 };
+
+/// A limit that only a dry run can want: these addresses are reserved, and none of them used.
+inline constexpr int64_t kUnlimited = int64_t(1) << 40;
 
 class Arena : public std::enable_shared_from_this<Arena> {
  public:

@@ -5,6 +5,7 @@
 #include <ydistill/tensor/conv_reference.h>
 #include <ydistill/tensor/cuda/conv.h>
 #include <ydistill/tensor/cuda/conv_engine.h>
+#include <ydistill/tensor/dry_run.h>
 #ifdef YD_HAVE_ONEDNN
 #include <ydistill/tensor/conv_onednn.h>
 #endif
@@ -103,6 +104,7 @@ void forward_on_cpu(const Conv2dGeometry& g, const Tensor& x, const Tensor& weig
     y.copy_from(wide);
     return;
   }
+  if (DryRun::is_on()) return;
   dispatch_float(x.dtype(), "conv2d", [&](auto type) {
     using T = decltype(type);
     conv2d_forward_reference<T>(g, x.data<T>(), weight.data<T>(), data_or_null<T>(bias),
@@ -125,6 +127,7 @@ void backward_input_on_cpu(const Conv2dGeometry& g, const Tensor& grad_y, const 
     grad_x.copy_from(wide);
     return;
   }
+  if (DryRun::is_on()) return;
   dispatch_float(grad_y.dtype(), "conv2d", [&](auto type) {
     using T = decltype(type);
     conv2d_backward_input_reference<T>(g, grad_y.data<T>(), weight.data<T>(), grad_x.data<T>());
@@ -143,6 +146,7 @@ void backward_weight_on_cpu(const Conv2dGeometry& g, const Tensor& grad_y, const
     return backward_weight_on_cpu(g, grad_y.to(DType::kFloat32), x.to(DType::kFloat32), grad_weight,
                                   grad_bias);
   }
+  if (DryRun::is_on()) return;
   dispatch_float(x.dtype(), "conv2d", [&](auto type) {
     using T = decltype(type);
     conv2d_backward_weight_reference<T>(g, grad_y.data<T>(), x.data<T>(), grad_weight.data<T>(),

@@ -20,6 +20,7 @@
 #include <utility>
 
 #include <ydistill/tensor/arena.h>
+#include <ydistill/tensor/dry_run.h>
 #include <ydistill/tensor/weight_layouts.h>
 
 namespace ydistill {
@@ -105,7 +106,8 @@ struct Key {
 };
 
 struct Plan {
-  std::optional<dnnl::primitive> primitive;  // none: oneDNN has only a reference kernel
+  bool is_optimised = false;                 // else oneDNN has only a reference kernel
+  std::optional<dnnl::primitive> primitive;  // of an optimised one, but in a dry run
   memory::desc weights;                      // the layout of weights (or their gradient)
   memory::desc scratchpad;
   std::string implementation;
@@ -180,8 +182,8 @@ Plan finish(const PrimitiveDesc& desc, const memory::desc& weights) {
   plan.weights = weights;
   plan.scratchpad = desc.scratchpad_desc();
   plan.implementation = desc.impl_info_str();
-  const bool is_reference = plan.implementation.find("ref") != std::string::npos;
-  if (!is_reference) plan.primitive = Primitive(desc);
+  plan.is_optimised = plan.implementation.find("ref") == std::string::npos;
+  if (plan.is_optimised && !DryRun::is_on()) plan.primitive = Primitive(desc);
   return plan;
 }
 
@@ -205,8 +207,7 @@ Plan build_plan(const Key& key) {
   throw ValueError("conv2d: unknown direction");
 }
 
-/// Of what oneDNN does not implement on this CPU (bfloat16 on an old one) the plan has no
-/// primitive.
+/// What oneDNN does not implement on this CPU (bfloat16 on an old one) is not optimised either.
 Plan build(const Key& key) {
   try {
     return build_plan(key);
@@ -228,6 +229,13 @@ Table& table() {
 std::shared_ptr<const Plan> plan_for(const Key& key) {
   Table& t = table();
   const std::lock_guard lock(t.mutex);
+  if (DryRun::is_on()) {  // describing it is enough: generating its code is what takes the time
+    DryRun::plan();
+    const auto known = t.plans.find(key);
+    if (known != t.plans.end()) return known->second;
+    return checked("planning a convolution",
+                   [&] { return std::make_shared<const Plan>(build(key)); });
+  }
   auto& slot = t.plans[key];
   if (!slot) {
     slot =
@@ -247,6 +255,7 @@ void reorder(const memory& from, const memory& to, bool add) {
   }
   const dnnl::reorder::primitive_desc desc(from, to, attr);
   const auto scratch = allocate_storage(int64_t(bytes_of(desc.scratchpad_desc())));
+  if (DryRun::is_on()) return;
   dnnl::reorder(desc).execute(
       cpu_stream(), {{DNNL_ARG_FROM, from},
                      {DNNL_ARG_TO, to},
@@ -275,18 +284,30 @@ bool pack_by_hand(const Conv2dGeometry& g, const memory::desc& layout, const flo
 }
 
 bool add_unpacked_by_hand(const Conv2dGeometry& g, const memory::desc& layout,
-                          const std::byte* from, float* to) {
+                          const void* from, float* to) {
   if (g.in_channels % 16 != 0 || g.out_channels % 16 != 0) return false;
   if (layout != weights_in(g, Type::f32, Tag::ABcd16b16a)) return false;
-  weight_layout_kernels().add_unpacked(reinterpret_cast<const float*>(from), g.out_channels,
+  weight_layout_kernels().add_unpacked(static_cast<const float*>(from), g.out_channels,
                                        g.kernel * g.kernel, g.in_channels, to);
   return true;
+}
+
+/// Null in a dry run, where nobody reads it.
+void* data_of(const std::shared_ptr<Storage>& storage) {
+  return storage ? storage->data() : nullptr;
 }
 
 /// The weights in the plan's layout: `copy` where it is up to date, else made now.
 std::shared_ptr<Storage> pack(const Conv2dGeometry& g, const Plan& plan, const Tensor& weight,
                               PackedWeights::Impl::Copy* copy, uint64_t version) {
   const bool keep = copy != nullptr && version != 0;
+  if (keep && DryRun::is_on()) {
+    DryRun::keep(int64_t(bytes_of(plan.weights)));
+    if (!pack_by_hand(g, plan.weights, weight.data<float>(), nullptr)) {
+      reorder(view(ohwi(g), weight.raw()), view(plan.weights, nullptr), false);
+    }
+    return nullptr;
+  }
   if (keep && copy->storage && copy->version == version && copy->layout == plan.weights) {
     return copy->storage;
   }
@@ -307,6 +328,7 @@ std::shared_ptr<Storage> pack(const Conv2dGeometry& g, const Plan& plan, const T
 
 void execute(const Plan& plan, std::unordered_map<int, memory> args) {
   const auto scratch = allocate_storage(int64_t(bytes_of(plan.scratchpad)));
+  if (DryRun::is_on()) return;
   args.emplace(DNNL_ARG_SCRATCHPAD, view(plan.scratchpad, scratch->data()));
   plan.primitive->execute(cpu_stream(), args);
   cpu_stream().wait();
@@ -327,12 +349,12 @@ bool conv2d_forward(const Conv2dGeometry& g, const Tensor& x, const Tensor& weig
   if (!is_supported(x)) return false;
   const Key key{g, ConvDirection::kForward, bias.defined(), type_of(x.dtype()), type_of(y.dtype())};
   const auto plan = plan_for(key);
-  if (!plan->primitive) return false;
+  if (!plan->is_optimised) return false;
   checked("conv2d forward", [&] {
     const auto weights =
         pack(g, *plan, weight, packed ? &packed->impl().forward : nullptr, version);
     std::unordered_map<int, memory> args{{DNNL_ARG_SRC, view(nhwc(g.input_shape(), key.x), x)},
-                                         {DNNL_ARG_WEIGHTS, view(plan->weights, weights->data())},
+                                         {DNNL_ARG_WEIGHTS, view(plan->weights, data_of(weights))},
                                          {DNNL_ARG_DST, view(nhwc(g.output_shape(), key.y), y)}};
     if (key.bias) args.emplace(DNNL_ARG_BIAS, view(vector_of(g.out_channels), bias));
     execute(*plan, std::move(args));
@@ -345,12 +367,12 @@ bool conv2d_backward_input(const Conv2dGeometry& g, const Tensor& grad_y, const 
   if (!is_supported(grad_y)) return false;
   const Type type = type_of(grad_y.dtype());
   const auto plan = plan_for({g, ConvDirection::kBackwardInput, false, type, type});
-  if (!plan->primitive) return false;
+  if (!plan->is_optimised) return false;
   checked("conv2d backward input", [&] {
     const auto weights =
         pack(g, *plan, weight, packed ? &packed->impl().backward : nullptr, version);
     execute(*plan, {{DNNL_ARG_DIFF_DST, view(nhwc(g.output_shape(), type), grad_y)},
-                    {DNNL_ARG_WEIGHTS, view(plan->weights, weights->data())},
+                    {DNNL_ARG_WEIGHTS, view(plan->weights, data_of(weights))},
                     {DNNL_ARG_DIFF_SRC, view(nhwc(g.input_shape(), type), grad_x)}});
   });
   return true;
@@ -361,7 +383,7 @@ bool conv2d_backward_weight(const Conv2dGeometry& g, const Tensor& grad_y, const
   if (!is_supported(x)) return false;
   const Type type = type_of(x.dtype());
   const auto plan = plan_for({g, ConvDirection::kBackwardWeight, grad_bias.defined(), type, type});
-  if (!plan->primitive) return false;
+  if (!plan->is_optimised) return false;
   checked("conv2d backward weight", [&] {
     const auto packed = allocate_storage(int64_t(bytes_of(plan->weights)));
     const auto bias = allocate_storage(g.out_channels * int64_t(sizeof(float)));
@@ -373,10 +395,11 @@ bool conv2d_backward_weight(const Conv2dGeometry& g, const Tensor& grad_y, const
       args.emplace(DNNL_ARG_DIFF_BIAS, view(vector_of(g.out_channels), bias->data()));
     }
     execute(*plan, std::move(args));
-    if (!add_unpacked_by_hand(g, plan->weights, packed->data(), grad_weight.data<float>())) {
-      reorder(view(plan->weights, packed->data()), view(ohwi(g), grad_weight), true);
+    if (!add_unpacked_by_hand(g, plan->weights, data_of(packed), grad_weight.data<float>())) {
+      reorder(view(plan->weights, data_of(packed)), view(ohwi(g), grad_weight), true);
       cpu_stream().wait();
     }
+    if (DryRun::is_on()) return;
     if (grad_bias.defined()) {
       const float* sum = reinterpret_cast<const float*>(bias->data());
       float* const total = grad_bias.data<float>();
@@ -396,7 +419,7 @@ std::vector<std::string> plan_report() {
                                 key.g.output_shape().str(), key.g.kernel, key.g.kernel,
                                 key.g.options.stride, key.x == Type::bf16 ? " in bfloat16" : "",
                                 kDirections[int(key.direction)],
-                                plan->primitive ? plan->implementation : "plain loops"));
+                                plan->is_optimised ? plan->implementation : "plain loops"));
   }
   return lines;
 }

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <cstdint>
 
+#include <ydistill/tensor/dry_run.h>
+
 namespace ydistill {
 
 /// Threads that parallel_for uses; at first what OpenMP says (OMP_NUM_THREADS or the cores).
@@ -20,10 +22,10 @@ void run_chunks(int64_t num_chunks, void* context, RangeBody body);
 /// Calls body(begin, end) for consecutive ranges that cover [0, n), each at most `grain` long, on
 /// all threads. Which ranges there are depends on n and grain alone, never on the threads, so a
 /// reduction that keeps one partial result a range is deterministic. Runs serially inside another
-/// parallel_for. body must not throw.
+/// parallel_for. body must not throw. Does nothing in a DryRun.
 template <class Body>
 void parallel_ranges(int64_t n, int64_t grain, Body&& body) {
-  if (n <= 0) return;
+  if (n <= 0 || DryRun::is_on()) return;
   grain = std::max<int64_t>(grain, 1);
   if (n <= grain) {
     body(int64_t(0), n);

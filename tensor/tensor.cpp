@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstring>
 
+#include <ydistill/tensor/dry_run.h>
 #include <ydistill/tensor/parallel.h>
 
 #ifdef YD_HAVE_CUDA
@@ -74,6 +75,10 @@ Tensor Tensor::empty(const Shape& shape, DType dtype, Device device) {
 }
 
 Tensor Tensor::zeros(const Shape& shape, DType dtype, Device device) {
+  if (device.is_cpu()) {
+    const int64_t nbytes = shape.numel() * size_of(dtype);
+    if (auto pages = allocate_zero_pages(nbytes)) return over(std::move(pages), 0, shape, dtype);
+  }
   const Tensor t = empty(shape, dtype, device);
   t.zero();
   return t;
@@ -199,7 +204,7 @@ void Tensor::copy_from(const Tensor& source) const {
   if (source.shape() != shape_) {
     throw ShapeError("copy_from: {} into {}", source.str(), str());
   }
-  if (numel() == 0) return;
+  if (numel() == 0 || (DryRun::is_on() && device().is_cpu())) return;
   if (source.dtype() == dtype_) {
     if (device().is_cpu() && source.device().is_cpu()) {
       std::memmove(raw(), source.raw(), size_t(nbytes()));
@@ -214,11 +219,12 @@ void Tensor::copy_from(const Tensor& source) const {
 }
 
 void Tensor::fill(double value) const {
+  if (DryRun::is_on() && device().is_cpu()) return;
   YD_BACKEND(device(), fill_on_cpu(*this, value), cuda::fill(*this, value));
 }
 
 void Tensor::zero() const {
-  if (numel() == 0) return;
+  if (numel() == 0 || (DryRun::is_on() && device().is_cpu())) return;
   YD_BACKEND(device(), void(std::memset(raw(), 0, size_t(nbytes()))),
              cuda::zero(raw(), device(), nbytes()));
 }
