@@ -58,8 +58,12 @@ Tape*& Tape::current() {
   return tape;
 }
 
-Tape::Tape() : outer_(current()) {
+Tape::Tape(TapeKeeps keeps) : keeps_(keeps), outer_(current()) {
   current() = this;
+}
+
+bool Tape::recomputes() {
+  return current() != nullptr && current()->keeps_ == TapeKeeps::kLeast;
 }
 
 Tape::~Tape() {

@@ -13,6 +13,7 @@
 //    functions ADD into it and return an empty Tensor in that place.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
@@ -62,6 +63,11 @@ class Var {
   bool is_leaf() const { return slot_ != nullptr && slot_->is_leaf; }
   /// A leaf's gradient buffer, to add into. Undefined for anything else.
   Tensor grad() const { return is_leaf() ? slot_->grad : Tensor(); }
+  /// Says how the value can be computed anew, bit for bit, until the backward pass has come by the
+  /// op that made it. Only on a tape that asks for it: Tape::recomputes().
+  void set_recompute(std::function<Tensor()> recompute) {
+    recompute_ = std::make_shared<const std::function<Tensor()>>(std::move(recompute));
+  }
 
  private:
   friend class Tape;
@@ -76,8 +82,25 @@ class Var {
     std::string name;
     bool is_leaf = false;
   };
+  friend class SavedValue;
   Tensor value_;
-  std::shared_ptr<Slot> slot_;  // null: a constant
+  std::shared_ptr<Slot> slot_;                                // null: a constant
+  std::shared_ptr<const std::function<Tensor()>> recompute_;  // null: the value has to be kept
+};
+
+/// What a backward function keeps of a value that it reads: the value, or the way to compute it
+/// anew.
+class SavedValue {
+ public:
+  SavedValue() = default;
+  explicit SavedValue(const Var& var)
+      : value_(var.recompute_ ? Tensor() : var.value_), recompute_(var.recompute_) {}
+  /// Undefined for a Var that was.
+  Tensor get() const { return recompute_ ? (*recompute_)() : value_; }
+
+ private:
+  Tensor value_;
+  std::shared_ptr<const std::function<Tensor()>> recompute_;
 };
 
 /// One gradient per input; an undefined Tensor where none is needed or where it was added into the
@@ -92,10 +115,16 @@ Var record(const Op& op, Tensor value, std::vector<Var> inputs, BackwardFn backw
 /// True where record() would keep the backward function: an op may skip saving things otherwise.
 bool is_recording(std::initializer_list<const Var*> inputs);
 
+/// What a tape keeps from the forward pass to the backward pass.
+enum class TapeKeeps : uint8_t {
+  kAll,    ///< every value that a backward function reads
+  kLeast,  ///< not those that are cheap to compute anew (Chen et al. 2016): less memory, more time
+};
+
 /// Open from construction to destruction, on this thread. Tapes nest; the innermost records.
 class Tape {
  public:
-  Tape();
+  explicit Tape(TapeKeeps keeps = TapeKeeps::kAll);
   ~Tape();
   Tape(const Tape&) = delete;
   Tape& operator=(const Tape&) = delete;
@@ -108,6 +137,8 @@ class Tape {
   void backward(const std::vector<Var>& outputs, const std::vector<Tensor>& grads_out);
 
   size_t num_nodes() const { return nodes_.size(); }
+  /// Whether the innermost tape of this thread wants values that can be computed anew.
+  static bool recomputes();
 
  private:
   friend class NoGrad;
@@ -123,6 +154,7 @@ class Tape {
   static void accumulate(const std::string& op, size_t input, Var::Slot* slot, Tensor grad);
 
   std::vector<Node> nodes_;
+  TapeKeeps keeps_;
   Tape* outer_ = nullptr;
 };
 

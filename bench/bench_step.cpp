@@ -43,7 +43,7 @@ struct Args {
   int64_t size = 320, batch = 8, classes = 20;
   std::string weights, pictures, dump;
   int steps = 10, warmup = 3;
-  bool json = false, autotune = false, on_request = false;
+  bool json = false, autotune = false, on_request = false, recompute = false;
 };
 
 double seconds_of(const std::function<void()>& f) {
@@ -219,6 +219,7 @@ class Bench {
   }
 
   Work training() {
+    if (args_.recompute) student_->set_tape_keeps(TapeKeeps::kLeast);
     losses_.student_anchors = losses_.teacher_anchors = student_->spec().anchors;
     losses_.detection.emplace();
     const int64_t heads = student_->spec().anchors.num_heads();
@@ -369,6 +370,7 @@ int main(int argc, char** argv) {
   app.add_option("--device", args.device, "auto, cpu, cuda or cuda:N")->capture_default_str();
   app.add_option("--precision", args.precision, "auto, fp32, tf32 or bf16")->capture_default_str();
   app.add_flag("--autotune", args.autotune, "time plans on first use, compile fused ones");
+  app.add_flag("--recompute", args.recompute, "as train.recompute");
   app.add_flag("--json", args.json, "print one JSON document");
   app.add_flag("--on-request", args.on_request,
                "then measure as many steps as each line of standard input says");

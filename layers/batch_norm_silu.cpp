@@ -5,6 +5,8 @@
 #include <cmath>
 #include <vector>
 
+#include <ydistill/tensor/dry_run.h>
+
 namespace ydistill {
 namespace {
 
@@ -51,6 +53,7 @@ BatchNormSaved statistics(const T* y, const Dims& dims, const A* gamma, const A*
   const auto per_channel = [&] { return Tensor::empty({dims.channels}, dtype_of<A>); };
   const BatchNormSaved saved{per_channel(), per_channel(), per_channel(),
                              Tensor::empty({dims.channels}, DType::kFloat64)};
+  if (DryRun::is_on()) return saved;
   A *const scale = saved.scale.data<A>(), *const offset = saved.offset.data<A>();
   A* const mean_out = saved.mean.data<A>();
   double* const inv_std_out = saved.inv_std.data<double>();
@@ -71,6 +74,16 @@ BatchNormSaved statistics(const T* y, const Dims& dims, const A* gamma, const A*
   return saved;
 }
 
+template <class T>
+void apply_on_cpu(const Tensor& y, const BatchNormSaved& saved, const Tensor& residual,
+                  const Tensor& out) {
+  using A = Arithmetic<T>;
+  const Dims dims = dims_of(y.shape());
+  kernels<T>().apply(y.data<T>(), saved.scale.data<A>(), saved.offset.data<A>(),
+                     residual.defined() ? residual.data<T>() : nullptr, dims.rows, dims.channels,
+                     out.data<T>());
+}
+
 BatchNormSaved forward_on_cpu(const Tensor& y, const Tensor& gamma, const Tensor& beta,
                               const Tensor& running_mean, const Tensor& running_var,
                               const BatchNormOptions& options, const Tensor& residual,
@@ -79,13 +92,20 @@ BatchNormSaved forward_on_cpu(const Tensor& y, const Tensor& gamma, const Tensor
     using T = decltype(type);
     using A = Arithmetic<T>;
     const Dims dims = dims_of(y.shape());
-    BatchNormSaved saved = statistics<T>(y.data<T>(), dims, gamma.data<A>(), beta.data<A>(),
-                                         options, running_mean.data<A>(), running_var.data<A>());
-    kernels<T>().apply(y.data<T>(), saved.scale.data<A>(), saved.offset.data<A>(),
-                       residual.defined() ? residual.data<T>() : nullptr, dims.rows, dims.channels,
-                       out.data<T>());
+    const BatchNormSaved saved =
+        statistics<T>(y.data<T>(), dims, gamma.data<A>(), beta.data<A>(), options,
+                      running_mean.data<A>(), running_var.data<A>());
+    apply_on_cpu<T>(y, saved, residual, out);
     return saved;
   });
+}
+
+/// The output once more, as forward_on_cpu made it.
+Tensor output_on_cpu(const Tensor& y, const BatchNormSaved& saved, const Tensor& residual) {
+  Tensor out = Tensor::empty(y.shape(), y.dtype());
+  dispatch_activation(y.dtype(), "batch_norm_silu",
+                      [&](auto type) { apply_on_cpu<decltype(type)>(y, saved, residual, out); });
+  return out;
 }
 
 /// With g = grad_out, dz = g silu'(z), N values a channel:
@@ -93,6 +113,7 @@ BatchNormSaved forward_on_cpu(const Tensor& y, const Tensor& gamma, const Tensor
 ///   d y = gamma inv_std (dz - mean(dz) - x^ mean(dz x^))
 void backward_on_cpu(const Tensor& grad_out, const Tensor& y, const BatchNormSaved& saved,
                      const Tensor& grad_gamma, const Tensor& grad_beta, const Tensor& grad_y) {
+  if (DryRun::is_on()) return;
   dispatch_activation(y.dtype(), "batch_norm_silu", [&](auto type) {
     using T = decltype(type);
     using A = Arithmetic<T>;
@@ -178,9 +199,11 @@ Var batch_norm_silu(const Var& y, const Var& gamma, const Var& beta, const Tenso
                                        running_var, options, add, out));
   std::vector<Var> inputs{y, gamma, beta};
   if (residual.defined()) inputs.push_back(residual);
-  return record(
+  const SavedValue saved_residual(residual);
+  Var result = record(
       kBatchNormSilu, std::move(out), std::move(inputs),
-      [=, y = y.value(), has_residual = residual.defined()](const Tensor& grad_out) {
+      [device, saved, gamma, beta, y = y.value(),
+       has_residual = residual.defined()](const Tensor& grad_out) {
         const bool overwrite = !has_residual && grad_out.is_unique();
         Grads grads(has_residual ? 4 : 3);
         grads[0] = overwrite ? grad_out : Tensor::empty(y.shape(), y.dtype(), device);
@@ -190,6 +213,12 @@ Var batch_norm_silu(const Var& y, const Var& gamma, const Var& beta, const Tenso
         if (has_residual) grads[3] = grad_out;
         return grads;
       });
+  if (Tape::recomputes() && device.is_cpu()) {
+    result.set_recompute([y = y.value(), saved, saved_residual] {
+      return output_on_cpu(y, saved, saved_residual.get());
+    });
+  }
+  return result;
 }
 
 void silu_inplace(const Tensor& x, const Tensor& residual) {

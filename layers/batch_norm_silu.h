@@ -7,6 +7,7 @@
 //   out = silu(z) + residual
 //
 // Two passes forward (statistics, apply) and two backward; only y is kept. Ioffe & Szegedy 2015.
+// On a tape that keeps the least, who reads `out` in the backward pass has it applied anew.
 #pragma once
 
 #include <ydistill/autograd/var.h>

@@ -15,18 +15,21 @@ Var conv2d(const Var& x, const Var& weight, const Var& bias, const Conv2dOptions
                             options, packed.get(), version);
   std::vector<Var> inputs{x, weight};
   if (bias.defined()) inputs.push_back(bias);
-  return record(kConv2d, std::move(y), std::move(inputs), [=](const Tensor& grad_y) {
-    const Tensor grad_bias = bias.requires_grad() ? bias.grad() : Tensor();
-    if (weight.requires_grad()) {
-      conv2d_backward_weight(grad_y, x.value(), options, weight.grad(), grad_bias);
-    }
-    Grads grads(bias.defined() ? 3 : 2);
-    if (x.requires_grad()) {
-      grads[0] = conv2d_backward_input(grad_y, weight.value(), x.shape(), x.dtype(), options,
-                                       packed.get(), version);
-    }
-    return grads;
-  });
+  return record(kConv2d, std::move(y), std::move(inputs),
+                [weight, bias, options, packed, version, saved_x = SavedValue(x), shape = x.shape(),
+                 dtype = x.dtype(), x_wanted = x.requires_grad()](const Tensor& grad_y) {
+                  const Tensor grad_bias = bias.requires_grad() ? bias.grad() : Tensor();
+                  if (weight.requires_grad()) {
+                    conv2d_backward_weight(grad_y, saved_x.get(), options, weight.grad(),
+                                           grad_bias);
+                  }
+                  Grads grads(bias.defined() ? 3 : 2);
+                  if (x_wanted) {
+                    grads[0] = conv2d_backward_input(grad_y, weight.value(), shape, dtype, options,
+                                                     packed.get(), version);
+                  }
+                  return grads;
+                });
 }
 
 Tensor conv2d_bias_silu(const Tensor& x, const Tensor& weight, const Tensor& bias,

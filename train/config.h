@@ -116,6 +116,7 @@ struct TrainConfig {
   int64_t workers = 2;
   int64_t threads = 0;     ///< 0: all cores
   int64_t memory_mib = 0;  ///< of a step; 0: what the machine has
+  bool recompute = false;  ///< activations that are cheap to compute are not kept for the backward
   Cache cache = Cache::kAuto;
   bool operator==(const TrainConfig&) const = default;
 };

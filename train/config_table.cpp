@@ -302,6 +302,10 @@ std::vector<ConfigField> make_fields() {
   f.push_back(YD_KEY(train.memory_mib, "most memory a step may take, MiB; 0: what the machine has")
                   .min(0)
                   .max(1 << 24));
+  f.push_back(
+      YD_KEY(train.recompute,
+             "outputs of batch norm and SiLU are not kept for the backward pass but "
+             "computed anew: less memory, some more time, the same bits; on the CPU alone"));
   f.push_back(YD_KEY(
       train.cache,
       "where decoded pictures are kept; auto: in memory where they fit into a third of what is "

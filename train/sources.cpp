@@ -195,7 +195,9 @@ GraphSpec graph_of(const std::string& graph) {
 std::unique_ptr<Model> trained_model(const GraphSpec& spec, const Config& config,
                                      const Compute& compute) {
   try {
-    return std::make_unique<Model>(spec, compute, config.train.freeze);
+    auto model = std::make_unique<Model>(spec, compute, config.train.freeze);
+    if (config.train.recompute) model->set_tape_keeps(TapeKeeps::kLeast);
+    return model;
   } catch (const ValueError& error) {
     throw ConfigError("train.freeze: {}", error.what());
   }

@@ -88,7 +88,7 @@ StepResult losses_and_gradients(const std::vector<Tensor>& heads, const Tensor& 
 StepResult forward_backward(Model& student, const Tensor& images, const Tensor& targets,
                             const std::vector<Tensor>& teacher_heads, const StepLosses& losses,
                             const ForwardBackwardOptions& options) {
-  Tape tape;
+  Tape tape(student.tape_keeps());
   const std::vector<Var> outputs = student.forward(images, ForwardMode::kTrain);
   std::vector<Tensor> logits;
   for (const Var& output : outputs) logits.push_back(output.value());

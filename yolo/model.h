@@ -41,6 +41,10 @@ class Model {
   /// Folds parameters and running statistics for inference; call again after they change.
   void prepare_inference();
 
+  /// What forward() keeps for the backward pass in training.
+  void set_tape_keeps(TapeKeeps keeps) { tape_keeps_ = keeps; }
+  TapeKeeps tape_keeps() const { return tape_keeps_; }
+
   const GraphSpec& spec() const { return spec_; }
   Device device() const { return store_->device(); }
   ParameterStore& parameters() { return *store_; }
@@ -66,6 +70,7 @@ class Model {
   std::vector<int> last_use_;
   bool stem_6x6_ = false;
   bool focus_ = false;
+  TapeKeeps tape_keeps_ = TapeKeeps::kAll;
 };
 
 }  // namespace ydistill
