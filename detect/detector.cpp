@@ -76,6 +76,7 @@ Detector::Detector(Detector&&) noexcept = default;
 Detector& Detector::operator=(Detector&&) noexcept = default;
 
 std::vector<std::vector<Detection>> Detector::detect_inputs(const Tensor& images) {
+  const ArenaScope scope(state_->arena);
   return state_->boxes(state_->inference->logits(images));
 }
 
@@ -109,6 +110,10 @@ const std::vector<std::string>& Detector::class_names() const {
 
 const DetectorOptions& Detector::options() const {
   return state_->options;
+}
+
+int64_t Detector::memory_bytes() const {
+  return state_->arena->peak_bytes();
 }
 
 const DetectTimes& Detector::last_times() const {

@@ -57,6 +57,8 @@ class Detector {
 
   const std::vector<std::string>& class_names() const;
   const DetectorOptions& options() const;
+  /// What networks of all sizes so far take of the CPU's memory besides the weights, in bytes.
+  int64_t memory_bytes() const;
   /// Of the last detect().
   const DetectTimes& last_times() const;
 

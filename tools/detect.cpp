@@ -12,6 +12,7 @@
 #include <ydistill/detect/detector.h>
 #include <ydistill/detect/draw.h>
 #include <ydistill/tensor/io/atomic_file.h>
+#include <ydistill/tensor/parallel.h>
 #include <ydistill/tools/command.h>
 #include <ydistill/yolo/checkpoint.h>
 
@@ -141,6 +142,7 @@ Run add_detect(CLI::App& app) {
   struct Args {
     std::string weights, source, out, device = "auto", precision = "auto";
     DetectorOptions options;
+    int threads = 0;
     bool json = false, autotune = false, timing = false;
   };
   auto args = std::make_shared<Args>();
@@ -153,6 +155,9 @@ Run add_detect(CLI::App& app) {
       ->capture_default_str();
   cmd->add_option("--size", args->options.image_size, "longer side in the network, pixels")
       ->capture_default_str();
+  cmd->add_option("--threads", args->threads, "threads that compute; 0: all cores")
+      ->check(CLI::Range(0, 1024))
+      ->capture_default_str();
   cmd->add_option("--device", args->device, "auto, cpu, cuda or cuda:N")->capture_default_str();
   cmd->add_option("--precision", args->precision, "auto, fp32, tf32 or bf16")
       ->capture_default_str();
@@ -162,6 +167,7 @@ Run add_detect(CLI::App& app) {
   cmd->add_flag("--timing", args->timing, "say where the time went, milliseconds by stage");
   return [args] {
     const std::vector<fs::path> paths = pictures_of(args->source);
+    if (args->threads > 0) set_num_threads(args->threads);
     args->options.compute = choose_compute(args->device, args->precision, args->autotune);
     Timing timing;
     Detector detector = [&] {

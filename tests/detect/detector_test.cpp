@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <thread>
 
+#include <ydistill/tensor/arena.h>
 #include <ydistill/tensor/io/safetensors.h>
 #include <ydistill/yolo/checkpoint.h>
 
@@ -30,6 +31,21 @@ TEST_CASE("detector: pictures of any size give boxes inside the picture") {
       CHECK((d.x1 >= 0 && d.x2 <= float(width) && d.y1 >= 0 && d.y2 <= float(height)));
     }
   }
+}
+
+TEST_CASE("detector: after the first picture of a size no memory is taken any more") {
+  Detector detector(tiny_checkpoint(), {.conf = 0.0001, .image_size = 64});
+  const Tensor inputs = Tensor::full({2, 64, 32, 3}, 90, DType::kUInt8);
+  const auto all = [&] {
+    detector.detect(Image::filled(64, 48, 90));
+    detector.detect(Image::filled(31, 100, 120));
+    detector.detect_inputs(inputs);
+  };
+  all();
+  const int64_t blocks = heap_blocks_taken(), arena = detector.memory_bytes();
+  for (int i = 0; i < 5; ++i) all();
+  CHECK(heap_blocks_taken() == blocks);
+  CHECK(detector.memory_bytes() == arena);
 }
 
 TEST_CASE("detector: two in two threads find the same as one") {
