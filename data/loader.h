@@ -30,6 +30,9 @@ struct Batch {
   int64_t number = 0;                  ///< in its epoch
 };
 
+/// Batches of a loader that exist at once: the one handed out and those made ahead.
+inline constexpr int64_t kBatchesAlive = 4;
+
 enum class Order {
   kShuffled,  ///< a new permutation every epoch (v6-v7)
   kFile,      ///< the dataset's order every epoch (v5.0)
@@ -135,6 +138,8 @@ class ValLoader {
   ValLoader& operator=(const ValLoader&) = delete;
 
   int64_t num_batches() const;
+  /// [N,H,W,3] of the batch with the most pixels.
+  Shape largest_batch() const;
   /// Begins a pass over the dataset.
   void start();
   /// The next batch; false at the end, or before start(). Batches without a readable picture are

@@ -12,7 +12,7 @@ namespace ydistill {
 namespace {
 
 /// Batches in the making or waiting; more would only cost memory.
-constexpr size_t kAhead = 3;
+constexpr size_t kAhead = size_t(kBatchesAlive - 1);
 
 /// Moves the pictures that are there to the front and drops the others.
 void leave_out(Batch& batch, const std::vector<uint8_t>& is_filled,

@@ -106,6 +106,18 @@ ValLoader::ValLoader(std::shared_ptr<const Dataset> dataset, const ValLoaderOpti
 
 ValLoader::~ValLoader() = default;
 
+Shape ValLoader::largest_batch() const {
+  Shape largest{0, 0, 0, 3};
+  for (size_t i = 0; i < state_->inputs.size(); ++i) {
+    const int64_t begin = int64_t(i) * state_->options.batch;
+    const int64_t pictures = std::min(int64_t(state_->order.size()) - begin, state_->options.batch);
+    const PictureSize input = state_->inputs[i];
+    const Shape shape{pictures, input.height, input.width, 3};
+    if (shape.numel() > largest.numel()) largest = shape;
+  }
+  return largest;
+}
+
 int64_t ValLoader::num_batches() const {
   return int64_t(state_->inputs.size());
 }

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include <ydistill/tools/command.h>
+#include <ydistill/train/memory_plan.h>
 #include <ydistill/yolo/checkpoint.h>
 
 namespace ydistill::tools {
@@ -56,18 +57,119 @@ std::string as_json(const std::string& file, const Checkpoint& checkpoint, const
       .dump(2);
 }
 
+std::string as_json(const MemoryPlan& plan, int64_t fitting_batch) {
+  nlohmann::ordered_json parts = nlohmann::ordered_json::array();
+  for (const MemoryPlan::Part& part : plan.parts) {
+    parts.push_back({{"part", part.name}, {"bytes", part.bytes}, {"holds", part.holds}});
+  }
+  nlohmann::ordered_json document{{"parts", parts}, {"total_bytes", plan.total_bytes()}};
+  if (plan.step_bytes > 0) document["step_bytes"] = plan.step_bytes;
+  if (fitting_batch >= 0) document["fitting_batch"] = fitting_batch;
+  return document.dump(2);
+}
+
+double mib(int64_t bytes) {
+  return double(bytes) / 1048576.0;
+}
+
+void print_text(const std::string& what, const MemoryPlan& plan) {
+  fmt::print("{}\n\n", what);
+  for (const MemoryPlan::Part& part : plan.parts) {
+    fmt::print("{:<26}{:>9.1f} MiB  {}\n", part.name, mib(part.bytes), part.holds);
+  }
+  fmt::print("{:<26}{:>9.1f} MiB  predicted peak of the resident memory\n", "total",
+             mib(plan.total_bytes()));
+}
+
+struct InfoArgs {
+  std::string file, weights, device = "cpu", precision = "auto";
+  std::vector<std::string> overrides;
+  int64_t size = 640, batch = 1, budget = 0;
+  bool json = false, memory = false;
+};
+
+int print_training_memory(const InfoArgs& args) {
+  const Config config = load_config(args.file, args.overrides);
+  const TrainingMemory memory(config, [](const std::string& line) { message(line); });
+  const MemoryPlan plan = memory.plan();
+  int64_t fitting = -1;
+  std::string fits;
+  if (args.budget > 0) {
+    fitting = memory.largest_batch(args.budget << 20);
+    fits = fmt::format("--budget {} MiB for the whole run: ", args.budget);
+  } else if (config.train.memory_mib > 0) {
+    fitting = memory.largest_batch_by_step(config.train.memory_mib << 20);
+    fits = fmt::format("train.memory_mib {} for a step of {:.1f} MiB: ", config.train.memory_mib,
+                       mib(plan.step_bytes));
+  }
+  if (args.json) {
+    print_json(as_json(plan, fitting));
+    return 0;
+  }
+  print_text(fmt::format("{}: training, batch {}, {} px", args.file, memory.batch(), memory.side()),
+             plan);
+  if (fitting >= 0) {
+    fmt::print("\n{}{}\n", fits,
+               fitting > 0 ? fmt::format("the largest batch that fits is {}", fitting)
+                           : "not even a single picture fits");
+  }
+  return 0;
+}
+
+int print_inference_memory(const InfoArgs& args) {
+  const Checkpoint checkpoint = load_checkpoint(args.weights, PtWeights::kEma);
+  const MemoryPlan plan =
+      inference_memory(checkpoint, {args.batch, args.size, args.size, 3},
+                       choose_compute(args.device, args.precision, /*autotune=*/false));
+  if (args.json) {
+    print_json(as_json(plan, -1));
+  } else {
+    print_text(fmt::format("{}: inference, batch {}, {} px", args.weights, args.batch, args.size),
+               plan);
+  }
+  return 0;
+}
+
 }  // namespace
 
 Run add_info(CLI::App& app) {
-  struct Args {
-    std::string file;
-    bool json = false;
-  };
-  auto args = std::make_shared<Args>();
-  CLI::App* cmd = app.add_subcommand("info", "Print a checkpoint's graph, parameters and classes");
-  cmd->add_option("file", args->file, ".pt or .safetensors")->required();
+  auto args = std::make_shared<InfoArgs>();
+  CLI::App* cmd =
+      app.add_subcommand("info", "Print what a checkpoint holds, or what memory a run takes");
+  cmd->add_option("file", args->file, ".pt or .safetensors; with --memory a config file");
+  cmd->add_option("overrides", args->overrides, "with a config: key.path=value");
+  auto* memory =
+      cmd->add_flag("--memory", args->memory,
+                    "predict the peak memory of a training on the CPU, or with --weights "
+                    "of inference");
+  cmd->add_option("--weights", args->weights, "for inference: .pt or .safetensors")->needs(memory);
+  cmd->add_option("--size", args->size, "for inference: side in the network, pixels")
+      ->needs(memory)
+      ->check(CLI::Range(32, 16384))
+      ->capture_default_str();
+  cmd->add_option("--batch", args->batch, "for inference: pictures at once")
+      ->needs(memory)
+      ->check(CLI::Range(1, 1 << 20))
+      ->capture_default_str();
+  cmd->add_option("--precision", args->precision, "for inference: auto, fp32 or bf16")
+      ->needs(memory)
+      ->capture_default_str();
+  cmd->add_option("--budget", args->budget,
+                  "for a training: MiB that the whole run may take; says "
+                  "the largest batch that fits")
+      ->needs(memory)
+      ->check(CLI::Range(1, 1 << 24));
   cmd->add_flag("--json", args->json, "print one JSON document");
   return [args] {
+    if (args->file.empty() == args->weights.empty()) {
+      throw ConfigError("info: name a checkpoint, with --memory a config file or --weights FILE");
+    }
+    if (args->memory) {
+      return args->file.empty() ? print_inference_memory(*args) : print_training_memory(*args);
+    }
+    if (!args->overrides.empty()) {
+      throw ConfigError("info: {} belongs to a config, which --memory takes", args->overrides[0]);
+    }
     const Checkpoint checkpoint = load_checkpoint(args->file, PtWeights::kEma);
     const auto model = build_model(checkpoint);
     if (args->json) {

@@ -52,7 +52,8 @@ CachePlan plan_cache(TrainConfig::Cache cache, const Dataset& dataset, int64_t i
                          ? fmt::format("cache: {} are kept in memory", all)
                          : fmt::format("cache: of {} {} MiB are kept in memory, the others are "
                                        "decoded each time",
-                                       all, mib(budget))};
+                                       all, mib(budget)),
+                     std::min(needed, budget)};
   };
   const CachePlan on_disk{
       0, room.folder,

@@ -15,6 +15,7 @@ struct CachePlan {
   int64_t memory_bytes = 0;      ///< TrainLoaderOptions::cache_bytes
   std::filesystem::path folder;  ///< TrainLoaderOptions::cache_folder
   std::string text;              ///< the choice and its reason, one line
+  int64_t kept_bytes = 0;        ///< how much of memory_bytes the pictures will fill
 };
 
 /// What a machine has to give.

@@ -5,6 +5,7 @@
 #include <chrono>
 
 #include <ydistill/detect/in_picture.h>
+#include <ydistill/train/loader_options.h>
 #include <ydistill/yolo/inference.h>
 #include <ydistill/yolo/nms.h>
 #include <ydistill/yolo/target_assignment.h>
@@ -39,13 +40,8 @@ EvaluateResult evaluate(Model& model, std::shared_ptr<const Dataset> dataset,
                         const EvaluateOptions& options) {
   const auto start = std::chrono::steady_clock::now();
   const NoGrad no_grad;
-  ValLoaderOptions loader_options;
-  loader_options.image_size = options.val.image_size;
-  loader_options.batch = options.val.batch;
-  loader_options.stride = model.spec().max_stride();
-  loader_options.form = options.val.rect ? BatchForm::kRectangular : BatchForm::kSquare;
-  loader_options.workers = options.workers;
-  ValLoader loader(dataset, loader_options);
+  ValLoader loader(dataset,
+                   val_loader_options(options.val, model.spec().max_stride(), options.workers));
 
   NmsOptions nms_options = NmsOptions::validation();
   nms_options.conf = options.val.conf;

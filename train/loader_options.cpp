@@ -50,4 +50,20 @@ TrainLoaderOptions loader_options(const Config& config,
   return options;
 }
 
+ValLoaderOptions val_loader_options(const ValConfig& config, int64_t stride, int workers) {
+  ValLoaderOptions options;
+  options.image_size = config.image_size;
+  options.batch = config.batch;
+  options.stride = stride;
+  options.form = config.rect ? BatchForm::kRectangular : BatchForm::kSquare;
+  options.workers = workers;
+  return options;
+}
+
+int64_t largest_side(const Config& config, const GraphSpec& student) {
+  const int64_t stride = std::max<int64_t>(32, student.max_stride());
+  const double side = double(config.train.image_size) * (1 + config.train.multi_scale);
+  return (int64_t(side) + stride - 1) / stride * stride;
+}
+
 }  // namespace ydistill

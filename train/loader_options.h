@@ -6,6 +6,7 @@
 
 #include <ydistill/data/loader.h>
 #include <ydistill/train/config.h>
+#include <ydistill/yolo/graph.h>
 
 namespace ydistill {
 
@@ -13,5 +14,11 @@ namespace ydistill {
 /// the CPU.
 TrainLoaderOptions loader_options(const Config& config,
                                   std::shared_ptr<const DevicePictures> pictures);
+
+/// The same of validation. stride: the largest of the model's.
+ValLoaderOptions val_loader_options(const ValConfig& config, int64_t stride, int workers);
+
+/// Of the training's batches, in pixels, train.multi_scale considered.
+int64_t largest_side(const Config& config, const GraphSpec& student);
 
 }  // namespace ydistill

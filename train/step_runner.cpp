@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: MIT
 #include <ydistill/train/step_runner.h>
 
+#include <algorithm>
+#include <array>
+#include <optional>
 #include <utility>
 
+#include <ydistill/tensor/dry_run.h>
 #include <ydistill/yolo/target_assignment.h>
 
 #ifdef YD_HAVE_CUDA
@@ -23,6 +27,18 @@ constexpr StepSum kSums[] = {
     {"distill_square", &StepSums::distill_square},
 };
 
+/// A step but for the optimizer's part, in the arena that is open.
+StepNumbers step_numbers(Model& student, Teacher* teacher, StepLosses& losses, const Batch& batch) {
+  std::vector<Tensor> teacher_heads;
+  if (teacher != nullptr) teacher_heads = teacher->logits(batch.images);
+  losses.detection->labelled =
+      Tensor::of<uint8_t>({batch.images.size(0)}, batch.labelled).to(student.device());
+  StepNumbers numbers = numbers_of(forward_backward(
+      student, batch.images, targets_on(student.device(), batch.targets), teacher_heads, losses));
+  losses.detection->labelled = {};
+  return numbers;
+}
+
 class CpuRunner : public StepRunner {
  public:
   CpuRunner(Model& student, Teacher* teacher, Optimizer& optimizer, StepLosses& losses,
@@ -35,12 +51,7 @@ class CpuRunner : public StepRunner {
 
   void accumulate(const Batch& batch) override {
     const ArenaScope scope(arena_);
-    std::vector<Tensor> teacher_heads;
-    if (teacher_ != nullptr) teacher_heads = teacher_->logits(batch.images);
-    losses_.detection->labelled = Tensor::of<uint8_t>({batch.images.size(0)}, batch.labelled);
-    const StepNumbers numbers =
-        numbers_of(forward_backward(student_, batch.images, batch.targets, teacher_heads, losses_));
-    losses_.detection->labelled = {};
+    const StepNumbers numbers = step_numbers(student_, teacher_, losses_, batch);
     const double pictures = double(batch.images.size(0));
     sums_ += {numbers.detection.box,          numbers.detection.obj,
               numbers.detection.cls,          numbers.distill.box / pictures,
@@ -91,22 +102,58 @@ std::unique_ptr<StepRunner> make_step_runner(
                                            std::move(pictures)));
 }
 
-int64_t memory_of_one_picture(Model& student, Teacher* teacher, const StepLosses& losses,
-                              int64_t image_size, int64_t limit_bytes) {
-  const auto arena = Arena::create(limit_bytes, student.device());
+StepMemory memory_of_step(Model& student, Teacher* teacher, const StepLosses& losses,
+                          int64_t pictures, int64_t image_size, int64_t limit_bytes) {
+  const bool on_cpu = student.device().is_cpu();
+  const auto arena = Arena::create(on_cpu ? kUnlimited : limit_bytes, student.device());
+  std::optional<DryRun> dry_run;
+  if (on_cpu) dry_run.emplace();
+  Batch batch;
+  batch.images = Tensor::zeros({pictures, image_size, image_size, 3}, DType::kUInt8);
+  batch.targets = Tensor::zeros({0, 6});
+  batch.labelled.assign(size_t(pictures), 1);
+  StepLosses trial = losses;
   {
     const ArenaScope scope(arena);
-    const Device device = student.device();
-    const Tensor image = Tensor::zeros({1, image_size, image_size, 3}, DType::kUInt8).to(device);
-    std::vector<Tensor> teacher_heads;
-    if (teacher != nullptr) teacher_heads = teacher->logits(image);
-    StepLosses all_labelled = losses;
-    if (all_labelled.detection) all_labelled.detection->labelled = {};
-    forward_backward(student, image, targets_on(device, Tensor::empty({0, 6})), teacher_heads,
-                     all_labelled);
+    step_numbers(student, teacher, trial, batch);
   }
-  student.parameters().grads().zero();
-  return arena->peak_bytes();
+  if (!on_cpu) student.parameters().grads().zero();
+  StepMemory memory{arena->peak_bytes()};
+  if (dry_run) {
+    memory.packed_bytes = dry_run->kept_bytes();
+    memory.plans = dry_run->plans();
+  }
+  return memory;
+}
+
+int64_t fitting_batch(Model& student, Teacher* teacher, const StepLosses& losses,
+                      int64_t image_size, int64_t limit_bytes) {
+  const auto bytes_of = [&](int64_t pictures) {
+    return memory_of_step(student, teacher, losses, pictures, image_size, limit_bytes).arena_bytes;
+  };
+  const int64_t one = bytes_of(1);
+  if (one > limit_bytes) return 0;
+  if (student.device().is_cuda()) return limit_bytes / one;
+  return largest_below(limit_bytes, bytes_of);
+}
+
+int64_t largest_below(int64_t limit, const std::function<int64_t(int64_t)>& bytes_of) {
+  constexpr int kTrials = 10;
+  constexpr int64_t kMost = 1 << 20;
+  int64_t fits = 0, fails = kMost;
+  std::array<std::array<int64_t, 2>, 2> last{};  // two points (n, bytes) of the line
+  int64_t n = 1;
+  for (int trial = 0; trial < kTrials && fails - fits > 1; ++trial) {
+    const int64_t bytes = bytes_of(n);
+    (bytes <= limit ? fits : fails) = n;
+    last = {last[1], {n, bytes}};
+    const auto [n0, bytes0] = last[0];
+    const double slope = double(bytes - bytes0) / double(n - n0);
+    const double guess = slope > 0 ? double(n) + double(limit - bytes) / slope : double(fails);
+    n = std::clamp(int64_t(std::min(guess, double(kMost))), fits + 1,
+                   std::max(fails - 1, fits + 1));
+  }
+  return fits;
 }
 
 }  // namespace ydistill

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 
@@ -57,9 +58,25 @@ std::unique_ptr<StepRunner> make_step_runner(Model& student, Teacher* teacher, O
                                              StepLosses& losses, std::shared_ptr<Arena> arena,
                                              std::shared_ptr<DevicePictures> pictures = nullptr);
 
-/// Peak bytes of a step on one picture of this size, tried in an arena of its own; what it adds to
-/// the gradients is taken back. throws OutOfMemoryError where even that does not fit.
-int64_t memory_of_one_picture(Model& student, Teacher* teacher, const StepLosses& losses,
-                              int64_t image_size, int64_t limit_bytes);
+/// What a step takes, without parameters and what belongs to them.
+struct StepMemory {
+  int64_t arena_bytes = 0;   ///< activations, gradients of activations, scratch: the arena's peak
+  int64_t packed_bytes = 0;  ///< working copies of weights, kept from step to step; of the CPU
+  int64_t plans = 0;         ///< convolutions planned; of the CPU
+};
+
+/// Of the first step on a batch of such pictures without a label. On the CPU nothing is computed
+/// (DryRun) and the limit does not count; on a GPU the step is tried in an arena of its own, and
+/// what it adds to the gradients is taken back. throws OutOfMemoryError where it does not fit.
+StepMemory memory_of_step(Model& student, Teacher* teacher, const StepLosses& losses,
+                          int64_t pictures, int64_t image_size, int64_t limit_bytes = 0);
+
+/// The largest batch whose step fits into this much; on a GPU about that, from one picture.
+/// 0: not even one picture does. throws OutOfMemoryError for that on a GPU.
+int64_t fitting_batch(Model& student, Teacher* teacher, const StepLosses& losses,
+                      int64_t image_size, int64_t limit_bytes);
+
+/// The largest n with bytes_of(n) <= limit, of a function that rises almost along a line; 0: none.
+int64_t largest_below(int64_t limit, const std::function<int64_t(int64_t)>& bytes_of);
 
 }  // namespace ydistill

@@ -154,6 +154,7 @@ class Trainer {
     schedule_ = std::make_unique<Schedule>(config_.train, loader_->batches_per_epoch());
     arena_ = Arena::create(config_.train.memory_mib << 20, compute_.device);
     runner_ = make_step_runner(*student_, teacher_.get(), *optimizer_, losses_, arena_, pictures_);
+    check_memory();
   }
 
   /// Whether samples are made on the GPU.
@@ -191,6 +192,9 @@ class Trainer {
     if (config_.train.multi_scale > 0) {
       say_(fmt::format("train.multi_scale: sides up to {} pixels, memory for those is needed",
                        largest_side()));
+    }
+    if (config_.train.recompute && compute_.device.is_cuda()) {
+      say_("train.recompute: has no effect on a GPU");
     }
     if (config_.autotune && compute_.device.is_cpu()) {
       say_("autotune: has no effect on the CPU");
@@ -288,13 +292,10 @@ class Trainer {
     try {
       runner_->accumulate(batch);
     } catch (const OutOfMemoryError& error) {
-      throw OutOfMemoryError(
-          "train.batch {} at train.image_size {}{} does not fit into memory ({}); {}",
-          config_.train.batch, config_.train.image_size,
-          config_.train.multi_scale > 0
-              ? fmt::format(", with train.multi_scale up to {},", largest_side())
-              : "",
-          error.what(), fitting_batch());
+      const int64_t limit = arena_->limit_bytes();
+      runner_.reset();  // the run ends here, and what it holds of a GPU is needed for the trial
+      arena_.reset();
+      refuse_batch(error.what(), limit);
     }
     ++untaken_;
     if (runner_->batches_between_takes() == 1) take_sums();
@@ -340,24 +341,39 @@ class Trainer {
   }
 
   /// Of the batches, in pixels.
-  int64_t largest_side() const {
-    const int64_t stride = std::max<int64_t>(32, student_->spec().max_stride());
-    const double side = double(config_.train.image_size) * (1 + config_.train.multi_scale);
-    return (int64_t(side) + stride - 1) / stride * stride;
+  int64_t largest_side() const { return ydistill::largest_side(config_, student_->spec()); }
+
+  /// Says which batch would fit. throws OutOfMemoryError.
+  [[noreturn]] void refuse_batch(const std::string& reason, int64_t limit) {
+    std::string fitting = "not even a single picture would";
+    try {
+      const int64_t fits = fitting_batch(*student_, teacher_.get(), losses_, largest_side(), limit);
+      if (fits > 0) fitting = fmt::format("about {} would", fits);
+    } catch (const Error&) {
+    }
+    throw OutOfMemoryError(
+        "train.batch {} at train.image_size {}{} does not fit into memory ({}); {}",
+        config_.train.batch, config_.train.image_size,
+        config_.train.multi_scale > 0
+            ? fmt::format(", with train.multi_scale up to {},", largest_side())
+            : "",
+        reason, fitting);
   }
 
-  /// What a batch of one picture takes, and so how many would fit.
-  std::string fitting_batch() {
-    try {
-      const int64_t limit = arena_->limit_bytes();
-      runner_.reset();  // the run ends here, and what it holds of a GPU is needed for the trial
-      arena_.reset();
-      const int64_t one =
-          memory_of_one_picture(*student_, teacher_.get(), losses_, largest_side(), limit);
-      return fmt::format("about {} would", std::max<int64_t>(1, limit / one));
-    } catch (const Error&) {
-      return "not even a single picture would";
-    }
+  /// On the CPU what a step takes is known before it is done. throws OutOfMemoryError.
+  void check_memory() {
+    if (compute_.device.is_cuda()) return;
+    const int64_t limit = arena_->limit_bytes();
+    const int64_t needed =
+        memory_of_step(*student_, teacher_.get(), losses_, config_.train.batch, largest_side())
+            .arena_bytes;
+    if (needed <= limit) return;
+    const auto mib = [](int64_t bytes) { return double(bytes) / 1048576.0; };
+    refuse_batch(
+        fmt::format("a step takes {:.1f} MiB, {} {:.1f} MiB", mib(needed),
+                    config_.train.memory_mib > 0 ? "train.memory_mib is" : "the machine has",
+                    mib(limit)),
+        limit);
   }
 
   /// Validates, writes results and checkpoints. False if stopped on the way.
@@ -365,7 +381,7 @@ class Trainer {
     const bool is_last = state_.epoch + 1 == config_.train.epochs;
     // The averaged weights are what is validated and kept.
     const Checkpoint average = ema_checkpoint(*student_, *optimizer_, train_data_->names);
-    const auto model = build_model(average, compute_);
+    auto model = build_model(average, compute_);
     model->prepare_inference();
     EvaluateOptions options;
     options.val = config_.val;
@@ -382,6 +398,7 @@ class Trainer {
       const ArenaScope scope(arena_);
       outcome.last = evaluate(*model, val_data_, options);
     }
+    model.reset();  // its memory serves the checkpoints
     if (events_.stop_requested()) return false;
 
     const double n = double(std::max<int64_t>(state_.next_batch, 1));

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include <ydistill/tensor/arena.h>
+#include <ydistill/tensor/dry_run.h>
 #ifdef YD_HAVE_CUDA
 #include <ydistill/tensor/cuda/device.h>
 #include <ydistill/tensor/cuda/graph.h>
@@ -96,6 +97,17 @@ Inference& Inference::operator=(Inference&&) noexcept = default;
 
 std::vector<Tensor> Inference::logits(const Tensor& images) {
   return captured_ ? captured_->logits(*model_, images) : run(*model_, images);
+}
+
+InferenceMemory memory_of_inference(Model& model, const Shape& images) {
+  const auto arena = Arena::create(kUnlimited);
+  const DryRun dry_run;
+  const Tensor batch = Tensor::zeros(images, DType::kUInt8);
+  {
+    const ArenaScope scope(arena);
+    run(model, batch);
+  }
+  return {arena->peak_bytes(), dry_run.kept_bytes(), dry_run.plans()};
 }
 
 int64_t Inference::memory_bytes() const {

@@ -37,4 +37,15 @@ class Inference {
   std::unique_ptr<Captured> captured_;  // on a GPU
 };
 
+/// What inference takes, without parameters.
+struct InferenceMemory {
+  int64_t arena_bytes = 0;   ///< activations and scratch: the peak of an arena
+  int64_t packed_bytes = 0;  ///< working copies of weights, kept from batch to batch
+  int64_t plans = 0;         ///< convolutions planned
+};
+
+/// Of a model on the CPU, prepared for inference, for a batch of this shape [N,H,W,3]; nothing is
+/// computed (DryRun). throws as Model::forward.
+InferenceMemory memory_of_inference(Model& model, const Shape& images);
+
 }  // namespace ydistill

@@ -144,6 +144,25 @@ TEST_CASE("command: info and convert") {
   check_refused(setup.run("convert tiny.safetensors copy.pt"), 2, "must end in .safetensors");
 }
 
+TEST_CASE("command: info --memory predicts a training and inference and refuses what is neither") {
+  const Setup setup;
+  const Outcome training = setup.run("info --memory cfg.json train.memory_mib=2 --json");
+  REQUIRE(training.code == 0);
+  const auto plan = nlohmann::json::parse(training.out);
+  CHECK(plan.at("step_bytes") > 0);
+  CHECK(plan.at("total_bytes") > plan.at("step_bytes"));
+  CHECK(plan.at("fitting_batch") >= 1);
+  CHECK(setup.run("info --memory cfg.json --budget 1").out.find("not even a single picture fits") !=
+        std::string::npos);
+  const Outcome inference =
+      setup.run("info --memory --weights tiny.safetensors --size 64 --batch 2");
+  REQUIRE(inference.code == 0);
+  CHECK(inference.out.find("predicted peak") != std::string::npos);
+  check_refused(setup.run("info --memory"), 2, "name a checkpoint");
+  check_refused(setup.run("info tiny.safetensors --size 64"), 2, "--memory");
+  check_refused(setup.run("info --memory --weights tiny.safetensors --size 65"), 2, "multiples");
+}
+
 TEST_CASE("command: each kind of bad input gets one clear line") {
   const Setup setup;
   check_refused(setup.run("train none.json"), 1, "none.json");

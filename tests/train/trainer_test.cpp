@@ -432,6 +432,7 @@ TEST_CASE("train: a batch that does not fit says which would") {
                          "train.batch 4 at train.image_size 64 does not fit into memory");
   CHECK_THROWS_WITH_TEXT(train(setup.config({"train.memory_mib=1"}), events), OutOfMemoryError,
                          "about 2 would");
+  CHECK_FALSE(std::filesystem::exists(setup.dir / "runs"));  // known before anything is done
 }
 
 TEST_CASE("train: a path that is no UTF-8 is refused before anything is read or written") {

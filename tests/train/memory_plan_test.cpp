@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: MIT
+// The memory that is predicted against the memory that is taken.
+#include <ydistill/train/memory_plan.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include <ydistill/tensor/square_sum.h>
+#include <ydistill/train/step_runner.h>
+
+#include "support/catch.h"
+#include "train/tiny_run.h"
+
+namespace ydistill {
+namespace {
+
+constexpr int64_t kSide = 64;
+
+/// A tiny student with a teacher of the same graph.
+struct TinyStep {
+  Model student;
+  std::unique_ptr<Teacher> teacher;
+  StepLosses losses;
+
+  explicit TinyStep(Precision precision = Precision::kFp32)
+      : student(graph_from_json(test::tiny_graph()), Compute{Device::cpu(), precision}) {
+    student.initialise(1);
+    const Checkpoint checkpoint{student.spec(), {"wide", "high"}, export_weights(student), {}, ""};
+    teacher = std::make_unique<Teacher>(checkpoint, Compute{Device::cpu(), precision});
+    losses.student_anchors = losses.teacher_anchors = student.spec().anchors;
+    losses.detection.emplace();
+    losses.distill.emplace();
+  }
+
+  static Batch batch(int64_t pictures) {
+    Batch batch;
+    batch.images = Tensor::empty({pictures, kSide, kSide, 3}, DType::kUInt8);
+    const auto pixels = batch.images.span<uint8_t>();
+    for (size_t i = 0; i < pixels.size(); ++i) pixels[i] = uint8_t(i * 7919 >> 3);
+    std::vector<float> rows;
+    for (int64_t i = 0; i < pictures; ++i) {
+      for (const float v : {float(i), 1.0f, 0.4f, 0.6f, 0.3f, 0.4f}) rows.push_back(v);
+    }
+    batch.targets = Tensor::of<float>({pictures, 6}, rows);
+    batch.labelled.assign(size_t(pictures), 1);
+    return batch;
+  }
+
+  /// Of a real step, in bytes.
+  int64_t run(int64_t pictures) {
+    Optimizer optimizer(student.parameters(), {});
+    const auto runner = make_step_runner(student, teacher.get(), optimizer, losses,
+                                         Arena::create(int64_t(1) << 30));
+    runner->accumulate(batch(pictures));
+    return runner->memory_bytes();
+  }
+  StepMemory predict(int64_t pictures) {
+    return memory_of_step(student, teacher.get(), losses, pictures, kSide);
+  }
+};
+
+bool same_bits(const Tensor& a, const Tensor& b) {
+  return std::memcmp(a.raw(), b.raw(), size_t(a.nbytes())) == 0;
+}
+
+TEST_CASE("memory: a dry run finds the arena of the real step to the byte") {
+  for (const Precision precision : {Precision::kFp32, Precision::kBf16}) {
+    for (const TapeKeeps keeps : {TapeKeeps::kAll, TapeKeeps::kLeast}) {
+      for (const int64_t pictures : {1, 3}) {
+        TinyStep step(precision);
+        step.student.set_tape_keeps(keeps);
+        INFO("precision " << int(precision) << ", keeps " << int(keeps) << ", " << pictures);
+        const int64_t predicted = step.predict(pictures).arena_bytes;
+        CHECK(predicted == step.run(pictures));
+        CHECK(step.predict(pictures).arena_bytes == predicted);  // also when all is planned
+      }
+    }
+  }
+}
+
+TEST_CASE("memory: a dry run leaves parameters, gradients and statistics as they were") {
+  TinyStep step, untouched;
+  step.run(2);
+  untouched.run(2);
+  step.predict(5);
+  const ParameterStore &a = step.student.parameters(), &b = untouched.student.parameters();
+  CHECK(same_bits(a.values(), b.values()));
+  CHECK(same_bits(a.grads(), b.grads()));
+  CHECK(same_bits(a.statistics(), b.statistics()));
+  step.run(2);
+  untouched.run(2);
+  CHECK(same_bits(a.grads(), b.grads()));
+}
+
+TEST_CASE("recompute: gradients and statistics have the same bits in less memory") {
+  for (const Precision precision : {Precision::kFp32, Precision::kBf16}) {
+    INFO("precision " << int(precision));
+    TinyStep kept(precision), anew(precision);
+    anew.student.set_tape_keeps(TapeKeeps::kLeast);
+    const int64_t with = kept.run(3), without = anew.run(3);
+    const ParameterStore &a = kept.student.parameters(), &b = anew.student.parameters();
+    CHECK(square_sum(a.grads()) > 0);
+    CHECK(same_bits(a.grads(), b.grads()));
+    CHECK(same_bits(a.statistics(), b.statistics()));
+    CHECK(double(without) < 0.9 * double(with));
+  }
+}
+
+TEST_CASE("memory: the largest number below a limit is found on a line and near one") {
+  CHECK(largest_below(1000, [](int64_t n) { return 100 + 7 * n; }) == 128);
+  CHECK(largest_below(1000, [](int64_t n) { return 100 + 7 * n + 40 * (n % 2); }) == 128);
+  CHECK(largest_below(106, [](int64_t n) { return 100 + 7 * n; }) == 0);
+  CHECK(largest_below(107, [](int64_t n) { return 100 + 7 * n; }) == 1);
+}
+
+TEST_CASE("memory: a plan's batch fits and the next does not") {
+  const test::TinyRun run;
+  const TrainingMemory memory(run.config({"train.cache=none"}), [](const std::string&) {});
+  CHECK(memory.batch() == 4);
+  CHECK(memory.side() == 64);
+  const int64_t limit = int64_t(3) << 20;
+  const int64_t fits = memory.largest_batch_by_step(limit);
+  REQUIRE(fits >= 1);
+  CHECK(memory.plan(fits).step_bytes <= limit);
+  CHECK(memory.plan(fits + 1).step_bytes > limit);
+  const int64_t total = memory.plan(9).total_bytes();
+  CHECK(memory.largest_batch(total) == 9);
+  CHECK(memory.largest_batch(memory.plan(1).total_bytes() - 1) == 0);
+}
+
+TEST_CASE("memory: a cache and a teacher show in the plan") {
+  const test::TinyRun run;
+  const auto total = [&](const std::string& override) {
+    return TrainingMemory(run.config({override}), [](const std::string&) {}).plan().total_bytes();
+  };
+  const int64_t plain = total("train.cache=none");
+  CHECK(total("train.cache=ram") == plain + 12 * 64 * 64 * 3);
+  test::QuietEvents taught;
+  const TrainOutcome outcome = train(run.config({"train.epochs=1"}), taught);
+  const std::string weights = (outcome.run / "weights/best.safetensors").string();
+  const MemoryPlan distilled =
+      TrainingMemory(run.config({"teacher={\"weights\":\"" + weights + "\"}"}),
+                     [](const std::string&) {})
+          .plan();
+  CHECK(std::any_of(distilled.parts.begin(), distilled.parts.end(),
+                    [](const MemoryPlan::Part& part) { return part.name == "teacher"; }));
+}
+
+}  // namespace
+}  // namespace ydistill

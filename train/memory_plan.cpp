@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: MIT
+#include <ydistill/train/memory_plan.h>
+
+#include <algorithm>
+
+#include <ydistill/data/loader.h>
+#include <ydistill/train/cache_plan.h>
+#include <ydistill/train/loader_options.h>
+#include <ydistill/train/optimizer.h>
+#include <ydistill/train/step_runner.h>
+#include <ydistill/yolo/checkpoint.h>
+#include <ydistill/yolo/inference.h>
+
+namespace ydistill {
+namespace {
+
+constexpr int64_t kMiB = 1 << 20;
+
+// Measured: what peaks of real runs have beyond all that is counted here; docs/performance.md.
+constexpr int64_t kProgramBytes = 16 * kMiB;
+/// The code that oneDNN generates for one convolution in one direction.
+constexpr int64_t kPlanBytes = 48 << 10;
+
+/// Values and statistics; gradients are as large as values.
+int64_t values_of(const Model& model) {
+  const ParameterStore& store = model.parameters();
+  return store.values().nbytes() + store.statistics().nbytes();
+}
+
+int64_t program_bytes(int64_t plans) {
+  return kProgramBytes + plans * kPlanBytes;
+}
+
+/// Where networks are large and activations small, more is in use while weights are loaded.
+void allow_for_loading(MemoryPlan& plan, int64_t bytes) {
+  const int64_t more = bytes + kProgramBytes - plan.total_bytes();
+  if (more > 0)
+    plan.parts.push_back({"loading", more, "checkpoint, values and folded values at once"});
+}
+
+}  // namespace
+
+int64_t MemoryPlan::total_bytes() const {
+  int64_t sum = 0;
+  for (const Part& part : parts) sum += part.bytes;
+  return sum;
+}
+
+struct TrainingMemory::State {
+  Config config;
+  std::shared_ptr<const Dataset> train_data, val_data;
+  std::unique_ptr<Model> student;
+  std::unique_ptr<Teacher> teacher;
+  StepLosses losses;
+  int64_t cache_bytes = 0;
+  Shape val_images{0};
+  InferenceMemory validation;
+
+  StepMemory step(int64_t batch) const {
+    return memory_of_step(*student, teacher.get(), losses, batch, side());
+  }
+  int64_t side() const { return largest_side(config, student->spec()); }
+};
+
+TrainingMemory::TrainingMemory(const Config& config, const Say& say)
+    : state_(std::make_unique<State>()) {
+  State& s = *state_;
+  s.config = config;
+  const Compute compute = choose_compute(config.device, config.precision, config.autotune);
+  if (compute.device.is_cuda()) {
+    throw DeviceError(
+        "memory: predicted for runs on the CPU, this config runs on {}; with device=cpu "
+        "it would be",
+        compute.device.str());
+  }
+  use_compute(compute);
+  s.train_data = open_dataset(train_source(config), reading_of(config), say);
+  s.val_data =
+      open_dataset(val_source(config), validation_reading(config, s.train_data->names), say);
+  if (config.data.unlabeled) s.train_data = with_unlabelled(s.train_data, config.data, say);
+  s.student = make_student(config, *s.train_data, compute, say);
+  if (config.teacher) {
+    const Checkpoint checkpoint = load_checkpoint(config.teacher->weights, PtWeights::kEma);
+    check_teacher(s.student->spec(), s.train_data->names, checkpoint.spec, checkpoint.class_names);
+    s.teacher = std::make_unique<Teacher>(checkpoint, compute);
+  }
+  s.losses = losses_of(config, s.student->spec(), s.teacher ? &s.teacher->spec() : nullptr);
+  s.cache_bytes = plan_cache(config.train.cache, *s.train_data, config.train.image_size,
+                             cache_room(config.run.dir))
+                      .kept_bytes;
+  s.val_images =
+      ValLoader(s.val_data, val_loader_options(config.val, s.student->spec().max_stride(), 0))
+          .largest_batch();
+  Model validated(s.student->spec(), compute);
+  validated.prepare_inference();
+  s.validation = memory_of_inference(validated, s.val_images);
+}
+
+TrainingMemory::~TrainingMemory() = default;
+
+int64_t TrainingMemory::batch() const {
+  return std::min(state_->config.train.batch, int64_t(state_->train_data->samples.size()));
+}
+
+int64_t TrainingMemory::side() const {
+  return state_->side();
+}
+
+MemoryPlan TrainingMemory::plan(int64_t batch) const {
+  const State& s = *state_;
+  const StepMemory step = s.step(batch);
+  const int64_t values = values_of(*s.student);
+  const bool adamw = s.config.train.optimizer == TrainConfig::Optimizer::kAdamW;
+  MemoryPlan plan;
+  plan.step_bytes = step.arena_bytes;
+  plan.parts.push_back({"parameters and optimizer", (adamw ? 5 : 4) * values,
+                        adamw ? "values, gradients, momentum, squares, average"
+                              : "values, gradients, momentum, average"});
+  int64_t teacher = 0;
+  if (s.teacher) {
+    teacher = 2 * values_of(s.teacher->model());  // its gradients are never touched
+    plan.parts.push_back({"teacher", teacher, "values, folded values"});
+  }
+  plan.parts.push_back({"activations", std::max(step.arena_bytes, s.validation.arena_bytes),
+                        s.validation.arena_bytes > step.arena_bytes
+                            ? "the arena, of a batch of validation"
+                            : "the arena, of a step"});
+  plan.parts.push_back({"packed weights", step.packed_bytes, "in the layouts of the convolutions"});
+  const int64_t train_batches = kBatchesAlive * batch * s.side() * s.side() * 3;
+  plan.parts.push_back({"pictures", train_batches + s.cache_bytes, "batches and cache"});
+  const int64_t val_batches = kBatchesAlive * s.val_images.numel();
+  // One average for both; then the validated model, and when that has gone the checkpoint.
+  const int64_t validated = 2 * values + s.validation.packed_bytes + val_batches - train_batches;
+  const int64_t saved = (adamw ? 5 : 4) * values;
+  plan.parts.push_back({"end of an epoch", values + std::max(validated, saved),
+                        "averaged weights, their network or the checkpoint"});
+  plan.parts.push_back({"program and libraries", program_bytes(step.plans + s.validation.plans),
+                        "measured, with the code generated for convolutions"});
+  allow_for_loading(plan, values + teacher / 2 * 3);
+  return plan;
+}
+
+int64_t TrainingMemory::largest_batch(int64_t total_bytes) const {
+  return largest_below(total_bytes, [&](int64_t n) { return plan(n).total_bytes(); });
+}
+
+int64_t TrainingMemory::largest_batch_by_step(int64_t step_bytes) const {
+  return largest_below(step_bytes, [&](int64_t n) { return state_->step(n).arena_bytes; });
+}
+
+MemoryPlan inference_memory(const Checkpoint& checkpoint, const Shape& images,
+                            const Compute& compute) {
+  if (compute.device.is_cuda()) {
+    throw DeviceError("memory: predicted for the CPU, not for {}", compute.device.str());
+  }
+  use_compute(compute);
+  const auto model = build_model(checkpoint, compute);
+  model->prepare_inference();
+  const InferenceMemory memory = memory_of_inference(*model, images);
+  MemoryPlan plan;
+  plan.parts.push_back({"parameters", 2 * values_of(*model), "values, folded values"});
+  plan.parts.push_back({"activations", memory.arena_bytes, "the arena, of a batch"});
+  plan.parts.push_back(
+      {"packed weights", memory.packed_bytes, "in the layouts of the convolutions"});
+  plan.parts.push_back({"pictures", 2 * images.numel(), "the batch and what it is made from"});
+  plan.parts.push_back({"program and libraries", program_bytes(memory.plans),
+                        "measured, with the code generated for convolutions"});
+  allow_for_loading(plan, 3 * values_of(*model));
+  return plan;
+}
+
+}  // namespace ydistill

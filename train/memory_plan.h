@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: MIT
+// The memory of a run on the CPU before it starts.
+//
+// What the run will allocate is known: parameters and optimizer from their sizes, activations and
+// packed weights from a dry run of the step (step_runner.h), batches and pictures from the loaders'
+// rules. What the program and its libraries take besides is a measured number.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <ydistill/train/config.h>
+#include <ydistill/train/sources.h>
+#include <ydistill/yolo/checkpoint.h>
+
+namespace ydistill {
+
+struct MemoryPlan {
+  struct Part {
+    std::string name;
+    int64_t bytes = 0;
+    std::string holds;
+  };
+  std::vector<Part> parts;
+  int64_t step_bytes = 0;  ///< of a training: what train.memory_mib limits
+
+  /// The peak of the resident memory.
+  int64_t total_bytes() const;
+};
+
+/// Of the training that a config describes, validation and checkpoints included. Opens what it
+/// names, as the training does; `say` hears of it.
+/// throws ConfigError, FileError; DeviceError for a config of a GPU.
+class TrainingMemory {
+ public:
+  TrainingMemory(const Config& config, const Say& say);
+  ~TrainingMemory();
+  TrainingMemory(const TrainingMemory&) = delete;
+  TrainingMemory& operator=(const TrainingMemory&) = delete;
+
+  MemoryPlan plan() const { return plan(batch()); }
+  MemoryPlan plan(int64_t batch) const;
+  int64_t batch() const;
+  /// Of its pictures, the largest that train.multi_scale draws.
+  int64_t side() const;
+  /// The largest batch with which the whole run stays within this; 0: none.
+  int64_t largest_batch(int64_t total_bytes) const;
+  /// The largest batch whose step stays within this, as train.memory_mib counts; 0: none.
+  int64_t largest_batch_by_step(int64_t step_bytes) const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+/// Of inference with batches [N,H,W,3] of pictures.
+MemoryPlan inference_memory(const Checkpoint& checkpoint, const Shape& images,
+                            const Compute& compute);
+
+}  // namespace ydistill
