@@ -138,8 +138,8 @@ class ValLoader {
   ValLoader& operator=(const ValLoader&) = delete;
 
   int64_t num_batches() const;
-  /// [N,H,W,3] of the batch with the most pixels.
-  Shape largest_batch() const;
+  /// The different shapes [N,H,W,3] of batches, the largest first.
+  std::vector<Shape> batch_shapes() const;
   /// Begins a pass over the dataset.
   void start();
   /// The next batch; false at the end, or before start(). Batches without a readable picture are

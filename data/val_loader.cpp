@@ -106,16 +106,17 @@ ValLoader::ValLoader(std::shared_ptr<const Dataset> dataset, const ValLoaderOpti
 
 ValLoader::~ValLoader() = default;
 
-Shape ValLoader::largest_batch() const {
-  Shape largest{0, 0, 0, 3};
+std::vector<Shape> ValLoader::batch_shapes() const {
+  std::vector<Shape> shapes;
   for (size_t i = 0; i < state_->inputs.size(); ++i) {
     const int64_t begin = int64_t(i) * state_->options.batch;
     const int64_t pictures = std::min(int64_t(state_->order.size()) - begin, state_->options.batch);
-    const PictureSize input = state_->inputs[i];
-    const Shape shape{pictures, input.height, input.width, 3};
-    if (shape.numel() > largest.numel()) largest = shape;
+    const Shape shape{pictures, state_->inputs[i].height, state_->inputs[i].width, 3};
+    if (std::find(shapes.begin(), shapes.end(), shape) == shapes.end()) shapes.push_back(shape);
   }
-  return largest;
+  std::stable_sort(shapes.begin(), shapes.end(),
+                   [](const Shape& a, const Shape& b) { return a.numel() > b.numel(); });
+  return shapes;
 }
 
 int64_t ValLoader::num_batches() const {

@@ -64,6 +64,7 @@ std::string as_json(const MemoryPlan& plan, int64_t fitting_batch) {
   }
   nlohmann::ordered_json document{{"parts", parts}, {"total_bytes", plan.total_bytes()}};
   if (plan.step_bytes > 0) document["step_bytes"] = plan.step_bytes;
+  if (plan.further_shape_bytes > 0) document["further_shape_bytes"] = plan.further_shape_bytes;
   if (fitting_batch >= 0) document["fitting_batch"] = fitting_batch;
   return document.dump(2);
 }
@@ -118,6 +119,10 @@ int print_training_memory(const InfoArgs& args) {
 
 int print_inference_memory(const InfoArgs& args) {
   const Checkpoint checkpoint = load_checkpoint(args.weights, PtWeights::kEma);
+  const int64_t stride = checkpoint.spec.max_stride();
+  if (args.size % stride != 0) {
+    throw ConfigError("info: --size must be a multiple of {}, got {}", stride, args.size);
+  }
   const MemoryPlan plan =
       inference_memory(checkpoint, {args.batch, args.size, args.size, 3},
                        choose_compute(args.device, args.precision, /*autotune=*/false));
@@ -126,6 +131,8 @@ int print_inference_memory(const InfoArgs& args) {
   } else {
     print_text(fmt::format("{}: inference, batch {}, {} px", args.weights, args.batch, args.size),
                plan);
+    fmt::print("\neach further shape of picture adds about {:.1f} MiB\n",
+               mib(plan.further_shape_bytes));
   }
   return 0;
 }

@@ -53,11 +53,19 @@ struct TrainingMemory::State {
   std::unique_ptr<Teacher> teacher;
   StepLosses losses;
   int64_t cache_bytes = 0;
-  Shape val_images{0};
+  Shape val_images{0};     // of the largest batch
+  int64_t val_shapes = 0;  // of batches
   InferenceMemory validation;
 
   StepMemory step(int64_t batch) const {
     return memory_of_step(*student, teacher.get(), losses, batch, side());
+  }
+  /// Shapes of training batches: the sides of train.multi_scale, and a last batch that is smaller.
+  int64_t train_shapes(int64_t batch) const {
+    const double varies = double(config.train.image_size) * config.train.multi_scale;
+    const int64_t sides =
+        1 + int64_t(2 * varies) / std::max<int64_t>(32, student->spec().max_stride());
+    return sides + (int64_t(train_data->samples.size()) % batch != 0 ? 1 : 0);
   }
   int64_t side() const { return largest_side(config, student->spec()); }
 };
@@ -88,9 +96,11 @@ TrainingMemory::TrainingMemory(const Config& config, const Say& say)
   s.cache_bytes = plan_cache(config.train.cache, *s.train_data, config.train.image_size,
                              cache_room(config.run.dir))
                       .kept_bytes;
-  s.val_images =
+  const std::vector<Shape> shapes =
       ValLoader(s.val_data, val_loader_options(config.val, s.student->spec().max_stride(), 0))
-          .largest_batch();
+          .batch_shapes();
+  s.val_images = shapes.at(0);
+  s.val_shapes = int64_t(shapes.size());
   Model validated(s.student->spec(), compute);
   validated.prepare_inference();
   s.validation = memory_of_inference(validated, s.val_images);
@@ -134,8 +144,10 @@ MemoryPlan TrainingMemory::plan(int64_t batch) const {
   const int64_t saved = (adamw ? 5 : 4) * values;
   plan.parts.push_back({"end of an epoch", values + std::max(validated, saved),
                         "averaged weights, their network or the checkpoint"});
-  plan.parts.push_back({"program and libraries", program_bytes(step.plans + s.validation.plans),
-                        "measured, with the code generated for convolutions"});
+  plan.parts.push_back(
+      {"program and libraries",
+       program_bytes(step.plans * s.train_shapes(batch) + s.validation.plans * s.val_shapes),
+       "measured, with the code generated for convolutions"});
   allow_for_loading(plan, values + teacher / 2 * 3);
   return plan;
 }
@@ -165,6 +177,7 @@ MemoryPlan inference_memory(const Checkpoint& checkpoint, const Shape& images,
   plan.parts.push_back({"pictures", 2 * images.numel(), "the batch and what it is made from"});
   plan.parts.push_back({"program and libraries", program_bytes(memory.plans),
                         "measured, with the code generated for convolutions"});
+  plan.further_shape_bytes = memory.plans * kPlanBytes;
   allow_for_loading(plan, 3 * values_of(*model));
   return plan;
 }

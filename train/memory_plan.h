@@ -25,6 +25,8 @@ struct MemoryPlan {
   };
   std::vector<Part> parts;
   int64_t step_bytes = 0;  ///< of a training: what train.memory_mib limits
+  /// Of inference: what each further shape of picture adds, the code for its convolutions.
+  int64_t further_shape_bytes = 0;
 
   /// The peak of the resident memory.
   int64_t total_bytes() const;

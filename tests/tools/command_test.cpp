@@ -160,7 +160,8 @@ TEST_CASE("command: info --memory predicts a training and inference and refuses 
   CHECK(inference.out.find("predicted peak") != std::string::npos);
   check_refused(setup.run("info --memory"), 2, "name a checkpoint");
   check_refused(setup.run("info tiny.safetensors --size 64"), 2, "--memory");
-  check_refused(setup.run("info --memory --weights tiny.safetensors --size 65"), 2, "multiples");
+  check_refused(setup.run("info --memory --weights tiny.safetensors --size 65"), 2,
+                "--size must be a multiple of 16, got 65");
 }
 
 TEST_CASE("command: each kind of bad input gets one clear line") {
