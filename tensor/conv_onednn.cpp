@@ -283,8 +283,8 @@ bool pack_by_hand(const Conv2dGeometry& g, const memory::desc& layout, const flo
   return true;
 }
 
-bool add_unpacked_by_hand(const Conv2dGeometry& g, const memory::desc& layout,
-                          const void* from, float* to) {
+bool add_unpacked_by_hand(const Conv2dGeometry& g, const memory::desc& layout, const void* from,
+                          float* to) {
   if (g.in_channels % 16 != 0 || g.out_channels % 16 != 0) return false;
   if (layout != weights_in(g, Type::f32, Tag::ABcd16b16a)) return false;
   weight_layout_kernels().add_unpacked(static_cast<const float*>(from), g.out_channels,
