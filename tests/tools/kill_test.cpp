@@ -78,12 +78,14 @@ TEST_CASE("command: killed fifty times at random moments, a run resumes each tim
     "train": {"epochs": 3, "batch": 2, "nominal_batch": 4, "image_size": 64, "workers": 1, "threads": 1,
               "save_steps": 1, "warmup_min_iterations": 5},
     "device": "cpu"})");
+  const auto start = std::chrono::steady_clock::now();
   REQUIRE(run(dir.path(), {"train", "cfg.json", "run.name=whole"}, -1).code == 0);
+  const std::chrono::duration<double> duration = std::chrono::steady_clock::now() - start;
   const fs::path whole = dir / "runs/train/whole";
 
   Rng rng(2024);
   int kills = 0, resumes = 0, finished = 0;
-  for (int attempt = 0; kills < kKills; ++attempt) {
+  for (int attempt = 0; kills < kKills || resumes == 0; ++attempt) {
     REQUIRE(attempt < 20 * kKills);
     const std::string name = fmt::format("cut{}", finished);
     const fs::path folder = dir / "runs/train" / name;
@@ -93,7 +95,7 @@ TEST_CASE("command: killed fifty times at random moments, a run resumes each tim
       fs::remove_all(folder);
       args = {"train", "cfg.json", "run.name=" + name};
     }
-    const Ended ended = run(dir.path(), args, rng.uniform(0.01, 0.25));
+    const Ended ended = run(dir.path(), args, rng.uniform(0.05, 1.1) * duration.count());
     INFO("attempt " << attempt << ": " << test::read_file(dir / "err.txt"));
     if (ended.killed) {
       ++kills;
