@@ -10,7 +10,6 @@ over the rounds, ratios within a round. Where time runs short, torch.compile, wh
 more to warm up, is left out first. Writes benchmark.json and benchmark.md into FOLDER and prints the
 table. Exit code 1 if something failed, 3 if all that failed to come was for lack of time.
 """
-import argparse
 import datetime
 import json
 import statistics
@@ -21,7 +20,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "bench/peers"))
-from worker import OUT_OF_TIME, Failed, Worker, last_line  # noqa: E402
+from worker import OUT_OF_TIME, Failed, Parser, Worker, last_line  # noqa: E402
 
 # The most telling first: time may run out.
 CONFIGS = {"distill-64": ("distill", 64), "train-64": ("train", 64), "distill-16": ("distill", 16),
@@ -31,12 +30,6 @@ VARIANTS = ("ours", "eager", "compile")
 
 # Seconds for a configuration, until one has shown how long it takes.
 FIRST_GUESS = {"with compile": 120.0, "without": 30.0}
-
-
-class Parser(argparse.ArgumentParser):
-    def error(self, message):
-        print(f"compare_gpu: {message}", file=sys.stderr)
-        sys.exit(2)
 
 
 def parse():

@@ -13,7 +13,6 @@ and the most memory resident, while stepping and in all the process's life. docs
 explains the figures. Answers are compared before they are timed. Exit code 1 if ydistill failed or
 a side gave a wrong answer.
 """
-import argparse
 import json
 import os
 import statistics
@@ -23,7 +22,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from worker import Failed, Worker, last_line
+from worker import Failed, Parser, Worker, last_line
 
 PEERS = Path(__file__).resolve().parent
 RUNTIMES = {"onnxruntime": "ONNX Runtime", "openvino": "OpenVINO", "opencv": "OpenCV DNN"}
@@ -32,12 +31,6 @@ COMPILERS = {"off": "eager", "default": "compile", "freeze": "compile, frozen", 
 # answers have about 1.4; a fresh network multiplies the rounding of its type by a few hundred.
 TOLERANCE = {"fp32": 1e-3, "bf16": 0.25}
 ALONE = 3600.0  # seconds a side may take to get ready: torch.compile is slow
-
-
-class Parser(argparse.ArgumentParser):
-    def error(self, message):
-        print(f"bench_cpu: {message}", file=sys.stderr)
-        sys.exit(2)
 
 
 def parse():

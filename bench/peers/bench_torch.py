@@ -17,7 +17,6 @@ device can do at most: a large bf16 matrix product and a large copy, bytes read 
 --compile  freeze: also makes the weights constants of the program, for inference; jit: instead of
            torch.compile, a traced and frozen TorchScript program, for inference
 """
-import argparse
 import contextlib
 import json
 import os
@@ -28,15 +27,10 @@ import time
 import torch
 
 from torch_yolov5 import Boxes, DetectionLoss, DistillLoss, YoloV5, read_pictures, resident_mib
+from worker import Parser
 
 AFTER_IMPORT_MIB = resident_mib()
 COMPILERS = ("off", "default", "reduce-overhead", "max-autotune", "freeze", "jit")
-
-
-class Parser(argparse.ArgumentParser):
-    def error(self, message):
-        print(f"bench_torch: {message}", file=sys.stderr)
-        sys.exit(2)
 
 
 def parse():

@@ -5,15 +5,25 @@ The process prints "ready" when it has built and warmed up. Each line to its sta
 of steps, is answered by one line of JSON with "ms", the milliseconds of each step. What goes wrong is
 the last line of its log.
 """
+import argparse
 import json
 import os
 import queue
 import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
 
 OUT_OF_TIME = "not run: out of time"
+
+
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong with the command line in one line, as the project's programs do."""
+
+    def error(self, message):
+        print(f"{Path(sys.argv[0]).stem}: {message}", file=sys.stderr)
+        sys.exit(2)
 
 
 class Failed(Exception):

@@ -57,6 +57,17 @@ TEST_CASE("tensor: finite means no NaN and no infinity") {
   CHECK_FALSE(all_finite(t));
 }
 
+TEST_CASE("math: sigmoid_bf16 is within 1e-4 of the sigmoid and lets a NaN through") {
+  for (double x = -87; x <= 87; x += 0.0137) {
+    INFO("x " << x);
+    const double expected = 1 / (1 + std::exp(-double(float(x))));
+    REQUIRE(std::abs(double(sigmoid_bf16(float(x))) / expected - 1) < 1e-4);
+  }
+  CHECK(sigmoid_bf16(1e30f) == Approx(1).epsilon(1e-4));
+  CHECK(sigmoid_bf16(-1e30f) < 1e-37f);
+  CHECK(std::isnan(sigmoid_bf16(NAN)));
+}
+
 TEST_CASE("math: exp_fast is within 2e-7 of exp and sigmoid stays finite") {
   for (double x = -87; x < 88; x += 0.0137) {
     const double expected = std::exp(double(float(x)));
