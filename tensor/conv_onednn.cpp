@@ -21,6 +21,7 @@
 
 #include <ydistill/tensor/arena.h>
 #include <ydistill/tensor/dry_run.h>
+#include <ydistill/tensor/parallel.h>
 #include <ydistill/tensor/weight_layouts.h>
 
 namespace ydistill {
@@ -97,10 +98,11 @@ struct Key {
   Conv2dGeometry g;
   ConvDirection direction;
   bool bias;
-  Type x, y;  // of the input and the output, or of their gradients
+  Type x, y;                    // of the input and the output, or of their gradients
+  int threads = num_threads();  // a primitive divides its work when it is made
   auto tie() const {
     return std::tuple(g.batch, g.in_height, g.in_width, g.in_channels, g.out_channels, g.kernel,
-                      g.options.stride, g.options.padding, direction, bias, x, y);
+                      g.options.stride, g.options.padding, direction, bias, x, y, threads);
   }
   bool operator<(const Key& other) const { return tie() < other.tie(); }
 };

