@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include <ydistill/data/gather_kernels.h>
+#include <ydistill/data/hsv_kernels.h>
 
 namespace ydistill {
 namespace {
@@ -13,6 +14,19 @@ namespace {
 int64_t fixed(double position) {
   constexpr double kBound = 0x1p40;
   return int64_t(std::nearbyint(std::clamp(position * (1 << kWarpBits), -kBound, kBound)));
+}
+
+/// Whether products with the gains, in float, give what the tables hold.
+bool are_products(const HsvTables& tables, const HsvGains& gains) {
+  for (int i = 0; i < 256; ++i) {
+    const float h = std::trunc(float(i) * gains.hue);
+    if (i < 180 && (h < 180 ? h : h - 180) != float(tables.hue[i])) return false;
+    if (std::min(std::trunc(float(i) * gains.saturation), 255.0f) != float(tables.saturation[i]) ||
+        std::min(std::trunc(float(i) * gains.value), 255.0f) != float(tables.value[i])) {
+      return false;
+    }
+  }
+  return true;
 }
 
 }  // namespace
@@ -87,6 +101,9 @@ HsvTables hsv_tables(double hue_gain, double saturation_gain, double value_gain)
     tables.saturation[i] = uint8_t(std::clamp(i * saturation_gain, 0.0, 255.0));
     tables.value[i] = uint8_t(std::clamp(i * value_gain, 0.0, 255.0));
   }
+  // In float a product may round up to a whole number that the one in double stays below.
+  const HsvGains gains{float(hue_gain), float(saturation_gain), float(value_gain)};
+  tables.gains = are_products(tables, gains) ? gains : HsvGains{0, 0, 0};
   return tables;
 }
 
@@ -100,7 +117,7 @@ void gather(const GatherSample& sample, const GatherLayerData* data, int64_t wid
       kernels.gather_row(sample.layers[1], data[1], width, height, y, kPaddingGrey, second.data());
       kernels.mix_rows(output, second.data(), width * 3, uint32_t(sample.second_weight));
     }
-    if (sample.shifts_colours != 0) kernels.shift_hsv(output, width, sample.hsv);
+    if (sample.shifts_colours != 0) hsv_kernels().shift_hsv(output, width, sample.hsv);
   }
 }
 
@@ -125,7 +142,7 @@ void warp_image(const Image& image, const WarpMap& map, int64_t out_width, int64
 
 void shift_hsv(uint8_t* rgb, int64_t pixels, double hue_gain, double saturation_gain,
                double value_gain) {
-  gather_kernels().shift_hsv(rgb, pixels, hsv_tables(hue_gain, saturation_gain, value_gain));
+  hsv_kernels().shift_hsv(rgb, pixels, hsv_tables(hue_gain, saturation_gain, value_gain));
 }
 
 }  // namespace ydistill

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <ydistill/data/gather_kernels.h>
 
-#ifdef __SSSE3__
+#ifdef __AVX2__
 #include <immintrin.h>
 #endif
 
@@ -21,19 +21,18 @@ struct Line {
   int64_t tap(int64_t i) const { return rounded_to_taps(start + steps[i]) >> kTapBits; }
   bool rises() const { return steps[0] <= steps[pixels - 1]; }
 
-  /// The first pixel whose tap is `rises() ? >= : <` the bound.
+  /// The first pixel whose tap is `rises() ? >= : <` the bound. Steps are those of a straight line
+  /// but for their rounding, so that it lies beside where the line crosses the bound.
   int64_t first_beyond(int64_t bound) const {
-    int64_t low = 0, high = pixels;
     const bool rising = rises();
-    while (low < high) {
-      const int64_t middle = (low + high) / 2;
-      if ((tap(middle) >= bound) == rising) {
-        high = middle;
-      } else {
-        low = middle + 1;
-      }
-    }
-    return low;
+    const auto is_beyond = [&](int64_t i) { return (tap(i) >= bound) == rising; };
+    const double whole = double(steps[pixels - 1] - steps[0]);
+    const double way = double((bound << kWarpBits) - start - steps[0]);
+    const double at = way / whole * double(pixels - 1);
+    int64_t i = at > 0 ? (at < double(pixels) ? int64_t(at) : pixels) : 0;
+    while (i > 0 && is_beyond(i - 1)) --i;
+    while (i < pixels && !is_beyond(i)) ++i;
+    return i;
   }
   /// The pixels with low <= tap < high.
   Range within(int64_t low, int64_t high) const {
@@ -68,30 +67,42 @@ struct PairTaps {
   int32_t weights[kMost];
 };
 
+#ifdef __AVX2__
+/// Eight pixels at once, as two halves of four. A half is stored as 16 bytes, of which 12 count:
+/// the next two pixels overwrite the others.
+void blend_eight(const uint16_t* blended, const int32_t* offset, const int32_t* weights,
+                 uint8_t* out) {
+  const __m256i to_pairs = _mm256_broadcastsi128_si256(
+      _mm_setr_epi8(0, 1, 6, 7, 2, 3, 8, 9, 4, 5, 10, 11, -1, -1, -1, -1));
+  const __m256i drop_fourth = _mm256_broadcastsi128_si256(
+      _mm_setr_epi8(0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14, -1, -1, -1, -1));
+  const __m256i all_weights = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(weights));
+  const auto at = [&](int64_t k) {
+    return _mm_loadu_si128(reinterpret_cast<const __m128i*>(blended + offset[k]));
+  };
+  // Pixel k of either half.
+  const auto two = [&](int64_t k, __m256i weight) {
+    const __m256i pairs = _mm256_shuffle_epi8(_mm256_set_m128i(at(k + 4), at(k)), to_pairs);
+    return _mm256_srli_epi32(_mm256_madd_epi16(pairs, weight), 10);
+  };
+  const __m256i first = _mm256_packs_epi32(two(0, _mm256_shuffle_epi32(all_weights, 0x00)),
+                                           two(1, _mm256_shuffle_epi32(all_weights, 0x55)));
+  const __m256i second = _mm256_packs_epi32(two(2, _mm256_shuffle_epi32(all_weights, 0xaa)),
+                                            two(3, _mm256_shuffle_epi32(all_weights, 0xff)));
+  const __m256i levels = _mm256_shuffle_epi8(_mm256_packus_epi16(first, second), drop_fourth);
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(out), _mm256_castsi256_si128(levels));
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(out + 12), _mm256_extracti128_si256(levels, 1));
+}
+#endif
+
 /// Pixels [begin, end) of [begin, limit), all in blended pairs: the colours of a pixel and of its
 /// right neighbour lie 3 apart from `blended + offset`.
 void blend_pairs(const uint16_t* blended, const PairTaps& taps, int64_t begin, int64_t end,
                  [[maybe_unused]] int64_t limit, uint8_t* out) {
   int64_t i = begin;
-#ifdef __SSSE3__
-  // Four pixels at once. They are stored as 16 bytes, of which 12 count and the others are what the
-  // next pixels of the run overwrite.
-  const __m128i half = _mm_set1_epi32(512);
-  const __m128i drop_fourth = _mm_setr_epi8(0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14, -1, -1, -1, -1);
-  const auto pixel = [&](int64_t k) {
-    const uint16_t* left = blended + taps.offset[k];
-    const __m128i pairs =
-        _mm_unpacklo_epi16(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(left)),
-                           _mm_loadl_epi64(reinterpret_cast<const __m128i*>(left + 3)));
-    const __m128i sum = _mm_madd_epi16(pairs, _mm_set1_epi32(taps.weights[k]));
-    return _mm_srli_epi32(_mm_add_epi32(sum, half), 10);
-  };
-  for (; i + 4 <= end && i + 6 <= limit; i += 4) {
-    const int64_t k = i - begin;
-    const __m128i first = _mm_packs_epi32(pixel(k), pixel(k + 1));
-    const __m128i second = _mm_packs_epi32(pixel(k + 2), pixel(k + 3));
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(out + 3 * i),
-                     _mm_shuffle_epi8(_mm_packus_epi16(first, second), drop_fourth));
+#ifdef __AVX2__
+  for (; i + 8 <= end && i + 10 <= limit; i += 8) {
+    blend_eight(blended, taps.offset + (i - begin), taps.weights + (i - begin), out + 3 * i);
   }
 #endif
   for (; i < end; ++i) {
@@ -99,7 +110,7 @@ void blend_pairs(const uint16_t* blended, const PairTaps& taps, int64_t begin, i
     const int32_t to_left = taps.weights[i - begin] & 0xffff;
     const int32_t to_right = taps.weights[i - begin] >> 16;
     for (int c = 0; c < 3; ++c) {
-      out[3 * i + c] = uint8_t((left[c] * to_left + left[c + 3] * to_right + 512) >> 10);
+      out[3 * i + c] = uint8_t((left[c] * to_left + left[c + 3] * to_right) >> 10);
     }
   }
 }
@@ -109,7 +120,7 @@ void blend_pairs(const uint16_t* blended, const PairTaps& taps, int64_t begin, i
 void gather_level_run(const GatherPiece& piece, const Line& xs, const Line& ys, int64_t begin,
                       int64_t end, uint8_t* out) {
   constexpr int64_t kMaxSpan = 1024;
-  uint16_t blended[3 * kMaxSpan + 1];  // the last is read beside the last blue, and left aside
+  uint16_t blended[3 * kMaxSpan + 2];  // the last two are read beside the last blue, and left aside
   PairTaps pairs;
   const Taps at = taps_at(0, ys.start + ys.steps[begin]);
   const int64_t limit = end;
@@ -124,7 +135,7 @@ void gather_level_run(const GatherPiece& piece, const Line& xs, const Line& ys, 
     }
     const uint8_t* upper = address_in(piece, low, at.y);
     const uint8_t* lower = upper + int64_t(piece.width) * 3;
-#ifdef __SSSE3__
+#ifdef __AVX2__
     // The rows that come next begin too far away for the machine to foresee them.
     const uint8_t* next = lower + int64_t(piece.width) * 3;
     for (int64_t j = 0; j < 3 * span; j += 64) {
@@ -134,13 +145,15 @@ void gather_level_run(const GatherPiece& piece, const Line& xs, const Line& ys, 
 #endif
     const uint16_t to_lower = uint16_t(at.fy), to_upper = uint16_t(32 - at.fy);
     for (int64_t j = 0; j < 3 * span; ++j) {
-      blended[j] = uint16_t(upper[j] * to_upper + lower[j] * to_lower);
+      // The half that rounds the pairs' sums stands in each: 32 times 16 of 1024.
+      blended[j] = uint16_t(upper[j] * to_upper + lower[j] * to_lower + 16);
     }
-    blended[3 * span] = 0;
-    // Positions relative to the first tap are small enough for 32 bits.
-    const int64_t origin = xs.start - (low << kWarpBits);
+    blended[3 * span] = blended[3 * span + 1] = 0;
+    // Positions relative to the first tap are small enough for 32 bits, so the upper ones of the
+    // numbers they are made of do not matter.
+    const uint32_t origin = uint32_t(xs.start - (low << kWarpBits));
     for (int64_t i = begin; i < stop; ++i) {
-      const int32_t x = int32_t(rounded_to_taps(origin + xs.steps[i]));
+      const int32_t x = rounded_to_taps(int32_t(origin + uint32_t(xs.steps[i])));
       pairs.offset[i - begin] = 3 * (x >> kTapBits);
       pairs.weights[i - begin] = (32 - (x & 31)) | (x & 31) << 16;
     }
@@ -148,42 +161,54 @@ void gather_level_run(const GatherPiece& piece, const Line& xs, const Line& ys, 
   }
 }
 
+/// The pixels whose upper left tap lies in a box of the canvas.
+Range within(const Line& xs, const Line& ys, const Range& across, const Range& down) {
+  Range all = ys.within(down.begin, down.end);
+  if (all.begin >= all.end) return {0, 0};
+  const Range of_x = xs.within(across.begin, across.end);
+  if (of_x.begin > all.begin) all.begin = of_x.begin;
+  if (of_x.end < all.end) all.end = of_x.end;
+  return all;
+}
+
+/// Which range holds pixel i, -1 for none; `end`, if beyond, becomes where that changes.
+int holder(const Range* ranges, int count, int64_t i, int64_t& end) {
+  for (int p = 0; p < count; ++p) {
+    if (ranges[p].begin >= ranges[p].end || ranges[p].end <= i) continue;
+    if (ranges[p].begin <= i) {
+      end = ranges[p].end < end ? ranges[p].end : end;
+      return p;
+    }
+    if (ranges[p].begin < end) end = ranges[p].begin;
+  }
+  return -1;
+}
+
 /// A row of a layer that is affine and has no mask. Most pixels lie in runs whose four taps one
-/// piece shows: those need no look-up.
+/// piece shows, or which no piece touches: those need no look-up.
 void gather_affine_row(const GatherLayer& layer, const Line& xs, const Line& ys, uint8_t grey,
                        uint8_t* out) {
   const int64_t pixels = xs.pixels;
   const bool is_level = ys.steps[0] == ys.steps[pixels - 1];
-  Range runs[kMaxPieces];
+  Range shown[kMaxPieces], touched[kMaxPieces];
   for (int p = 0; p < layer.num_pieces; ++p) {
     const GatherPiece& piece = layer.pieces[p];
-    runs[p] = ys.within(piece.top, piece.bottom - 1);
-    if (runs[p].begin >= runs[p].end) continue;
-    const Range across = xs.within(piece.left, piece.right - 1);
-    if (across.begin > runs[p].begin) runs[p].begin = across.begin;
-    if (across.end < runs[p].end) runs[p].end = across.end;
+    shown[p] = within(xs, ys, {piece.left, piece.right - 1}, {piece.top, piece.bottom - 1});
+    touched[p] = within(xs, ys, {piece.left - 1, piece.right}, {piece.top - 1, piece.bottom});
   }
   for (int64_t i = 0; i < pixels;) {
-    const GatherPiece* piece = nullptr;
     int64_t end = pixels;
-    for (int p = 0; p < layer.num_pieces; ++p) {
-      if (runs[p].begin >= runs[p].end || runs[p].end <= i) continue;
-      if (runs[p].begin <= i) {
-        piece = &layer.pieces[p];
-        end = runs[p].end;
-        break;
-      }
-      if (runs[p].begin < end) end = runs[p].begin;
-    }
-    if (piece != nullptr) {
-      (is_level ? gather_level_run : gather_run)(*piece, xs, ys, i, end, out);
-      i = end;
+    if (const int p = holder(shown, layer.num_pieces, i, end); p >= 0) {
+      (is_level ? gather_level_run : gather_run)(layer.pieces[p], xs, ys, i, end, out);
+    } else if (holder(touched, layer.num_pieces, i, end) < 0) {
+      for (int64_t j = 3 * i; j < 3 * end; ++j) out[j] = grey;
     } else {
-      for (; i < end; ++i) {
-        put(gather_pixel(layer, taps_at(xs.start + xs.steps[i], ys.start + ys.steps[i]), grey),
-            out + 3 * i);
+      for (int64_t j = i; j < end; ++j) {
+        put(gather_pixel(layer, taps_at(xs.start + xs.steps[j], ys.start + ys.steps[j]), grey),
+            out + 3 * j);
       }
     }
+    i = end;
   }
 }
 
@@ -212,64 +237,10 @@ void mix_rows(uint8_t* first, const uint8_t* second, int64_t bytes, uint32_t sec
   for (int64_t i = 0; i < bytes; ++i) first[i] = mix_levels(first[i], second[i], second_weight);
 }
 
-#ifdef __AVX512BW__
-/// 64 look-ups at once. The level avx512 does not promise this extension, so it is asked for.
-__attribute__((target("avx512vbmi"))) void look_up_vbmi(const uint8_t* table, uint8_t* levels,
-                                                        int64_t count) {
-  const auto quarter = [table](int i) { return _mm512_loadu_si512(table + 64 * i); };
-  const __m512i t0 = quarter(0), t1 = quarter(1), t2 = quarter(2), t3 = quarter(3);
-  for (int64_t i = 0; i < count; i += 64) {
-    const __mmask64 there = count - i >= 64 ? ~__mmask64(0) : (__mmask64(1) << (count - i)) - 1;
-    const __m512i index = _mm512_maskz_loadu_epi8(there, levels + i);
-    const __m512i low = _mm512_permutex2var_epi8(t0, index, t1);
-    const __m512i high = _mm512_permutex2var_epi8(t2, index, t3);
-    _mm512_mask_storeu_epi8(levels + i, there,
-                            _mm512_mask_blend_epi8(_mm512_movepi8_mask(index), low, high));
-  }
-}
-#endif
-
-void look_up(const uint8_t* table, uint8_t* levels, int64_t count) {
-#ifdef __AVX512BW__
-  static const bool has_vbmi = __builtin_cpu_supports("avx512vbmi") != 0;
-  if (has_vbmi) {
-    look_up_vbmi(table, levels, count);
-    return;
-  }
-#endif
-  for (int64_t i = 0; i < count; ++i) levels[i] = table[levels[i]];
-}
-
-// In blocks, one plane a channel, so that the arithmetic runs over plain arrays.
-void shift_hsv(uint8_t* rgb, int64_t pixels, const HsvTables& tables) {
-  constexpr int64_t kBlock = 256;
-  uint8_t hue[kBlock], saturation[kBlock], value[kBlock];
-  for (int64_t begin = 0; begin < pixels; begin += kBlock) {
-    const int64_t count = pixels - begin < kBlock ? pixels - begin : kBlock;
-    uint8_t* block = rgb + 3 * begin;
-    for (int64_t i = 0; i < count; ++i) {
-      const Hsv hsv = rgb_to_hsv(block[3 * i], block[3 * i + 1], block[3 * i + 2], Quotients{255},
-                                 Quotients{30});
-      hue[i] = uint8_t(hsv.h);
-      saturation[i] = uint8_t(hsv.s);
-      value[i] = uint8_t(hsv.v);
-    }
-    look_up(tables.hue, hue, count);
-    look_up(tables.saturation, saturation, count);
-    look_up(tables.value, value, count);
-    for (int64_t i = 0; i < count; ++i) {
-      const float h = hue[i], s = saturation[i], v = value[i];
-      block[3 * i] = uint8_t(hsv_channel(5, h, s, v));
-      block[3 * i + 1] = uint8_t(hsv_channel(3, h, s, v));
-      block[3 * i + 2] = uint8_t(hsv_channel(1, h, s, v));
-    }
-  }
-}
-
 }  // namespace
 
 const GatherKernels& gather_kernels() {
-  static const GatherKernels kernels{gather_row, mix_rows, shift_hsv};
+  static const GatherKernels kernels{gather_row, mix_rows};
   return kernels;
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The CPU's loops over gather_math.h.
+// The CPU's loops over gather_math.h, but for the colours: hsv_kernels.h.
 #pragma once
 
 #include <ydistill/data/gather_math.h>
@@ -14,7 +14,6 @@ struct GatherKernels {
                      int64_t height, int64_t y, uint8_t grey, uint8_t* out);
   /// mix_levels of two rows of bytes, into the first.
   void (*mix_rows)(uint8_t* first, const uint8_t* second, int64_t bytes, uint32_t second_weight);
-  void (*shift_hsv)(uint8_t* rgb, int64_t pixels, const HsvTables& tables);
 };
 YD_DECLARE_CPU_KERNELS(GatherKernels, gather_kernels);
 

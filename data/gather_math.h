@@ -20,6 +20,11 @@ namespace ydistill {
 inline constexpr int kWarpBits = 10;
 inline constexpr int kTapBits = 5;
 
+/// Factors of hue, saturation and value.
+struct HsvGains {
+  float hue, saturation, value;
+};
+
 /// Look-up tables of one HSV shift.
 struct HsvTables {
   int32_t saturation_of[256];
@@ -27,6 +32,9 @@ struct HsvTables {
   uint8_t hue[256];
   uint8_t saturation[256];
   uint8_t value[256];
+  /// What gives the last three by a product in float: truncated, then less 180 from 180 on (hue) or
+  /// at most 255. All 0 where no such product gives them: then they must be looked up.
+  HsvGains gains;
 };
 
 /// Pixels [left, right) x [top, bottom) of the canvas show a picture: (x, y) there is
@@ -122,9 +130,10 @@ struct Taps {
 };
 
 /// A position in 1/1024 pixel, in 1/32 pixel.
-YD_HOST_DEVICE int64_t rounded_to_taps(int64_t position) {
+template <class Int>
+YD_HOST_DEVICE Int rounded_to_taps(Int position) {
   constexpr int kDropped = kWarpBits - kTapBits;
-  return (position + (int64_t(1) << (kDropped - 1))) >> kDropped;
+  return (position + (Int(1) << (kDropped - 1))) >> kDropped;
 }
 
 /// At a position in 1/32 pixel.
@@ -259,51 +268,49 @@ struct Hsv {
   int32_t h, s, v;
 };
 
-/// The two divisions come as tables in 1/4096: saturation_of[v] = 255 / v, hue_of[d] = 30 / d; what
-/// they hold at 0 does not matter. A table is an array or what computes the same (Quotients).
+/// The two divisions come from the tables in 1/4096: saturation_of[v] = 255 / v, hue_of[d] = 30 /
+/// d; what they hold at 0 does not matter.
 ///   s = 255 d / v, d = v - min;  h = 30 / d * (g - b | 2 d + b - r | 4 d + r - g)
-template <class Table>
-YD_HOST_DEVICE Hsv rgb_to_hsv(int32_t r, int32_t g, int32_t b, const Table& saturation_of,
-                              const Table& hue_of) {
+YD_HOST_DEVICE Hsv rgb_to_hsv(int32_t r, int32_t g, int32_t b, const HsvTables& tables) {
   const int32_t max_rg = r > g ? r : g, min_rg = r < g ? r : g;
   const int32_t v = max_rg > b ? max_rg : b;
   const int32_t d = v - (min_rg < b ? min_rg : b);
-  const int32_t s = (d * saturation_of[v] + 2048) >> 12;
+  const int32_t s = (d * tables.saturation_of[v] + 2048) >> 12;
   const int32_t sixth = v == r ? g - b : (v == g ? b - r + 2 * d : r - g + 4 * d);
-  const int32_t h = (sixth * hue_of[d] + 2048) >> 12;
+  const int32_t h = (sixth * tables.hue_of[d] + 2048) >> 12;
   return {h < 0 ? h + 180 : h, s, v};
 }
 
-/// numerator / i in 1/4096, rounded: for 255 and 30 over 1..255 the same numbers as HsvTables'
-/// arrays, by an exact check of all (tests/data/gather_test.cpp). Where divisions run in vectors
-/// this is faster than looking up.
-struct Quotients {
-  float numerator;
-  YD_HOST_DEVICE int32_t operator[](int32_t i) const {
-    return int32_t(numerator * 4096.0f / float(i > 0 ? i : 1) + 0.5f);
+/// Back to a channel: level = v - v s / 255 part, part = max(0, min(k, 4 - k, 1)) with
+/// k = (n + h / 30) mod 6; n = 5 for red, 3 for green, 1 for blue. Truncated, as OpenCV's vector
+/// code does it: half a level darker than rounding, on average.
+/// Counted in 1/7650 (255 times 30) level, and 30 part as min(max(q, 30), 60) - 30, where 30 more
+/// than q is how far h lies from the hue of the channel's greatest level, round the circle:
+/// q = | |h - opposite| - 90 | with the hue opposite to that one. h, s, v are whole numbers: up to
+/// the last product every float is one or a half below 2^22, so no fused multiply-add can change
+/// it; and (x + 1/2) / 7650 is so far from every whole number that the product's rounding does not
+/// reach one.
+struct HsvLevels {
+  float hue, most, slope;
+
+  YD_HOST_DEVICE HsvLevels(float h, float s, float v)
+      : hue(h), most(v * (7650.0f + 30.0f * s) + 0.5f), slope(v * s) {}
+
+  YD_HOST_DEVICE int32_t level(float opposite) const {
+    float q = fabsf(fabsf(hue - opposite) - 90.0f);
+    q = q > 30.0f ? q : 30.0f;
+    q = q < 60.0f ? q : 60.0f;
+    return int32_t((most - slope * q) * (1.0f / 7650.0f));
   }
+  YD_HOST_DEVICE int32_t red() const { return level(90); }
+  YD_HOST_DEVICE int32_t green() const { return level(150); }
+  YD_HOST_DEVICE int32_t blue() const { return level(30); }
 };
 
-/// One channel back: n = 5 for red, 3 for green, 1 for blue; h, s, v whole numbers.
-///   level = v - v s / 255 max(0, min(k, 4 - k, 1)), k = (n + h / 30) mod 6
-/// Truncated, as OpenCV's vector code does it: half a level darker than rounding, on average.
-/// Counted in 1/7650 (255 times 30) level: up to the last product every float is a whole number or
-/// a half below 2^21, so no fused multiply-add can change it; and (x + 1/2) / 7650 is so far from
-/// every whole number that the product's rounding does not reach one.
-YD_HOST_DEVICE int32_t hsv_channel(float n, float h, float s, float v) {
-  float k = n * 30.0f + h;
-  k = k >= 180.0f ? k - 180.0f : k;
-  float part = k < 120.0f - k ? k : 120.0f - k;
-  part = part < 30.0f ? part : 30.0f;
-  part = part > 0.0f ? part : 0.0f;
-  return int32_t((v * (7650.0f - s * part) + 0.5f) * (1.0f / 7650.0f));
-}
-
 YD_HOST_DEVICE Rgb shift_pixel(Rgb pixel, const HsvTables& tables) {
-  const Hsv hsv = rgb_to_hsv(pixel.r, pixel.g, pixel.b, tables.saturation_of, tables.hue_of);
-  const float h = tables.hue[hsv.h], s = tables.saturation[hsv.s], v = tables.value[hsv.v];
-  return {uint8_t(hsv_channel(5, h, s, v)), uint8_t(hsv_channel(3, h, s, v)),
-          uint8_t(hsv_channel(1, h, s, v))};
+  const Hsv hsv = rgb_to_hsv(pixel.r, pixel.g, pixel.b, tables);
+  const HsvLevels to(tables.hue[hsv.h], tables.saturation[hsv.s], tables.value[hsv.v]);
+  return {uint8_t(to.red()), uint8_t(to.green()), uint8_t(to.blue())};
 }
 
 }  // namespace ydistill

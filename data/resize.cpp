@@ -45,7 +45,7 @@ void resize_bilinear(const Image& image, Image& out) {
   const std::vector<BilinearTap> rows = bilinear_taps(image.height, out.height);
   const int64_t values = out.width * 3;
   // The two source rows at hand, already resized along x.
-  std::vector<int32_t> first(static_cast<size_t>(values)), second(static_cast<size_t>(values));
+  std::vector<int16_t> first(static_cast<size_t>(values)), second(static_cast<size_t>(values));
   int64_t first_y = -1, second_y = -1;
   for (int64_t y = 0; y < out.height; ++y) {
     const BilinearTap& tap = rows[size_t(y)];
@@ -61,8 +61,8 @@ void resize_bilinear(const Image& image, Image& out) {
       kernels.bilinear_row(image.at(0, tap.second), columns.data(), out.width, second.data());
       second_y = tap.second;
     }
-    kernels.blend_rows(first.data(), second.data(), tap.weights[0], tap.weights[1], values,
-                       out.at(0, y));
+    kernels.blend_rows(first.data(), second.data(), int16_t(tap.weights[0]),
+                       int16_t(tap.weights[1]), values, out.at(0, y));
   }
 }
 

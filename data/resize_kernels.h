@@ -8,18 +8,18 @@
 
 namespace ydistill {
 
-/// Where a target pixel of bilinear resizing reads on one axis.
+/// Where a target pixel of bilinear resizing reads on one axis. Along it, taps rise.
 struct BilinearTap {
-  int32_t first, second;  ///< source pixels; equal at the border
+  int32_t first, second;  ///< source pixels: neighbours, or equal at the border
   int32_t weights[2];     ///< in 1/2048, sum 2048
 };
 
 struct ResizeKernels {
-  /// out[3 x + c] = first * weight 0 + second * weight 1, in 1/2048 grey levels.
-  void (*bilinear_row)(const uint8_t* row, const BilinearTap* taps, int64_t pixels, int32_t* out);
+  /// out[3 x + c] = first * weight 0 + second * weight 1, in 1/128 grey levels, truncated.
+  void (*bilinear_row)(const uint8_t* row, const BilinearTap* taps, int64_t pixels, int16_t* out);
   /// Blends two such rows by weights in 1/2048 into grey levels.
-  void (*blend_rows)(const int32_t* first, const int32_t* second, int32_t first_weight,
-                     int32_t second_weight, int64_t values, uint8_t* out);
+  void (*blend_rows)(const int16_t* first, const int16_t* second, int16_t first_weight,
+                     int16_t second_weight, int64_t values, uint8_t* out);
   /// sum += weight * row
   void (*add_row)(const uint8_t* row, float weight, int64_t values, float* sum);
   /// Rounds to the nearest level.

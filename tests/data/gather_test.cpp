@@ -187,7 +187,8 @@ TEST_CASE("gather: a picture that is not at load size is refused") {
       "a picture of 64x48, at image size 96 it has 96x72");
 }
 
-// hsv_channel's floats must be whole numbers, or machines with a fused multiply-add would differ.
+// The floats of HsvLevels must be whole numbers, or machines with a fused multiply-add would
+// differ.
 TEST_CASE("hsv: back to a level is the exact quotient, truncated") {
   int wrong = 0;
   for (int v = 0; v < 256; ++v) {
@@ -197,25 +198,20 @@ TEST_CASE("hsv: back to a level is the exact quotient, truncated") {
         const int n = 5 - 2 * channel;
         const int k = (n * 30 + h) % 180;
         const int part = std::clamp(std::min(k, 120 - k), 0, 30);
-        wrong +=
-            hsv_channel(float(n), float(h), float(s), float(v)) != v * (7650 - s * part) / 7650;
+        const HsvLevels to{float(h), float(s), float(v)};
+        const int levels[3] = {to.red(), to.green(), to.blue()};
+        wrong += levels[channel] != v * (7650 - s * part) / 7650;
       }
     }
   }
   CHECK(wrong == 0);
 }
 
-TEST_CASE("gather: quotients are the numbers of the tables") {
-  const HsvTables tables = hsv_tables(1, 1, 1);
-  for (int i = 1; i < 256; ++i) {
-    CHECK(Quotients{255}[i] == tables.saturation_of[i]);
-    CHECK(Quotients{30}[i] == tables.hue_of[i]);
-  }
-}
-
-TEST_CASE("gather: colours shifted in rows are those shifted pixel by pixel") {
+// Shifted in a row, in every way that pixels are taken together, and pixel by pixel.
+void check_shifts(double hue, double saturation, double value) {
+  INFO("gains " << hue << ", " << saturation << ", " << value);
   // Every saturation at every value, in all six sectors of the hue; an odd number of pixels.
-  const HsvTables tables = hsv_tables(1.01, 1.6, 0.7);
+  const HsvTables tables = hsv_tables(hue, saturation, value);
   for (int turn = 0; turn < 6; ++turn) {
     std::vector<uint8_t> row, expected;
     for (int v = 0; v < 256; ++v) {
@@ -230,7 +226,37 @@ TEST_CASE("gather: colours shifted in rows are those shifted pixel by pixel") {
     }
     row.resize(row.size() - 3);
     expected.resize(row.size());
-    shift_hsv(row.data(), int64_t(row.size() / 3), 1.01, 1.6, 0.7);
+    shift_hsv(row.data(), int64_t(row.size() / 3), hue, saturation, value);
+    CHECK(row == expected);
+  }
+}
+
+TEST_CASE("gather: colours shifted in rows are those shifted pixel by pixel") {
+  check_shifts(1.01, 1.6, 0.7);
+  check_shifts(1.9, 0.05, 1.99);
+}
+
+TEST_CASE("gather: colours whose gains have no product in float are looked up") {
+  // In float this is 1/2, and twice that 1.
+  const double below = std::nextafter(0.5, 0.0);
+  CHECK(hsv_tables(1, 0.5, 1).gains.saturation == 0.5f);
+  CHECK(hsv_tables(1, below, 1).gains.hue == 0);
+  CHECK(hsv_tables(3, 1, 1).gains.hue == 0);  // more than one turn of the hue
+  check_shifts(1.01, below, 0.7);
+  check_shifts(3, 1.6, 0.7);
+}
+
+TEST_CASE("gather: rows of any length are shifted to their last pixel and no further") {
+  const HsvTables tables = hsv_tables(1.01, 0.7, 1.1);
+  for (int64_t pixels = 0; pixels < 40; ++pixels) {
+    const Image image = noise(40, 1, uint64_t(pixels));
+    std::vector<uint8_t> row = image.rgb, expected = row;
+    for (int64_t i = 0; i < 3 * pixels; i += 3) {
+      uint8_t* p = expected.data() + i;
+      const Rgb pixel = shift_pixel({p[0], p[1], p[2]}, tables);
+      p[0] = pixel.r, p[1] = pixel.g, p[2] = pixel.b;
+    }
+    shift_hsv(row.data(), pixels, 1.01, 0.7, 1.1);
     CHECK(row == expected);
   }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <ydistill/data/gather.h>
 #include <ydistill/data/gather_kernels.h>
+#include <ydistill/data/hsv_kernels.h>
 #include <ydistill/data/resize_kernels.h>
 #include <ydistill/data/warp.h>
 
@@ -49,7 +50,7 @@ void add_gather(KernelList& kernels) {
   });
   kernels.add("gather.hsv", kPixels, [] {
     return [rgb = levels(kPixels * kChannels), tables = hsv_tables(1.01, 0.7, 1.1)]() mutable {
-      gather_kernels().shift_hsv(rgb.data(), kPixels, tables);
+      hsv_kernels().shift_hsv(rgb.data(), kPixels, tables);
     };
   });
 }
@@ -59,7 +60,7 @@ struct ResizeData {
 
   std::vector<uint8_t> upper = levels(2 * kValues), lower = upper, out = levels(kValues);
   std::vector<float> sum = std::vector<float>(size_t(kValues), 100.25f);
-  std::vector<int32_t> first = std::vector<int32_t>(size_t(kValues), 100 * 2048), second = first;
+  std::vector<int16_t> first = std::vector<int16_t>(size_t(kValues), 100 * 128), second = first;
   std::vector<BilinearTap> taps;
 
   ResizeData() {
