@@ -48,17 +48,44 @@ T elementwise(const T* s, const T* t, T* grad, int64_t classes, T scale, Formula
   return sum_of<T>(classes, [=](int64_t i) { return formula(s[i], t[i]).loss; });
 }
 
+/// The exponentials of up to kMost classes.
+template <class T>
+struct Exponentials {
+  static constexpr int64_t kMost = 512;
+  T of_s[kMost], of_t[kMost];
+
+  void take(const SoftmaxDivergence<T>& kl, const T* s, const T* t, int64_t n) {
+    for (int64_t i = 0; i < n; ++i) {
+      of_s[i] = kl.e_s(s[i]);
+      of_t[i] = kl.e_t(t[i]);
+    }
+  }
+};
+
+/// Takes each exponential once, or twice where there are more classes than are kept.
 template <class T>
 T softmax_divergence(const T* s, const T* t, T* grad, int64_t classes, T scale, T temperature) {
   const SoftmaxDivergence<T> kl{T(1) / temperature, largest(s, classes), largest(t, classes)};
-  const T sum_s = sum_of<T>(classes, [=](int64_t i) { return kl.e_s(s[i]); });
-  const T sum_t = sum_of<T>(classes, [=](int64_t i) { return kl.e_t(t[i]); });
-  const T norm_s = T(1) / sum_s;
-  if (grad != nullptr) {
-    const T ratio = sum_s / sum_t, factor = scale * temperature * norm_s;
-    for (int64_t i = 0; i < classes; ++i) grad[i] = kl.grad(s[i], t[i], ratio, factor);
+  constexpr int64_t kMost = Exponentials<T>::kMost;
+  Exponentials<T> e;
+  T sum_s = T(0), sum_t = T(0), distance = T(0);
+  for (int64_t first = 0; first < classes; first += kMost) {
+    const int64_t n = classes - first < kMost ? classes - first : kMost;
+    e.take(kl, s + first, t + first, n);
+    sum_s += sum_of<T>(n, [&](int64_t i) { return e.of_s[i]; });
+    sum_t += sum_of<T>(n, [&](int64_t i) { return e.of_t[i]; });
+    distance +=
+        sum_of<T>(n, [&](int64_t i) { return kl.distance(e.of_t[i], s[first + i], t[first + i]); });
   }
-  const T distance = sum_of<T>(classes, [=](int64_t i) { return kl.distance(s[i], t[i]); });
+  if (grad != nullptr) {
+    const T ratio = sum_s / sum_t, factor = scale * temperature * (T(1) / sum_s);
+    for (int64_t first = 0; first < classes; first += kMost) {
+      const int64_t n = classes - first < kMost ? classes - first : kMost;
+      if (classes > kMost) e.take(kl, s + first, t + first, n);
+      T* out = grad + first;
+      for (int64_t i = 0; i < n; ++i) out[i] = kl.grad(e.of_s[i], e.of_t[i], ratio, factor);
+    }
+  }
   return kl.value(sum_s, sum_t, distance, temperature);
 }
 

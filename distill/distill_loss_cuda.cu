@@ -56,16 +56,19 @@ __device__ float softmax_divergence(const float* s, const float* t, float* grad,
   kl.top_t = group_max(kl.top_t, lanes);
   float sum_s = 0, sum_t = 0, distance = 0;
   for (int64_t i = lane; i < classes; i += lanes) {
+    const float e_t = kl.e_t(t[i]);
     sum_s += kl.e_s(s[i]);
-    sum_t += kl.e_t(t[i]);
-    distance += kl.distance(s[i], t[i]);
+    sum_t += e_t;
+    distance += kl.distance(e_t, s[i], t[i]);
   }
   sum_s = group_sum(sum_s, lanes);
   sum_t = group_sum(sum_t, lanes);
   distance = group_sum(distance, lanes);
   if (grad != nullptr) {
     const float ratio = sum_s / sum_t, factor = scale * temperature * (1 / sum_s);
-    for (int64_t i = lane; i < classes; i += lanes) grad[i] = kl.grad(s[i], t[i], ratio, factor);
+    for (int64_t i = lane; i < classes; i += lanes) {
+      grad[i] = kl.grad(kl.e_s(s[i]), kl.e_t(t[i]), ratio, factor);
+    }
   }
   return lane == 0 && classes > 0 ? kl.value(sum_s, sum_t, distance, temperature) : 0;
 }

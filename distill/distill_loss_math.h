@@ -56,7 +56,7 @@ struct SoftmaxDivergence {
 
   YD_HOST_DEVICE T e_s(T s) const { return exp_fast((s - top_s) * inverse); }
   YD_HOST_DEVICE T e_t(T t) const { return exp_fast((t - top_t) * inverse); }
-  YD_HOST_DEVICE T distance(T s, T t) const { return e_t(t) * ((t - top_t) - (s - top_s)); }
+  YD_HOST_DEVICE T distance(T e_t, T s, T t) const { return e_t * ((t - top_t) - (s - top_s)); }
   YD_HOST_DEVICE T value(T sum_s, T sum_t, T sum_distance, T temperature) const {
     const T mean_distance = T(1) / sum_t * sum_distance;
     const T divergence = mean_distance * inverse - T(std::log(double(sum_t) / double(sum_s)));
@@ -65,8 +65,8 @@ struct SoftmaxDivergence {
   /// ratio = sum_s / sum_t, factor = scale T / sum_s. p - q = (e_s - e_t sum_s / sum_t) / sum_s:
   /// exactly zero for equal logits, also where the compiler fuses the multiplication and the
   /// subtraction.
-  YD_HOST_DEVICE T grad(T s, T t, T ratio, T factor) const {
-    return factor * (e_s(s) - e_t(t) * ratio);
+  YD_HOST_DEVICE static T grad(T e_s, T e_t, T ratio, T factor) {
+    return factor * (e_s - e_t * ratio);
   }
 };
 

@@ -119,6 +119,25 @@ YD_HOST_DEVICE double log1p_unit(double u) {
   return std::log1p(u);
 }
 
+/// log x for x in [2^-126, 2^127]; below, that of 2^-126. x = 2^n m with m in [2/3, 4/3), log m as
+/// 2 atanh(z) with z = (m - 1) / (m + 1), |z| <= 1/5: relative error below 3e-7, 0 at 1.
+YD_HOST_DEVICE float log_fast(float x) {
+  x = x > 1.17549435e-38f ? x : 1.17549435e-38f;
+  // Above the bits of 2/3, what the mantissa lacks to 4/3 carries into the exponent.
+  const int32_t bits = __builtin_bit_cast(int32_t, x) - 0x3f2aaaab;
+  const float n = float(bits >> 23);
+  const float m = __builtin_bit_cast(float, (bits & 0x007fffff) + 0x3f2aaaab);
+  const float z = (m - 1.0f) / (m + 1.0f);
+  const float q = z * z;
+  float p = 1.81818182e-1f;
+  p = p * q + 2.22222222e-1f;
+  p = p * q + 2.85714286e-1f;
+  p = p * q + 0.4f;
+  p = p * q + 6.66666667e-1f;
+  p = p * q + 2.0f;
+  return n * 0.693145752f + (n * 1.42860677e-6f + z * p);
+}
+
 /// log(1 + e^x) without overflow.
 template <class T>
 YD_HOST_DEVICE T softplus(T x) {

@@ -9,22 +9,35 @@ namespace {
 
 constexpr int64_t kBlock = 256;
 
+/// loss and grad of formula(logit, target) over a block.
+template <class T, class Formula>
+void block_of(const T* logits, const T* targets, T scale, int64_t n, T* loss, T* grad,
+              Formula formula) {
+  for (int64_t i = 0; i < n; ++i) {
+    const LossAndGrad<T> r = formula(logits[i], targets[i]);
+    loss[i] = r.loss;
+    grad[i] = scale * r.grad;
+  }
+}
+
 template <class T>
 void bce_block(const T* logits, const T* targets, const BceOptions<T>& options, int64_t n, T* loss,
                T* grad) {
-  const T pos_weight = options.pos_weight, scale = options.grad_scale;
-  if (options.focal_gamma > T(0)) {
-    for (int64_t i = 0; i < n; ++i) {
-      const auto r = focal_and_grad(logits[i], targets[i], pos_weight, options.focal_gamma);
-      loss[i] = r.loss;
-      grad[i] = scale * r.grad;
-    }
-    return;
-  }
-  for (int64_t i = 0; i < n; ++i) {
-    const auto r = bce_and_grad(logits[i], targets[i], pos_weight);
-    loss[i] = r.loss;
-    grad[i] = scale * r.grad;
+  const T pos_weight = options.pos_weight, gamma = options.focal_gamma;
+  const auto run = [&](auto formula) {
+    block_of(logits, targets, options.grad_scale, n, loss, grad, formula);
+  };
+  const auto focal = [&](auto power) {
+    run([=](T x, T target) { return focal_and_grad(x, target, pos_weight, gamma, power); });
+  };
+  if (!(gamma > T(0))) {
+    run([=](T x, T target) { return bce_and_grad(x, target, pos_weight); });
+  } else if (gamma == T(1.5)) {
+    focal(RootPower<T>{});
+  } else if (gamma == T(2)) {
+    focal(FirstPower<T>{});
+  } else {
+    focal(AnyPower<T>{gamma - T(1)});
   }
 }
 

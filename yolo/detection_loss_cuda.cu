@@ -66,7 +66,7 @@ struct Head {
 struct Bce {
   float pos_weight, gamma;
   __device__ LossAndGrad<float> operator()(float logit, float target) const {
-    return gamma > 0 ? focal_and_grad(logit, target, pos_weight, gamma)
+    return gamma > 0 ? focal_and_grad(logit, target, pos_weight, gamma, AnyPower<float>{gamma - 1})
                      : bce_and_grad(logit, target, pos_weight);
   }
 };

@@ -79,6 +79,16 @@ TEST_CASE("math: exp_fast is within 2e-7 of exp and sigmoid stays finite") {
   CHECK(bce_with_logits(1000.0f, 0.0f, 1.0f) == 1000.0f);
 }
 
+TEST_CASE("math: log_fast is within 3e-7 of log") {
+  for (double x = 1.2e-38; x < 1e38; x *= 1.0173) {
+    INFO("x " << x);
+    const double expected = std::log(double(float(x)));
+    REQUIRE(std::abs(double(log_fast(float(x))) - expected) <= 3e-7 * std::abs(expected));
+  }
+  CHECK(log_fast(1.0f) == 0);
+  CHECK(log_fast(0.0f) == Approx(std::log(0x1p-126)));
+}
+
 TEST_CASE("parallel_for: every index exactly once") {
   for (const int64_t n : {0, 1, 7, 1000}) {
     std::vector<int> seen(size_t(n), 0);

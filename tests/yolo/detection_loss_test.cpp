@@ -174,11 +174,43 @@ TEST_CASE("detection_loss: weights and label smoothing agree with plain loops") 
   check_against_plain(options);
 }
 
-TEST_CASE("detection_loss: focal loss agrees with plain loops") {
-  DetectionLossOptions options;
-  options.fl_gamma = 1.5;
-  options.label_smoothing = 0.1;
-  check_against_plain(options);
+TEST_CASE("detection_loss: focal loss agrees with plain loops at any gamma") {
+  for (const double gamma : {0.5, 1.0, 1.5, 2.0, 2.7}) {
+    INFO("gamma " << gamma);
+    DetectionLossOptions options;
+    options.fl_gamma = gamma;
+    options.label_smoothing = 0.1;
+    check_against_plain(options);
+  }
+}
+
+TEST_CASE("detection_loss: float32 focal loss keeps its relative accuracy") {
+  const auto check = [](float gamma, auto narrow_power, double limit) {
+    for (double x = -40; x <= 40; x += 0.173) {
+      for (const double target : {0.0, 0.3, 1.0}) {
+        INFO("gamma " << gamma << ", logit " << x << ", target " << target);
+        const auto narrow = focal_and_grad(float(x), float(target), 1.5f, gamma, narrow_power);
+        const auto wide = focal_and_grad(double(float(x)), double(float(target)), 1.5,
+                                         double(gamma), AnyPower<double>{double(gamma) - 1});
+        CHECK(narrow.loss == Approx(wide.loss).epsilon(limit).margin(1e-36));
+        // at 0.3 the parts of the gradient cancel somewhere
+        CHECK(narrow.grad == Approx(wide.grad).epsilon(limit).margin(target == 0.3 ? 1e-6 : 1e-36));
+      }
+    }
+  };
+  check(1.5f, RootPower<float>{}, 2e-6);
+  check(2.0f, FirstPower<float>{}, 2e-6);
+  // An exponential repeats the error of its argument, up to 40, as a relative one.
+  check(1.75f, AnyPower<float>{0.75f}, 1e-5);
+  check(0.5f, AnyPower<float>{-0.5f}, 1e-5);
+}
+
+TEST_CASE("detection_loss: a focal loss of a box without doubt is zero, its gradient too") {
+  for (const double gamma : {0.5, 1.0, 3.0}) {
+    const auto sure = focal_and_grad(800.0, 1.0, 1.0, gamma, AnyPower<double>{gamma - 1});
+    CHECK(sure.loss == 0);
+    CHECK(sure.grad == 0);
+  }
 }
 
 TEST_CASE("detection_loss: one class has no class term") {
