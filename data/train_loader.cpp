@@ -6,6 +6,7 @@
 #include <span>
 #include <utility>
 
+#include <ydistill/data/batch_memory.h>
 #include <ydistill/data/batch_shape.h>
 #include <ydistill/data/epoch_order.h>
 #include <ydistill/data/loader.h>
@@ -138,7 +139,7 @@ struct TrainLoader::State : BatchMaker {
     Batch batch;
     batch.number = number;
     if (!makes_plans() || (epoch == 0 && number < options.rendered_batches)) {
-      batch.images = Tensor::empty({count, size.height, size.width, 3}, DType::kUInt8);
+      batch.images = memory.pictures({count, size.height, size.width, 3});
     }
     if (makes_plans()) batch.plans.resize(size_t(count));
     batch.indices.assign(order.indices.begin() + begin, order.indices.begin() + end);
@@ -233,6 +234,7 @@ struct TrainLoader::State : BatchMaker {
   std::vector<int64_t> earlier;                  // one a place of `order`
   std::array<std::vector<int64_t>, 2> partners;  // as `alike`
   std::vector<SampleFrame> frames;               // one a batch
+  BatchMemory memory;                            // of this epoch's batches
   std::optional<Prefetcher> prefetcher;          // last: its threads use what stands above
 };
 
@@ -277,7 +279,9 @@ void TrainLoader::start_epoch(int64_t epoch, int64_t first_batch) {
 }
 
 bool TrainLoader::next(Batch& batch) {
-  return state_->prefetcher && state_->prefetcher->next(batch);
+  if (state_->prefetcher && state_->prefetcher->next(batch)) return true;
+  if (state_->prefetcher) state_->memory.clear();
+  return false;
 }
 
 double TrainLoader::seconds_waited() const {

@@ -63,6 +63,24 @@ std::vector<int64_t> indices_of(TrainLoader& loader, int64_t epoch) {
 
 }  // namespace
 
+TEST_CASE("train loader: the memory of a batch is used again once nobody holds it, not before") {
+  const SevenPictures set;
+  for (const int workers : {0, 2}) {
+    TrainLoaderOptions options = small_options(workers);
+    options.batch = 1;
+    TrainLoader loader(set.data, options);
+    const std::vector<std::string> expected = epoch_of(loader, 0);
+    std::set<const void*> places;
+    std::vector<Batch> held;
+    loader.start_epoch(0);
+    for (Batch batch; loader.next(batch);) places.insert(batch.images.data<uint8_t>());
+    CHECK(int64_t(places.size()) <= kBatchesAlive);
+    loader.start_epoch(0);
+    for (Batch batch; loader.next(batch);) held.push_back(batch);
+    for (size_t i = 0; i < held.size(); ++i) CHECK(bytes_of(held[i]) == expected[i]);
+  }
+}
+
 TEST_CASE("train loader: batches have the promised shapes and the last one is smaller") {
   const SevenPictures set;
   TrainLoader loader(set.data, small_options(2));
