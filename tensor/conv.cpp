@@ -2,6 +2,7 @@
 // Checks and dispatch of the convolution: oneDNN where it serves, else the plain loops.
 #include <ydistill/tensor/conv.h>
 
+#include <ydistill/tensor/conv_plans.h>
 #include <ydistill/tensor/conv_reference.h>
 #include <ydistill/tensor/cuda/conv.h>
 #include <ydistill/tensor/cuda/conv_engine.h>
@@ -218,6 +219,16 @@ std::string backend_name_of_cpu() {
 }
 
 }  // namespace
+
+#ifdef YD_HAVE_ONEDNN
+ConvStep::ConvStep() : began_(onednn::begin_step()) {}
+ConvStep::~ConvStep() {
+  onednn::end_step(began_);
+}
+#else
+ConvStep::ConvStep() = default;
+ConvStep::~ConvStep() = default;
+#endif
 
 std::vector<std::string> conv_plan_report([[maybe_unused]] Device device) {
   return YD_BACKEND(device, plan_report_of_cpu(), cuda::conv_engine_report());

@@ -2,7 +2,8 @@
 // oneDNN convolutions on dense NHWC float32 and bfloat16: the one file that knows oneDNN, versions
 // 2.6 and 3.
 //
-// A plan is built once per geometry, dtypes and direction and kept under that complete key. Weights
+// A plan is built once per geometry, dtypes and direction and kept under that complete key, as long
+// as conv_plans.h says. (oneDNN keeps the code of the 1024 it built last besides.) Weights
 // are handed over in whatever layout and dtype the kernel asks for: working copies, reordered from
 // the float32 OHWI masters when these have changed. Gradients of weights are float32. Scratch
 // memory is ours (user mode), so that nothing is allocated behind the arena's back. Kernels that
@@ -12,14 +13,17 @@
 #include <dnnl.hpp>
 
 #include <algorithm>
+#include <list>
 #include <map>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <tuple>
 #include <unordered_map>
 #include <utility>
 
 #include <ydistill/tensor/arena.h>
+#include <ydistill/tensor/conv_plans.h>
 #include <ydistill/tensor/dry_run.h>
 #include <ydistill/tensor/parallel.h>
 #include <ydistill/tensor/weight_layouts.h>
@@ -255,9 +259,71 @@ Plan build(const Key& key) {
   }
 }
 
-struct Table {
-  std::mutex mutex;
-  std::map<Key, std::shared_ptr<const Plan>> plans;
+/// The plans of the process, at most kMaxConvPlans but for those of the steps in flight.
+class Table {
+ public:
+  /// Null where there is none.
+  std::shared_ptr<const Plan> find(const Key& key) const {
+    const std::lock_guard lock(mutex_);
+    const auto found = entries_.find(key);
+    return found == entries_.end() ? nullptr : found->second.plan;
+  }
+
+  std::shared_ptr<const Plan> use(const Key& key) {
+    const std::lock_guard lock(mutex_);
+    const uint64_t now = ++uses_;
+    auto found = entries_.find(key);
+    if (found == entries_.end()) {
+      auto plan = std::make_shared<const Plan>(build(key));
+      make_room();
+      found = entries_.emplace(key, Entry{std::move(plan), now, {}}).first;
+      found->second.place = by_use_.insert(by_use_.end(), &found->first);
+    } else {
+      found->second.last_use = now;
+      by_use_.splice(by_use_.end(), by_use_, found->second.place);
+    }
+    return found->second.plan;
+  }
+
+  uint64_t begin_step() {
+    const std::lock_guard lock(mutex_);
+    steps_.insert(uses_);
+    return uses_;
+  }
+  void end_step(uint64_t began) {
+    const std::lock_guard lock(mutex_);
+    steps_.erase(steps_.find(began));
+  }
+
+  template <class F>
+  void for_each(F&& f) const {
+    const std::lock_guard lock(mutex_);
+    for (const auto& [key, entry] : entries_) f(key, *entry.plan);
+  }
+
+ private:
+  struct Entry {
+    std::shared_ptr<const Plan> plan;
+    uint64_t last_use;
+    std::list<const Key*>::iterator place;  // in by_use_
+  };
+
+  /// For one more.
+  void make_room() {
+    const uint64_t kept_from = steps_.empty() ? uses_ : *steps_.begin() + 1;
+    while (int64_t(entries_.size()) >= kMaxConvPlans) {
+      const auto oldest = entries_.find(*by_use_.front());
+      if (oldest->second.last_use >= kept_from) return;
+      by_use_.pop_front();
+      entries_.erase(oldest);
+    }
+  }
+
+  mutable std::mutex mutex_;
+  std::map<Key, Entry> entries_;
+  std::list<const Key*> by_use_;  // least recently used first
+  uint64_t uses_ = 0;
+  std::multiset<uint64_t> steps_;  // uses before each that is in flight
 };
 Table& table() {
   static Table plans;
@@ -265,21 +331,13 @@ Table& table() {
 }
 
 std::shared_ptr<const Plan> plan_for(const Key& key) {
-  Table& t = table();
-  const std::lock_guard lock(t.mutex);
-  if (DryRun::is_on()) {  // describing it is enough: generating its code is what takes the time
+  return checked("planning a convolution", [&] {
+    if (!DryRun::is_on()) return table().use(key);
+    // Describing it is enough: generating its code is what takes the time.
     DryRun::plan();
-    const auto known = t.plans.find(key);
-    if (known != t.plans.end()) return known->second;
-    return checked("planning a convolution",
-                   [&] { return std::make_shared<const Plan>(build(key)); });
-  }
-  auto& slot = t.plans[key];
-  if (!slot) {
-    slot =
-        checked("planning a convolution", [&] { return std::make_shared<const Plan>(build(key)); });
-  }
-  return slot;
+    auto known = table().find(key);
+    return known ? known : std::make_shared<const Plan>(build(key));
+  });
 }
 
 /// Reorder from one layout into another; with `add`, onto what is there.
@@ -482,17 +540,23 @@ bool conv2d_backward_weight(const Conv2dGeometry& g, const Tensor& grad_y, const
 
 std::vector<std::string> plan_report() {
   static constexpr const char* kDirections[] = {"forward", "backward input", "backward weight"};
-  Table& t = table();
-  const std::lock_guard lock(t.mutex);
   std::vector<std::string> lines;
-  for (const auto& [key, plan] : t.plans) {
+  table().for_each([&](const Key& key, const Plan& plan) {
     lines.push_back(fmt::format("{} -> {}, {}x{} stride {}{}, {}: {}", key.g.input_shape().str(),
                                 key.g.output_shape().str(), key.g.kernel, key.g.kernel,
                                 key.g.options.stride, key.x == Type::bf16 ? " in bfloat16" : "",
                                 kDirections[int(key.direction)],
-                                plan->is_optimised ? plan->implementation : "plain loops"));
-  }
+                                plan.is_optimised ? plan.implementation : "plain loops"));
+  });
   return lines;
+}
+
+uint64_t begin_step() {
+  return table().begin_step();
+}
+
+void end_step(uint64_t began) {
+  table().end_step(began);
 }
 
 std::string name() {

@@ -4,6 +4,7 @@
 // way.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -18,6 +19,9 @@ bool conv2d_backward_input(const Conv2dGeometry& g, const Tensor& grad_y, const 
 bool conv2d_backward_weight(const Conv2dGeometry& g, const Tensor& grad_y, const Tensor& x,
                             const Tensor& grad_weight, const Tensor& grad_bias);
 std::vector<std::string> plan_report();
+/// Of ConvStep: returns what end_step takes.
+uint64_t begin_step();
+void end_step(uint64_t began);
 std::string name();
 
 }  // namespace ydistill::onednn

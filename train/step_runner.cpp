@@ -6,6 +6,7 @@
 #include <optional>
 #include <utility>
 
+#include <ydistill/tensor/conv_plans.h>
 #include <ydistill/tensor/dry_run.h>
 #include <ydistill/yolo/target_assignment.h>
 
@@ -29,6 +30,7 @@ constexpr StepSum kSums[] = {
 
 /// A step but for the optimizer's part, in the arena that is open.
 StepNumbers step_numbers(Model& student, Teacher* teacher, StepLosses& losses, const Batch& batch) {
+  const ConvStep in_flight;
   std::vector<Tensor> teacher_heads;
   if (teacher != nullptr) teacher_heads = teacher->logits(batch.images);
   losses.detection->labelled =

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include <ydistill/tensor/arena.h>
+#include <ydistill/tensor/conv_plans.h>
 #include <ydistill/tensor/dry_run.h>
 #ifdef YD_HAVE_CUDA
 #include <ydistill/tensor/cuda/device.h>
@@ -17,6 +18,7 @@ namespace {
 
 std::vector<Tensor> run(Model& model, const Tensor& images) {
   const NoGrad no_grad;
+  const ConvStep in_flight;
   std::vector<Tensor> heads;
   for (const Var& head : model.forward(images, ForwardMode::kInference)) {
     heads.push_back(head.value());
@@ -99,13 +101,16 @@ std::vector<Tensor> Inference::logits(const Tensor& images) {
   return captured_ ? captured_->logits(*model_, images) : run(*model_, images);
 }
 
-InferenceMemory memory_of_inference(Model& model, const Shape& images) {
+InferenceMemory memory_of_inference(Model& model, const Shape& images,
+                                    const std::function<void(const std::vector<Tensor>&)>& then) {
   const auto arena = Arena::create(kUnlimited);
   const DryRun dry_run;
   const Tensor batch = Tensor::zeros(images, DType::kUInt8);
   {
     const ArenaScope scope(arena);
-    run(model, batch);
+    const std::vector<Tensor> logits = run(model, batch);
+    const NoGrad no_grad;
+    if (then) then(logits);
   }
   return {arena->peak_bytes(), dry_run.kept_bytes(), dry_run.plans()};
 }

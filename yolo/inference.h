@@ -3,6 +3,7 @@
 // graph.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <vector>
 
@@ -45,7 +46,10 @@ struct InferenceMemory {
 };
 
 /// Of a model on the CPU, prepared for inference, for a batch of this shape [N,H,W,3]; nothing is
-/// computed (DryRun). throws as Model::forward.
-InferenceMemory memory_of_inference(Model& model, const Shape& images);
+/// computed (DryRun). then: what is done with the logits, in the same dry run.
+/// throws as Model::forward.
+InferenceMemory memory_of_inference(
+    Model& model, const Shape& images,
+    const std::function<void(const std::vector<Tensor>&)>& then = {});
 
 }  // namespace ydistill
