@@ -7,7 +7,7 @@ namespace ydistill {
 
 Teacher::Teacher(const Checkpoint& checkpoint, const Compute& compute)
     : model_(build_model(checkpoint, compute)), class_names_(checkpoint.class_names) {
-  model_->prepare_inference();
+  model_->prepare_inference(FoldedWeights::kInPlace);
 }
 
 std::vector<Tensor> Teacher::logits(const Tensor& images) {

@@ -19,9 +19,9 @@ void Bottleneck::initialise(Rng& rng) {
   cv2_.initialise(rng);
 }
 
-void Bottleneck::prepare_inference() {
-  cv1_.prepare_inference();
-  cv2_.prepare_inference();
+void Bottleneck::prepare_inference(FoldedWeights where) {
+  cv1_.prepare_inference(where);
+  cv2_.prepare_inference(where);
 }
 
 }  // namespace ydistill

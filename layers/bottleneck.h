@@ -14,7 +14,7 @@ class Bottleneck : public Module {
              int64_t out_channels, int64_t hidden, bool shortcut);
   Var forward(const Var& x, ForwardMode mode) override;
   void initialise(Rng& rng) override;
-  void prepare_inference() override;
+  void prepare_inference(FoldedWeights where) override;
 
  private:
   ConvBnSilu cv1_, cv2_;

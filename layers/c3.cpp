@@ -31,9 +31,9 @@ void C3::initialise(Rng& rng) {
   for (Bottleneck& bottleneck : bottlenecks_) bottleneck.initialise(rng);
 }
 
-void C3::prepare_inference() {
-  for (ConvBnSilu* conv : {&cv1_, &cv2_, &cv3_}) conv->prepare_inference();
-  for (Bottleneck& bottleneck : bottlenecks_) bottleneck.prepare_inference();
+void C3::prepare_inference(FoldedWeights where) {
+  for (ConvBnSilu* conv : {&cv1_, &cv2_, &cv3_}) conv->prepare_inference(where);
+  for (Bottleneck& bottleneck : bottlenecks_) bottleneck.prepare_inference(where);
 }
 
 }  // namespace ydistill

@@ -20,7 +20,7 @@ class C3 : public Module {
   C3(ParameterStore& store, const std::string& name, const C3Options& options);
   Var forward(const Var& x, ForwardMode mode) override;
   void initialise(Rng& rng) override;
-  void prepare_inference() override;
+  void prepare_inference(FoldedWeights where) override;
 
  private:
   ConvBnSilu cv1_, cv2_, cv3_;

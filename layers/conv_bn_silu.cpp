@@ -46,13 +46,15 @@ void ConvBnSilu::initialise(Rng& rng) {
   store_.statistic(var_).fill(1);
 }
 
-void ConvBnSilu::prepare_inference() {
+void ConvBnSilu::prepare_inference(FoldedWeights where) {
   const ArenaScope heap(nullptr);  // outlives any step
   const auto on_cpu = [](const Tensor& t) { return t.to(Device::cpu()); };
   const Tensor weight = on_cpu(store_.var(weight_).value());
   const Tensor gamma = on_cpu(store_.var(gamma_).value()), beta = on_cpu(store_.var(beta_).value());
   const Tensor mean = on_cpu(store_.statistic(mean_)), var = on_cpu(store_.statistic(var_));
-  const Tensor folded_weight = Tensor::empty(weight.shape(), weight.dtype());
+  const Tensor& parameter = store_.var(weight_).value();
+  const bool in_place = where == FoldedWeights::kInPlace;
+  const Tensor folded_weight = in_place ? weight : Tensor::empty(weight.shape(), weight.dtype());
   const Tensor folded_bias = Tensor::empty({options_.out_channels}, weight.dtype());
   dispatch_float(weight.dtype(), "prepare_inference", [&](auto type) {
     using T = decltype(type);
@@ -65,7 +67,8 @@ void ConvBnSilu::prepare_inference() {
       for (int64_t i = 0; i < per_channel; ++i) to[i] = T(double(from[i]) * scale);
     }
   });
-  folded_weight_ = folded_weight.to(store_.device());
+  if (in_place && !store_.device().is_cpu()) parameter.copy_from(folded_weight);
+  folded_weight_ = in_place ? parameter : folded_weight.to(store_.device());
   folded_bias_ = folded_bias.to(store_.device());
   folded_packed_ = std::make_shared<PackedWeights>();
 }

@@ -27,7 +27,7 @@ class ConvBnSilu : public Module {
   Var forward(const Var& x, ForwardMode mode, const Var& residual);
   void initialise(Rng& rng) override;
   /// weight gamma / sqrt(var + eps) and beta - mean gamma / sqrt(var + eps), computed in double.
-  void prepare_inference() override;
+  void prepare_inference(FoldedWeights where) override;
 
   int64_t out_channels() const { return options_.out_channels; }
 

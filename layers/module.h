@@ -15,6 +15,13 @@ enum class ForwardMode : uint8_t {
   kInference,  ///< convolution and batch norm folded (prepare_inference() first), no tape
 };
 
+/// Where the weights for ForwardMode::kInference go.
+enum class FoldedWeights : uint8_t {
+  kBeside,   ///< into copies; the parameters stay as they are
+  kInPlace,  ///< into the parameters, which inference is then all that can be done with: half the
+             ///< memory
+};
+
 /// A layer: declares its parameters in its constructor, computes in forward(). Not thread-safe.
 class Module {
  public:
@@ -25,7 +32,7 @@ class Module {
   /// batch norm 1 and 0.
   virtual void initialise(Rng& rng) = 0;
   /// Folds the current parameters and running statistics for ForwardMode::kInference.
-  virtual void prepare_inference() = 0;
+  virtual void prepare_inference(FoldedWeights where) = 0;
 };
 
 }  // namespace ydistill

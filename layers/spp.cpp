@@ -19,9 +19,9 @@ void Spp::initialise(Rng& rng) {
   cv2_.initialise(rng);
 }
 
-void Spp::prepare_inference() {
-  cv1_.prepare_inference();
-  cv2_.prepare_inference();
+void Spp::prepare_inference(FoldedWeights where) {
+  cv1_.prepare_inference(where);
+  cv2_.prepare_inference(where);
 }
 
 }  // namespace ydistill

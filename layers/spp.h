@@ -12,7 +12,7 @@ class Spp : public Module {
   Spp(ParameterStore& store, const std::string& name, int64_t in_channels, int64_t out_channels);
   Var forward(const Var& x, ForwardMode mode) override;
   void initialise(Rng& rng) override;
-  void prepare_inference() override;
+  void prepare_inference(FoldedWeights where) override;
 
  private:
   ConvBnSilu cv1_, cv2_;

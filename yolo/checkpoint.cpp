@@ -282,6 +282,7 @@ NamedTensors export_statistics(const Model& model, const Tensor& flat) {
 }
 
 NamedTensors export_weights(const Model& model) {
+  model.check_has_parameters("export_weights");
   NamedTensors tensors = export_parameters(model, model.parameters().values());
   for (auto& entry : export_statistics(model, model.parameters().statistics())) {
     tensors.push_back(std::move(entry));

@@ -109,6 +109,7 @@ Tensor Model::network_input(const Tensor& images) const {
 }
 
 std::vector<Var> Model::forward(const Tensor& images, ForwardMode mode, const Observer& observe) {
+  if (mode == ForwardMode::kTrain) check_has_parameters("training");
   Var x(network_input(images));
   std::vector<Var> outputs(spec_.layers.size());
   for (size_t i = 0; i < spec_.layers.size(); ++i) {
@@ -147,10 +148,18 @@ void Model::initialise(uint64_t seed) {
   store_->mark_changed();
 }
 
-void Model::prepare_inference() {
+void Model::prepare_inference(FoldedWeights where) {
+  check_has_parameters("prepare_inference");
   for (const auto& module : modules_) {
-    if (module) module->prepare_inference();
+    if (module) module->prepare_inference(where);
   }
+  folded_in_place_ = where == FoldedWeights::kInPlace;
+}
+
+void Model::check_has_parameters(const char* what) const {
+  if (!folded_in_place_) return;
+  throw ValueError("model {}: {}: its parameters were folded in place, it can only infer",
+                   spec_.name, what);
 }
 
 std::vector<Conv2dGeometry> Model::convolutions(int64_t batch, int64_t height,

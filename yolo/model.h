@@ -38,8 +38,12 @@ class Model {
 
   /// Fresh parameters, a function of the seed alone.
   void initialise(uint64_t seed);
-  /// Folds parameters and running statistics for inference; call again after they change.
-  void prepare_inference();
+  /// Folds parameters and running statistics for inference; call again after they change. In place
+  /// once and for all: the model then only infers, and forward() in training, another
+  /// prepare_inference() and export_weights() throw ValueError.
+  void prepare_inference(FoldedWeights where = FoldedWeights::kBeside);
+  /// throws ValueError, saying for what, where the parameters were folded in place.
+  void check_has_parameters(const char* what) const;
 
   /// What forward() keeps for the backward pass in training.
   void set_tape_keeps(TapeKeeps keeps) { tape_keeps_ = keeps; }
@@ -70,6 +74,7 @@ class Model {
   std::vector<int> last_use_;
   bool stem_6x6_ = false;
   bool focus_ = false;
+  bool folded_in_place_ = false;
   TapeKeeps tape_keeps_ = TapeKeeps::kAll;
 };
 

@@ -79,6 +79,7 @@ TEST_CASE("layers: gradients of whole layers agree with finite differences") {
 }
 
 TEST_CASE("layers: folding convolution and batch norm keeps the sums") {
+  const FoldedWeights where = GENERATE(FoldedWeights::kBeside, FoldedWeights::kInPlace);
   ParameterStore store(DType::kFloat64);
   ConvBnSilu conv(store, "c", {.in_channels = 3, .out_channels = 5, .kernel = 3});
   store.allocate();
@@ -90,9 +91,10 @@ TEST_CASE("layers: folding convolution and batch norm keeps the sums") {
   store.statistic(0).copy_from(rng.uniform({5}, -1, 1, DType::kFloat64));
   store.statistic(1).copy_from(rng.uniform({5}, 0.5, 2, DType::kFloat64));
   const Tensor x = rng.uniform({1, 4, 4, 3}, -1, 1, DType::kFloat64);
-  conv.prepare_inference();
+  const Tensor weight = store.var(0).value().clone();
+  conv.prepare_inference(where);
   const Tensor got = conv.forward(Var(x), ForwardMode::kInference).value();
-  const Tensor y = conv2d_forward(x, store.var(0).value(), {}, {1, 1});
+  const Tensor y = conv2d_forward(x, weight, {}, {1, 1});
   for (int64_t i = 0; i < y.numel(); ++i) {
     const int64_t c = i % 5;
     const double z = (y.at(i) - store.statistic(0).at(c)) /

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+#include <ydistill/tensor/arena.h>
 #include <ydistill/tensor/io/safetensors.h>
 #include <ydistill/tensor/random.h>
 #include <ydistill/yolo/checkpoint.h>
@@ -36,6 +37,29 @@ TEST_CASE("checkpoint: save and load give the same bits and the 6x6 stem keeps i
   }
   CHECK(again[0].first == "model.0.conv.weight");
   CHECK(again[0].second.shape() == Shape{8, 3, 6, 6});
+}
+
+TEST_CASE("model: folded in place it infers the same bits from less memory and does nothing else") {
+  Model beside(graph_from_json(test::tiny_graph())), in_place(graph_from_json(test::tiny_graph()));
+  beside.initialise(5);
+  in_place.initialise(5);
+  const int64_t start = heap_blocks_taken();
+  beside.prepare_inference();
+  const int64_t middle = heap_blocks_taken();
+  in_place.prepare_inference(FoldedWeights::kInPlace);
+  CHECK(2 * (heap_blocks_taken() - middle) == middle - start);  // biases, but no weights
+  const Tensor images = Tensor::full({1, 32, 32, 3}, 99, DType::kUInt8);
+  const auto a = beside.forward(images, ForwardMode::kInference);
+  const auto b = in_place.forward(images, ForwardMode::kInference);
+  for (size_t i = 0; i < a.size(); ++i) {
+    const Tensor &one = a[i].value(), &other = b[i].value();
+    CHECK(std::memcmp(one.raw(), other.raw(), size_t(one.nbytes())) == 0);
+  }
+  beside.forward(images, ForwardMode::kTrain);
+  const char* text = "its parameters were folded in place, it can only infer";
+  CHECK_THROWS_WITH_TEXT(in_place.forward(images, ForwardMode::kTrain), ValueError, text);
+  CHECK_THROWS_WITH_TEXT(in_place.prepare_inference(), ValueError, text);
+  CHECK_THROWS_WITH_TEXT(export_weights(in_place), ValueError, text);
 }
 
 TEST_CASE("checkpoint: the stem on focus input equals the 6x6 convolution") {
