@@ -4,6 +4,8 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
+#include <cctype>
 #include <cmath>
 #include <fstream>
 #include <set>
@@ -157,37 +159,59 @@ void transfer_picture(const fs::path& from, const fs::path& to, PictureTransfer 
   }
 }
 
+/// What YAML and JSON, and scripts on their way, read as a value and not as a name.
+bool is_value_word(std::string word) {
+  std::transform(word.begin(), word.end(), word.begin(),
+                 [](unsigned char c) { return char(std::tolower(c)); });
+  constexpr std::array kWords{"null", "none", "nan", "true", "false", "yes", "no", "on", "off"};
+  return std::find(kWords.begin(), kWords.end(), word) != kWords.end();
+}
+
 void check_splits(std::span<const DatasetSplit> splits, DatasetFormat format) {
-  if (splits.empty()) throw ValueError("write_dataset: no split");
-  std::set<std::string> seen;
+  std::vector<std::string> names;
   for (const DatasetSplit& split : splits) {
-    const bool is_word = !split.name.empty() && split.name.front() != '.' &&
-                         std::all_of(split.name.begin(), split.name.end(), [](unsigned char c) {
+    names.push_back(split.name);
+    if (split.data->names != splits.front().data->names) {
+      throw ValueError("write_dataset: the splits have different class names");
+    }
+  }
+  check_split_names(names, format);
+}
+
+}  // namespace
+
+void check_split_names(std::span<const std::string> names, DatasetFormat format) {
+  if (names.empty()) throw ValueError("write_dataset: no split");
+  std::set<std::string> seen;
+  for (const std::string& name : names) {
+    const bool is_word = !name.empty() && name.front() != '.' &&
+                         std::all_of(name.begin(), name.end(), [](unsigned char c) {
                            return std::isalnum(c) != 0 || c == '-' || c == '_' || c == '.';
                          });
     if (!is_word) {
       throw ValueError("write_dataset: split \"{}\", letters, digits, -, _ and . wanted",
-                       printable(split.name, 40));
+                       printable(name, 40));
+    }
+    if (is_value_word(name)) {
+      throw ValueError(
+          "write_dataset: split \"{}\": YAML and JSON read that as a value; a name like train "
+          "wanted",
+          name);
     }
     if (format == DatasetFormat::kYolo) {
       for (const char* key : {"path", "names", "nc", "download"}) {
-        if (split.name != key) continue;
+        if (name != key) continue;
         throw ValueError(
             "write_dataset: split \"{}\": data.yaml has a key of that name; call the split "
             "otherwise",
             key);
       }
     }
-    if (!seen.insert(split.name).second) {
-      throw ValueError("write_dataset: the split \"{}\" is given twice", split.name);
-    }
-    if (split.data->names != splits.front().data->names) {
-      throw ValueError("write_dataset: the splits have different class names");
+    if (!seen.insert(name).second) {
+      throw ValueError("write_dataset: the split \"{}\" is given twice", name);
     }
   }
 }
-
-}  // namespace
 
 void write_dataset(std::span<const DatasetSplit> splits, DatasetFormat format,
                    PictureTransfer transfer, const fs::path& out) {

@@ -35,9 +35,13 @@ struct DatasetSplit {
 /// (Sample::labelled) go without a label file in YOLO and are left out in the other two.
 /// All is written beside `out` first and renamed at the end: `out` is whole or not there.
 /// throws FileError: `out` exists, something cannot be written or linked; ValueError for splits
-/// whose names differ, whose name is no word of letters, digits, -, _ and ., or (YOLO) is another
-/// key of data.yaml.
+/// whose class names differ, and as check_split_names.
 void write_dataset(std::span<const DatasetSplit> splits, DatasetFormat format,
                    PictureTransfer transfer, const std::filesystem::path& out);
+
+/// What splits may be called. throws ValueError for a name that is no word of letters, digits, -, _
+/// and ., is a word that YAML reads as a value ("null", "yes"), is given twice, or (YOLO) is
+/// another key of data.yaml.
+void check_split_names(std::span<const std::string> names, DatasetFormat format);
 
 }  // namespace ydistill

@@ -3,6 +3,7 @@
 #include <yaml-cpp/yaml.h>
 
 #include <algorithm>
+#include <cctype>
 
 #include <ydistill/data/dataset_reader.h>
 #include <ydistill/data/dataset_writer.h>
@@ -40,7 +41,10 @@ std::string data_yaml(std::span<const NamedSplit> splits) {
   YAML::Emitter yaml;
   yaml << YAML::BeginMap;
   for (const NamedSplit& split : splits) {
-    yaml << YAML::Key << split.name << YAML::Value << "images/" + split.name;
+    const bool is_number = !std::isalpha(static_cast<unsigned char>(split.name.front()));
+    yaml << YAML::Key;
+    if (is_number) yaml << YAML::DoubleQuoted;  // stays a name
+    yaml << split.name << YAML::Value << "images/" + split.name;
   }
   const std::vector<std::string>& names = splits.front().data->names;
   yaml << YAML::Key << "nc" << YAML::Value << names.size();

@@ -143,6 +143,9 @@ int convert(const Args& args) {
     sources.push_back(source.source);
     split_names.push_back(source.split);
   }
+  const std::map<std::string, DatasetFormat> formats{
+      {"yolo", DatasetFormat::kYolo}, {"voc", DatasetFormat::kVoc}, {"coco", DatasetFormat::kCoco}};
+  check_split_names(split_names, formats.at(args.to));
   const std::vector<Dataset> datasets = load_splits(sources, args.names);
   std::vector<DatasetSplit> splits;
   for (size_t i = 0; i < datasets.size(); ++i) {
@@ -150,8 +153,6 @@ int convert(const Args& args) {
     for (const Finding& finding : datasets[i].findings) message("data: " + finding.str());
     splits.push_back({split_names[i], &datasets[i]});
   }
-  const std::map<std::string, DatasetFormat> formats{
-      {"yolo", DatasetFormat::kYolo}, {"voc", DatasetFormat::kVoc}, {"coco", DatasetFormat::kCoco}};
   const std::map<std::string, PictureTransfer> transfers{
       {"copy", PictureTransfer::kCopy},
       {"hardlink", PictureTransfer::kHardLink},

@@ -2,6 +2,7 @@
 // The `ydistill` command. Exit codes: 0 done, 1 the run failed (one line says why), 2 wrong usage.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
@@ -9,13 +10,16 @@
 #include <exception>
 #include <iostream>
 #include <new>
+#include <span>
 #include <string>
 #include <system_error>
 #include <utility>
 #include <vector>
 
 #include <ydistill/tensor/error.h>
+#include <ydistill/tensor/io/text.h>
 #include <ydistill/tools/command.h>
+#include <ydistill/tools/progress.h>
 
 namespace ydistill::tools {
 
@@ -33,6 +37,23 @@ namespace {
 
 using namespace ydistill::tools;
 
+/// One line: what is wrong, and whose help says what would be right.
+std::string wrong_usage(const CLI::App& app, const CLI::ParseError& error) {
+  std::string command = app.get_name();
+  for (const CLI::App* parsed : app.get_subcommands()) command += " " + parsed->get_name();
+  return fmt::format("{}; see {} --help", ydistill::printable(error.what()), command);
+}
+
+/// Whether a program waits for events on standard output, as far as that can be told when the
+/// options are wrong.
+bool is_training_for_programs(int argc, char** argv) {
+  const std::span args(argv, size_t(argc));
+  const auto is = [](const char* wanted) {
+    return [wanted](const char* arg) { return std::strcmp(arg, wanted) == 0; };
+  };
+  return argc > 1 && is("train")(args[1]) && std::any_of(args.begin(), args.end(), is("--json"));
+}
+
 int run_command(int argc, char** argv) {
   CLI::App app{"Train, distil and run YOLOv5 detectors.", "ydistill"};
   app.require_subcommand(1);
@@ -47,7 +68,10 @@ int run_command(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? 0 : kWrongUsage;
+    if (error.get_exit_code() == 0) return app.exit(error);  // --help, --version
+    const std::string problem = wrong_usage(app, error);
+    if (is_training_for_programs(argc, argv)) JsonProgress().error(problem);
+    throw ydistill::ConfigError("{}", problem);
   }
   for (const auto& [command, run] : commands) {
     if (command->parsed()) return run();

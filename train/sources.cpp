@@ -98,6 +98,23 @@ std::string shown(const std::vector<std::string>& names) {
   return printable(fmt::format("{}", fmt::join(names, ", ")), 200);
 }
 
+/// Refuses labels that name their classes where none of them is one of the classes wanted: those of
+/// a folder of pictures, say, which has only ids and is read as class0, class1, ...
+void check_some_labels_kept(const DataSourceConfig& source, const Reading& reading,
+                            const Dataset& dataset) {
+  const bool is_by_name = source.kind() == DataSourceConfig::Kind::kVoc ||
+                          source.kind() == DataSourceConfig::Kind::kCoco;
+  if (!is_by_name || reading.names.empty() || reading.classes == Classes::kSingle) return;
+  if (dataset.labels_dropped == 0 || dataset.num_labels() > 0 || dataset.findings.empty()) return;
+  const bool is_voc = source.kind() == DataSourceConfig::Kind::kVoc;
+  throw ConfigError(
+      "data.names: none of the {} labels of {} can be read with the classes {}; the first: {}; "
+      "give "
+      "the names in the order of the ids",
+      dataset.labels_dropped, printable((is_voc ? source.voc : source.coco).string()),
+      shown(reading.names), dataset.findings.front().str());
+}
+
 }  // namespace
 
 Reading reading_of(const Config& config) {
@@ -143,7 +160,9 @@ Dataset load_source(const DataSourceConfig& source, const Reading& reading) {
   DataSource opened = data_source(source);
   opened.cache_folder = reading.cache_folder;
   opened.classes = reading.classes;
-  return load_dataset(opened, reading.names);
+  Dataset dataset = load_dataset(opened, reading.names);
+  check_some_labels_kept(source, reading, dataset);
+  return dataset;
 }
 
 Dataset load_unlabelled(const DataConfig& data) {
@@ -308,7 +327,7 @@ std::unique_ptr<Model> make_validated_model(const Checkpoint& checkpoint,
                       checkpoint.spec.num_classes, names.size());
   }
   auto model = build_model(checkpoint, compute);
-  model->prepare_inference();
+  model->prepare_inference(FoldedWeights::kInPlace);
   return model;
 }
 

@@ -35,7 +35,8 @@ Reading validation_reading(const Config& config, const std::vector<std::string>&
 /// overrule. throws ConfigError where a data.yaml has more or fewer.
 Reading model_reading(const Config& config, const std::vector<std::string>& names);
 
-/// Reads the pictures and labels of a source. throws FileError.
+/// Reads the pictures and labels of a source. throws FileError; ConfigError where labels that name
+/// their classes (VOC, COCO) were all dropped, none being of the given names.
 Dataset load_source(const DataSourceConfig& source, const Reading& reading);
 /// The pictures of data.unlabeled, none of them labelled. throws FileError.
 Dataset load_unlabelled(const DataConfig& data);

@@ -138,6 +138,12 @@ TEST_CASE("convert: pictures are copied or linked as asked") {
   CHECK(read_file(out / "copy/images/train/0.png") == read_file(dir / "images/0.png"));
 }
 
+TEST_CASE("convert: a split called by a number stays a name in data.yaml") {
+  const TempDir dir, out;
+  write(boxes(dir), DatasetFormat::kYolo, out / "folds", "1");
+  CHECK(read_file(out / "folds/data.yaml").find("\"1\": images/1\n") == 0);
+}
+
 TEST_CASE("convert: what cannot be written leaves nothing behind") {
   const TempDir dir, out;
   const Dataset data = boxes(dir);
@@ -153,6 +159,10 @@ TEST_CASE("convert: what cannot be written leaves nothing behind") {
                          "split \"../x\"");
   CHECK_THROWS_WITH_TEXT(write(data, DatasetFormat::kYolo, out / "new", "names"), ValueError,
                          "split \"names\": data.yaml has a key of that name");
+  for (const char* word : {"null", "None", "TRUE", "no"}) {
+    CHECK_THROWS_WITH_TEXT(write(data, DatasetFormat::kCoco, out / "new", word), ValueError,
+                           fmt::format("split \"{}\": YAML and JSON read that as a value", word));
+  }
   CHECK(std::distance(fs::directory_iterator(out.path()), {}) == 1);
 }
 

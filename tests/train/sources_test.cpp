@@ -86,6 +86,37 @@ TEST_CASE("classes: both data.yaml may be renamed alike, and a folder of picture
   CHECK(mixed.second.samples.at(1).labels.at(0).class_id == 1);
 }
 
+TEST_CASE("classes: validation that names its classes needs names where training has only ids") {
+  const TwoSets sets;
+  test::write_file(sets.dir / "voc/ImageSets/Main/val.txt", "a\nb\n");
+  for (const auto& [id, name] : {std::pair{"a", "wide"}, {"b", "high"}}) {
+    test::write_file(sets.dir / fmt::format("voc/Annotations/{}.xml", id),
+                     fmt::format("<annotation><object><name>{}</name><bndbox><xmin>3</xmin>"
+                                 "<ymin>3</ymin><xmax>30</xmax><ymax>30</ymax></bndbox></object>"
+                                 "</annotation>",
+                                 name));
+  }
+  std::filesystem::create_directories(sets.dir / "voc/JPEGImages");
+  for (const char* id : {"a", "b"}) {
+    write_jpeg(sets.dir / fmt::format("voc/JPEGImages/{}.jpg", id), Image::filled(64, 64, 9));
+  }
+  const std::string data =
+      R"("train": {"yolo": "train/images"}, "val": {"voc": "voc", "split": "val"})";
+  const auto refused = [&](const std::string& names, const std::string& text) {
+    const Config config = sets.config(data + names);
+    CHECK_THROWS_WITH_TEXT(sets.load(config), ConfigError, text);
+    CHECK_THROWS_WITH_TEXT(report_data(config, CheckDepth::kHeaders), ConfigError, text);
+  };
+  refused("", "data.names: none of the 2 labels of ");
+  refused("", "can be read with the classes class0, class1; the first: ");
+  refused("", "class \"wide\" is not among the names (label dropped); give the names in the order");
+  refused(R"(, "names": ["car", "cat"])", "with the classes car, cat");
+  CHECK(sets.load(sets.config(data + R"(, "names": ["wide", "high"])")).second.num_labels() == 2);
+  // One of two is a fault of that label alone.
+  CHECK(sets.load(sets.config(data + R"(, "names": ["wide", "cat"])")).second.num_labels() == 1);
+  CHECK(sets.load(sets.config(data, R"("single_class": true)")).second.num_labels() == 2);
+}
+
 TEST_CASE("classes: a model is not measured on a data.yaml with more or fewer than it knows") {
   const TwoSets sets;
   const Config config = sets.config(kYamls);
