@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -22,6 +23,20 @@ struct Image {
   static Image filled(int64_t width, int64_t height, uint8_t level);
   const uint8_t* at(int64_t x, int64_t y) const { return rgb.data() + (y * width + x) * 3; }
   uint8_t* at(int64_t x, int64_t y) { return rgb.data() + (y * width + x) * 3; }
+};
+
+/// The same seen, not owned: the bytes stay where they are and must outlive the view.
+struct ImageView {
+  int64_t width = 0;
+  int64_t height = 0;
+  std::span<const uint8_t> rgb = {};  ///< [height, width, 3]
+
+  ImageView() = default;
+  ImageView(int64_t w, int64_t h, std::span<const uint8_t> bytes)
+      : width(w), height(h), rgb(bytes) {}
+  /// Any picture is seen where a view is wanted.
+  ImageView(const Image& image) : ImageView(image.width, image.height, image.rgb) {}
+  const uint8_t* at(int64_t x, int64_t y) const { return rgb.data() + (y * width + x) * 3; }
 };
 
 enum class PictureFormat { kJpeg, kPng, kBmp };

@@ -85,7 +85,7 @@ Letterbox validation_letterbox(int64_t width, int64_t height, int64_t image_size
   return box;
 }
 
-void apply_letterbox(const Image& image, const Letterbox& box, uint8_t* input) {
+void apply_letterbox(const ImageView& image, const Letterbox& box, uint8_t* input) {
   if (image.width != box.picture_width || image.height != box.picture_height) {
     throw ShapeError("apply_letterbox: a picture of {}x{}, the plan is for {}x{}", image.width,
                      image.height, box.picture_width, box.picture_height);
@@ -98,7 +98,7 @@ void apply_letterbox(const Image& image, const Letterbox& box, uint8_t* input) {
   }
 }
 
-void place_in_letterbox(const Image& inner, const Letterbox& box, uint8_t* input) {
+void place_in_letterbox(const ImageView& inner, const Letterbox& box, uint8_t* input) {
   if (inner.width != box.inner_width || inner.height != box.inner_height) {
     throw ShapeError("place_in_letterbox: a picture of {}x{}, the plan is for {}x{}", inner.width,
                      inner.height, box.inner_width, box.inner_height);

@@ -52,10 +52,10 @@ Letterbox validation_letterbox(int64_t width, int64_t height, int64_t image_size
 
 /// Writes the input, [letterbox.height, letterbox.width, 3], row-major.
 /// throws ShapeError if `image` is not the picture the plan was made for.
-void apply_letterbox(const Image& image, const Letterbox& letterbox, uint8_t* input);
+void apply_letterbox(const ImageView& image, const Letterbox& letterbox, uint8_t* input);
 /// The same for a picture that already has the inner size.
 /// throws ShapeError if it has not.
-void place_in_letterbox(const Image& inner, const Letterbox& letterbox, uint8_t* input);
+void place_in_letterbox(const ImageView& inner, const Letterbox& letterbox, uint8_t* input);
 
 /// A box in pixels of the picture, in pixels of the input; not clipped.
 CornerBox to_input(const Letterbox& letterbox, const CornerBox& box);

@@ -39,7 +39,7 @@ std::vector<BilinearTap> bilinear_taps(int64_t source, int64_t target) {
   return taps;
 }
 
-void resize_bilinear(const Image& image, Image& out) {
+void resize_bilinear(const ImageView& image, Image& out) {
   const ResizeKernels& kernels = resize_kernels();
   const std::vector<BilinearTap> columns = bilinear_taps(image.width, out.width);
   const std::vector<BilinearTap> rows = bilinear_taps(image.height, out.height);
@@ -104,7 +104,7 @@ std::vector<Coverage> coverages(int64_t source, int64_t target) {
   return all;
 }
 
-void resize_area(const Image& image, Image& out) {
+void resize_area(const ImageView& image, Image& out) {
   const ResizeKernels& kernels = resize_kernels();
   const std::vector<Coverage> columns = coverages(image.width, out.width);
   const std::vector<Coverage> rows = coverages(image.height, out.height);
@@ -130,7 +130,7 @@ void resize_area(const Image& image, Image& out) {
   }
 }
 
-void halve(const Image& image, Image& out) {
+void halve(const ImageView& image, Image& out) {
   for (int64_t y = 0; y < out.height; ++y) {
     resize_kernels().halve_row(image.at(0, 2 * y), image.at(0, 2 * y + 1), out.width, out.at(0, y));
   }
@@ -138,7 +138,7 @@ void halve(const Image& image, Image& out) {
 
 }  // namespace
 
-Image resize(const Image& image, int64_t width, int64_t height, Interpolation interpolation) {
+Image resize(const ImageView& image, int64_t width, int64_t height, Interpolation interpolation) {
   if (width < 1 || height < 1 || width > kMaxPixels / height || image.width < 1 ||
       image.height < 1) {
     throw ValueError("resize: {}x{} pixels to {}x{}, 1 to {} pixels wanted", image.width,
@@ -148,7 +148,9 @@ Image resize(const Image& image, int64_t width, int64_t height, Interpolation in
     throw ValueError("resize: areas are averaged only when shrinking, not from {}x{} to {}x{}",
                      image.width, image.height, width, height);
   }
-  if (width == image.width && height == image.height) return image;
+  if (width == image.width && height == image.height) {
+    return {width, height, {image.rgb.begin(), image.rgb.end()}};
+  }
   Image out;
   out.width = width;
   out.height = height;

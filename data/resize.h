@@ -17,6 +17,6 @@ enum class Interpolation {
 
 /// The picture at another size; a copy where the size is the same. Runs on the calling thread.
 /// throws ValueError for a size below 1, or for kArea with a target larger than the source.
-Image resize(const Image& image, int64_t width, int64_t height, Interpolation interpolation);
+Image resize(const ImageView& image, int64_t width, int64_t height, Interpolation interpolation);
 
 }  // namespace ydistill

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: MIT
 #include <ydistill/detect/detector.h>
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <chrono>
 
 #include <ydistill/detect/in_picture.h>
 #include <ydistill/tensor/arena.h>
+#include <ydistill/tensor/parallel.h>
 #include <ydistill/yolo/checkpoint.h>
 #include <ydistill/yolo/inference.h>
 
@@ -19,16 +22,45 @@ struct Detector::State {
   std::unique_ptr<Inference> inference;
   DetectTimes times;
 
-  std::vector<std::vector<Detection>> boxes(const std::vector<Tensor>& logits) const {
-    NmsOptions nms;
-    nms.conf = options.conf;
-    nms.iou = options.iou;
-    nms.max_det = options.max_det;
-    return nms_heads(logits, model->spec().anchors, nms);
-  }
+  std::vector<std::vector<Detection>> boxes(const std::vector<Tensor>& logits) const;
+  /// The pictures `batch` of `images`, whose letterboxes have one size, into those of `found`.
+  void detect(std::span<const ImageView> images, const std::vector<Letterbox>& letterboxes,
+              const std::vector<size_t>& batch, std::vector<std::vector<Detection>>& found);
 };
 
 namespace {
+
+void check_picture(const ImageView& image, size_t number, size_t count) {
+  const int64_t width = image.width, height = image.height;
+  if (width >= 1 && height >= 1 && width <= kMaxPixels / height &&
+      int64_t(image.rgb.size()) == width * height * 3) {
+    return;
+  }
+  const std::string which = count > 1 ? fmt::format("picture {}: ", number) : "";
+  if (width < 1 || height < 1 || width > kMaxPixels / height) {
+    throw ValueError("detector: {}{}x{} pixels, sides from 1 and at most {} pixels wanted", which,
+                     width, height, kMaxPixels);
+  }
+  throw ValueError("detector: {}a picture of {}x{} has {} bytes, got {}", which, width, height,
+                   width * height * 3, image.rgb.size());
+}
+
+/// The numbers of the letterboxes of each size, by first appearance; within a size in order.
+std::vector<std::vector<size_t>> by_shape(const std::vector<Letterbox>& letterboxes) {
+  std::vector<std::vector<size_t>> batches;
+  for (size_t i = 0; i < letterboxes.size(); ++i) {
+    const auto same = std::find_if(batches.begin(), batches.end(), [&](const auto& batch) {
+      const Letterbox& first = letterboxes[batch.front()];
+      return first.width == letterboxes[i].width && first.height == letterboxes[i].height;
+    });
+    if (same != batches.end()) {
+      same->push_back(i);
+    } else {
+      batches.push_back({i});
+    }
+  }
+  return batches;
+}
 
 /// Milliseconds since the last call, or since it was made.
 class Lap {
@@ -46,6 +78,39 @@ class Lap {
 
 }  // namespace
 
+std::vector<std::vector<Detection>> Detector::State::boxes(
+    const std::vector<Tensor>& logits) const {
+  NmsOptions nms;
+  nms.conf = options.conf;
+  nms.iou = options.iou;
+  nms.max_det = options.max_det;
+  return nms_heads(logits, model->spec().anchors, nms);
+}
+
+void Detector::State::detect(std::span<const ImageView> images,
+                             const std::vector<Letterbox>& letterboxes,
+                             const std::vector<size_t>& batch,
+                             std::vector<std::vector<Detection>>& found) {
+  const ArenaScope scope(arena);
+  Lap lap;
+  const int64_t count = int64_t(batch.size());
+  const int64_t width = letterboxes[batch[0]].width, height = letterboxes[batch[0]].height;
+  const Tensor input = Tensor::empty({count, height, width, 3}, DType::kUInt8);
+  uint8_t* const pixels = input.data<uint8_t>();
+  parallel_for(count, 1, [&](int64_t i) {
+    const size_t picture = batch[size_t(i)];
+    apply_letterbox(images[picture], letterboxes[picture], pixels + i * height * width * 3);
+  });
+  times.letterbox += lap();
+  const std::vector<Tensor> logits = inference->logits(input);
+  times.network += lap();
+  std::vector<std::vector<Detection>> in_input = boxes(logits);
+  for (size_t i = 0; i < batch.size(); ++i) {
+    found[batch[i]] = in_picture(letterboxes[batch[i]], std::move(in_input[i]));
+  }
+  times.nms += lap();
+}
+
 Detector::Detector(const std::filesystem::path& weights, const DetectorOptions& options)
     : Detector(load_checkpoint(weights, PtWeights::kEma), options) {}
 
@@ -56,6 +121,10 @@ Detector::Detector(const Checkpoint& checkpoint, const DetectorOptions& options)
     throw ValueError("detector: image_size must be a multiple of {}, got {}", stride,
                      options.image_size);
   }
+  if (options.image_size > kMaxPixels / options.image_size) {
+    throw ValueError("detector: image_size {}: a network's input has at most {} pixels",
+                     options.image_size, kMaxPixels);
+  }
   if (!(options.conf >= 0 && options.conf <= 1)) {
     throw ValueError("detector: conf must be 0..1, got {}", options.conf);
   }
@@ -64,7 +133,7 @@ Detector::Detector(const Checkpoint& checkpoint, const DetectorOptions& options)
   }
   use_compute(options.compute);
   state_->model = build_model(checkpoint, options.compute);
-  state_->model->prepare_inference();
+  state_->model->prepare_inference(FoldedWeights::kInPlace);
   state_->names = checkpoint.class_names;
   state_->options = options;
   state_->arena = Arena::create();
@@ -82,25 +151,25 @@ std::vector<std::vector<Detection>> Detector::detect_inputs(const Tensor& images
 
 std::vector<Detection> Detector::detect(std::span<const uint8_t> rgb, int64_t width,
                                         int64_t height) {
-  if (width < 1 || height < 1 || int64_t(rgb.size()) != width * height * 3) {
-    throw ValueError("detector: a picture of {}x{} has {} bytes, got {}", width, height,
-                     std::max<int64_t>(width, 0) * std::max<int64_t>(height, 0) * 3, rgb.size());
-  }
-  return detect(Image{width, height, {rgb.begin(), rgb.end()}});
+  return detect(ImageView(width, height, rgb));
 }
 
-std::vector<Detection> Detector::detect(const Image& image) {
-  const ArenaScope scope(state_->arena);
-  Lap lap;
-  const Letterbox letterbox = detection_letterbox(
-      image.width, image.height, state_->options.image_size, state_->model->spec().max_stride());
-  const Tensor input = Tensor::empty({1, letterbox.height, letterbox.width, 3}, DType::kUInt8);
-  apply_letterbox(image, letterbox, input.data<uint8_t>());
-  state_->times.letterbox = lap();
-  const std::vector<Tensor> logits = state_->inference->logits(input);
-  state_->times.network = lap();
-  std::vector<Detection> found = in_picture(letterbox, std::move(state_->boxes(logits).at(0)));
-  state_->times.nms = lap();
+std::vector<Detection> Detector::detect(const ImageView& image) {
+  return std::move(detect_batch(std::span(&image, 1)).front());
+}
+
+std::vector<std::vector<Detection>> Detector::detect_batch(std::span<const ImageView> images) {
+  for (size_t i = 0; i < images.size(); ++i) check_picture(images[i], i, images.size());
+  state_->times = {};
+  std::vector<Letterbox> letterboxes;
+  for (const ImageView& image : images) {
+    letterboxes.push_back(detection_letterbox(image.width, image.height, state_->options.image_size,
+                                              state_->model->spec().max_stride()));
+  }
+  std::vector<std::vector<Detection>> found(images.size());
+  for (const std::vector<size_t>& batch : by_shape(letterboxes)) {
+    state_->detect(images, letterboxes, batch, found);
+  }
   return found;
 }
 

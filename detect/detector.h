@@ -4,8 +4,8 @@
 //   ydistill::Detector detector("best.safetensors");
 //   for (const auto& found : detector.detect(rgb, width, height)) ...
 //
-// No globals; one Detector a thread. After the first picture of a size nothing more is allocated
-// from the system.
+// No globals; one Detector a thread. After the first picture of a size, or the first batch of a
+// shape, nothing more is allocated from the system.
 #pragma once
 
 #include <filesystem>
@@ -31,11 +31,11 @@ struct DetectorOptions {
   Compute compute = {};      ///< on the CPU in float32 unless chosen; see choose_compute
 };
 
-/// Where the time of a picture went, in milliseconds.
+/// Where the time of a call went, in milliseconds.
 struct DetectTimes {
   double letterbox = 0;  ///< scaling and padding to the network's input
-  double network = 0;    ///< to the logits; the first of a size also plans its convolutions
-  double nms = 0;        ///< decoding, suppression, back to the picture's pixels
+  double network = 0;    ///< to the logits; the first of a shape also plans its convolutions
+  double nms = 0;        ///< decoding, suppression, back to the pictures' pixels
 };
 
 class Detector {
@@ -51,7 +51,13 @@ class Detector {
   /// rgb: [height, width, 3], rows from the top. Boxes are in pixels of the picture, clipped to it,
   /// best score first. throws ValueError if rgb has another size.
   std::vector<Detection> detect(std::span<const uint8_t> rgb, int64_t width, int64_t height);
-  std::vector<Detection> detect(const Image& image);
+  std::vector<Detection> detect(const ImageView& image);
+  /// Many pictures for throughput: those whose network inputs have one shape run as one batch, the
+  /// others as batches of their own; so each gets the input and the boxes that detect() gives it,
+  /// up to the rounding of sums that a library orders by the size of a batch. One list a picture,
+  /// in the order of `images`. Memory grows with the largest batch.
+  /// throws ValueError, before anything is computed, naming the picture whose rgb has another size.
+  std::vector<std::vector<Detection>> detect_batch(std::span<const ImageView> images);
   /// Boxes for a network input, uint8 [N,H,W,3], in its own pixels, one list a picture.
   std::vector<std::vector<Detection>> detect_inputs(const Tensor& images);
 
@@ -59,7 +65,7 @@ class Detector {
   const DetectorOptions& options() const;
   /// What networks of all sizes so far take of the CPU's memory besides the weights, in bytes.
   int64_t memory_bytes() const;
-  /// Of the last detect().
+  /// Of the last detect() or detect_batch().
   const DetectTimes& last_times() const;
 
  private:

@@ -3,11 +3,14 @@
 #include <glob.h>
 
 #include <algorithm>
+#include <charconv>
 #include <chrono>
-#include <fstream>
+#include <exception>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <set>
+#include <span>
+#include <utility>
 
 #include <ydistill/detect/detector.h>
 #include <ydistill/detect/draw.h>
@@ -105,36 +108,159 @@ std::string as_text(const std::vector<Detection>& detections) {
 /// Milliseconds by stage, in the order in which they first came.
 class Timing {
  public:
+  /// pictures: that the work is for; 0: for none, it is done once a run.
   template <class Work>
-  auto measure(const std::string& stage, Work&& work) {
+  auto measure(const std::string& stage, int64_t pictures, Work&& work) {
     const auto start = std::chrono::steady_clock::now();
     auto result = work();
-    const std::chrono::duration<double, std::milli> took = std::chrono::steady_clock::now() - start;
-    add(stage, took.count());
+    add(stage, pictures, milliseconds_since(start));
     return result;
   }
-  void add(const std::string& stage, double ms) {
-    if (!stages_.contains(stage)) stages_[stage] = 0.0;
-    stages_[stage] = stages_[stage].get<double>() + ms;
+  void add(const DetectTimes& times, int64_t pictures, bool first) {
+    add("letterbox", pictures, times.letterbox);
+    add(first ? "first_network" : "further_network", pictures, times.network);
+    add("nms", pictures, times.nms);
   }
-  void add(const DetectTimes& times, bool first) {
-    add("letterbox", times.letterbox);
-    add(first ? "first_network" : "further_network", times.network);
-    add("nms", times.nms);
+  /// From the first picture's reading to the last one's writing.
+  void all_pictures(int64_t pictures, std::chrono::steady_clock::time_point start) {
+    pictures_per_second_ = double(pictures) / milliseconds_since(start) * 1000;
   }
-  const nlohmann::ordered_json& stages() const { return stages_; }
+  double pictures_per_second() const { return pictures_per_second_; }
+  nlohmann::ordered_json totals() const {
+    nlohmann::ordered_json json = nlohmann::ordered_json::object();
+    for (const Stage& stage : stages_) json[stage.name] = stage.ms;
+    return json;
+  }
+  nlohmann::ordered_json per_picture() const {
+    nlohmann::ordered_json json = nlohmann::ordered_json::object();
+    for (const Stage& stage : stages_) {
+      if (stage.pictures > 0) json[stage.name] = stage.ms / double(stage.pictures);
+    }
+    return json;
+  }
   std::string text() const {
     std::string lines;
-    for (const auto& [stage, ms] : stages_.items()) {
-      lines += fmt::format("{:<16} {:8.1f} ms\n", stage, ms.get<double>());
+    for (const Stage& stage : stages_) {
+      lines += fmt::format("{:<16} {:8.1f} ms", stage.name, stage.ms);
+      if (stage.pictures > 0) {
+        lines += fmt::format(" {:8.2f} ms a picture", stage.ms / double(stage.pictures));
+      }
+      lines += "\n";
     }
-    if (!lines.empty()) lines.pop_back();
-    return lines;
+    return lines + fmt::format("{:<16} {:8.2f} pictures/s", "all pictures", pictures_per_second_);
   }
 
  private:
-  nlohmann::ordered_json stages_ = nlohmann::ordered_json::object();
+  struct Stage {
+    std::string name;
+    double ms = 0;
+    int64_t pictures = 0;
+  };
+  static double milliseconds_since(std::chrono::steady_clock::time_point start) {
+    const std::chrono::duration<double, std::milli> took = std::chrono::steady_clock::now() - start;
+    return took.count();
+  }
+  void add(const std::string& name, int64_t pictures, double ms) {
+    auto stage = std::find_if(stages_.begin(), stages_.end(),
+                              [&](const Stage& known) { return known.name == name; });
+    if (stage == stages_.end()) stage = stages_.insert(stages_.end(), {name});
+    stage->ms += ms;
+    stage->pictures += pictures;
+  }
+
+  std::vector<Stage> stages_;
+  double pictures_per_second_ = 0;
 };
+
+/// Calls work(i) for every i below n, on all threads; the first error by number is thrown.
+template <class Work>
+void for_all(size_t n, Work&& work) {
+  std::vector<std::exception_ptr> problems(n);
+  parallel_for(int64_t(n), 1, [&](int64_t i) {
+    try {
+      work(size_t(i));
+    } catch (...) {
+      problems[size_t(i)] = std::current_exception();
+    }
+  });
+  for (const std::exception_ptr& problem : problems) {
+    if (problem) std::rethrow_exception(problem);
+  }
+}
+
+struct ReadPicture {
+  fs::path path;
+  Image image;
+  std::string problem;  ///< why it could not be read; else empty
+};
+
+std::vector<ReadPicture> read_pictures(std::span<const fs::path> paths) {
+  std::vector<ReadPicture> pictures(paths.size());
+  for_all(paths.size(), [&](size_t i) {
+    pictures[i].path = paths[i];
+    try {
+      pictures[i].image = read_image(paths[i]);
+    } catch (const FileError& problem) {
+      pictures[i].problem = problem.what();
+    }
+  });
+  return pictures;
+}
+
+constexpr int64_t kMaxBatch = 1024;
+
+/// Empty, or what is wrong about --batch.
+std::string check_batch(const std::string& text) {
+  int64_t batch = 0;
+  const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), batch);
+  const bool number = problem == std::errc() && end == text.data() + text.size();
+  if (number && batch >= 1 && batch <= kMaxBatch) return "";
+  return fmt::format("a whole number from 1 to {} wanted, got \"{}\"", kMaxBatch, text);
+}
+
+/// What was found so far, in the order of the pictures.
+struct Found {
+  explicit Found(fs::path folder) : out(std::move(folder)) {}
+  fs::path out;
+  nlohmann::ordered_json images = nlohmann::ordered_json::array();
+  std::set<std::string> taken;  ///< names in the output folder
+  int64_t unreadable = 0;
+};
+
+/// One batch of files: read, detect, say and write what was found.
+void detect_and_write(Detector& detector, std::span<const fs::path> paths, Found& found,
+                      Timing& timing) {
+  const bool first = found.images.empty();
+  std::vector<ReadPicture> pictures =
+      timing.measure("picture", int64_t(paths.size()), [&] { return read_pictures(paths); });
+  for (const ReadPicture& picture : pictures) {
+    if (!picture.problem.empty()) message(picture.problem);
+  }
+  found.unreadable +=
+      std::erase_if(pictures, [](const ReadPicture& picture) { return !picture.problem.empty(); });
+  if (pictures.empty()) return;
+  std::vector<ImageView> views;
+  for (const ReadPicture& picture : pictures) views.emplace_back(picture.image);
+  const auto detections = detector.detect_batch(views);
+  timing.add(detector.last_times(), int64_t(pictures.size()), first);
+  std::vector<std::string> stems;
+  for (size_t i = 0; i < pictures.size(); ++i) {
+    const ReadPicture& picture = pictures[i];
+    found.images.push_back(
+        as_json(picture.path, picture.image, detections[i], detector.class_names()));
+    message(fmt::format("{}: {}x{}, {} boxes", picture.path.string(), picture.image.width,
+                        picture.image.height, detections[i].size()));
+    stems.push_back(output_stem(picture.path, found.taken));
+  }
+  timing.measure("write", int64_t(pictures.size()), [&] {
+    for_all(pictures.size(), [&](size_t i) {
+      write_file_atomically(found.out / (stems[i] + ".txt"), as_text(detections[i]));
+      write_annotated(found.out / (stems[i] + ".jpg"), std::move(pictures[i].image), detections[i],
+                      detector.class_names());
+    });
+    return 0;
+  });
+}
 
 }  // namespace
 
@@ -143,6 +269,7 @@ Run add_detect(CLI::App& app) {
     std::string weights, source, out, device = "auto", precision = "auto";
     DetectorOptions options;
     int threads = 0;
+    int64_t batch = 1;
     bool json = false, autotune = false, timing = false;
   };
   auto args = std::make_shared<Args>();
@@ -155,6 +282,11 @@ Run add_detect(CLI::App& app) {
       ->capture_default_str();
   cmd->add_option("--size", args->options.image_size, "longer side in the network, pixels")
       ->capture_default_str();
+  cmd->add_option("--batch", args->batch,
+                  "pictures read at a time; of these, those of one shape in the network run as one "
+                  "batch: the same boxes, more pictures a second")
+      ->check(check_batch)
+      ->capture_default_str();
   cmd->add_option("--threads", args->threads, "threads that compute; 0: all cores")
       ->check(CLI::Range(0, 1024))
       ->capture_default_str();
@@ -164,7 +296,8 @@ Run add_detect(CLI::App& app) {
   cmd->add_flag("--autotune", args->autotune,
                 "on a GPU: spend a minute on choosing kernels, for many pictures");
   cmd->add_flag("--json", args->json, "print one JSON document");
-  cmd->add_flag("--timing", args->timing, "say where the time went, milliseconds by stage");
+  cmd->add_flag("--timing", args->timing,
+                "say where the time went, milliseconds by stage, in all and a picture; pictures/s");
   return [args] {
     const std::vector<fs::path> paths = pictures_of(args->source);
     if (args->threads > 0) set_num_threads(args->threads);
@@ -172,48 +305,40 @@ Run add_detect(CLI::App& app) {
     Timing timing;
     Detector detector = [&] {
       const Checkpoint checkpoint = timing.measure(
-          "weights", [&] { return load_checkpoint(args->weights, PtWeights::kEma); });
-      return timing.measure("build", [&] { return Detector(checkpoint, args->options); });
+          "weights", 0, [&] { return load_checkpoint(args->weights, PtWeights::kEma); });
+      return timing.measure("build", 0, [&] { return Detector(checkpoint, args->options); });
     }();
     std::error_code error;
     fs::create_directories(args->out, error);
     if (error) throw FileError("{}: the folder cannot be made: {}", args->out, error.message());
-    nlohmann::ordered_json images = nlohmann::ordered_json::array();
-    std::set<std::string> taken;
-    int64_t unreadable = 0;
-    for (const fs::path& path : paths) {
-      Image image;
+    const auto start = std::chrono::steady_clock::now();
+    Found found(args->out);
+    for (size_t i = 0; i < paths.size(); i += size_t(args->batch)) {
+      const auto next =
+          std::span(paths).subspan(i, std::min(size_t(args->batch), paths.size() - i));
       try {
-        image = timing.measure("picture", [&] { return read_image(path); });
-      } catch (const FileError& problem) {
-        message(problem.what());
-        ++unreadable;
-        continue;
+        detect_and_write(detector, next, found, timing);
+      } catch (const OutOfMemoryError& problem) {
+        if (args->batch == 1) throw;
+        throw OutOfMemoryError(
+            "detect: --batch {} does not fit into memory ({}); a smaller one wanted", args->batch,
+            problem.what());
       }
-      const std::vector<Detection> detections = detector.detect(image);
-      timing.add(detector.last_times(), images.empty());
-      images.push_back(as_json(path, image, detections, detector.class_names()));
-      message(fmt::format("{}: {}x{}, {} boxes", path.string(), image.width, image.height,
-                          detections.size()));
-      timing.measure("write", [&] {
-        const std::string stem = output_stem(path, taken);
-        write_file_atomically(fs::path(args->out) / (stem + ".txt"), as_text(detections));
-        write_annotated(fs::path(args->out) / (stem + ".jpg"), std::move(image), detections,
-                        detector.class_names());
-        return 0;
-      });
     }
-    nlohmann::ordered_json document{{"images", images}};
+    timing.all_pictures(int64_t(found.images.size()), start);
+    nlohmann::ordered_json document{{"images", found.images}};
     if (args->timing) {
-      document["timing_ms"] = timing.stages();
+      document["timing_ms"] = timing.totals();
+      document["timing_ms_per_picture"] = timing.per_picture();
+      document["pictures_per_second"] = timing.pictures_per_second();
       message(timing.text());
     }
     const std::string text = document.dump(2);
     write_file_atomically(fs::path(args->out) / "detections.json", text + "\n");
     if (args->json) print_json(text);
-    if (unreadable > 0)
-      message(fmt::format("{} of {} pictures could not be read", unreadable, paths.size()));
-    return unreadable == int64_t(paths.size()) ? kRunFailed : 0;
+    if (found.unreadable > 0)
+      message(fmt::format("{} of {} pictures could not be read", found.unreadable, paths.size()));
+    return found.unreadable == int64_t(paths.size()) ? kRunFailed : 0;
   };
 }
 

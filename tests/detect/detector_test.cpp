@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: MIT
 #include <ydistill/detect/detector.h>
 
+#include <array>
 #include <cmath>
 #include <nlohmann/json.hpp>
 #include <thread>
 
 #include <ydistill/tensor/arena.h>
 #include <ydistill/tensor/io/safetensors.h>
+#include <ydistill/tensor/random.h>
 #include <ydistill/yolo/checkpoint.h>
 
 #include "support/catch.h"
@@ -48,6 +50,62 @@ TEST_CASE("detector: after the first picture of a size no memory is taken any mo
   CHECK(detector.memory_bytes() == arena);
 }
 
+/// A picture whose pixels differ everywhere.
+Image noisy(int64_t width, int64_t height, uint64_t seed) {
+  Image image = Image::filled(width, height, 0);
+  Rng rng(seed);
+  for (uint8_t& value : image.rgb) value = uint8_t(rng.below(256));
+  return image;
+}
+
+/// The same boxes: sums in another order may move the last digits.
+void check_same(const std::vector<Detection>& got, const std::vector<Detection>& expected) {
+  REQUIRE(got.size() == expected.size());
+  for (size_t i = 0; i < got.size(); ++i) {
+    const Detection &a = got[i], &b = expected[i];
+    CHECK(a.class_id == b.class_id);
+    CHECK(std::abs(a.score - b.score) < 1e-5f);
+    for (const float difference : {a.x1 - b.x1, a.y1 - b.y1, a.x2 - b.x2, a.y2 - b.y2}) {
+      CHECK(std::abs(difference) < 1e-2f);
+    }
+  }
+}
+
+TEST_CASE("detector: a batch of pictures of any shapes finds what each finds alone, in order") {
+  const DetectorOptions options{.conf = 0.0001, .image_size = 64};
+  Detector one(tiny_checkpoint(), options), many(tiny_checkpoint(), options);
+  std::vector<Image> images;
+  uint64_t seed = 1;
+  for (const auto& [width, height] : {std::pair{64, 64}, {100, 31}, {80, 75}, {64, 64}, {7, 200}}) {
+    images.push_back(noisy(width, height, seed++));
+  }
+  const auto found = many.detect_batch(std::vector<ImageView>(images.begin(), images.end()));
+  REQUIRE(found.size() == images.size());
+  for (size_t i = 0; i < images.size(); ++i) {
+    INFO("picture " << i);
+    const auto expected = one.detect(images[i]);
+    CHECK_FALSE(expected.empty());
+    check_same(found[i], expected);
+  }
+  CHECK_FALSE(found[0] == found[3]);  // one shape, other pixels
+  CHECK(many.detect_batch({}).empty());
+}
+
+TEST_CASE("detector: pixels are looked at where they are, a batch too takes memory only once") {
+  Detector detector(tiny_checkpoint(), {.conf = 0.0001, .image_size = 64});
+  const Image wide = noisy(64, 40, 1), high = noisy(40, 64, 2);
+  const std::vector<ImageView> views{wide, high, wide};
+  const auto all = [&] {
+    detector.detect_batch(views);
+    return detector.detect(wide.rgb, wide.width, wide.height);
+  };
+  const auto expected = all();
+  const int64_t blocks = heap_blocks_taken(), arena = detector.memory_bytes();
+  for (int i = 0; i < 3; ++i) CHECK(all() == expected);
+  CHECK(heap_blocks_taken() == blocks);
+  CHECK(detector.memory_bytes() == arena);
+}
+
 TEST_CASE("detector: two in two threads find the same as one") {
   const Checkpoint checkpoint = tiny_checkpoint();
   const DetectorOptions options{.conf = 0.0001, .image_size = 64};
@@ -67,6 +125,13 @@ TEST_CASE("detector: wrong input is refused with what would be right") {
   Detector detector(checkpoint, {.image_size = 64});
   CHECK_THROWS_WITH_TEXT(detector.detect(std::vector<uint8_t>(10), 2, 2), ValueError,
                          "a picture of 2x2 has 12 bytes, got 10");
+  const Image whole = Image::filled(4, 4, 1);
+  const std::vector<ImageView> views{whole, ImageView(4, 4, std::span(whole.rgb).first(47))};
+  CHECK_THROWS_WITH_TEXT(detector.detect_batch(views), ValueError,
+                         "picture 1: a picture of 4x4 has 48 bytes, got 47");
+  CHECK_THROWS_WITH_TEXT(detector.detect(Image()), ValueError, "0x0 pixels, sides from 1");
+  CHECK_THROWS_WITH_TEXT(Detector(checkpoint, {.image_size = 32768}), ValueError,
+                         "image_size 32768: a network's input has at most 268435456 pixels");
   CHECK_THROWS_WITH_TEXT(Detector(checkpoint, {.image_size = 65}), ValueError,
                          "a multiple of 16, got 65");
   CHECK_THROWS_WITH_TEXT(Detector(checkpoint, {.conf = 2}), ValueError, "conf must be 0..1");
@@ -80,8 +145,14 @@ TEST_CASE("detector: finds what the original finds on its two pictures", "[refer
   YD_REFERENCE_OR_SKIP(images, "data/images");
   Detector detector(weights);
   const auto expected = nlohmann::json::parse(test::read_file(boxes_file));
+  const Image bus = read_image(images / "bus.jpg"), zidane = read_image(images / "zidane.jpg");
+  const auto batched = detector.detect_batch(std::vector<ImageView>{bus, zidane, zidane, bus});
   for (const char* name : {"bus", "zidane"}) {
-    const auto found = detector.detect(read_image(images / (std::string(name) + ".jpg")));
+    const bool is_bus = name == std::string("bus");
+    const auto found = detector.detect(is_bus ? bus : zidane);
+    for (const size_t i : is_bus ? std::array{0, 3} : std::array{1, 2}) {
+      check_same(batched[i], found);
+    }
     const auto& boxes = expected.at(name);
     REQUIRE(found.size() == boxes.size());
     for (size_t i = 0; i < found.size(); ++i) {

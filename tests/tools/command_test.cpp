@@ -129,7 +129,72 @@ TEST_CASE("command: detect --timing says how long every stage took, only when as
     CHECK(stages.at(stage).get<double>() > 0);
     CHECK(timed.err.find(std::string(stage) + " ") != std::string::npos);
   }
-  CHECK_FALSE(nlohmann::json::parse(setup.run(detect).out).contains("timing_ms"));
+  const auto document = nlohmann::json::parse(timed.out);
+  CHECK(document.at("timing_ms_per_picture").at("nms").get<double>() ==
+        Approx(stages.at("nms").get<double>() / 4));
+  CHECK(document.at("timing_ms_per_picture").at("further_network").get<double>() ==
+        Approx(stages.at("further_network").get<double>() / 3));
+  CHECK_FALSE(document.at("timing_ms_per_picture").contains("weights"));
+  CHECK(document.at("pictures_per_second").get<double>() > 0);
+  CHECK(timed.err.find(" pictures/s") != std::string::npos);
+  const auto plain = nlohmann::json::parse(setup.run(detect).out);
+  for (const char* key : {"timing_ms", "timing_ms_per_picture", "pictures_per_second"}) {
+    CHECK_FALSE(plain.contains(key));
+  }
+}
+
+TEST_CASE("command: detect --batch writes what one picture at a time writes, in the same order") {
+  const Setup setup;
+  // Two shapes in turns, the last batch smaller, one file that is no picture.
+  test::write_file(setup.dir / "mixed/m2b.png", "no picture");
+  for (int i = 0; i < 5; ++i) {
+    const Image image = Image::filled(i % 2 == 0 ? 64 : 40, i % 2 == 0 ? 40 : 64, uint8_t(60 + i));
+    write_png(setup.dir / fmt::format("mixed/m{}.png", i), image);
+  }
+  const std::string detect =
+      "detect --weights tiny.safetensors --source mixed --size 64 --conf 0.0001 --json";
+  const Outcome single = setup.run(detect + " --out one");
+  const Outcome batched = setup.run(detect + " --out many --batch 4 --timing");
+  INFO(batched.err);
+  REQUIRE(single.code == 0);
+  REQUIRE(batched.code == 0);
+  CHECK(batched.err.find("m2b.png") != std::string::npos);
+  const auto expected = nlohmann::json::parse(single.out).at("images");
+  const auto document = nlohmann::json::parse(batched.out);
+  const auto images = document.at("images");
+  REQUIRE(expected.size() == 5);
+  REQUIRE(images.size() == 5);
+  for (size_t i = 0; i < images.size(); ++i) {
+    CHECK(images[i].at("path") == expected[i].at("path"));
+    const auto &got = images[i].at("detections"), &wanted = expected[i].at("detections");
+    REQUIRE(got.size() == wanted.size());
+    CHECK_FALSE(got.empty());
+    for (size_t k = 0; k < got.size(); ++k) {
+      CHECK(got[k].at("class") == wanted[k].at("class"));
+      for (size_t side = 0; side < 4; ++side) {
+        CHECK(got[k].at("box_xyxy")[side].get<double>() ==
+              Approx(wanted[k].at("box_xyxy")[side].get<double>()).margin(0.01));
+      }
+    }
+    CHECK(fs::exists(setup.dir / "many" / fmt::format("m{}.jpg", i)));
+  }
+  // Four pictures were read at first, of which three could be run.
+  CHECK(document.at("timing_ms_per_picture").at("first_network").get<double>() ==
+        Approx(document.at("timing_ms").at("first_network").get<double>() / 3));
+}
+
+TEST_CASE("command: detect --batch refuses what is no number of pictures in one line") {
+  const Setup setup;
+  for (const char* batch : {"0", "-2", "1025", "1.5", "x", "''"}) {
+    INFO(batch);
+    const Outcome o = setup.run(
+        "detect --weights tiny.safetensors --source val/images --out o "
+        "--batch " +
+        std::string(batch));
+    check_refused(o, 2, "--batch: a whole number from 1 to 1024 wanted");
+    CHECK(num_lines(o.err) == 1);
+  }
+  CHECK_FALSE(fs::exists(setup.dir / "o"));
 }
 
 TEST_CASE("command: info and convert") {
@@ -267,6 +332,39 @@ TEST_CASE("command: train --json tells a failure as an event and by the exit cod
   CHECK(lines[0].at("event") == "error");
   CHECK(lines[0].at("text").get<std::string>().find("train.epoch") != std::string::npos);
   CHECK(num_lines(o.err) == 1);
+}
+
+TEST_CASE("command: train --json tells of an option that does not exist as an event too") {
+  const Setup setup;
+  for (const char* args : {"train --json cfg.json --epochs 3", "train cfg.json --epochs --json",
+                           "train --json --quiet cfg.json", "train cfg.json --json --resume"}) {
+    INFO(args);
+    const Outcome o = setup.run(args);
+    CHECK(o.code == 2);
+    CHECK(num_lines(o.err) == 1);
+    const auto lines = json_lines(o.out);
+    REQUIRE(lines.size() == 1);
+    CHECK(lines[0].at("event") == "error");
+    CHECK(o.err == "ydistill: " + lines[0].at("text").get<std::string>() + "\n");
+  }
+  CHECK(setup.run("train cfg.json --epochs 3").out.empty());
+  CHECK(setup.run("check cfg.json --json --epochs 3").out.empty());  // it prints no events
+  CHECK(setup.run("train --json --help").out.find("Usage") != std::string::npos);
+}
+
+TEST_CASE("command: wrong usage is told in one line that says where to read on") {
+  const Setup setup;
+  for (const auto& [args, text] :
+       {std::pair{"", "; see ydistill --help"},
+        {"dance", "; see ydistill --help"},
+        {"train cfg.json --epochs 3", "--epochs; see ydistill train --help"},
+        {"detect --source a --out o", "--weights is required; see ydistill detect --help"},
+        {"convert-data a --to avi --out o", "avi not in {yolo,voc,coco}; see ydistill convert"}}) {
+    const Outcome o = setup.run(args);
+    check_refused(o, 2, text);
+    CHECK(num_lines(o.err) == 1);
+    CHECK(o.err.find("ydistill: ") == 0);
+  }
 }
 
 TEST_CASE("command: train --json tells of a config that is missing or broken as an event too") {
@@ -487,6 +585,19 @@ TEST_CASE("command: convert-data goes round through all formats and never overwr
                 "cfg.json: no COCO file, it has no list \"images\"; give what this config's");
   check_refused(setup.run("convert-data train/images --split names --to yolo --out z"), 1,
                 "split \"names\": data.yaml has a key of that name");
+  for (const auto& [split, text] :
+       {std::pair{"null", "split \"null\": YAML and JSON read that as a"},
+        {"''", "split \"\", letters, digits"},
+        {"a/b", "split \"a/b\", letters, digits"}}) {
+    const Outcome o =
+        setup.run("convert-data train/images --split " + std::string(split) + " --to voc --out z");
+    check_refused(o, 1, text);
+    CHECK(num_lines(o.err) == 1);
+  }
+  const Outcome twice =
+      setup.run("convert-data train/images val/images --split a a --to voc --out z");
+  check_refused(twice, 1, "split \"a\" is given twice");
+  CHECK(num_lines(twice.err) == 1);
   CHECK(!fs::exists(setup.dir / "z"));
 }
 
