@@ -57,15 +57,17 @@ std::string as_json(const std::string& file, const Checkpoint& checkpoint, const
       .dump(2);
 }
 
-std::string as_json(const MemoryPlan& plan, int64_t fitting_batch) {
+std::string as_json(const MemoryPlan& plan, int64_t fitting_batch, int64_t fitting_val_batch) {
   nlohmann::ordered_json parts = nlohmann::ordered_json::array();
   for (const MemoryPlan::Part& part : plan.parts) {
     parts.push_back({{"part", part.name}, {"bytes", part.bytes}, {"holds", part.holds}});
   }
   nlohmann::ordered_json document{{"parts", parts}, {"total_bytes", plan.total_bytes()}};
   if (plan.step_bytes > 0) document["step_bytes"] = plan.step_bytes;
+  if (plan.validation_bytes > 0) document["validation_bytes"] = plan.validation_bytes;
   if (plan.further_shape_bytes > 0) document["further_shape_bytes"] = plan.further_shape_bytes;
   if (fitting_batch >= 0) document["fitting_batch"] = fitting_batch;
+  if (fitting_val_batch >= 0) document["fitting_val_batch"] = fitting_val_batch;
   return document.dump(2);
 }
 
@@ -93,27 +95,32 @@ int print_training_memory(const InfoArgs& args) {
   const Config config = load_config(args.file, args.overrides);
   const TrainingMemory memory(config, [](const std::string& line) { message(line); });
   const MemoryPlan plan = memory.plan();
-  int64_t fitting = -1;
-  std::string fits;
+  int64_t fitting = -1, fitting_val = -1;
+  std::string fits, val_fits;
   if (args.budget > 0) {
     fitting = memory.largest_batch(args.budget << 20);
     fits = fmt::format("--budget {} MiB for the whole run: ", args.budget);
   } else if (config.train.memory_mib > 0) {
-    fitting = memory.largest_batch_by_step(config.train.memory_mib << 20);
+    const int64_t limit = config.train.memory_mib << 20;
+    fitting = memory.largest_batch_by_step(limit);
+    fitting_val = memory.largest_validation_batch(limit);
     fits = fmt::format("train.memory_mib {} for a step of {:.1f} MiB: ", config.train.memory_mib,
                        mib(plan.step_bytes));
+    val_fits =
+        fmt::format("and for {:.1f} MiB of validation, val.batch: ", mib(plan.validation_bytes));
   }
   if (args.json) {
-    print_json(as_json(plan, fitting));
+    print_json(as_json(plan, fitting, fitting_val));
     return 0;
   }
   print_text(fmt::format("{}: training, batch {}, {} px", args.file, memory.batch(), memory.side()),
              plan);
-  if (fitting >= 0) {
-    fmt::print("\n{}{}\n", fits,
-               fitting > 0 ? fmt::format("the largest batch that fits is {}", fitting)
-                           : "not even a single picture fits");
-  }
+  const auto largest = [](int64_t batch) {
+    return batch > 0 ? fmt::format("the largest batch that fits is {}", batch)
+                     : "not even a single picture fits";
+  };
+  if (fitting >= 0) fmt::print("\n{}{}\n", fits, largest(fitting));
+  if (fitting_val >= 0) fmt::print("{}{}\n", val_fits, largest(fitting_val));
   return 0;
 }
 
@@ -127,7 +134,7 @@ int print_inference_memory(const InfoArgs& args) {
       inference_memory(checkpoint, {args.batch, args.size, args.size, 3},
                        choose_compute(args.device, args.precision, /*autotune=*/false));
   if (args.json) {
-    print_json(as_json(plan, -1));
+    print_json(as_json(plan, -1, -1));
   } else {
     print_text(fmt::format("{}: inference, batch {}, {} px", args.weights, args.batch, args.size),
                plan);

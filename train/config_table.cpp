@@ -299,9 +299,11 @@ std::vector<ConfigField> make_fields() {
           .min(0));
   f.push_back(YD_KEY(train.workers, "threads that read and augment pictures").min(0).max(256));
   f.push_back(YD_KEY(train.threads, "threads that compute; 0: all cores").min(0).max(1024));
-  f.push_back(YD_KEY(train.memory_mib, "most memory a step may take, MiB; 0: what the machine has")
-                  .min(0)
-                  .max(1 << 24));
+  f.push_back(
+      YD_KEY(train.memory_mib,
+             "most memory a step, or a batch of validation, may take, MiB; 0: what the machine has")
+          .min(0)
+          .max(1 << 24));
   f.push_back(
       YD_KEY(train.recompute,
              "outputs of batch norm and SiLU are not kept for the backward pass but "

@@ -4,10 +4,12 @@
 #include <algorithm>
 
 #include <ydistill/data/loader.h>
+#include <ydistill/tensor/conv_plans.h>
 #include <ydistill/train/cache_plan.h>
 #include <ydistill/train/loader_options.h>
 #include <ydistill/train/optimizer.h>
 #include <ydistill/train/step_runner.h>
+#include <ydistill/train/validation_memory.h>
 #include <ydistill/yolo/checkpoint.h>
 #include <ydistill/yolo/inference.h>
 
@@ -27,15 +29,16 @@ int64_t values_of(const Model& model) {
   return store.values().nbytes() + store.statistics().nbytes();
 }
 
+/// plans: of all shapes together. Those beyond kMaxConvPlans go again, but oneDNN keeps as many of
+/// its own, which may be others.
 int64_t program_bytes(int64_t plans) {
-  return kProgramBytes + plans * kPlanBytes;
+  return kProgramBytes + std::min(plans, 2 * kMaxConvPlans) * kPlanBytes;
 }
 
 /// Where networks are large and activations small, more is in use while weights are loaded.
 void allow_for_loading(MemoryPlan& plan, int64_t bytes) {
   const int64_t more = bytes + kProgramBytes - plan.total_bytes();
-  if (more > 0)
-    plan.parts.push_back({"loading", more, "checkpoint, values and folded values at once"});
+  if (more > 0) plan.parts.push_back({"loading", more, "checkpoint and values at once"});
 }
 
 }  // namespace
@@ -53,9 +56,7 @@ struct TrainingMemory::State {
   std::unique_ptr<Teacher> teacher;
   StepLosses losses;
   int64_t cache_bytes = 0;
-  Shape val_images{0};     // of the largest batch
-  int64_t val_shapes = 0;  // of batches
-  InferenceMemory validation;
+  std::unique_ptr<ValidationMemory> validation;
 
   StepMemory step(int64_t batch) const {
     return memory_of_step(*student, teacher.get(), losses, batch, side());
@@ -96,14 +97,8 @@ TrainingMemory::TrainingMemory(const Config& config, const Say& say)
   s.cache_bytes = plan_cache(config.train.cache, *s.train_data, config.train.image_size,
                              cache_room(config.run.dir))
                       .kept_bytes;
-  const std::vector<Shape> shapes =
-      ValLoader(s.val_data, val_loader_options(config.val, s.student->spec().max_stride(), 0))
-          .batch_shapes();
-  s.val_images = shapes.at(0);
-  s.val_shapes = int64_t(shapes.size());
-  Model validated(s.student->spec(), compute);
-  validated.prepare_inference();
-  s.validation = memory_of_inference(validated, s.val_images);
+  s.validation = std::make_unique<ValidationMemory>(config, s.val_data, s.student->spec(), s.losses,
+                                                    s.teacher.get(), compute);
 }
 
 TrainingMemory::~TrainingMemory() = default;
@@ -119,36 +114,39 @@ int64_t TrainingMemory::side() const {
 MemoryPlan TrainingMemory::plan(int64_t batch) const {
   const State& s = *state_;
   const StepMemory step = s.step(batch);
+  const InferenceMemory validation = s.validation->of_student();
+  const std::vector<Shape>& val_shapes = s.validation->batch_shapes();
   const int64_t values = values_of(*s.student);
   const bool adamw = s.config.train.optimizer == TrainConfig::Optimizer::kAdamW;
   MemoryPlan plan;
   plan.step_bytes = step.arena_bytes;
+  plan.validation_bytes = s.validation->arena_bytes();
   plan.parts.push_back({"parameters and optimizer", (adamw ? 5 : 4) * values,
                         adamw ? "values, gradients, momentum, squares, average"
                               : "values, gradients, momentum, average"});
   int64_t teacher = 0;
   if (s.teacher) {
-    teacher = 2 * values_of(s.teacher->model());  // its gradients are never touched
-    plan.parts.push_back({"teacher", teacher, "values, folded values"});
+    teacher = values_of(s.teacher->model());  // its gradients are never touched
+    plan.parts.push_back({"teacher", teacher, "folded values"});
   }
-  plan.parts.push_back({"activations", std::max(step.arena_bytes, s.validation.arena_bytes),
-                        s.validation.arena_bytes > step.arena_bytes
+  plan.parts.push_back({"activations", std::max(step.arena_bytes, plan.validation_bytes),
+                        plan.validation_bytes > step.arena_bytes
                             ? "the arena, of a batch of validation"
                             : "the arena, of a step"});
   plan.parts.push_back({"packed weights", step.packed_bytes, "in the layouts of the convolutions"});
   const int64_t train_batches = kBatchesAlive * batch * s.side() * s.side() * 3;
   plan.parts.push_back({"pictures", train_batches + s.cache_bytes, "batches and cache"});
-  const int64_t val_batches = kBatchesAlive * s.val_images.numel();
+  const int64_t val_batches = kBatchesAlive * val_shapes[0].numel();
   // One average for both; then the validated model, and when that has gone the checkpoint.
-  const int64_t validated = 2 * values + s.validation.packed_bytes + val_batches - train_batches;
+  const int64_t validated = values + validation.packed_bytes + val_batches - train_batches;
   const int64_t saved = (adamw ? 5 : 4) * values;
   plan.parts.push_back({"end of an epoch", values + std::max(validated, saved),
                         "averaged weights, their network or the checkpoint"});
-  plan.parts.push_back(
-      {"program and libraries",
-       program_bytes(step.plans * s.train_shapes(batch) + s.validation.plans * s.val_shapes),
-       "measured, with the code generated for convolutions"});
-  allow_for_loading(plan, values + teacher / 2 * 3);
+  plan.parts.push_back({"program and libraries",
+                        program_bytes(step.plans * s.train_shapes(batch) +
+                                      validation.plans * int64_t(val_shapes.size())),
+                        "measured, with the code generated for convolutions"});
+  allow_for_loading(plan, values + 2 * teacher);
   return plan;
 }
 
@@ -160,6 +158,10 @@ int64_t TrainingMemory::largest_batch_by_step(int64_t step_bytes) const {
   return largest_below(step_bytes, [&](int64_t n) { return state_->step(n).arena_bytes; });
 }
 
+int64_t TrainingMemory::largest_validation_batch(int64_t validation_bytes) const {
+  return state_->validation->largest_batch(validation_bytes);
+}
+
 MemoryPlan inference_memory(const Checkpoint& checkpoint, const Shape& images,
                             const Compute& compute) {
   if (compute.device.is_cuda()) {
@@ -167,10 +169,10 @@ MemoryPlan inference_memory(const Checkpoint& checkpoint, const Shape& images,
   }
   use_compute(compute);
   const auto model = build_model(checkpoint, compute);
-  model->prepare_inference();
+  model->prepare_inference(FoldedWeights::kInPlace);
   const InferenceMemory memory = memory_of_inference(*model, images);
   MemoryPlan plan;
-  plan.parts.push_back({"parameters", 2 * values_of(*model), "values, folded values"});
+  plan.parts.push_back({"parameters", values_of(*model), "folded values"});
   plan.parts.push_back({"activations", memory.arena_bytes, "the arena, of a batch"});
   plan.parts.push_back(
       {"packed weights", memory.packed_bytes, "in the layouts of the convolutions"});
@@ -178,7 +180,7 @@ MemoryPlan inference_memory(const Checkpoint& checkpoint, const Shape& images,
   plan.parts.push_back({"program and libraries", program_bytes(memory.plans),
                         "measured, with the code generated for convolutions"});
   plan.further_shape_bytes = memory.plans * kPlanBytes;
-  allow_for_loading(plan, 3 * values_of(*model));
+  allow_for_loading(plan, 2 * values_of(*model));
   return plan;
 }
 

@@ -24,7 +24,8 @@ struct MemoryPlan {
     std::string holds;
   };
   std::vector<Part> parts;
-  int64_t step_bytes = 0;  ///< of a training: what train.memory_mib limits
+  int64_t step_bytes = 0;        ///< of a training: what train.memory_mib limits
+  int64_t validation_bytes = 0;  ///< of a training: what it limits between epochs
   /// Of inference: what each further shape of picture adds, the code for its convolutions.
   int64_t further_shape_bytes = 0;
 
@@ -51,6 +52,8 @@ class TrainingMemory {
   int64_t largest_batch(int64_t total_bytes) const;
   /// The largest batch whose step stays within this, as train.memory_mib counts; 0: none.
   int64_t largest_batch_by_step(int64_t step_bytes) const;
+  /// The largest val.batch whose validation stays within this, counted alike; 0: none.
+  int64_t largest_validation_batch(int64_t validation_bytes) const;
 
  private:
   struct State;

@@ -19,6 +19,7 @@
 #include <ydistill/train/sources.h>
 #include <ydistill/train/step_runner.h>
 #include <ydistill/train/train_state.h>
+#include <ydistill/train/validation_memory.h>
 
 namespace ydistill {
 namespace {
@@ -360,20 +361,30 @@ class Trainer {
         reason, fitting);
   }
 
-  /// On the CPU what a step takes is known before it is done. throws OutOfMemoryError.
+  /// On the CPU what a step and a batch of validation take is known before they are done.
+  /// throws OutOfMemoryError.
   void check_memory() {
     if (compute_.device.is_cuda()) return;
     const int64_t limit = arena_->limit_bytes();
-    const int64_t needed =
+    const auto mib = [](int64_t bytes) { return double(bytes) / 1048576.0; };
+    const auto reason = [&](const char* what, int64_t bytes) {
+      return fmt::format("{} takes {:.1f} MiB, {} {:.1f} MiB", what, mib(bytes),
+                         config_.train.memory_mib > 0 ? "train.memory_mib is" : "the machine has",
+                         mib(limit));
+    };
+    const int64_t step =
         memory_of_step(*student_, teacher_.get(), losses_, config_.train.batch, largest_side())
             .arena_bytes;
+    if (step > limit) refuse_batch(reason("a step", step), limit);
+    const ValidationMemory validation(config_, val_data_, student_->spec(), losses_, teacher_.get(),
+                                      compute_);
+    const int64_t needed = validation.arena_bytes();
     if (needed <= limit) return;
-    const auto mib = [](int64_t bytes) { return double(bytes) / 1048576.0; };
-    refuse_batch(
-        fmt::format("a step takes {:.1f} MiB, {} {:.1f} MiB", mib(needed),
-                    config_.train.memory_mib > 0 ? "train.memory_mib is" : "the machine has",
-                    mib(limit)),
-        limit);
+    const int64_t fits = validation.largest_batch(limit);
+    throw OutOfMemoryError(
+        "val.batch {} at val.image_size {} does not fit into memory ({}); {}", config_.val.batch,
+        config_.val.image_size, reason("a batch of validation", needed),
+        fits > 0 ? fmt::format("{} would", fits) : "not even a single picture would");
   }
 
   /// Validates, writes results and checkpoints. False if stopped on the way.
@@ -382,7 +393,7 @@ class Trainer {
     // The averaged weights are what is validated and kept.
     const Checkpoint average = ema_checkpoint(*student_, *optimizer_, train_data_->names);
     auto model = build_model(average, compute_);
-    model->prepare_inference();
+    model->prepare_inference(FoldedWeights::kInPlace);
     EvaluateOptions options;
     options.val = config_.val;
     options.arena = arena_;

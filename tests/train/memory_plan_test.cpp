@@ -7,7 +7,9 @@
 
 #include <ydistill/tensor/cpu_level.h>
 #include <ydistill/tensor/square_sum.h>
+#include <ydistill/train/evaluate.h>
 #include <ydistill/train/step_runner.h>
+#include <ydistill/train/validation_memory.h>
 
 #include "support/catch.h"
 #include "train/tiny_run.h"
@@ -129,6 +131,44 @@ TEST_CASE("memory: a plan's batch fits and the next does not") {
   const int64_t total = memory.plan(9).total_bytes();
   CHECK(memory.largest_batch(total) == 9);
   CHECK(memory.largest_batch(memory.plan(1).total_bytes() - 1) == 0);
+}
+
+TEST_CASE("memory: validation's arena is known to the byte before it is done") {
+  const test::TinyRun run;
+  const Config config = run.config({"val.batch=4"});
+  const auto pictures =
+      std::make_shared<const Dataset>(load_source(val_source(config), reading_of(config)));
+  Model model(graph_from_json(test::tiny_graph()));
+  model.initialise(1);
+  model.prepare_inference();
+  const StepLosses losses = losses_of(config, model.spec(), nullptr);
+  const ValidationMemory memory(config, pictures, model.spec(), losses, nullptr, {});
+  EvaluateOptions options;
+  options.val = config.val;
+  options.loss = *losses.detection;
+  const auto arena = Arena::create(int64_t(1) << 30);
+  {
+    const ArenaScope scope(arena);
+    evaluate(model, pictures, options);
+  }
+  CHECK(memory.arena_bytes() == arena->peak_bytes());
+  CHECK(memory.batch_shapes().at(0)[0] == 4);
+  const int64_t limit = memory.arena_bytes(3);
+  CHECK(memory.largest_batch(limit) == 3);
+  CHECK(memory.largest_batch(memory.arena_bytes(1) - 1) == 0);
+}
+
+TEST_CASE("memory: what validation takes and the batch that fits are in the plan") {
+  const test::TinyRun run;
+  const TrainingMemory memory(run.config({"train.cache=none", "val.image_size=320"}),
+                              [](const std::string&) {});
+  const MemoryPlan plan = memory.plan(1);
+  CHECK(plan.validation_bytes > plan.step_bytes);
+  CHECK(std::any_of(plan.parts.begin(), plan.parts.end(), [&](const MemoryPlan::Part& part) {
+    return part.name == "activations" && part.bytes == plan.validation_bytes;
+  }));
+  CHECK(memory.largest_validation_batch(plan.validation_bytes) == 6);  // all there are
+  CHECK(memory.largest_validation_batch(plan.validation_bytes - 1) == 5);
 }
 
 TEST_CASE("memory: a cache and a teacher show in the plan") {

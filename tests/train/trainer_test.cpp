@@ -435,6 +435,55 @@ TEST_CASE("train: a batch that does not fit says which would") {
   CHECK_FALSE(std::filesystem::exists(setup.dir / "runs"));  // known before anything is done
 }
 
+TEST_CASE("train: validation that would not fit is refused before training, with what would") {
+  const Setup setup;
+  Quiet events;
+  const auto config = [&](int64_t val_batch) {
+    return setup.config({"train.epochs=1", "train.batch=1", "train.memory_mib=1",
+                         "val.image_size=160", fmt::format("val.batch={}", val_batch)});
+  };
+  std::string message;
+  try {
+    train(config(6), events);
+  } catch (const OutOfMemoryError& error) {
+    message = error.what();
+  }
+  INFO(message);
+  CHECK(message.find("val.batch 6 at val.image_size 160 does not fit into memory (a batch of "
+                     "validation takes ") == 0);
+  CHECK(events.steps == 0);
+  CHECK_FALSE(std::filesystem::exists(setup.dir / "runs"));
+  const size_t at = message.rfind("; ");
+  REQUIRE(at != std::string::npos);
+  const int64_t fits = std::stoll(message.substr(at + 2));
+  REQUIRE(fits >= 1);
+  REQUIRE(fits < 6);
+  CHECK_THROWS_AS(train(config(fits + 1), events), OutOfMemoryError);
+  CHECK(train(config(fits), events).finished);
+}
+
+TEST_CASE("train: a teacher whose validation would not fit is refused unless it is not validated") {
+  const Setup setup;
+  Quiet events;
+  // The same network with four times the channels.
+  const std::string graph = test::tiny_graph();
+  const size_t at = graph.find("\"width_multiple\": 1");
+  REQUIRE(at != std::string::npos);
+  Model wide(graph_from_json(std::string(graph).replace(at, 19, "\"width_multiple\": 4")));
+  wide.initialise(1);
+  save_checkpoint(setup.dir / "wide.safetensors",
+                  {wide.spec(), {"wide", "high"}, export_weights(wide), {}, ""});
+  const auto config = [&](const char* validate) {
+    return setup.config({"train.epochs=1", "train.batch=1", "train.memory_mib=3", "val.batch=6",
+                         "val.image_size=128",
+                         fmt::format(R"(teacher={{"weights": "{}", "validate": {}}})",
+                                     (setup.dir / "wide.safetensors").string(), validate)});
+  };
+  CHECK_THROWS_WITH_TEXT(train(config("true"), events), OutOfMemoryError,
+                         "val.batch 6 at val.image_size 128 does not fit into memory");
+  CHECK(train(config("false"), events).finished);
+}
+
 TEST_CASE("train: a path that is no UTF-8 is refused before anything is read or written") {
   const Setup setup;
   Quiet events;
