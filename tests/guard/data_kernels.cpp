@@ -49,9 +49,10 @@ void add_gather(KernelList& kernels) {
     };
   });
   kernels.add("gather.hsv", kPixels, [] {
-    return [rgb = levels(kPixels * kChannels), tables = hsv_tables(1.01, 0.7, 1.1)]() mutable {
-      hsv_kernels().shift_hsv(rgb.data(), kPixels, tables);
-    };
+    return
+        [rgb = levels(kPixels * kChannels), tables = hsv_tables(1.0123, 0.6931, 1.1071)]() mutable {
+          hsv_kernels().shift_hsv(rgb.data(), kPixels, tables);
+        };
   });
 }
 
