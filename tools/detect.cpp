@@ -284,7 +284,7 @@ Run add_detect(CLI::App& app) {
       ->capture_default_str();
   cmd->add_option("--batch", args->batch,
                   "pictures read at a time; of these, those of one shape in the network run as one "
-                  "batch: the same boxes, more pictures a second")
+                  "batch: the same boxes, more pictures a second on a GPU or many cores")
       ->check(check_batch)
       ->capture_default_str();
   cmd->add_option("--threads", args->threads, "threads that compute; 0: all cores")
