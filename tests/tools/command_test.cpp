@@ -217,6 +217,8 @@ TEST_CASE("command: info --memory predicts a training and inference and refuses 
   CHECK(plan.at("step_bytes") > 0);
   CHECK(plan.at("total_bytes") > plan.at("step_bytes"));
   CHECK(plan.at("fitting_batch") >= 1);
+  CHECK(plan.at("validation_bytes") > 0);
+  CHECK(plan.at("fitting_val_batch") >= 1);
   CHECK(setup.run("info --memory cfg.json --budget 1").out.find("not even a single picture fits") !=
         std::string::npos);
   const Outcome inference =
