@@ -41,9 +41,9 @@ std::string data_yaml(std::span<const NamedSplit> splits) {
   YAML::Emitter yaml;
   yaml << YAML::BeginMap;
   for (const NamedSplit& split : splits) {
-    const bool is_number = !std::isalpha(static_cast<unsigned char>(split.name.front()));
+    const bool may_be_number = !std::isalpha(static_cast<unsigned char>(split.name.front()));
     yaml << YAML::Key;
-    if (is_number) yaml << YAML::DoubleQuoted;  // stays a name
+    if (may_be_number) yaml << YAML::DoubleQuoted;  // stays a name
     yaml << split.name << YAML::Value << "images/" + split.name;
   }
   const std::vector<std::string>& names = splits.front().data->names;

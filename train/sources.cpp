@@ -109,8 +109,7 @@ void check_some_labels_kept(const DataSourceConfig& source, const Reading& readi
   const bool is_voc = source.kind() == DataSourceConfig::Kind::kVoc;
   throw ConfigError(
       "data.names: none of the {} labels of {} can be read with the classes {}; the first: {}; "
-      "give "
-      "the names in the order of the ids",
+      "give the names in the order of the ids",
       dataset.labels_dropped, printable((is_voc ? source.voc : source.coco).string()),
       shown(reading.names), dataset.findings.front().str());
 }

@@ -8,9 +8,9 @@
 
 #include <ydistill/tensor/arena.h>
 #include <ydistill/tensor/io/safetensors.h>
-#include <ydistill/tensor/random.h>
 #include <ydistill/yolo/checkpoint.h>
 
+#include "data/pictures.h"
 #include "support/catch.h"
 #include "support/files.h"
 #include "train/tiny_data.h"
@@ -50,14 +50,6 @@ TEST_CASE("detector: after the first picture of a size no memory is taken any mo
   CHECK(detector.memory_bytes() == arena);
 }
 
-/// A picture whose pixels differ everywhere.
-Image noisy(int64_t width, int64_t height, uint64_t seed) {
-  Image image = Image::filled(width, height, 0);
-  Rng rng(seed);
-  for (uint8_t& value : image.rgb) value = uint8_t(rng.below(256));
-  return image;
-}
-
 /// The same boxes: sums in another order may move the last digits.
 void check_same(const std::vector<Detection>& got, const std::vector<Detection>& expected) {
   REQUIRE(got.size() == expected.size());
@@ -77,7 +69,7 @@ TEST_CASE("detector: a batch of pictures of any shapes finds what each finds alo
   std::vector<Image> images;
   uint64_t seed = 1;
   for (const auto& [width, height] : {std::pair{64, 64}, {100, 31}, {80, 75}, {64, 64}, {7, 200}}) {
-    images.push_back(noisy(width, height, seed++));
+    images.push_back(test::noise(width, height, seed++));
   }
   const auto found = many.detect_batch(std::vector<ImageView>(images.begin(), images.end()));
   REQUIRE(found.size() == images.size());
@@ -93,7 +85,7 @@ TEST_CASE("detector: a batch of pictures of any shapes finds what each finds alo
 
 TEST_CASE("detector: pixels are looked at where they are, a batch too takes memory only once") {
   Detector detector(tiny_checkpoint(), {.conf = 0.0001, .image_size = 64});
-  const Image wide = noisy(64, 40, 1), high = noisy(40, 64, 2);
+  const Image wide = test::noise(64, 40, 1), high = test::noise(40, 64, 2);
   const std::vector<ImageView> views{wide, high, wide};
   const auto all = [&] {
     detector.detect_batch(views);
