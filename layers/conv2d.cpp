@@ -36,6 +36,9 @@ Tensor conv2d_bias_silu(const Tensor& x, const Tensor& weight, const Tensor& bia
                         const Tensor& residual, const Conv2dOptions& options, PackedWeights* packed,
                         uint64_t version) {
   const auto on_cpu = [&] {
+    const Tensor fused =
+        conv2d_bias_silu_in_one_pass(x, weight, bias, residual, options, packed, version);
+    if (fused.defined()) return fused;
     const Tensor y = conv2d_forward_as(x.dtype(), x, weight, bias, options, packed, version);
     silu_inplace(y, residual);
     return y;

@@ -2,6 +2,7 @@
 // Checks and dispatch of the convolution: oneDNN where it serves, else the plain loops.
 #include <ydistill/tensor/conv.h>
 
+#include <ydistill/tensor/conv_native.h>
 #include <ydistill/tensor/conv_plans.h>
 #include <ydistill/tensor/conv_reference.h>
 #include <ydistill/tensor/cuda/conv.h>
@@ -96,6 +97,7 @@ namespace {
 
 void forward_on_cpu(const Conv2dGeometry& g, const Tensor& x, const Tensor& weight,
                     const Tensor& bias, const Tensor& y, PackedWeights* packed, uint64_t version) {
+  if (native::takes(g, x.dtype())) return native::conv2d_forward(g, x, weight, bias, y);
 #ifdef YD_HAVE_ONEDNN
   if (onednn::conv2d_forward(g, x, weight, bias, y, packed, version)) return;
 #endif
@@ -118,6 +120,9 @@ void backward_input_on_cpu(const Conv2dGeometry& g, const Tensor& grad_y, const 
   // Logits are float32; their gradient goes the way of the other activations'.
   if (grad_y.dtype() != grad_x.dtype()) {
     return backward_input_on_cpu(g, grad_y.to(grad_x.dtype()), weight, grad_x, packed, version);
+  }
+  if (native::takes(g, grad_y.dtype())) {
+    return native::conv2d_backward_input(g, grad_y, weight, grad_x);
   }
 #ifdef YD_HAVE_ONEDNN
   if (onednn::conv2d_backward_input(g, grad_y, weight, grad_x, packed, version)) return;
@@ -173,6 +178,23 @@ Tensor conv2d_forward_as(DType y_dtype, const Tensor& x, const Tensor& weight, c
   if (y.numel() == 0) return y;
   YD_BACKEND(x.device(), forward_on_cpu(g, x, weight, bias, y, packed, version),
              cuda::conv2d_forward(g, x, weight, bias, y, packed, version));
+  return y;
+}
+
+Tensor conv2d_bias_silu_in_one_pass(const Tensor& x, const Tensor& weight, const Tensor& bias,
+                                    const Tensor& residual, const Conv2dOptions& options,
+                                    PackedWeights* packed, uint64_t version) {
+  const Conv2dGeometry g = conv2d_geometry(x.shape(), weight.shape(), options);
+  check_operands({&x}, {&weight, &bias});
+  check_bias(bias, g);
+  if (!x.device().is_cpu() || !native::takes(g, x.dtype())) return {};
+  if (residual.defined() && residual.shape() != g.output_shape()) {
+    throw ShapeError("conv2d: residual {} beside an output {}", residual.str(),
+                     g.output_shape().str());
+  }
+  const Tensor y = Tensor::empty(g.output_shape());
+  if (y.numel() == 0) return y;
+  native::conv2d_bias_silu(g, x, weight, bias, residual, y, packed, version);
   return y;
 }
 

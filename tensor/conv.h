@@ -61,10 +61,17 @@ class PackedWeights {
     uint64_t version = 0;
   };
   DeviceCopy& device_copy() { return device_copy_; }
+  /// The copy of conv_native.h.
+  struct NativeCopy {
+    std::shared_ptr<Storage> weights;
+    uint64_t version = 0;
+  };
+  NativeCopy& native_copy() { return native_copy_; }
 
  private:
   std::unique_ptr<Impl> impl_;
   DeviceCopy device_copy_;
+  NativeCopy native_copy_;
 };
 
 /// Checks shapes and gives the geometry. x [N,H,W,C], weight [O,K,K,C].
@@ -82,6 +89,13 @@ Tensor conv2d_forward(const Tensor& x, const Tensor& weight, const Tensor& bias,
 /// either.
 Tensor conv2d_forward_as(DType y_dtype, const Tensor& x, const Tensor& weight, const Tensor& bias,
                          const Conv2dOptions& options, PackedWeights* packed, uint64_t version);
+
+/// silu(convolution + bias) + residual, for inference, by a kernel that does it in one pass; an
+/// undefined tensor where none does. x [N,H,W,C] on the CPU, residual of the output's shape or
+/// undefined.
+Tensor conv2d_bias_silu_in_one_pass(const Tensor& x, const Tensor& weight, const Tensor& bias,
+                                    const Tensor& residual, const Conv2dOptions& options,
+                                    PackedWeights* packed, uint64_t version);
 
 /// The gradient of x, of shape x_shape and dtype x_dtype, from grad_y [N,OH,OW,O].
 Tensor conv2d_backward_input(const Tensor& grad_y, const Tensor& weight, const Shape& x_shape,

@@ -3,10 +3,13 @@
 // definition; the plain loops against finite differences (tests/layers) and a sum done by hand
 // (here).
 #include <ydistill/tensor/conv.h>
+#include <ydistill/tensor/conv_native.h>
 #include <ydistill/tensor/conv_reference.h>
+#include <ydistill/tensor/parallel.h>
 #include <ydistill/tensor/random.h>
 
 #include <cmath>
+#include <cstring>
 
 #include "support/catch.h"
 
@@ -18,9 +21,23 @@ struct Case {
 };
 
 // Kinds of layers a YOLOv5 has: stem, 3x3 with both strides, 1x1, head with odd channels.
-const Case kCases[] = {{2, 12, 12, 32, 3, 1, 1}, {1, 9, 32, 64, 3, 2, 1},  {2, 8, 16, 24, 1, 1, 0},
-                       {2, 5, 64, 75, 1, 1, 0},  {1, 16, 3, 16, 6, 2, 2},  {1, 7, 1, 1, 3, 1, 1},
-                       {3, 6, 40, 8, 3, 1, 1},   {1, 6, 64, 128, 1, 1, 0}, {1, 6, 32, 32, 3, 1, 1}};
+const Case kCases[] = {{2, 12, 12, 32, 3, 1, 1},
+                       {1, 9, 32, 64, 3, 2, 1},
+                       {2, 8, 16, 24, 1, 1, 0},
+                       {2, 5, 64, 75, 1, 1, 0},
+                       {1, 16, 3, 16, 6, 2, 2},
+                       {1, 7, 1, 1, 3, 1, 1},
+                       {3, 6, 40, 8, 3, 1, 1},
+                       {1, 6, 64, 128, 1, 1, 0},
+                       {1, 6, 32, 32, 3, 1, 1},
+                       // Several tiles, the last of them in part; 16 channels fill half a panel.
+                       {2, 21, 16, 48, 3, 1, 1},
+                       {1, 1, 32, 16, 3, 1, 1},
+                       {2, 13, 48, 80, 3, 2, 1},
+                       {1, 11, 16, 32, 6, 2, 2},
+                       {1, 9, 16, 16, 5, 1, 2},
+                       {1, 8, 16, 16, 4, 3, 1},
+                       {1, 6, 16, 16, 3, 1, 0}};
 
 double worst_relative(const Tensor& got, const Tensor& expected) {
   double worst = 0, scale = 1e-30;
@@ -29,6 +46,11 @@ double worst_relative(const Tensor& got, const Tensor& expected) {
     scale = std::max(scale, std::abs(expected.at(i)));
   }
   return worst / scale;
+}
+
+bool same_bits(const Tensor& a, const Tensor& b) {
+  return a.shape() == b.shape() &&
+         std::memcmp(a.data<float>(), b.data<float>(), size_t(a.numel()) * sizeof(float)) == 0;
 }
 
 // Sums of up to 32 * 9 * 144 products in float32 with random signs.
@@ -106,6 +128,57 @@ TEST_CASE("conv2d: bfloat16 in three directions agrees with the float64 loops") 
     CHECK(worst_relative(grad_w, grad_w64) < kFloat32Tolerance);
     CHECK(worst_relative(grad_b, grad_b64) < kFloat32Tolerance);
   }
+}
+
+TEST_CASE("conv2d: with SiLU and a residual in one pass it is what the passes give one by one") {
+  for (const Case& c : kCases) {
+    const Conv2dOptions options{c.stride, c.padding};
+    Rng rng(13);
+    const Tensor x = rng.uniform({c.batch, c.size, c.size + 2, c.in_channels}, -1, 1);
+    const Tensor w = rng.uniform({c.out_channels, c.kernel, c.kernel, c.in_channels}, -0.1, 0.1);
+    const Tensor bias = rng.uniform({c.out_channels}, -1, 1);
+    const Conv2dGeometry g = conv2d_geometry(x.shape(), w.shape(), options);
+    const Tensor added = rng.uniform(g.output_shape(), -1, 1);
+    INFO(x.str() << " * " << w.str());
+    const auto d = [](const Tensor& t) { return t.to(DType::kFloat64); };
+    for (const Tensor& residual : {Tensor(), added}) {
+      const Tensor expected = conv2d_forward(d(x), d(w), d(bias), options);
+      for (int64_t i = 0; i < expected.numel(); ++i) {
+        const double z = expected.at(i);
+        expected.data<double>()[i] =
+            z / (1 + std::exp(-z)) + (residual.defined() ? residual.at(i) : 0);
+      }
+      PackedWeights packed;
+      for (const uint64_t version : {1, 1}) {
+        const Tensor y =
+            conv2d_bias_silu_in_one_pass(x, w, bias, residual, options, &packed, version);
+        if (y.defined()) CHECK(worst_relative(y, expected) < kFloat32Tolerance);
+      }
+    }
+  }
+}
+
+TEST_CASE("conv2d: our own kernels give the same bits with any number of threads") {
+  const int threads = num_threads();
+  for (const Case& c : kCases) {
+    const Conv2dOptions options{c.stride, c.padding};
+    Rng rng(14);
+    const Tensor x = rng.uniform({c.batch, c.size, c.size + 2, c.in_channels}, -1, 1);
+    const Tensor w = rng.uniform({c.out_channels, c.kernel, c.kernel, c.in_channels}, -1, 1);
+    const Conv2dGeometry g = conv2d_geometry(x.shape(), w.shape(), options);
+    const Tensor grad_y = rng.uniform(g.output_shape(), -1, 1);
+    if (!native::takes(g, x.dtype())) continue;
+    INFO(x.str() << " * " << w.str());
+    set_num_threads(1);
+    const Tensor y = conv2d_forward(x, w, {}, options);
+    const Tensor grad_x = conv2d_backward_input(grad_y, w, x.shape(), x.dtype(), options);
+    for (const int n : {2, 3, 5}) {
+      set_num_threads(n);
+      CHECK(same_bits(conv2d_forward(x, w, {}, options), y));
+      CHECK(same_bits(conv2d_backward_input(grad_y, w, x.shape(), x.dtype(), options), grad_x));
+    }
+  }
+  set_num_threads(threads);
 }
 
 TEST_CASE("conv2d: packed weights follow the version") {

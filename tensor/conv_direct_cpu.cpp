@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: MIT
+#include <ydistill/tensor/conv_direct_kernels.h>
+#include <ydistill/tensor/math.h>
+#include <ydistill/tensor/parallel.h>
+#include <ydistill/tensor/register_tile.h>
+
+namespace ydistill::YD_CPU_LEVEL {
+namespace {
+
+// A tile is kPixels pixels times a panel of kPanel output channels.
+constexpr int kPixels = kRows;
+
+constexpr int64_t kTiles = 16;   // of a chunk, which share a panel's weights while in the L1 cache
+constexpr int64_t kDepth = 320;  // products summed at a time, so that these weights fit there
+constexpr int64_t kChunksPerThread = 4;
+constexpr int64_t kMaxTaps = kMaxDirectKernel * kMaxDirectKernel;
+
+YD_HOST_DEVICE int64_t least(int64_t a, int64_t b) {
+  return a < b ? a : b;
+}
+
+YD_HOST_DEVICE int64_t products_of(const DirectConv& conv) {
+  return conv.kernel_height * conv.kernel_width * conv.in_channels;
+}
+
+/// The windows of a tile: runs of `length` numbers, one a row of the window, or one a tap where a
+/// window reaches over the picture's side.
+struct Tile {
+  const float* runs[kMaxTaps][kPixels];
+  int64_t length;
+  float* out[kPixels];
+  const float* residual[kPixels];
+  int64_t pixels;  // of the last one maybe fewer than kPixels; the rest repeats
+};
+
+struct Chunk {
+  Tile tiles[kTiles];
+  float sums[kTiles][kPixels * kPanel];
+};
+
+/// Adds the products [first, last) of a tile and a panel to its sums, or begins them.
+template <bool kBegin>
+[[gnu::noinline]] void multiply(const Tile& tile, int64_t first, int64_t last, const float* weights,
+                                float* sums) {
+  Vector sum[kPixels][kVectors];
+  for (int i = 0; i < kPixels; ++i) {
+    for (int v = 0; v < kVectors; ++v) {
+      sum[i][v] = kBegin ? Vector{} : load(sums + i * kPanel + v * kLanes);
+    }
+  }
+  const int64_t length = tile.length;
+  int64_t run = first / length, at = first - run * length;
+  const float* weight = weights + first * kPanel;
+  while (first < last) {
+    const int64_t end = least(length, at + (last - first));
+    add_products<kPixels>(tile.runs[run], at, end, weight, sum);
+    weight += (end - at) * kPanel;
+    first += end - at;
+    at = 0;
+    ++run;
+  }
+  for (int i = 0; i < kPixels; ++i) {
+    for (int v = 0; v < kVectors; ++v) store(sum[i][v], sums + i * kPanel + v * kLanes);
+  }
+}
+
+/// Lays out the windows of the tile that begins at output pixel `pixel` of n.
+YD_HOST_DEVICE void lay_out(const DirectConv& conv, const float* zeros, int64_t pixel, int64_t n,
+                            Tile& tile) {
+  const int64_t row_size = conv.in_width * conv.in_channels;
+  tile.pixels = least(kPixels, n - pixel);
+  int64_t column = pixel % conv.out_width, row = pixel / conv.out_width;
+  int64_t picture = row / conv.out_height;
+  row %= conv.out_height;
+  int64_t top[kPixels], left[kPixels];
+  const float* from[kPixels];
+  bool inside = true;
+  for (int i = 0; i < kPixels; ++i) {
+    top[i] = row * conv.stride - conv.top;
+    left[i] = column * conv.stride - conv.left;
+    inside = inside && left[i] >= 0 && left[i] + conv.kernel_width <= conv.in_width;
+    from[i] = conv.x + picture * conv.in_height * row_size;
+    const int64_t to = picture * conv.picture_step + row * conv.row_step + column * conv.pixel_step;
+    tile.out[i] = conv.y + to;
+    tile.residual[i] = conv.residual + (conv.residual == nullptr ? 0 : to);
+    if (i + 1 >= tile.pixels) continue;
+    if (++column == conv.out_width) {
+      column = 0;
+      if (++row == conv.out_height) {
+        row = 0;
+        ++picture;
+      }
+    }
+  }
+  const int64_t taps = inside ? 1 : conv.kernel_width;
+  tile.length = conv.kernel_width / (inside ? 1 : conv.kernel_width) * conv.in_channels;
+  for (int64_t p = 0; p < conv.kernel_height; ++p) {
+    for (int64_t q = 0; q < taps; ++q) {
+      for (int i = 0; i < kPixels; ++i) {
+        const int64_t y = top[i] + p, x = left[i] + q;
+        const bool is_zero =
+            y < 0 || y >= conv.in_height || (!inside && (x < 0 || x >= conv.in_width));
+        tile.runs[p * taps + q][i] =
+            is_zero ? zeros : from[i] + y * row_size + x * conv.in_channels;
+      }
+    }
+  }
+}
+
+template <bool kSilu, bool kResidual>
+YD_HOST_DEVICE void finish_pixel(const float* sums, const float* bias, const float* residual,
+                                 int64_t channels, float* y) {
+#pragma GCC ivdep
+  for (int64_t c = 0; c < channels; ++c) {
+    float value = sums[c] + bias[c];
+    if constexpr (kSilu) value = silu(value);
+    if constexpr (kResidual) value += residual[c];
+    y[c] = value;
+  }
+}
+
+/// Bias, SiLU and residual on a tile's channels [first, first + kPanel).
+template <bool kSilu, bool kResidual>
+YD_HOST_DEVICE void finish(const Tile& tile, const float* sums, const float* bias, int64_t first,
+                           int64_t channels) {
+  for (int64_t i = 0; i < tile.pixels; ++i) {
+    const float* residual = tile.residual[i] + (kResidual ? first : 0);
+    if (channels == kPanel) {
+      finish_pixel<kSilu, kResidual>(sums + i * kPanel, bias, residual, kPanel,
+                                     tile.out[i] + first);
+    } else {
+      finish_pixel<kSilu, kResidual>(sums + i * kPanel, bias, residual, channels,
+                                     tile.out[i] + first);
+    }
+  }
+}
+
+/// Panels [first, last) of the chunk of tiles that begins at `pixel` of n.
+template <bool kSilu, bool kResidual>
+void run_chunk(const DirectConv& conv, int64_t pixel, int64_t n, int64_t first, int64_t last) {
+  const int64_t products = products_of(conv);
+  const int64_t panels = (conv.out_channels + kPanel - 1) / kPanel;
+  const float* zeros = conv.weights + panels * products * kPanel;
+  const int64_t blocks = (products + kDepth - 1) / kDepth;
+  const int64_t depth = (products + blocks - 1) / blocks;
+  Chunk chunk;
+  int64_t tiles = 0;
+  for (; tiles < kTiles && pixel < n; ++tiles, pixel += kPixels) {
+    lay_out(conv, zeros, pixel, n, chunk.tiles[tiles]);
+  }
+  for (int64_t panel = first; panel < last; ++panel) {
+    const float* weights = conv.weights + panel * products * kPanel;
+    for (int64_t begin = 0; begin < products; begin += depth) {
+      const int64_t end = least(begin + depth, products);
+      for (int64_t t = 0; t < tiles; ++t) {
+        if (begin == 0) {
+          multiply<true>(chunk.tiles[t], begin, end, weights, chunk.sums[t]);
+        } else {
+          multiply<false>(chunk.tiles[t], begin, end, weights, chunk.sums[t]);
+        }
+      }
+    }
+    float bias[kPanel] = {};
+    const int64_t channel = panel * kPanel, channels = least(kPanel, conv.out_channels - channel);
+    if (conv.bias != nullptr) {
+      for (int64_t c = 0; c < channels; ++c) bias[c] = conv.bias[channel + c];
+    }
+    for (int64_t t = 0; t < tiles; ++t) {
+      finish<kSilu, kResidual>(chunk.tiles[t], chunk.sums[t], bias, channel, channels);
+    }
+  }
+}
+
+template <bool kSilu, bool kResidual>
+void run_as(const DirectConv& conv) {
+  const int64_t n = conv.batch * conv.out_height * conv.out_width;
+  const int64_t panels = (conv.out_channels + kPanel - 1) / kPanel;
+  constexpr int64_t kStep = kTiles * kPixels;
+  const int64_t chunks = (n + kStep - 1) / kStep;
+  // Few pixels are not enough work for all threads: then they share the channels too.
+  const int64_t wanted = kChunksPerThread * num_threads();
+  const int64_t parts = least(panels, chunks >= wanted ? 1 : (wanted + chunks - 1) / chunks);
+  const int64_t part = (panels + parts - 1) / parts;
+  parallel_for(chunks * parts, 1, [=](int64_t i) {
+    const int64_t first = i % parts * part, last = least(first + part, panels);
+    if (first < last) run_chunk<kSilu, kResidual>(conv, i / parts * kStep, n, first, last);
+  });
+}
+
+void run(const DirectConv& conv) {
+  if (conv.residual != nullptr) {
+    conv.silu ? run_as<true, true>(conv) : run_as<false, true>(conv);
+  } else {
+    conv.silu ? run_as<true, false>(conv) : run_as<false, false>(conv);
+  }
+}
+
+int64_t packed_size(const DirectConv& conv) {
+  const int64_t panels = (conv.out_channels + kPanel - 1) / kPanel;
+  return panels * kPanel * products_of(conv) + conv.kernel_width * conv.in_channels;
+}
+
+void pack(const DirectConv& conv, const WeightView& weights, float* to) {
+  const int64_t products = products_of(conv);
+  const int64_t panels = (conv.out_channels + kPanel - 1) / kPanel;
+  parallel_for(panels * conv.kernel_height, 1, [=](int64_t i) {
+    const int64_t panel = i / conv.kernel_height, p = i % conv.kernel_height;
+    const int64_t first = panel * kPanel, channels = least(kPanel, conv.out_channels - first);
+    for (int64_t q = 0; q < conv.kernel_width; ++q) {
+      const float* from = weights.base + first * weights.out + p * weights.row + q * weights.column;
+      float* out =
+          to + panel * products * kPanel + (p * conv.kernel_width + q) * conv.in_channels * kPanel;
+      for (int64_t c = 0; c < conv.in_channels; ++c, out += kPanel) {
+        for (int64_t o = 0; o < channels; ++o) out[o] = from[o * weights.out + c * weights.in];
+        for (int64_t o = channels; o < kPanel; ++o) out[o] = 0;
+      }
+    }
+  });
+  float* zeros = to + panels * products * kPanel;
+  for (int64_t i = 0; i < conv.kernel_width * conv.in_channels; ++i) zeros[i] = 0;
+}
+
+}  // namespace
+
+const DirectConvKernels& direct_conv_kernels() {
+  static const DirectConvKernels kernels{packed_size, pack, run};
+  return kernels;
+}
+
+}  // namespace ydistill::YD_CPU_LEVEL

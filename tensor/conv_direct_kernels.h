@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: MIT
+// The kernel under conv_native.h for any kernel and stride.
+//
+// A convolution is a matrix product whose left factor is never made: the rows of that matrix are
+// windows of the picture, and a window's row is a run of kernel_width * in_channels numbers that
+// lie side by side in NHWC. A micro-kernel multiplies the windows of a few pixels with a panel of
+// output channels and keeps the sums in registers (as Dukhan, The Indirect Convolution Algorithm,
+// 2019, does with a table of pointers). The gradient of the input is the same thing with the
+// weights turned round; with a stride s it is s * s of them, one for each place of a pixel in the
+// stride's grid, each with the taps that reach such pixels.
+#pragma once
+
+#include <cstdint>
+
+#include <ydistill/tensor/cpu_level.h>
+#include <ydistill/tensor/weight_view.h>
+
+namespace ydistill {
+
+/// One product: y[n,i,j,o] = sum_{p,q,c} x[n, i stride + p - top, j stride + q - left, c]
+/// w[o,p,q,c] + bias[o], then as `silu` and `residual` say. Outside of x there are zeros.
+struct DirectConv {
+  const float* x;  // [batch, in_height, in_width, in_channels]
+  int64_t batch, in_height, in_width, in_channels;
+  int64_t kernel_height, kernel_width, stride, top, left;
+  const float* weights;  // as pack() leaves them
+  int64_t out_height, out_width, out_channels;
+  float* y;                                    // and where the next picture, row, pixel begins,
+  int64_t picture_step, row_step, pixel_step;  // in floats, of the residual too
+  const float* bias;                           // [out_channels] or null
+  const float* residual;                       // added last, or null
+  bool silu;                                   // y = silu(y)
+};
+
+struct DirectConvKernels {
+  /// Floats that pack() writes.
+  int64_t (*packed_size)(const DirectConv& conv);
+  /// weights -> [panels][kernel_height][kernel_width][in_channels][channels of a panel], then a
+  /// window's row of zeros.
+  void (*pack)(const DirectConv& conv, const WeightView& weights, float* to);
+  void (*run)(const DirectConv& conv);
+};
+YD_DECLARE_CPU_KERNELS(DirectConvKernels, direct_conv_kernels);
+
+/// The largest kernel, pixels on a side.
+inline constexpr int64_t kMaxDirectKernel = 6;
+
+}  // namespace ydistill

@@ -1,0 +1,244 @@
+// SPDX-License-Identifier: MIT
+#include <ydistill/tensor/conv_native.h>
+
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include <ydistill/tensor/arena.h>
+#include <ydistill/tensor/conv_direct_kernels.h>
+#include <ydistill/tensor/conv_winograd_kernels.h>
+#include <ydistill/tensor/dry_run.h>
+#include <ydistill/tensor/parallel.h>
+
+namespace ydistill::native {
+namespace {
+
+#ifdef YD_HAVE_ONEDNN
+constexpr bool kIsAlone = false;
+#else
+constexpr bool kIsAlone = true;
+#endif
+
+bool is_for_winograd(const Conv2dGeometry& g) {
+  return g.kernel == 3 && g.options == Conv2dOptions{1, 1} && g.in_channels % 16 == 0 &&
+         g.out_channels % 16 == 0;
+}
+
+float* data_of(const Tensor& t) {
+  return t.defined() ? t.data<float>() : nullptr;
+}
+float* data_of(const std::shared_ptr<Storage>& storage) {
+  return storage ? reinterpret_cast<float*>(storage->data()) : nullptr;
+}
+int64_t bytes_of(int64_t floats) {
+  return floats * int64_t(sizeof(float));
+}
+
+/// `floats` numbers that `pack` writes: those of `packed` where they are up to date, else made now.
+template <class Pack>
+std::shared_ptr<Storage> packed_weights(int64_t floats, PackedWeights* packed, uint64_t version,
+                                        Pack&& pack) {
+  const int64_t bytes = bytes_of(floats);
+  const bool keep = packed != nullptr && version != 0;
+  if (keep && DryRun::is_on()) {
+    DryRun::keep(bytes);
+    return nullptr;
+  }
+  std::shared_ptr<Storage> storage;
+  if (keep) {
+    PackedWeights::NativeCopy& copy = packed->native_copy();
+    if (copy.weights && copy.version == version) return copy.weights;
+    const ArenaScope outside(nullptr);  // kept copies outlive the step
+    if (!copy.weights || copy.weights->nbytes() != bytes) copy.weights = allocate_storage(bytes);
+    copy.version = version;
+    storage = copy.weights;
+  } else {
+    storage = allocate_storage(bytes);
+  }
+  if (!DryRun::is_on()) pack(data_of(storage));
+  return storage;
+}
+
+WeightView forward_view(const Conv2dGeometry& g, const Tensor& weight) {
+  const int64_t row = g.kernel * g.in_channels;
+  return {weight.data<float>(), g.kernel * row, row, g.in_channels, 1};
+}
+
+/// For the gradient of the input: from the tap (row, column) backwards in steps of the stride,
+/// inputs and outputs exchanged.
+WeightView backward_view(const Conv2dGeometry& g, const Tensor& weight, int64_t row,
+                         int64_t column) {
+  const int64_t row_size = g.kernel * g.in_channels, stride = g.options.stride;
+  return {weight.data<float>() + row * row_size + column * g.in_channels, 1, -stride * row_size,
+          -stride * g.in_channels, g.kernel * row_size};
+}
+
+void run_winograd(WinogradConv conv, const WeightView& weights, PackedWeights* packed,
+                  uint64_t version) {
+  const WinogradKernels& kernels = winograd_kernels();
+  const auto storage = packed_weights(kernels.packed_size(conv), packed, version,
+                                      [&](float* to) { kernels.pack(conv, weights, to); });
+  const int64_t threads = num_threads();
+  const auto scratch = allocate_storage(bytes_of(kernels.scratch_size(conv, threads)));
+  if (DryRun::is_on()) return;
+  conv.weights = data_of(storage);
+  conv.scratch = data_of(scratch);
+  kernels.run(conv, threads);
+}
+
+struct Part {
+  DirectConv conv;
+  WeightView weights;
+};
+
+void run_direct(std::vector<Part> parts, PackedWeights* packed, uint64_t version) {
+  const DirectConvKernels& kernels = direct_conv_kernels();
+  int64_t floats = 0;
+  for (const Part& part : parts) floats += kernels.packed_size(part.conv);
+  const auto storage = packed_weights(floats, packed, version, [&](float* to) {
+    for (const Part& part : parts) {
+      kernels.pack(part.conv, part.weights, to);
+      to += kernels.packed_size(part.conv);
+    }
+  });
+  if (DryRun::is_on()) return;
+  const float* weights = data_of(storage);
+  for (Part& part : parts) {
+    part.conv.weights = weights;
+    weights += kernels.packed_size(part.conv);
+    kernels.run(part.conv);
+  }
+}
+
+void forward(const Conv2dGeometry& g, const Tensor& x, const Tensor& weight, const Tensor& bias,
+             bool silu, const Tensor& residual, const Tensor& y, PackedWeights* packed,
+             uint64_t version) {
+  if (is_for_winograd(g)) {
+    return run_winograd({.x = data_of(x),
+                         .batch = g.batch,
+                         .height = g.in_height,
+                         .width = g.in_width,
+                         .in_channels = g.in_channels,
+                         .out_channels = g.out_channels,
+                         .weights = nullptr,
+                         .y = data_of(y),
+                         .bias = data_of(bias),
+                         .residual = data_of(residual),
+                         .silu = silu,
+                         .scratch = nullptr},
+                        forward_view(g, weight), packed, version);
+  }
+  const int64_t width = g.out_width(), height = g.out_height();
+  const DirectConv conv{.x = data_of(x),
+                        .batch = g.batch,
+                        .in_height = g.in_height,
+                        .in_width = g.in_width,
+                        .in_channels = g.in_channels,
+                        .kernel_height = g.kernel,
+                        .kernel_width = g.kernel,
+                        .stride = g.options.stride,
+                        .top = g.options.padding,
+                        .left = g.options.padding,
+                        .weights = nullptr,
+                        .out_height = height,
+                        .out_width = width,
+                        .out_channels = g.out_channels,
+                        .y = data_of(y),
+                        .picture_step = height * width * g.out_channels,
+                        .row_step = width * g.out_channels,
+                        .pixel_step = g.out_channels,
+                        .bias = data_of(bias),
+                        .residual = data_of(residual),
+                        .silu = silu};
+  run_direct({{conv, forward_view(g, weight)}}, packed, version);
+}
+
+/// Along one axis, the taps that reach the input's pixels at `place` of the stride's grid, last
+/// first: tap last - t stride of output pixel a + first + t reaches input pixel a stride + place.
+struct Taps {
+  int64_t count, last, first;
+};
+
+Taps taps_of(const Conv2dGeometry& g, int64_t place) {
+  const int64_t stride = g.options.stride, reach = place + g.options.padding;
+  const int64_t smallest = reach % stride;
+  const int64_t count = (g.kernel - smallest + stride - 1) / stride;
+  const int64_t last = smallest + (count - 1) * stride;
+  return {count, last, (reach - last) / stride};
+}
+
+}  // namespace
+
+bool takes(const Conv2dGeometry& g, DType dtype) {
+  if (dtype != DType::kFloat32 || g.kernel > kMaxDirectKernel || g.kernel < g.options.stride) {
+    return false;
+  }
+  if (kIsAlone) return true;
+  // oneDNN reads a 1x1 as fast as it can be done, and does better with the few channels of a stem.
+  return cpu_level() != CpuLevel::kAvx512 && g.kernel > 1 && g.in_channels % 16 == 0 &&
+         g.out_channels % 16 == 0;
+}
+
+void conv2d_forward(const Conv2dGeometry& g, const Tensor& x, const Tensor& weight,
+                    const Tensor& bias, const Tensor& y) {
+  forward(g, x, weight, bias, /*silu=*/false, {}, y, nullptr, 0);
+}
+
+void conv2d_bias_silu(const Conv2dGeometry& g, const Tensor& x, const Tensor& weight,
+                      const Tensor& bias, const Tensor& residual, const Tensor& y,
+                      PackedWeights* packed, uint64_t version) {
+  forward(g, x, weight, bias, /*silu=*/true, residual, y, packed, version);
+}
+
+void conv2d_backward_input(const Conv2dGeometry& g, const Tensor& grad_y, const Tensor& weight,
+                           const Tensor& grad_x) {
+  if (is_for_winograd(g)) {
+    return run_winograd({.x = data_of(grad_y),
+                         .batch = g.batch,
+                         .height = g.in_height,
+                         .width = g.in_width,
+                         .in_channels = g.out_channels,
+                         .out_channels = g.in_channels,
+                         .weights = nullptr,
+                         .y = data_of(grad_x),
+                         .bias = nullptr,
+                         .residual = nullptr,
+                         .silu = false,
+                         .scratch = nullptr},
+                        backward_view(g, weight, 2, 2), nullptr, 0);
+  }
+  // One product for each place of a pixel in the stride's grid, with the taps that reach it.
+  const int64_t stride = g.options.stride;
+  std::vector<Part> parts;
+  for (int64_t down = 0; down < stride && down < g.in_height; ++down) {
+    for (int64_t right = 0; right < stride && right < g.in_width; ++right) {
+      const Taps rows = taps_of(g, down), columns = taps_of(g, right);
+      const DirectConv conv{.x = data_of(grad_y),
+                            .batch = g.batch,
+                            .in_height = g.out_height(),
+                            .in_width = g.out_width(),
+                            .in_channels = g.out_channels,
+                            .kernel_height = rows.count,
+                            .kernel_width = columns.count,
+                            .stride = 1,
+                            .top = -rows.first,
+                            .left = -columns.first,
+                            .weights = nullptr,
+                            .out_height = (g.in_height - down + stride - 1) / stride,
+                            .out_width = (g.in_width - right + stride - 1) / stride,
+                            .out_channels = g.in_channels,
+                            .y = data_of(grad_x) + (down * g.in_width + right) * g.in_channels,
+                            .picture_step = g.in_height * g.in_width * g.in_channels,
+                            .row_step = stride * g.in_width * g.in_channels,
+                            .pixel_step = stride * g.in_channels,
+                            .bias = nullptr,
+                            .residual = nullptr,
+                            .silu = false};
+      parts.push_back({conv, backward_view(g, weight, rows.last, columns.last)});
+    }
+  }
+  run_direct(std::move(parts), nullptr, 0);
+}
+
+}  // namespace ydistill::native

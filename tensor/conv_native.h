@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: MIT
+// Convolutions by our own kernels, float32 on dense NHWC: what a CPU without AVX-512 takes where
+// they are faster than oneDNN, and every CPU in a build without it. docs/performance.md says by how
+// much. 3x3 with stride 1 goes by Winograd's algorithm (conv_winograd_kernels.h), the rest as a
+// matrix product whose left factor is never made (conv_direct_kernels.h).
+//
+// Every output is summed by one thread, in an order that the shape alone decides: the same bits
+// with any number of threads.
+#pragma once
+
+#include <ydistill/tensor/conv.h>
+
+namespace ydistill::native {
+
+/// Whether these kernels take the convolution, forward and the gradient of its input. The operands
+/// below are float32 then, and checked.
+bool takes(const Conv2dGeometry& g, DType dtype);
+
+/// y = convolution + bias. bias may be undefined. Weights are laid out anew at every call: a step
+/// of training uses them once.
+void conv2d_forward(const Conv2dGeometry& g, const Tensor& x, const Tensor& weight,
+                    const Tensor& bias, const Tensor& y);
+/// y = silu(convolution + bias) + residual, for inference. residual and packed may be undefined and
+/// null; what is laid out is kept in packed for `version`.
+void conv2d_bias_silu(const Conv2dGeometry& g, const Tensor& x, const Tensor& weight,
+                      const Tensor& bias, const Tensor& residual, const Tensor& y,
+                      PackedWeights* packed, uint64_t version);
+void conv2d_backward_input(const Conv2dGeometry& g, const Tensor& grad_y, const Tensor& weight,
+                           const Tensor& grad_x);
+
+}  // namespace ydistill::native

@@ -1,0 +1,296 @@
+// SPDX-License-Identifier: MIT
+// F(4x4, 3x3): a tile of 4 x 4 outputs needs 6 x 6 inputs and as many products a pair of channels,
+// where the definition takes 144. Along each axis, with the points 0, +-a, +-b and infinity,
+//   y = A^T ((G w) (B^T x)),  B^T: x's value as a polynomial divided by all factors but one,
+// a = 1/sqrt(2) and b = sqrt(2), which keep the entries of both transforms near 1: less rounding
+// than with the usual 1 and 2.
+#include <ydistill/tensor/conv_winograd_kernels.h>
+#include <ydistill/tensor/math.h>
+#include <ydistill/tensor/parallel.h>
+#include <ydistill/tensor/register_tile.h>
+
+namespace ydistill::YD_CPU_LEVEL {
+namespace {
+
+constexpr int kIn = 6, kOut = 4, kPoints = kIn * kIn;
+constexpr float kA = 0.707106781186547524f, kB = 1.41421356237309505f;
+
+constexpr int64_t kBlockFloats =
+    1 << 16;                       // of a block's transformed inputs: they stay in the L2 cache
+constexpr int64_t kMinBlock = 24;  // tiles, unless there are fewer: they share the weights read
+
+YD_HOST_DEVICE int64_t least(int64_t a, int64_t b) {
+  return a < b ? a : b;
+}
+YD_HOST_DEVICE int64_t ceil_div(int64_t a, int64_t b) {
+  return (a + b - 1) / b;
+}
+
+/// B^T of six numbers, each a vector of channels.
+YD_HOST_DEVICE void transform_input(const Vector* x, int step, Vector* to, int to_step) {
+  const Vector x0 = x[0], x1 = x[step], x2 = x[2 * step], x3 = x[3 * step], x4 = x[4 * step],
+               x5 = x[5 * step];
+  const Vector even_a = x4 - 2.0f * x2, odd_a = x3 - 2.0f * x1;
+  const Vector even_b = x4 - 0.5f * x2, odd_b = x3 - 0.5f * x1;
+  to[0] = x0 - 2.5f * x2 + x4;
+  to[to_step] = even_a + kA * odd_a;
+  to[2 * to_step] = even_a - kA * odd_a;
+  to[3 * to_step] = even_b + kB * odd_b;
+  to[4 * to_step] = even_b - kB * odd_b;
+  to[5 * to_step] = x1 - 2.5f * x3 + x5;
+}
+
+/// A^T of six numbers.
+YD_HOST_DEVICE void transform_output(const Vector* m, int step, Vector* to, int to_step) {
+  const Vector sum_a = m[step] + m[2 * step], difference_a = m[step] - m[2 * step];
+  const Vector sum_b = m[3 * step] + m[4 * step], difference_b = m[3 * step] - m[4 * step];
+  to[0] = m[0] + sum_a + sum_b;
+  to[to_step] = kA * difference_a + kB * difference_b;
+  to[2 * to_step] = 0.5f * sum_a + 2.0f * sum_b;
+  to[3 * to_step] = (kA * 0.5f) * difference_a + (kB * 2.0f) * difference_b + m[5 * step];
+}
+
+/// Which tile of the picture, and of which.
+struct Place {
+  int64_t picture, row, column;  // of its first output pixel
+};
+
+YD_HOST_DEVICE Place place_of(const WinogradConv& conv, int64_t tile) {
+  const int64_t across = ceil_div(conv.width, kOut), down = ceil_div(conv.height, kOut);
+  return {tile / (across * down), tile / across % down * kOut, tile % across * kOut};
+}
+
+/// The transformed inputs of one tile: point k's at to + k * point_step, [in_channels].
+YD_HOST_DEVICE void gather_tile(const WinogradConv& conv, const Place& place, const float* zeros,
+                                float* to, int64_t point_step) {
+  const float* from[kPoints];
+  for (int i = 0; i < kIn; ++i) {
+    const int64_t row = place.row + i - 1;
+    for (int j = 0; j < kIn; ++j) {
+      const int64_t column = place.column + j - 1;
+      const bool inside = row >= 0 && row < conv.height && column >= 0 && column < conv.width;
+      const int64_t pixel = (place.picture * conv.height + row) * conv.width + column;
+      from[i * kIn + j] = inside ? conv.x + pixel * conv.in_channels : zeros;
+    }
+  }
+  for (int64_t c = 0; c < conv.in_channels; c += kLanes) {
+    Vector x[kPoints], half[kPoints];
+    for (int i = 0; i < kPoints; ++i) x[i] = load(from[i] + c);
+    for (int i = 0; i < kIn; ++i) transform_input(x + i * kIn, 1, half + i * kIn, 1);
+    for (int j = 0; j < kIn; ++j) {
+      Vector column[kIn];
+      transform_input(half + j, kIn, column, 1);
+      for (int i = 0; i < kIn; ++i) store(column[i], to + (i * kIn + j) * point_step + c);
+    }
+  }
+}
+
+template <bool kSilu, bool kResidual>
+YD_HOST_DEVICE void finish(const float* values, const float* residual, float* y) {
+#pragma GCC ivdep
+  for (int c = 0; c < kLanes; ++c) {
+    float value = values[c];
+    if constexpr (kSilu) value = silu(value);
+    if constexpr (kResidual) value += residual[c];
+    y[c] = value;
+  }
+}
+
+/// The outputs of one tile in channels [first, first + channels) from their products, [kPoints]
+/// rows of kPanel that lie point_step apart.
+template <bool kSilu, bool kResidual>
+YD_HOST_DEVICE void scatter_tile(const WinogradConv& conv, const Place& place,
+                                 const float* products, int64_t point_step, int64_t first,
+                                 int64_t channels) {
+  const int64_t rows = least(kOut, conv.height - place.row);
+  const int64_t columns = least(kOut, conv.width - place.column);
+  for (int64_t c = 0; c < channels; c += kLanes) {
+    Vector m[kPoints], half[kOut * kIn];
+    for (int k = 0; k < kPoints; ++k) m[k] = load(products + k * point_step + c);
+    for (int j = 0; j < kIn; ++j) transform_output(m + j, kIn, half + j, kIn);
+    const Vector bias = conv.bias != nullptr ? load(conv.bias + first + c) : Vector{};
+    for (int64_t i = 0; i < rows; ++i) {
+      Vector row[kOut];
+      transform_output(half + i * kIn, 1, row, 1);
+      float values[kOut][kLanes];
+      for (int j = 0; j < kOut; ++j) store(row[j] + bias, values[j]);
+      const int64_t pixel =
+          (place.picture * conv.height + place.row + i) * conv.width + place.column;
+      const int64_t at = pixel * conv.out_channels + first + c;
+      for (int64_t j = 0; j < columns; ++j) {
+        const int64_t to = at + j * conv.out_channels;
+        finish<kSilu, kResidual>(values[j], conv.residual + (kResidual ? to : 0), conv.y + to);
+      }
+    }
+  }
+}
+
+template <int kCount>
+[[gnu::noinline]] void multiply(const float* rows, int64_t depth, const float* panel, float* to) {
+  const float* row[kCount];
+  Vector sums[kCount][kVectors] = {};
+  for (int i = 0; i < kCount; ++i) row[i] = rows + i * depth;
+  add_products<kCount>(row, 0, depth, panel, sums);
+  for (int i = 0; i < kCount; ++i) {
+    for (int v = 0; v < kVectors; ++v) store(sums[i][v], to + i * kPanel + v * kLanes);
+  }
+}
+
+/// Up to kRows rows.
+template <int kCount = kRows>
+YD_HOST_DEVICE void multiply_rows(int64_t count, const float* rows, int64_t depth,
+                                  const float* panel, float* to) {
+  if constexpr (kCount > 0) {
+    if (count == kCount) return multiply<kCount>(rows, depth, panel, to);
+    multiply_rows<kCount - 1>(count, rows, depth, panel, to);
+  }
+}
+
+int64_t tiles_of(const WinogradConv& conv) {
+  return conv.batch * ceil_div(conv.height, kOut) * ceil_div(conv.width, kOut);
+}
+
+/// Tiles of a block, and how many threads share the blocks.
+struct Division {
+  int64_t block, blocks, threads;
+};
+
+Division division_of(const WinogradConv& conv, int64_t threads) {
+  const int64_t tiles = tiles_of(conv);
+  int64_t block = kBlockFloats / (kPoints * conv.in_channels);
+  block = ceil_div(block < kMinBlock ? kMinBlock : block, kRows) * kRows;
+  block = least(block, ceil_div(tiles, threads));
+  const int64_t blocks = ceil_div(tiles, block);
+  return {block, blocks, least(threads, blocks)};
+}
+
+int64_t scratch_of_thread(const WinogradConv& conv, const Division& division) {
+  return kPoints * division.block * (conv.in_channels + kPanel);
+}
+
+int64_t scratch_size(const WinogradConv& conv, int64_t threads) {
+  const Division division = division_of(conv, threads);
+  return division.threads * scratch_of_thread(conv, division);
+}
+
+int64_t packed_size(const WinogradConv& conv) {
+  return ceil_div(conv.out_channels, kPanel) * kPanel * kPoints * conv.in_channels +
+         conv.in_channels;
+}
+
+/// Tiles [first, last), on one thread.
+template <bool kSilu, bool kResidual>
+void run_block(const WinogradConv& conv, int64_t first, int64_t last, float* scratch) {
+  const int64_t n = last - first, depth = conv.in_channels;
+  const int64_t panels = ceil_div(conv.out_channels, kPanel);
+  const float* zeros = conv.weights + panels * kPanel * kPoints * depth;
+  float* const inputs = scratch;                          // [kPoints][n][in_channels]
+  float* const products = scratch + kPoints * n * depth;  // [kPoints][n][kPanel]
+  for (int64_t t = 0; t < n; ++t) {
+    gather_tile(conv, place_of(conv, first + t), zeros, inputs + t * depth, n * depth);
+  }
+  const int64_t groups = ceil_div(n, kRows);
+  for (int64_t panel = 0; panel < panels; ++panel) {
+    for (int64_t k = 0; k < kPoints; ++k) {
+      const float* weights = conv.weights + (panel * kPoints + k) * depth * kPanel;
+      for (int64_t g = 0; g < groups; ++g) {
+        const int64_t from = n * g / groups, to = n * (g + 1) / groups;
+        multiply_rows(to - from, inputs + (k * n + from) * depth, depth, weights,
+                      products + (k * n + from) * kPanel);
+      }
+    }
+    const int64_t channel = panel * kPanel, channels = least(kPanel, conv.out_channels - channel);
+    for (int64_t t = 0; t < n; ++t) {
+      scatter_tile<kSilu, kResidual>(conv, place_of(conv, first + t), products + t * kPanel,
+                                     n * kPanel, channel, channels);
+    }
+  }
+}
+
+template <bool kSilu, bool kResidual>
+void run_as(const WinogradConv& conv, int64_t threads) {
+  const Division division = division_of(conv, threads);
+  const int64_t tiles = tiles_of(conv), size = scratch_of_thread(conv, division);
+  parallel_for(division.threads, 1, [=](int64_t thread) {
+    const int64_t first = division.blocks * thread / division.threads;
+    const int64_t last = division.blocks * (thread + 1) / division.threads;
+    for (int64_t block = first; block < last; ++block) {
+      // As even as can be.
+      const int64_t from = tiles * block / division.blocks;
+      const int64_t to = tiles * (block + 1) / division.blocks;
+      run_block<kSilu, kResidual>(conv, from, to, conv.scratch + thread * size);
+    }
+  });
+}
+
+void run(const WinogradConv& conv, int64_t threads) {
+  if (conv.residual != nullptr) {
+    conv.silu ? run_as<true, true>(conv, threads) : run_as<false, true>(conv, threads);
+  } else {
+    conv.silu ? run_as<true, false>(conv, threads) : run_as<false, false>(conv, threads);
+  }
+}
+
+/// kPanel numbers, one an output channel.
+struct Lane {
+  double of[kPanel];
+};
+
+/// G of three numbers.
+YD_HOST_DEVICE void transform_weights(const Lane* w, int64_t step, Lane* to, int64_t to_step) {
+  constexpr double kA2 = 0.5, kB2 = 2;  // squares of the points
+  constexpr double a = 0.707106781186547524, b = 1.41421356237309505;
+  constexpr double of_a = 1 / (2 * kA2 * (kA2 - kB2)), of_b = 1 / (2 * kB2 * (kB2 - kA2));
+#pragma GCC ivdep
+  for (int i = 0; i < kPanel; ++i) {
+    const double w0 = w[0].of[i], w1 = w[step].of[i], w2 = w[2 * step].of[i];
+    const double even_a = (w0 + kA2 * w2) * of_a, even_b = (w0 + kB2 * w2) * of_b;
+    const double odd_a = a * of_a * w1, odd_b = b * of_b * w1;
+    to[0].of[i] = w0 / (kA2 * kB2);
+    to[to_step].of[i] = even_a + odd_a;
+    to[2 * to_step].of[i] = even_a - odd_a;
+    to[3 * to_step].of[i] = even_b + odd_b;
+    to[4 * to_step].of[i] = even_b - odd_b;
+    to[5 * to_step].of[i] = w2;
+  }
+}
+
+void pack(const WinogradConv& conv, const WeightView& weights, float* to) {
+  const int64_t depth = conv.in_channels, panels = ceil_div(conv.out_channels, kPanel);
+  constexpr int64_t kGrain = 16;  // inputs a task
+  const int64_t parts = ceil_div(depth, kGrain);
+  parallel_for(panels * parts, 1, [=](int64_t task) {
+    const int64_t panel = task / parts, first = task % parts * kGrain;
+    const int64_t channels = least(kPanel, conv.out_channels - panel * kPanel);
+    float* const out = to + panel * kPoints * depth * kPanel;
+    for (int64_t c = first; c < least(first + kGrain, depth); ++c) {
+      Lane w[9] = {}, half[kIn * 3], all[kPoints];
+      for (int64_t p = 0; p < 3; ++p) {
+        for (int64_t q = 0; q < 3; ++q) {
+          const float* from = weights.base + panel * kPanel * weights.out + p * weights.row +
+                              q * weights.column + c * weights.in;
+          for (int64_t o = 0; o < channels; ++o) {
+            w[p * 3 + q].of[o] = double(from[o * weights.out]);
+          }
+        }
+      }
+      for (int j = 0; j < 3; ++j) transform_weights(w + j, 3, half + j, 3);
+      for (int i = 0; i < kIn; ++i) transform_weights(half + i * 3, 1, all + i * kIn, 1);
+      for (int64_t k = 0; k < kPoints; ++k) {
+#pragma GCC ivdep
+        for (int o = 0; o < kPanel; ++o) out[(k * depth + c) * kPanel + o] = float(all[k].of[o]);
+      }
+    }
+  });
+  float* const zeros = to + panels * kPoints * depth * kPanel;
+  for (int64_t c = 0; c < depth; ++c) zeros[c] = 0;
+}
+
+}  // namespace
+
+const WinogradKernels& winograd_kernels() {
+  static const WinogradKernels kernels{packed_size, scratch_size, pack, run};
+  return kernels;
+}
+
+}  // namespace ydistill::YD_CPU_LEVEL

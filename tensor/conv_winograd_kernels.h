@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: MIT
+// The kernel under conv_native.h for 3x3 and stride 1: Lavin and Gray, Fast Algorithms for
+// Convolutional Neural Networks, 2016. It takes a quarter of the definition's multiplications.
+#pragma once
+
+#include <cstdint>
+
+#include <ydistill/tensor/cpu_level.h>
+#include <ydistill/tensor/weight_view.h>
+
+namespace ydistill {
+
+/// y = convolution of x with 3x3 weights, stride 1, a border of one zero, + bias, then as `silu`
+/// and `residual` say. Channels are multiples of 16.
+struct WinogradConv {
+  const float* x;  // [batch, height, width, in_channels]
+  int64_t batch, height, width, in_channels, out_channels;
+  const float* weights;   // as pack() leaves them
+  float* y;               // [batch, height, width, out_channels]
+  const float* bias;      // [out_channels] or null
+  const float* residual;  // as y, added last, or null
+  bool silu;              // y = silu(y)
+  float* scratch;
+};
+
+struct WinogradKernels {
+  /// Floats that pack() writes, and that run() needs as scratch memory with that many threads.
+  int64_t (*packed_size)(const WinogradConv& conv);
+  int64_t (*scratch_size)(const WinogradConv& conv, int64_t threads);
+  void (*pack)(const WinogradConv& conv, const WeightView& weights, float* to);
+  void (*run)(const WinogradConv& conv, int64_t threads);
+};
+YD_DECLARE_CPU_KERNELS(WinogradKernels, winograd_kernels);
+
+}  // namespace ydistill
