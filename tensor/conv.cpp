@@ -187,15 +187,24 @@ Tensor conv2d_bias_silu_in_one_pass(const Tensor& x, const Tensor& weight, const
   const Conv2dGeometry g = conv2d_geometry(x.shape(), weight.shape(), options);
   check_operands({&x}, {&weight, &bias});
   check_bias(bias, g);
-  if (!x.device().is_cpu() || !native::takes(g, x.dtype())) return {};
   if (residual.defined() && residual.shape() != g.output_shape()) {
     throw ShapeError("conv2d: residual {} beside an output {}", residual.str(),
                      g.output_shape().str());
   }
-  const Tensor y = Tensor::empty(g.output_shape());
-  if (y.numel() == 0) return y;
-  native::conv2d_bias_silu(g, x, weight, bias, residual, y, packed, version);
-  return y;
+  if (!x.device().is_cpu() || g.output_shape().numel() == 0) return {};
+  const auto output = [&] { return Tensor::empty(g.output_shape(), x.dtype()); };
+  if (native::takes(g, x.dtype())) {
+    const Tensor y = output();
+    native::conv2d_bias_silu(g, x, weight, bias, residual, y, packed, version);
+    return y;
+  }
+#ifdef YD_HAVE_ONEDNN
+  if (!residual.defined() && onednn::fuses_silu(x.dtype())) {
+    const Tensor y = output();
+    if (onednn::conv2d_bias_silu(g, x, weight, bias, y, packed, version)) return y;
+  }
+#endif
+  return {};
 }
 
 Tensor conv2d_backward_input(const Tensor& grad_y, const Tensor& weight, const Shape& x_shape,

@@ -103,10 +103,11 @@ struct Key {
   ConvDirection direction;
   bool bias;
   Type x, y;                    // of the input and the output, or of their gradients
+  bool silu = false;            // forward: of the output
   int threads = num_threads();  // a primitive divides its work when it is made
   auto tie() const {
     return std::tuple(g.batch, g.in_height, g.in_width, g.in_channels, g.out_channels, g.kernel,
-                      g.options.stride, g.options.padding, direction, bias, x, y, threads);
+                      g.options.stride, g.options.padding, direction, bias, x, y, silu, threads);
   }
   bool operator<(const Key& other) const { return tie() < other.tie(); }
 };
@@ -226,9 +227,20 @@ Plan finish(const PrimitiveDesc& desc, const memory::desc& x, const memory::desc
   return plan;
 }
 
+dnnl::post_ops silu_after() {
+  dnnl::post_ops ops;
+#if DNNL_VERSION_MAJOR >= 3
+  ops.append_eltwise(dnnl::algorithm::eltwise_swish, 1.0f, 0.0f);
+#else
+  ops.append_eltwise(1.0f, dnnl::algorithm::eltwise_swish, 1.0f, 0.0f);
+#endif
+  return ops;
+}
+
 Plan build_plan(const Key& key) {
   dnnl::primitive_attr attr;
   attr.set_scratchpad_mode(dnnl::scratchpad_mode::user);
+  if (key.silu) attr.set_post_ops(silu_after());
   switch (key.direction) {
     case ConvDirection::kForward: {
       const auto desc = forward_desc(key, attr);
@@ -464,10 +476,17 @@ memory view(const memory::desc& layout, const Tensor& t) {
 
 }  // namespace
 
-bool conv2d_forward(const Conv2dGeometry& g, const Tensor& x, const Tensor& weight,
-                    const Tensor& bias, const Tensor& y, PackedWeights* packed, uint64_t version) {
+namespace {
+
+bool forward(const Conv2dGeometry& g, const Tensor& x, const Tensor& weight, const Tensor& bias,
+             bool silu, const Tensor& y, PackedWeights* packed, uint64_t version) {
   if (!is_supported(x)) return false;
-  const Key key{g, ConvDirection::kForward, bias.defined(), type_of(x.dtype()), type_of(y.dtype())};
+  const Key key{.g = g,
+                .direction = ConvDirection::kForward,
+                .bias = bias.defined(),
+                .x = type_of(x.dtype()),
+                .y = type_of(y.dtype()),
+                .silu = silu};
   const auto plan = plan_for(key);
   if (!plan->is_optimised) return false;
   checked("conv2d forward", [&] {
@@ -483,6 +502,23 @@ bool conv2d_forward(const Conv2dGeometry& g, const Tensor& x, const Tensor& weig
     to.bring_back();
   });
   return true;
+}
+
+}  // namespace
+
+bool conv2d_forward(const Conv2dGeometry& g, const Tensor& x, const Tensor& weight,
+                    const Tensor& bias, const Tensor& y, PackedWeights* packed, uint64_t version) {
+  return forward(g, x, weight, bias, /*silu=*/false, y, packed, version);
+}
+
+bool fuses_silu(DType dtype) {
+  return dtype == DType::kFloat32 && is_without_avx512();
+}
+
+bool conv2d_bias_silu(const Conv2dGeometry& g, const Tensor& x, const Tensor& weight,
+                      const Tensor& bias, const Tensor& y, PackedWeights* packed,
+                      uint64_t version) {
+  return forward(g, x, weight, bias, /*silu=*/true, y, packed, version);
 }
 
 bool conv2d_backward_input(const Conv2dGeometry& g, const Tensor& grad_y, const Tensor& weight,

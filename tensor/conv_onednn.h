@@ -14,6 +14,11 @@ namespace ydistill::onednn {
 
 bool conv2d_forward(const Conv2dGeometry& g, const Tensor& x, const Tensor& weight,
                     const Tensor& bias, const Tensor& y, PackedWeights* packed, uint64_t version);
+/// Whether SiLU costs less inside the convolution than as a pass of its own. Measured without
+/// AVX-512 only.
+bool fuses_silu(DType dtype);
+bool conv2d_bias_silu(const Conv2dGeometry& g, const Tensor& x, const Tensor& weight,
+                      const Tensor& bias, const Tensor& y, PackedWeights* packed, uint64_t version);
 bool conv2d_backward_input(const Conv2dGeometry& g, const Tensor& grad_y, const Tensor& weight,
                            const Tensor& grad_x, PackedWeights* packed, uint64_t version);
 bool conv2d_backward_weight(const Conv2dGeometry& g, const Tensor& grad_y, const Tensor& x,
