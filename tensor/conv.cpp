@@ -145,6 +145,9 @@ void backward_weight_on_cpu(const Conv2dGeometry& g, const Tensor& grad_y, const
   if (grad_y.dtype() != x.dtype()) {
     return backward_weight_on_cpu(g, grad_y.to(x.dtype()), x, grad_weight, grad_bias);
   }
+  if (!grad_bias.defined() && native::takes_backward_weight(g, x.dtype())) {
+    return native::conv2d_backward_weight(g, grad_y, x, grad_weight);
+  }
 #ifdef YD_HAVE_ONEDNN
   if (onednn::conv2d_backward_weight(g, grad_y, x, grad_weight, grad_bias)) return;
 #endif

@@ -241,4 +241,26 @@ void conv2d_backward_input(const Conv2dGeometry& g, const Tensor& grad_y, const 
   run_direct(std::move(parts), nullptr, 0);
 }
 
+bool takes_backward_weight(const Conv2dGeometry& g, DType dtype) {
+  return takes(g, dtype) && is_for_winograd(g);
+}
+
+void conv2d_backward_weight(const Conv2dGeometry& g, const Tensor& grad_y, const Tensor& x,
+                            const Tensor& grad_weight) {
+  const WinogradGradKernels& kernels = winograd_grad_kernels();
+  WinogradGrad grad{.x = data_of(x),
+                    .batch = g.batch,
+                    .height = g.in_height,
+                    .width = g.in_width,
+                    .in_channels = g.in_channels,
+                    .out_channels = g.out_channels,
+                    .grad_y = data_of(grad_y),
+                    .grad_weights = data_of(grad_weight),
+                    .scratch = nullptr};
+  const auto scratch = allocate_storage(bytes_of(kernels.scratch_size(grad)));
+  if (DryRun::is_on()) return;
+  grad.scratch = data_of(scratch);
+  kernels.run(grad);
+}
+
 }  // namespace ydistill::native

@@ -28,4 +28,9 @@ void conv2d_bias_silu(const Conv2dGeometry& g, const Tensor& x, const Tensor& we
 void conv2d_backward_input(const Conv2dGeometry& g, const Tensor& grad_y, const Tensor& weight,
                            const Tensor& grad_x);
 
+/// The same for the gradient of the weights, which is ADDED to grad_weight.
+bool takes_backward_weight(const Conv2dGeometry& g, DType dtype);
+void conv2d_backward_weight(const Conv2dGeometry& g, const Tensor& grad_y, const Tensor& x,
+                            const Tensor& grad_weight);
+
 }  // namespace ydistill::native

@@ -1,44 +1,19 @@
 // SPDX-License-Identifier: MIT
 // F(4x4, 3x3): a tile of 4 x 4 outputs needs 6 x 6 inputs and as many products a pair of channels,
-// where the definition takes 144. Along each axis, with the points 0, +-a, +-b and infinity,
-//   y = A^T ((G w) (B^T x)),  B^T: x's value as a polynomial divided by all factors but one,
-// a = 1/sqrt(2) and b = sqrt(2), which keep the entries of both transforms near 1: less rounding
-// than with the usual 1 and 2.
+// where the definition takes 144.
 #include <ydistill/tensor/conv_winograd_kernels.h>
 #include <ydistill/tensor/math.h>
 #include <ydistill/tensor/parallel.h>
-#include <ydistill/tensor/register_tile.h>
+#include <ydistill/tensor/winograd_transforms.h>
 
 namespace ydistill::YD_CPU_LEVEL {
 namespace {
 
-constexpr int kIn = 6, kOut = 4, kPoints = kIn * kIn;
-constexpr float kA = 0.707106781186547524f, kB = 1.41421356237309505f;
+constexpr int kIn = kWinogradIn, kOut = kWinogradOut;
 
 constexpr int64_t kBlockFloats =
     1 << 16;                       // of a block's transformed inputs: they stay in the L2 cache
 constexpr int64_t kMinBlock = 24;  // tiles, unless there are fewer: they share the weights read
-
-YD_HOST_DEVICE int64_t least(int64_t a, int64_t b) {
-  return a < b ? a : b;
-}
-YD_HOST_DEVICE int64_t ceil_div(int64_t a, int64_t b) {
-  return (a + b - 1) / b;
-}
-
-/// B^T of six numbers, each a vector of channels.
-YD_HOST_DEVICE void transform_input(const Vector* x, int step, Vector* to, int to_step) {
-  const Vector x0 = x[0], x1 = x[step], x2 = x[2 * step], x3 = x[3 * step], x4 = x[4 * step],
-               x5 = x[5 * step];
-  const Vector even_a = x4 - 2.0f * x2, odd_a = x3 - 2.0f * x1;
-  const Vector even_b = x4 - 0.5f * x2, odd_b = x3 - 0.5f * x1;
-  to[0] = x0 - 2.5f * x2 + x4;
-  to[to_step] = even_a + kA * odd_a;
-  to[2 * to_step] = even_a - kA * odd_a;
-  to[3 * to_step] = even_b + kB * odd_b;
-  to[4 * to_step] = even_b - kB * odd_b;
-  to[5 * to_step] = x1 - 2.5f * x3 + x5;
-}
 
 /// A^T of six numbers.
 YD_HOST_DEVICE void transform_output(const Vector* m, int step, Vector* to, int to_step) {
@@ -48,41 +23,6 @@ YD_HOST_DEVICE void transform_output(const Vector* m, int step, Vector* to, int 
   to[to_step] = kA * difference_a + kB * difference_b;
   to[2 * to_step] = 0.5f * sum_a + 2.0f * sum_b;
   to[3 * to_step] = (kA * 0.5f) * difference_a + (kB * 2.0f) * difference_b + m[5 * step];
-}
-
-/// Which tile of the picture, and of which.
-struct Place {
-  int64_t picture, row, column;  // of its first output pixel
-};
-
-YD_HOST_DEVICE Place place_of(const WinogradConv& conv, int64_t tile) {
-  const int64_t across = ceil_div(conv.width, kOut), down = ceil_div(conv.height, kOut);
-  return {tile / (across * down), tile / across % down * kOut, tile % across * kOut};
-}
-
-/// The transformed inputs of one tile: point k's at to + k * point_step, [in_channels].
-YD_HOST_DEVICE void gather_tile(const WinogradConv& conv, const Place& place, const float* zeros,
-                                float* to, int64_t point_step) {
-  const float* from[kPoints];
-  for (int i = 0; i < kIn; ++i) {
-    const int64_t row = place.row + i - 1;
-    for (int j = 0; j < kIn; ++j) {
-      const int64_t column = place.column + j - 1;
-      const bool inside = row >= 0 && row < conv.height && column >= 0 && column < conv.width;
-      const int64_t pixel = (place.picture * conv.height + row) * conv.width + column;
-      from[i * kIn + j] = inside ? conv.x + pixel * conv.in_channels : zeros;
-    }
-  }
-  for (int64_t c = 0; c < conv.in_channels; c += kLanes) {
-    Vector x[kPoints], half[kPoints];
-    for (int i = 0; i < kPoints; ++i) x[i] = load(from[i] + c);
-    for (int i = 0; i < kIn; ++i) transform_input(x + i * kIn, 1, half + i * kIn, 1);
-    for (int j = 0; j < kIn; ++j) {
-      Vector column[kIn];
-      transform_input(half + j, kIn, column, 1);
-      for (int i = 0; i < kIn; ++i) store(column[i], to + (i * kIn + j) * point_step + c);
-    }
-  }
 }
 
 template <bool kSilu, bool kResidual>
@@ -146,8 +86,8 @@ YD_HOST_DEVICE void multiply_rows(int64_t count, const float* rows, int64_t dept
   }
 }
 
-int64_t tiles_of(const WinogradConv& conv) {
-  return conv.batch * ceil_div(conv.height, kOut) * ceil_div(conv.width, kOut);
+YD_HOST_DEVICE Picture input_of(const WinogradConv& conv) {
+  return {conv.x, conv.batch, conv.height, conv.width, conv.in_channels};
 }
 
 /// Tiles of a block, and how many threads share the blocks.
@@ -156,7 +96,7 @@ struct Division {
 };
 
 Division division_of(const WinogradConv& conv, int64_t threads) {
-  const int64_t tiles = tiles_of(conv);
+  const int64_t tiles = tiles_of(input_of(conv));
   int64_t block = kBlockFloats / (kPoints * conv.in_channels);
   block = ceil_div(block < kMinBlock ? kMinBlock : block, kRows) * kRows;
   block = least(block, ceil_div(tiles, threads));
@@ -181,13 +121,14 @@ int64_t packed_size(const WinogradConv& conv) {
 /// Tiles [first, last), on one thread.
 template <bool kSilu, bool kResidual>
 void run_block(const WinogradConv& conv, int64_t first, int64_t last, float* scratch) {
+  const Picture x = input_of(conv);
   const int64_t n = last - first, depth = conv.in_channels;
   const int64_t panels = ceil_div(conv.out_channels, kPanel);
   const float* zeros = conv.weights + panels * kPanel * kPoints * depth;
   float* const inputs = scratch;                          // [kPoints][n][in_channels]
   float* const products = scratch + kPoints * n * depth;  // [kPoints][n][kPanel]
   for (int64_t t = 0; t < n; ++t) {
-    gather_tile(conv, place_of(conv, first + t), zeros, inputs + t * depth, n * depth);
+    gather_inputs(x, place_of(x, first + t), zeros, inputs + t * depth, n * depth, kPanel);
   }
   const int64_t groups = ceil_div(n, kRows);
   for (int64_t panel = 0; panel < panels; ++panel) {
@@ -201,7 +142,7 @@ void run_block(const WinogradConv& conv, int64_t first, int64_t last, float* scr
     }
     const int64_t channel = panel * kPanel, channels = least(kPanel, conv.out_channels - channel);
     for (int64_t t = 0; t < n; ++t) {
-      scatter_tile<kSilu, kResidual>(conv, place_of(conv, first + t), products + t * kPanel,
+      scatter_tile<kSilu, kResidual>(conv, place_of(x, first + t), products + t * kPanel,
                                      n * kPanel, channel, channels);
     }
   }
@@ -210,7 +151,7 @@ void run_block(const WinogradConv& conv, int64_t first, int64_t last, float* scr
 template <bool kSilu, bool kResidual>
 void run_as(const WinogradConv& conv, int64_t threads) {
   const Division division = division_of(conv, threads);
-  const int64_t tiles = tiles_of(conv), size = scratch_of_thread(conv, division);
+  const int64_t tiles = tiles_of(input_of(conv)), size = scratch_of_thread(conv, division);
   parallel_for(division.threads, 1, [=](int64_t thread) {
     const int64_t first = division.blocks * thread / division.threads;
     const int64_t last = division.blocks * (thread + 1) / division.threads;

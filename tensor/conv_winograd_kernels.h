@@ -23,6 +23,16 @@ struct WinogradConv {
   float* scratch;
 };
 
+/// grad_weights += the gradient of the weights [out_channels, 3, 3, in_channels] of the same
+/// convolution. Channels are multiples of 16.
+struct WinogradGrad {
+  const float* x;  // [batch, height, width, in_channels]
+  int64_t batch, height, width, in_channels, out_channels;
+  const float* grad_y;  // [batch, height, width, out_channels]
+  float* grad_weights;
+  float* scratch;
+};
+
 struct WinogradKernels {
   /// Floats that pack() writes, and that run() needs as scratch memory with that many threads.
   int64_t (*packed_size)(const WinogradConv& conv);
@@ -31,5 +41,11 @@ struct WinogradKernels {
   void (*run)(const WinogradConv& conv, int64_t threads);
 };
 YD_DECLARE_CPU_KERNELS(WinogradKernels, winograd_kernels);
+
+struct WinogradGradKernels {
+  int64_t (*scratch_size)(const WinogradGrad& grad);  // floats
+  void (*run)(const WinogradGrad& grad);
+};
+YD_DECLARE_CPU_KERNELS(WinogradGradKernels, winograd_grad_kernels);
 
 }  // namespace ydistill

@@ -85,6 +85,9 @@ TEST_CASE("conv2d: float32 in three directions agrees with the float64 loops") {
     conv2d_backward_weight(d(grad_y), d(x), options, grad_w64, grad_b64);
     CHECK(worst_relative(grad_w, grad_w64) < kFloat32Tolerance);
     CHECK(worst_relative(grad_b, grad_b64) < kFloat32Tolerance);
+    const Tensor without_bias = start_w.clone();
+    conv2d_backward_weight(grad_y, x, options, without_bias, {});
+    CHECK(worst_relative(without_bias, grad_w64) < kFloat32Tolerance);
   }
 }
 
@@ -172,10 +175,17 @@ TEST_CASE("conv2d: our own kernels give the same bits with any number of threads
     set_num_threads(1);
     const Tensor y = conv2d_forward(x, w, {}, options);
     const Tensor grad_x = conv2d_backward_input(grad_y, w, x.shape(), x.dtype(), options);
+    const auto grad_w = [&] {
+      const Tensor sum = Tensor::full(w.shape(), 1);
+      conv2d_backward_weight(grad_y, x, options, sum, {});
+      return sum;
+    };
+    const Tensor grad = grad_w();
     for (const int n : {2, 3, 5}) {
       set_num_threads(n);
       CHECK(same_bits(conv2d_forward(x, w, {}, options), y));
       CHECK(same_bits(conv2d_backward_input(grad_y, w, x.shape(), x.dtype(), options), grad_x));
+      if (native::takes_backward_weight(g, x.dtype())) CHECK(same_bits(grad_w(), grad));
     }
   }
   set_num_threads(threads);

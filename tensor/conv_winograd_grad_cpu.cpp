@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: MIT
+// F(3x3, 4x4): the gradient of 3 x 3 weights is a correlation of the input with the gradient of the
+// output, and a tile of 4 x 4 of the latter meets 6 x 6 inputs. What is summed over tiles are the
+// 36 products, in the transforms' domain; the way back is gone once, at the end.
+//
+// Chunks of tiles are transformed by all threads, then each thread adds up some points' products:
+// every sum has one order, whatever the number of threads.
+#include <ydistill/tensor/conv_winograd_kernels.h>
+#include <ydistill/tensor/parallel.h>
+#include <ydistill/tensor/winograd_transforms.h>
+
+namespace ydistill::YD_CPU_LEVEL {
+namespace {
+
+constexpr int64_t kChunkFloats = 1 << 20;  // of a chunk's transforms: they stay in the L3 cache
+constexpr int64_t kTilesPerTask = 8;
+
+/// G of four numbers.
+YD_HOST_DEVICE void transform_gradient(const Vector* g, int step, Vector* to, int to_step) {
+  constexpr float kOfA = -2.0f / 3, kOfB = 1.0f / 6;  // 1 / (2 a^2 (a^2 - b^2)), and of b
+  const Vector g0 = g[0], g1 = g[step], g2 = g[2 * step], g3 = g[3 * step];
+  const Vector even_a = kOfA * (g0 + 0.5f * g2), odd_a = (kOfA * kA) * (g1 + 0.5f * g3);
+  const Vector even_b = kOfB * (g0 + 2.0f * g2), odd_b = (kOfB * kB) * (g1 + 2.0f * g3);
+  to[0] = g0;
+  to[to_step] = even_a + odd_a;
+  to[2 * to_step] = even_a - odd_a;
+  to[3 * to_step] = even_b + odd_b;
+  to[4 * to_step] = even_b - odd_b;
+  to[5 * to_step] = g3;
+}
+
+/// A^T of six numbers: three.
+YD_HOST_DEVICE void transform_back(const Vector* m, int step, Vector* to) {
+  const Vector sum_a = m[step] + m[2 * step], difference_a = m[step] - m[2 * step];
+  const Vector sum_b = m[3 * step] + m[4 * step], difference_b = m[3 * step] - m[4 * step];
+  to[0] = m[0] + sum_a + sum_b;
+  to[1] = kA * difference_a + kB * difference_b;
+  to[2] = 0.5f * sum_a + 2.0f * sum_b + m[5 * step];
+}
+
+YD_HOST_DEVICE Picture input_of(const WinogradGrad& grad) {
+  return {grad.x, grad.batch, grad.height, grad.width, grad.in_channels};
+}
+YD_HOST_DEVICE Picture gradient_of(const WinogradGrad& grad) {
+  return {grad.grad_y, grad.batch, grad.height, grad.width, grad.out_channels};
+}
+
+YD_HOST_DEVICE int64_t padded(int64_t channels) {
+  return ceil_div(channels, kPanel) * kPanel;
+}
+
+/// Where what lies in the scratch memory, and how many tiles a chunk has.
+struct Layout {
+  int64_t inputs, outputs, chunk;  // channels with the panels' rest
+
+  explicit Layout(const WinogradGrad& grad)
+      : inputs(padded(grad.in_channels)), outputs(padded(grad.out_channels)) {
+    const int64_t wanted = kChunkFloats / (kPoints * (inputs + outputs));
+    chunk = least(wanted < 16 ? 16 : wanted, tiles_of(input_of(grad)));
+  }
+  int64_t sums() const { return kPoints * outputs * inputs; }  // [kPoints][outputs][inputs]
+  int64_t transformed(int64_t channels) const { return kPoints * chunk * channels; }
+};
+
+int64_t scratch_size(const WinogradGrad& grad) {
+  const Layout layout(grad);
+  return layout.sums() + layout.transformed(layout.inputs + layout.outputs) +
+         (grad.in_channels > grad.out_channels ? grad.in_channels : grad.out_channels);
+}
+
+/// sums[o][.] += sum over n tiles of g[tile][o] x[tile][.] for kCount outputs and a panel of
+/// inputs. Both operands are panels, tiles kPanel apart; rows of sums are `step` apart.
+template <int kCount>
+[[gnu::noinline]] void multiply(const float* g, const float* x, int64_t n, float* sums,
+                                int64_t step) {
+  Vector sum[kCount][kVectors];
+  for (int i = 0; i < kCount; ++i) {
+    for (int v = 0; v < kVectors; ++v) sum[i][v] = load(sums + i * step + v * kLanes);
+  }
+  for (int64_t t = 0; t < n; ++t, g += kPanel, x += kPanel) {
+    Vector value[kVectors];
+    for (int v = 0; v < kVectors; ++v) value[v] = load(x + v * kLanes);
+#pragma GCC unroll 12
+    for (int i = 0; i < kCount; ++i) {
+      const float factor = g[i];
+      for (int v = 0; v < kVectors; ++v) sum[i][v] += value[v] * factor;
+    }
+  }
+  for (int i = 0; i < kCount; ++i) {
+    for (int v = 0; v < kVectors; ++v) store(sum[i][v], sums + i * step + v * kLanes);
+  }
+}
+
+/// The products of a panel of outputs and one of inputs at one point.
+YD_HOST_DEVICE void multiply_panels(const float* g, const float* x, int64_t n, float* sums,
+                                    int64_t step) {
+  constexpr int kRest = kPanel % kRows;
+  int o = 0;
+  for (; o + kRows <= kPanel; o += kRows) multiply<kRows>(g + o, x, n, sums + o * step, step);
+  if constexpr (kRest > 0) multiply<kRest>(g + o, x, n, sums + o * step, step);
+}
+
+/// From the sums of one output's row of inputs to its weights.
+YD_HOST_DEVICE void add_weights(const float* sums, int64_t point_step, int64_t in_channels,
+                                float* to) {
+  for (int64_t c = 0; c < in_channels; c += kLanes) {
+    Vector m[kPoints], half[3 * kWinogradIn];
+    for (int k = 0; k < kPoints; ++k) m[k] = load(sums + k * point_step + c);
+    for (int j = 0; j < kWinogradIn; ++j) {
+      Vector column[3];
+      transform_back(m + j, kWinogradIn, column);
+      for (int p = 0; p < 3; ++p) half[p * kWinogradIn + j] = column[p];
+    }
+    for (int p = 0; p < 3; ++p) {
+      Vector row[3];
+      transform_back(half + p * kWinogradIn, 1, row);
+      for (int q = 0; q < 3; ++q) {
+        float* const weight = to + (p * 3 + q) * in_channels + c;
+        store(load(weight) + row[q], weight);
+      }
+    }
+  }
+}
+
+void run(const WinogradGrad& grad) {
+  const Layout layout(grad);
+  const Picture x = input_of(grad), g = gradient_of(grad);
+  const int64_t tiles = tiles_of(x), point_size = layout.outputs * layout.inputs;
+  float* const sums = grad.scratch;
+  float* const inputs = sums + layout.sums();
+  float* const gradients = inputs + layout.transformed(layout.inputs);
+  float* const zeros = gradients + layout.transformed(layout.outputs);
+  const int64_t most = x.channels > g.channels ? x.channels : g.channels;
+  for (int64_t c = 0; c < most; ++c) zeros[c] = 0;
+  parallel_ranges(layout.sums(), 1 << 15, [=](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) sums[i] = 0;
+  });
+  // A panel that channels fill in part keeps zeros in the rest.
+  if (layout.inputs != x.channels || layout.outputs != g.channels) {
+    const int64_t all = layout.transformed(layout.inputs + layout.outputs);
+    parallel_ranges(all, 1 << 15, [=](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) inputs[i] = 0;
+    });
+  }
+  for (int64_t first = 0; first < tiles; first += layout.chunk) {
+    const int64_t n = least(layout.chunk, tiles - first);
+    parallel_for(n, kTilesPerTask, [=](int64_t t) {
+      const auto transform =
+          [](const Vector* d, int step, Vector* out, int out_step) __attribute__((always_inline)) {
+        transform_gradient(d, step, out, out_step);
+      };
+      const Place place = place_of(x, first + t);
+      gather_inputs(x, place, zeros, inputs + t * kPanel, n * layout.inputs, n * kPanel);
+      gather<kWinogradOut>(g, place.picture, place.row, place.column, zeros, transform,
+                           gradients + t * kPanel, n * layout.outputs, n * kPanel);
+    });
+    const int64_t panels = layout.outputs / kPanel;
+    parallel_for(kPoints * panels, 1, [=](int64_t task) {
+      const int64_t k = task / panels, panel = task % panels;
+      const float* const from = gradients + (k * layout.outputs + panel * kPanel) * n;
+      float* const to = sums + k * point_size + panel * kPanel * layout.inputs;
+      for (int64_t c = 0; c < layout.inputs; c += kPanel) {
+        multiply_panels(from, inputs + (k * layout.inputs + c) * n, n, to + c, layout.inputs);
+      }
+    });
+  }
+  parallel_for(g.channels, 4, [=](int64_t o) {
+    add_weights(sums + o * layout.inputs, point_size, x.channels,
+                grad.grad_weights + o * 9 * x.channels);
+  });
+}
+
+}  // namespace
+
+const WinogradGradKernels& winograd_grad_kernels() {
+  static const WinogradGradKernels kernels{scratch_size, run};
+  return kernels;
+}
+
+}  // namespace ydistill::YD_CPU_LEVEL
