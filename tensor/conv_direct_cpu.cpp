@@ -38,14 +38,15 @@ struct Chunk {
   float sums[kTiles][kPixels * kPanel];
 };
 
-/// Adds the products [first, last) of a tile and a panel to its sums, or begins them.
-template <bool kBegin>
+/// Where the sums of a tile and a panel begin and end: at the bias (kBegin) or where the last block
+/// of products left them; in the output itself (kEnd) or where the next one finds them.
+template <bool kBegin, bool kEnd>
 [[gnu::noinline]] void multiply(const Tile& tile, int64_t first, int64_t last, const float* weights,
-                                float* sums) {
+                                const float* bias, float* sums, int64_t channel) {
   Vector sum[kPixels][kVectors];
   for (int i = 0; i < kPixels; ++i) {
     for (int v = 0; v < kVectors; ++v) {
-      sum[i][v] = kBegin ? Vector{} : load(sums + i * kPanel + v * kLanes);
+      sum[i][v] = load((kBegin ? bias : sums + i * kPanel) + v * kLanes);
     }
   }
   const int64_t length = tile.length;
@@ -59,8 +60,10 @@ template <bool kBegin>
     at = 0;
     ++run;
   }
+  // The pixels that only fill up a tile repeat its last one: writing them again does no harm.
   for (int i = 0; i < kPixels; ++i) {
-    for (int v = 0; v < kVectors; ++v) store(sum[i][v], sums + i * kPanel + v * kLanes);
+    float* const to = kEnd ? tile.out[i] + channel : sums + i * kPanel;
+    for (int v = 0; v < kVectors; ++v) store(sum[i][v], to + v * kLanes);
   }
 }
 
@@ -79,7 +82,7 @@ YD_HOST_DEVICE void lay_out(const DirectConv& conv, const float* zeros, int64_t 
     top[i] = row * conv.stride - conv.top;
     left[i] = column * conv.stride - conv.left;
     inside = inside && left[i] >= 0 && left[i] + conv.kernel_width <= conv.in_width;
-    from[i] = conv.x + picture * conv.in_height * row_size;
+    from[i] = conv.x + (picture * conv.in_height + top[i]) * row_size + left[i] * conv.in_channels;
     const int64_t to = picture * conv.picture_step + row * conv.row_step + column * conv.pixel_step;
     tile.out[i] = conv.y + to;
     tile.residual[i] = conv.residual + (conv.residual == nullptr ? 0 : to);
@@ -92,45 +95,51 @@ YD_HOST_DEVICE void lay_out(const DirectConv& conv, const float* zeros, int64_t 
       }
     }
   }
-  const int64_t taps = inside ? 1 : conv.kernel_width;
-  tile.length = conv.kernel_width / (inside ? 1 : conv.kernel_width) * conv.in_channels;
+  if (inside) {
+    tile.length = conv.kernel_width * conv.in_channels;
+    for (int64_t p = 0; p < conv.kernel_height; ++p) {
+      for (int i = 0; i < kPixels; ++i) {
+        const bool is_zero = top[i] + p < 0 || top[i] + p >= conv.in_height;
+        tile.runs[p][i] = is_zero ? zeros : from[i] + p * row_size;
+      }
+    }
+    return;
+  }
+  tile.length = conv.in_channels;
   for (int64_t p = 0; p < conv.kernel_height; ++p) {
-    for (int64_t q = 0; q < taps; ++q) {
+    for (int64_t q = 0; q < conv.kernel_width; ++q) {
       for (int i = 0; i < kPixels; ++i) {
         const int64_t y = top[i] + p, x = left[i] + q;
-        const bool is_zero =
-            y < 0 || y >= conv.in_height || (!inside && (x < 0 || x >= conv.in_width));
-        tile.runs[p * taps + q][i] =
-            is_zero ? zeros : from[i] + y * row_size + x * conv.in_channels;
+        const bool is_zero = y < 0 || y >= conv.in_height || x < 0 || x >= conv.in_width;
+        tile.runs[p * conv.kernel_width + q][i] =
+            is_zero ? zeros : from[i] + p * row_size + q * conv.in_channels;
       }
     }
   }
 }
 
 template <bool kSilu, bool kResidual>
-YD_HOST_DEVICE void finish_pixel(const float* sums, const float* bias, const float* residual,
-                                 int64_t channels, float* y) {
+YD_HOST_DEVICE void finish_pixel(const float* sums, const float* residual, int64_t channels,
+                                 float* y) {
 #pragma GCC ivdep
   for (int64_t c = 0; c < channels; ++c) {
-    float value = sums[c] + bias[c];
+    float value = sums[c];
     if constexpr (kSilu) value = silu(value);
     if constexpr (kResidual) value += residual[c];
     y[c] = value;
   }
 }
 
-/// Bias, SiLU and residual on a tile's channels [first, first + kPanel).
+/// From the sums of a tile and a panel to the output.
 template <bool kSilu, bool kResidual>
-YD_HOST_DEVICE void finish(const Tile& tile, const float* sums, const float* bias, int64_t first,
-                           int64_t channels) {
+YD_HOST_DEVICE void finish(const Tile& tile, const float* sums, int64_t channel, int64_t channels) {
   for (int64_t i = 0; i < tile.pixels; ++i) {
-    const float* residual = tile.residual[i] + (kResidual ? first : 0);
+    const float* residual = tile.residual[i] + (kResidual ? channel : 0);
+    float* const y = tile.out[i] + channel;
     if (channels == kPanel) {
-      finish_pixel<kSilu, kResidual>(sums + i * kPanel, bias, residual, kPanel,
-                                     tile.out[i] + first);
+      finish_pixel<kSilu, kResidual>(sums + i * kPanel, residual, kPanel, y);
     } else {
-      finish_pixel<kSilu, kResidual>(sums + i * kPanel, bias, residual, channels,
-                                     tile.out[i] + first);
+      finish_pixel<kSilu, kResidual>(sums + i * kPanel, residual, channels, y);
     }
   }
 }
@@ -149,24 +158,24 @@ void run_chunk(const DirectConv& conv, int64_t pixel, int64_t n, int64_t first, 
     lay_out(conv, zeros, pixel, n, chunk.tiles[tiles]);
   }
   for (int64_t panel = first; panel < last; ++panel) {
-    const float* weights = conv.weights + panel * products * kPanel;
-    for (int64_t begin = 0; begin < products; begin += depth) {
-      const int64_t end = least(begin + depth, products);
-      for (int64_t t = 0; t < tiles; ++t) {
-        if (begin == 0) {
-          multiply<true>(chunk.tiles[t], begin, end, weights, chunk.sums[t]);
-        } else {
-          multiply<false>(chunk.tiles[t], begin, end, weights, chunk.sums[t]);
-        }
-      }
-    }
-    float bias[kPanel] = {};
     const int64_t channel = panel * kPanel, channels = least(kPanel, conv.out_channels - channel);
+    const float* weights = conv.weights + panel * products * kPanel;
+    float bias[kPanel] = {};
     if (conv.bias != nullptr) {
       for (int64_t c = 0; c < channels; ++c) bias[c] = conv.bias[channel + c];
     }
-    for (int64_t t = 0; t < tiles; ++t) {
-      finish<kSilu, kResidual>(chunk.tiles[t], chunk.sums[t], bias, channel, channels);
+    const bool ends_in_place = !kSilu && !kResidual && channels == kPanel;
+    for (int64_t begin = 0; begin < products; begin += depth) {
+      const int64_t end = least(begin + depth, products);
+      const bool ends = ends_in_place && end == products;
+      const auto add = begin == 0 ? (ends ? multiply<true, true> : multiply<true, false>)
+                                  : (ends ? multiply<false, true> : multiply<false, false>);
+      for (int64_t t = 0; t < tiles; ++t) {
+        add(chunk.tiles[t], begin, end, weights, bias, chunk.sums[t], channel);
+      }
+    }
+    for (int64_t t = 0; t < tiles && !ends_in_place; ++t) {
+      finish<kSilu, kResidual>(chunk.tiles[t], chunk.sums[t], channel, channels);
     }
   }
 }
