@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Checks and dispatch of the convolution: oneDNN where it serves, else the plain loops.
+// Checks and dispatch of the convolution: our own kernels or oneDNN where they serve,
+// else the plain loops.
 #include <ydistill/tensor/conv.h>
 
 #include <ydistill/tensor/conv_native.h>
@@ -145,8 +146,8 @@ void backward_weight_on_cpu(const Conv2dGeometry& g, const Tensor& grad_y, const
   if (grad_y.dtype() != x.dtype()) {
     return backward_weight_on_cpu(g, grad_y.to(x.dtype()), x, grad_weight, grad_bias);
   }
-  if (!grad_bias.defined() && native::takes_backward_weight(g, x.dtype())) {
-    return native::conv2d_backward_weight(g, grad_y, x, grad_weight);
+  if (native::takes_backward_weight(x.dtype())) {
+    return native::conv2d_backward_weight(g, grad_y, x, grad_weight, grad_bias);
   }
 #ifdef YD_HAVE_ONEDNN
   if (onednn::conv2d_backward_weight(g, grad_y, x, grad_weight, grad_bias)) return;

@@ -7,6 +7,7 @@
 
 #include <ydistill/tensor/arena.h>
 #include <ydistill/tensor/conv_direct_kernels.h>
+#include <ydistill/tensor/conv_grad_weight.h>
 #include <ydistill/tensor/conv_winograd_kernels.h>
 #include <ydistill/tensor/dry_run.h>
 #include <ydistill/tensor/parallel.h>
@@ -19,6 +20,11 @@ constexpr bool kIsAlone = false;
 #else
 constexpr bool kIsAlone = true;
 #endif
+
+/// Measured: without AVX-512 ours are faster, with it oneDNN's.
+bool is_ours(DType dtype) {
+  return dtype == DType::kFloat32 && (kIsAlone || cpu_level() != CpuLevel::kAvx512);
+}
 
 bool is_for_winograd(const Conv2dGeometry& g) {
   return g.kernel == 3 && g.options == Conv2dOptions{1, 1} && g.in_channels % 16 == 0 &&
@@ -171,13 +177,9 @@ Taps taps_of(const Conv2dGeometry& g, int64_t place) {
 }  // namespace
 
 bool takes(const Conv2dGeometry& g, DType dtype) {
-  if (dtype != DType::kFloat32 || g.kernel > kMaxDirectKernel || g.kernel < g.options.stride) {
-    return false;
-  }
-  if (kIsAlone) return true;
-  // oneDNN reads a 1x1 as fast as it can be done, and does better with the few channels of a stem.
-  return cpu_level() != CpuLevel::kAvx512 && g.kernel > 1 && g.in_channels % 16 == 0 &&
-         g.out_channels % 16 == 0;
+  if (!is_ours(dtype) || g.kernel > kMaxDirectKernel || g.kernel < g.options.stride) return false;
+  // oneDNN does a 1x1 as fast as it can be done, and does better with the few channels of a stem.
+  return kIsAlone || (g.kernel > 1 && g.in_channels % 16 == 0 && g.out_channels % 16 == 0);
 }
 
 void conv2d_forward(const Conv2dGeometry& g, const Tensor& x, const Tensor& weight,
@@ -241,12 +243,15 @@ void conv2d_backward_input(const Conv2dGeometry& g, const Tensor& grad_y, const 
   run_direct(std::move(parts), nullptr, 0);
 }
 
-bool takes_backward_weight(const Conv2dGeometry& g, DType dtype) {
-  return takes(g, dtype) && is_for_winograd(g);
+bool takes_backward_weight(DType dtype) {
+  return is_ours(dtype);
 }
 
 void conv2d_backward_weight(const Conv2dGeometry& g, const Tensor& grad_y, const Tensor& x,
-                            const Tensor& grad_weight) {
+                            const Tensor& grad_weight, const Tensor& grad_bias) {
+  if (!is_for_winograd(g) || grad_bias.defined()) {
+    return conv2d_backward_weight_direct(g, grad_y, x, grad_weight, grad_bias);
+  }
   const WinogradGradKernels& kernels = winograd_grad_kernels();
   WinogradGrad grad{.x = data_of(x),
                     .batch = g.batch,

@@ -2,7 +2,7 @@
 // Convolutions by our own kernels, float32 on dense NHWC: what a CPU without AVX-512 takes where
 // they are faster than oneDNN, and every CPU in a build without it. docs/performance.md says by how
 // much. 3x3 with stride 1 goes by Winograd's algorithm (conv_winograd_kernels.h), the rest as a
-// matrix product whose left factor is never made (conv_direct_kernels.h).
+// matrix product whose left factor is never made (conv_direct_kernels.h, conv_grad_weight.h).
 //
 // Every output is summed by one thread, in an order that the shape alone decides: the same bits
 // with any number of threads.
@@ -28,9 +28,10 @@ void conv2d_bias_silu(const Conv2dGeometry& g, const Tensor& x, const Tensor& we
 void conv2d_backward_input(const Conv2dGeometry& g, const Tensor& grad_y, const Tensor& weight,
                            const Tensor& grad_x);
 
-/// The same for the gradient of the weights, which is ADDED to grad_weight.
-bool takes_backward_weight(const Conv2dGeometry& g, DType dtype);
+/// The same for the gradients of the weights and, where defined, of the bias: ADDED to what is
+/// there.
+bool takes_backward_weight(DType dtype);
 void conv2d_backward_weight(const Conv2dGeometry& g, const Tensor& grad_y, const Tensor& x,
-                            const Tensor& grad_weight);
+                            const Tensor& grad_weight, const Tensor& grad_bias);
 
 }  // namespace ydistill::native

@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: MIT
+// How the work is cut up, and its memory.
+#include <ydistill/tensor/conv_grad_weight.h>
+
+#include <algorithm>
+
+#include <ydistill/tensor/arena.h>
+#include <ydistill/tensor/conv.h>
+#include <ydistill/tensor/dry_run.h>
+#include <ydistill/tensor/parallel.h>
+
+namespace ydistill {
+namespace {
+
+using Task = ConvGradWeightTask;
+
+// What a core has, in floats: half the L1 and the L2 cache of the smaller ones with AVX2.
+constexpr int64_t kPanelFloats = 20 * 1024 / 4;
+constexpr int64_t kScratchFloats = 288 * 1024 / 4;
+// Outputs of a chunk: more of them do not make loading and storing the sums count for less.
+constexpr int64_t kChunkOutputs = 256;
+// Sums of groups: at most so many floats, and so many groups.
+constexpr int64_t kGroupFloats = 256 * 1024, kMaxGroups = 16;
+
+// Cycles, roughly: of one output in a product of 6 output channels by a block of inputs; of its
+// sums' way from and to memory; of packing a block's pixel.
+constexpr double kCyclesOfProduct = 6, kCyclesOfSums = 40, kCyclesOfRow = 3;
+constexpr double kCyclesOfInput = 4, kCyclesOfGrad = 3;
+
+int64_t divide_up(int64_t a, int64_t b) {
+  return (a + b - 1) / b;
+}
+
+/// The next shorter length that cuts n into more, nearly equal parts; 0 after the last.
+int64_t shorter(int64_t n, int64_t length) {
+  return length <= 1 ? 0 : divide_up(n, divide_up(n, length - 1));
+}
+
+struct Chunk {
+  int64_t pictures, rows, cols;
+  int64_t outputs() const { return pictures * rows * cols; }
+  /// Pixels of the input that they see.
+  int64_t pixels(const Task& t) const {
+    const int64_t step = t.is_folded ? 1 : t.stride;
+    return pictures * ((rows - 1) * step + t.taps) * ((cols - 1) * step + t.taps);
+  }
+};
+
+/// Of a tile of so many blocks.
+double cycles_of(const Task& t, const Chunk& c, int64_t ins, int64_t outs) {
+  const double once = double(c.outputs()) * kCyclesOfProduct + kCyclesOfSums +
+                      double(c.pictures * c.rows) * kCyclesOfRow;
+  return double(ins * outs * t.taps * t.taps) * once + double(ins * c.pixels(t)) * kCyclesOfInput +
+         double(outs * c.outputs()) * kCyclesOfGrad;
+}
+
+Chunk best_chunk(const Task& t, int64_t in_block) {
+  Chunk best{1, 1, 1};
+  double least = 0;
+  const auto consider = [&](const Chunk& c) {
+    if (c.pixels(t) * in_block > kPanelFloats || c.outputs() > kChunkOutputs) return;
+    const double cycles = cycles_of(t, c, 1, t.out_blocks) *
+                          double(divide_up(t.pictures_per_group, c.pictures) *
+                                 divide_up(t.out_height, c.rows) * divide_up(t.out_width, c.cols));
+    if (least == 0 || cycles < least) {
+      least = cycles;
+      best = c;
+    }
+  };
+  for (int64_t rows = t.out_height; rows > 0; rows = shorter(t.out_height, rows)) {
+    for (int64_t cols = t.out_width; cols > 0; cols = shorter(t.out_width, cols)) {
+      consider({1, rows, cols});
+    }
+  }
+  for (int64_t n = t.pictures_per_group; n > 1; n = shorter(t.pictures_per_group, n)) {
+    consider({n, t.out_height, t.out_width});
+  }
+  return best;
+}
+
+/// The tiles that let so many threads be done first.
+void choose_tiles(Task& t, const Chunk& c, int threads) {
+  const auto floats = [&](int64_t ins, int64_t outs) {
+    return (t.is_folded ? c.outputs() * t.pixel_pitch : ins * t.in_panel) + outs * t.out_panel;
+  };
+  double least = 0;
+  for (int64_t ins = t.in_blocks; ins > 0; ins = t.is_folded ? 0 : shorter(t.in_blocks, ins)) {
+    for (int64_t outs = t.out_blocks; outs > 0; outs = shorter(t.out_blocks, outs)) {
+      const bool is_smallest = outs == 1 && (ins == 1 || t.is_folded);
+      if (floats(ins, outs) > kScratchFloats && !is_smallest) continue;
+      const int64_t units = t.groups * divide_up(t.in_blocks, ins) * divide_up(t.out_blocks, outs);
+      const double cycles = cycles_of(t, c, ins, outs) * double(divide_up(units, threads));
+      if (least != 0 && cycles >= least) continue;
+      least = cycles;
+      t.in_tile = ins;
+      t.out_tile = outs;
+    }
+  }
+  t.out_panels_at = floats(t.in_tile, 0);
+  t.scratch = floats(t.in_tile, t.out_tile);
+}
+
+/// Whether to take a window's numbers as channels: where that leaves fewer of a block unused than
+/// packing each number kernel^2 times costs.
+bool is_worth_folding(const Task& t, int64_t in_block) {
+  constexpr int64_t kMostChannels = 256;
+  const int64_t window = t.kernel * t.kernel * t.in_channels;
+  if (t.kernel == 1 || window > kMostChannels) return false;
+  const int64_t apart = t.kernel * t.kernel * divide_up(t.in_channels, in_block);
+  return divide_up(window, in_block) * (t.out_channels + Task::kOutBlock) < apart * t.out_channels;
+}
+
+}  // namespace
+
+ConvGradWeightTask plan_conv_grad_weight(const Conv2dGeometry& g, int64_t in_block, int threads) {
+  Task t{};
+  t.batch = g.batch;
+  t.in_height = g.in_height;
+  t.in_width = g.in_width;
+  t.in_channels = g.in_channels;
+  t.out_height = g.out_height();
+  t.out_width = g.out_width();
+  t.out_channels = g.out_channels;
+  t.kernel = g.kernel;
+  t.stride = g.options.stride;
+  t.padding = g.options.padding;
+  if (t.kernel == 1 && t.stride == 1 && t.padding == 0) {  // a picture is one long row
+    t.in_width = t.out_width = t.in_height * t.in_width;
+    t.in_height = t.out_height = 1;
+  }
+  t.is_folded = is_worth_folding(t, in_block);
+  t.taps = t.is_folded ? 1 : t.kernel;
+  t.channels = t.is_folded ? t.kernel * t.kernel * t.in_channels : t.in_channels;
+  t.in_blocks = divide_up(t.channels, in_block);
+  t.out_blocks = divide_up(t.out_channels, Task::kOutBlock);
+
+  const int64_t groups = std::clamp<int64_t>(kGroupFloats / t.num_weights(), 1, kMaxGroups);
+  t.pictures_per_group = divide_up(t.batch, std::min(groups, t.batch));
+  t.groups = divide_up(t.batch, t.pictures_per_group);
+
+  const Chunk chunk = best_chunk(t, in_block);
+  t.chunk_pictures = chunk.pictures;
+  t.chunk_rows = chunk.rows;
+  t.chunk_cols = chunk.cols;
+  // Pixels lie an odd number of blocks apart and panels are a block longer than they need be: what
+  // is used together then does not meet in the same few places of a cache.
+  t.pixel_pitch = t.is_folded ? (t.in_blocks | 1) * in_block : in_block;
+  t.in_panel = t.is_folded ? in_block : (chunk.pixels(t) + 1) * in_block;
+  t.out_panel = (chunk.outputs() + 2) * Task::kOutPitch;
+  choose_tiles(t, chunk, threads);
+  return t;
+}
+
+void conv2d_backward_weight_direct(const Conv2dGeometry& g, const Tensor& grad_y, const Tensor& x,
+                                   const Tensor& grad_weight, const Tensor& grad_bias) {
+  const ConvGradWeightKernels& kernels = conv_grad_weight_kernels();
+  const Task task = plan_conv_grad_weight(g, kernels.in_block, num_threads());
+  const int64_t per_thread = divide_up(task.num_units(), num_threads());
+  const int64_t parts = divide_up(task.num_units(), per_thread);
+  const auto scratch = allocate_storage(parts * task.scratch * int64_t(sizeof(float)));
+  // Each group's weights, then its biases.
+  const int64_t group_step = task.num_weights() + g.out_channels;
+  const bool has_groups = task.groups > 1;
+  const auto sums =
+      has_groups ? allocate_storage(task.groups * group_step * int64_t(sizeof(float))) : nullptr;
+  if (DryRun::is_on()) return;
+
+  const auto floats = [](const auto& storage) { return reinterpret_cast<float*>(storage->data()); };
+  float* const weight = grad_weight.data<float>();
+  float* const bias = grad_bias.defined() ? grad_bias.data<float>() : nullptr;
+  float* const weight_sums = has_groups ? floats(sums) : weight;
+  float* const bias_sums = !bias ? nullptr : has_groups ? floats(sums) + task.num_weights() : bias;
+  const float *from = x.data<float>(), *grads = grad_y.data<float>();
+  float* const work = floats(scratch);
+  parallel_ranges(task.num_units(), per_thread, [&](int64_t first, int64_t last) {
+    kernels.run_units(task, from, grads, first, last, work + first / per_thread * task.scratch,
+                      weight_sums, bias_sums, group_step);
+  });
+  if (!has_groups) return;
+  parallel_ranges(task.num_weights(), 4096, [&](int64_t first, int64_t last) {
+    kernels.add_groups(weight_sums + first, task.groups, group_step, last - first, weight + first);
+  });
+  if (bias) kernels.add_groups(bias_sums, task.groups, group_step, g.out_channels, bias);
+}
+
+}  // namespace ydistill

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: MIT
+// The gradient of a convolution's weights by our own kernels, float32 on the CPU.
+//
+//   grad_weight[o,p,q,c] += sum over n,i,j of grad_y[n,i,j,o] x[n, i s + p - pad, j s + q - pad, c]
+//
+// For each tap (p,q) that is a product of two matrices, [O, outputs] x [outputs, C], whose inner
+// index runs over the outputs n,i,j. They are taken in chunks small enough for the L1 cache. Of a
+// chunk, a tile of input channels and a tile of output channels are packed into panels, the input
+// with its border of zeros so that no tap needs to ask where it is; then a product of up to 6
+// output channels by one block of input channels keeps its sums in registers over the whole chunk,
+// for each tap over the same panels. While it runs, the next chunk is fetched from memory.
+// Few input channels would leave most of a block empty: there the window of an output, K K C
+// numbers, is packed as if it were the channels of a 1x1 convolution ("folded").
+//
+// A number of grad_weight is the sum over the chunks in their order, whatever the threads: these
+// share out the tiles. Where the weights are few, groups of pictures are summed on their own and
+// then added, so that there is work for many threads; their number depends on the sizes alone.
+#pragma once
+
+#include <cstdint>
+
+#include <ydistill/tensor/cpu_level.h>
+
+namespace ydistill {
+
+struct Conv2dGeometry;
+class Tensor;
+
+/// One call's sizes, as the kernels want them: a block is `in_block` input channels or up to
+/// kOutBlock output channels; lengths of panels are in floats.
+struct ConvGradWeightTask {
+  static constexpr int64_t kOutBlock = 6;
+  /// Numbers an output channel block takes in a panel for each output pixel.
+  static constexpr int64_t kOutPitch = 8;
+
+  int64_t batch, in_height, in_width, in_channels;
+  int64_t out_height, out_width, out_channels;
+  int64_t kernel, stride, padding;
+  bool is_folded;
+  int64_t taps;      ///< along one side: kernel, or 1 where folded
+  int64_t channels;  ///< of a tap: in_channels, or kernel kernel in_channels where folded
+  int64_t in_blocks, out_blocks;
+  int64_t groups, pictures_per_group;
+  int64_t chunk_pictures, chunk_rows, chunk_cols;  ///< of the output
+  int64_t in_tile, out_tile;                       ///< in blocks
+  int64_t pixel_pitch;                             ///< from pixel to pixel of a panel of x
+  int64_t in_panel, out_panel;                     ///< from block to block
+  int64_t out_panels_at;                           ///< where they begin in a thread's scratch
+  int64_t scratch;                                 ///< of one thread
+
+  int64_t num_in_tiles() const { return (in_blocks + in_tile - 1) / in_tile; }
+  int64_t num_out_tiles() const { return (out_blocks + out_tile - 1) / out_tile; }
+  /// Pieces of work that do not depend on each other.
+  int64_t num_units() const { return groups * num_in_tiles() * num_out_tiles(); }
+  int64_t num_weights() const { return out_channels * kernel * kernel * in_channels; }
+};
+
+/// What to do for g on so many threads. in_block: of the kernels that will do it.
+ConvGradWeightTask plan_conv_grad_weight(const Conv2dGeometry& g, int64_t in_block, int threads);
+
+struct ConvGradWeightKernels {
+  int64_t in_block;
+  /// Does units [first, last) on this thread. x [N,H,W,C], grad_y [N,OH,OW,O]; grad_weight and
+  /// grad_bias (or null): added to where there is one group, else written, one after another with
+  /// `group_step` floats between them.
+  void (*run_units)(const ConvGradWeightTask& task, const float* x, const float* grad_y,
+                    int64_t first, int64_t last, float* scratch, float* grad_weight,
+                    float* grad_bias, int64_t group_step);
+  /// to[i] += the sum over the groups of from[group group_step + i]
+  void (*add_groups)(const float* from, int64_t groups, int64_t group_step, int64_t n, float* to);
+};
+YD_DECLARE_CPU_KERNELS(ConvGradWeightKernels, conv_grad_weight_kernels);
+
+/// Adds to grad_weight [O,K,K,C] and, where defined, to grad_bias [O]. Operands are float32 on the
+/// CPU, of the shapes g says.
+void conv2d_backward_weight_direct(const Conv2dGeometry& g, const Tensor& grad_y, const Tensor& x,
+                                   const Tensor& grad_weight, const Tensor& grad_bias);
+
+}  // namespace ydistill

@@ -1,0 +1,340 @@
+// SPDX-License-Identifier: MIT
+// Packing and the product; see conv_grad_weight.h.
+//
+// Panels: of x [block][picture][row][column][kInBlock], folded [output][pixel_pitch];
+//         of grad_y [block][output][kOutPitch], of which as many as the block has channels count.
+#include <ydistill/tensor/conv_grad_weight.h>
+#include <ydistill/tensor/host_device.h>
+
+namespace ydistill::YD_CPU_LEVEL {
+namespace {
+
+using Task = ConvGradWeightTask;
+
+#if defined(__AVX__)
+constexpr int64_t kLanes = 8;
+#else
+constexpr int64_t kLanes = 4;
+#endif
+/// Two vectors of inputs by 6 outputs: 12 sums, enough to keep both multipliers busy, and 16
+/// registers hold them with what they need.
+constexpr int64_t kInBlock = 2 * kLanes;
+using Vector = float __attribute__((vector_size(kLanes * sizeof(float))));
+
+YD_HOST_DEVICE Vector load(const float* from) {
+  Vector v;
+  __builtin_memcpy(&v, from, sizeof(v));
+  return v;
+}
+YD_HOST_DEVICE void store(float* to, Vector v) {
+  __builtin_memcpy(to, &v, sizeof(v));
+}
+YD_HOST_DEVICE int64_t smaller(int64_t a, int64_t b) {
+  return a < b ? a : b;
+}
+YD_HOST_DEVICE void fill_zero(float* to, int64_t n) {
+  for (int64_t k = 0; k < n; ++k) to[k] = 0;
+}
+
+/// A rectangle of outputs in some pictures: of each, the first of its pictures, rows and columns.
+struct Chunk {
+  int64_t picture, row, col, pictures, rows, cols;
+  int64_t outputs() const { return pictures * rows * cols; }
+};
+
+YD_HOST_DEVICE Chunk clipped(const Task& t, Chunk c, int64_t end_picture) {
+  c.pictures = smaller(t.chunk_pictures, end_picture - c.picture);
+  c.rows = smaller(t.chunk_rows, t.out_height - c.row);
+  c.cols = smaller(t.chunk_cols, t.out_width - c.col);
+  return c;
+}
+
+/// The one behind it; of no pictures after the last.
+YD_HOST_DEVICE Chunk next_of(const Task& t, Chunk c, int64_t end_picture) {
+  c.col += t.chunk_cols;
+  if (c.col >= t.out_width) {
+    c.col = 0;
+    c.row += t.chunk_rows;
+  }
+  if (c.row >= t.out_height) {
+    c.row = 0;
+    c.picture += t.chunk_pictures;
+  }
+  return clipped(t, c, end_picture);
+}
+
+/// Distances in floats from picture to picture, row to row and pixel to pixel.
+struct Steps {
+  int64_t picture, row, pixel;
+};
+
+/// What a product fetches from memory meanwhile: for each of its outputs one place.
+struct Ahead {
+  const float* from;
+  Steps steps;
+};
+
+/// out[o out_step + k] += or = the sum over the outputs of a chunk of g[o] x[k], k < count. `x` and
+/// `steps`: the pixel of the first output and the ways between those of the others.
+template <int kOuts>
+__attribute__((noinline)) void multiply(const Chunk& chunk, const float* x, const Steps& steps,
+                                        const float* g, const Ahead& ahead, float* out,
+                                        int64_t out_step, int64_t count, bool adds) {
+  for (int o = 0; o < kOuts; ++o) {
+    __builtin_prefetch(out + o * out_step, 1);
+    __builtin_prefetch(out + o * out_step + kInBlock - 1, 1);
+  }
+  Vector sums[kOuts][2] = {};
+  const float* soon = ahead.from;
+  const int64_t x_step = steps.pixel, soon_step = ahead.steps.pixel;
+  for (int64_t n = 0; n < chunk.pictures; ++n) {
+    const float *x_row = x + n * steps.picture, *soon_row = soon + n * ahead.steps.picture;
+    for (int64_t i = 0; i < chunk.rows; ++i) {
+      const float *pixel = x_row, *soon_pixel = soon_row;
+      for (int64_t j = chunk.cols; j > 0; --j) {
+        __builtin_prefetch(soon_pixel, 0, 2);
+        const Vector a = load(pixel), b = load(pixel + kLanes);
+#pragma GCC unroll 6
+        for (int o = 0; o < kOuts; ++o) {
+          sums[o][0] += g[o] * a;
+          sums[o][1] += g[o] * b;
+        }
+        pixel += x_step;
+        soon_pixel += soon_step;
+        g += Task::kOutPitch;
+      }
+      x_row += steps.row;
+      soon_row += ahead.steps.row;
+    }
+  }
+#pragma GCC unroll 6
+  for (int o = 0; o < kOuts; ++o) {
+    float* const to = out + o * out_step;
+    if (count == kInBlock) {
+      store(to, adds ? load(to) + sums[o][0] : sums[o][0]);
+      store(to + kLanes, adds ? load(to + kLanes) + sums[o][1] : sums[o][1]);
+    } else {
+      float numbers[kInBlock];
+      store(numbers, sums[o][0]);
+      store(numbers + kLanes, sums[o][1]);
+      for (int64_t k = 0; k < count; ++k) to[k] = adds ? to[k] + numbers[k] : numbers[k];
+    }
+  }
+}
+
+using Multiply = void (*)(const Chunk&, const float*, const Steps&, const float*, const Ahead&,
+                          float*, int64_t, int64_t, bool);
+constexpr Multiply kMultiply[Task::kOutBlock] = {multiply<1>, multiply<2>, multiply<3>,
+                                                 multiply<4>, multiply<5>, multiply<6>};
+
+/// The pixels that a chunk sees, with zeros where they lie outside the picture.
+void pack_pixels(const Task& t, const float* x, const Chunk& c, int64_t first_block, int64_t blocks,
+                 float* to) {
+  const int64_t rows = (c.rows - 1) * t.stride + t.kernel;
+  const int64_t cols = (c.cols - 1) * t.stride + t.kernel;
+  const int64_t top = c.row * t.stride - t.padding, left = c.col * t.stride - t.padding;
+  const int64_t first_inside = smaller(left < 0 ? -left : 0, cols);
+  const int64_t end_inside = smaller(cols, t.in_width - left);
+  for (int64_t i = 0; i < c.pictures * rows; ++i, to += cols * kInBlock) {
+    const int64_t picture = c.picture + i / rows, row = top + i % rows;
+    const bool is_inside = row >= 0 && row < t.in_height && first_inside < end_inside;
+    const int64_t first = is_inside ? first_inside : cols, end = is_inside ? end_inside : cols;
+    for (int64_t b = 0; b < blocks; ++b) {
+      const int64_t channel = (first_block + b) * kInBlock;
+      const int64_t count = smaller(kInBlock, t.channels - channel);
+      float* put = to + b * t.in_panel;
+      fill_zero(put, first * kInBlock);
+      fill_zero(put + end * kInBlock, (cols - end) * kInBlock);
+      put += first * kInBlock;
+      const float* from =
+          x + ((picture * t.in_height + row) * t.in_width + left + first) * t.in_channels + channel;
+      for (int64_t j = first; j < end; ++j, from += t.in_channels, put += kInBlock) {
+        if (count == kInBlock) {
+          store(put, load(from));
+          store(put + kLanes, load(from + kLanes));
+        } else {
+          for (int64_t k = 0; k < kInBlock; ++k) put[k] = k < count ? from[k] : 0;
+        }
+      }
+    }
+  }
+}
+
+/// n numbers, a vector at a time; the last vector overlaps the one before.
+YD_HOST_DEVICE void copy_run(const float* from, int64_t n, float* to) {
+  if (n < kLanes) {
+    for (int64_t k = 0; k < n; ++k) to[k] = from[k];
+    return;
+  }
+  for (int64_t k = 0; k + kLanes < n; k += kLanes) store(to + k, load(from + k));
+  store(to + n - kLanes, load(from + n - kLanes));
+}
+
+/// The window of each output, its rows one after another.
+void pack_windows(const Task& t, const float* x, const Chunk& c, float* to) {
+  const int64_t run = t.kernel * t.in_channels;
+  for (int64_t at = 0; at < c.outputs(); ++at, to += t.pixel_pitch) {
+    const int64_t picture = c.picture + at / (c.rows * c.cols);
+    const int64_t top = (c.row + at / c.cols % c.rows) * t.stride - t.padding;
+    const int64_t left = (c.col + at % c.cols) * t.stride - t.padding;
+    const int64_t first = left < 0 ? -left : 0, end = smaller(t.kernel, t.in_width - left);
+    float* put = to;
+    for (int64_t row = top; row < top + t.kernel; ++row, put += run) {
+      const float* from = x + ((picture * t.in_height + row) * t.in_width + left) * t.in_channels;
+      if (row < 0 || row >= t.in_height) {
+        fill_zero(put, run);
+      } else if (first == 0 && end == t.kernel) {
+        copy_run(from, run, put);
+      } else {
+        for (int64_t k = 0; k < run; ++k) {
+          const bool is_inside = k >= first * t.in_channels && k < end * t.in_channels;
+          put[k] = is_inside ? from[k] : 0;
+        }
+      }
+    }
+    fill_zero(put, t.pixel_pitch - t.channels);
+  }
+}
+
+/// The first output channel of a block: they share the channels out evenly.
+YD_HOST_DEVICE int64_t first_channel(const Task& t, int64_t block) {
+  return block * t.out_channels / t.out_blocks;
+}
+
+/// Takes what lies behind a block's channels along, but nothing from behind the last picture.
+void pack_grads(const Task& t, const float* grad_y, const Chunk& c, int64_t first_block,
+                int64_t blocks, float* to) {
+  const float* const end = grad_y + t.batch * t.out_height * t.out_width * t.out_channels;
+  for (int64_t i = 0; i < c.pictures * c.rows; ++i, to += c.cols * Task::kOutPitch) {
+    const int64_t picture = c.picture + i / c.rows, row = c.row + i % c.rows;
+    const float* const pixel =
+        grad_y + ((picture * t.out_height + row) * t.out_width + c.col) * t.out_channels;
+    for (int64_t b = 0; b < blocks; ++b) {
+      const float* from = pixel + first_channel(t, first_block + b);
+      float* put = to + b * t.out_panel;
+      for (int64_t j = 0; j < c.cols; ++j, from += t.out_channels, put += Task::kOutPitch) {
+        if (end - from >= Task::kOutPitch) {
+          __builtin_memcpy(put, from, Task::kOutPitch * sizeof(float));
+        } else {
+          for (int64_t k = 0; k < Task::kOutPitch; ++k) put[k] = from + k < end ? from[k] : 0;
+        }
+      }
+    }
+  }
+}
+
+/// bias[o] += or = the sums of a block's panel.
+void sum_grads(const float* panel, int64_t outputs, int64_t count, bool adds, float* bias) {
+  float sums[4][Task::kOutPitch] = {};
+  for (int64_t i = 0; i < outputs; ++i) {
+    for (int64_t k = 0; k < Task::kOutPitch; ++k) sums[i % 4][k] += panel[i * Task::kOutPitch + k];
+  }
+  for (int64_t k = 0; k < count; ++k) {
+    const float sum = (sums[0][k] + sums[1][k]) + (sums[2][k] + sums[3][k]);
+    bias[k] = adds ? bias[k] + sum : sum;
+  }
+}
+
+/// One tile: some blocks of input by some of output channels.
+struct Tile {
+  int64_t first_in, ins, first_out, outs;
+};
+
+struct Operands {
+  const float *x, *grad_y;
+  float *scratch, *weight, *bias;
+};
+
+void run_chunk(const Task& t, const Tile& tile, const Operands& data, const Chunk& c,
+               const Chunk& next, bool adds) {
+  float *const in_panels = data.scratch, *const out_panels = data.scratch + t.out_panels_at;
+  if (t.is_folded) {
+    pack_windows(t, data.x, c, in_panels);
+  } else {
+    pack_pixels(t, data.x, c, tile.first_in, tile.ins, in_panels);
+  }
+  pack_grads(t, data.grad_y, c, tile.first_out, tile.outs, out_panels);
+
+  const int64_t step = t.is_folded ? 1 : t.stride;
+  const int64_t rows = (c.rows - 1) * step + t.taps, cols = (c.cols - 1) * step + t.taps;
+  const int64_t pitch = t.pixel_pitch;
+  const Steps in_panel{rows * cols * pitch, step * cols * pitch, step * pitch};
+  // Of the next chunk, the first products fetch a block's pixels, as many as there are strides by
+  // strides between two outputs; the last ones the gradients.
+  const int64_t in_row = t.in_width * t.in_channels, out_row = t.out_width * t.out_channels;
+  const Steps in_memory{t.in_height * in_row, t.stride * in_row, t.stride * t.in_channels};
+  const Steps out_memory{t.out_height * out_row, out_row, t.out_channels};
+  const int64_t next_top = next.row * t.stride - t.padding;
+  const int64_t next_left = next.col * t.stride - t.padding;
+  const float* const next_pixel =
+      data.x + (next.picture * t.in_height + next_top) * in_row + next_left * t.in_channels;
+  const float* const next_grad = data.grad_y + next.picture * out_memory.picture +
+                                 next.row * out_row + next.col * t.out_channels;
+  const int64_t fresh = t.is_folded ? 1 : smaller(t.stride, t.taps);
+
+  const int64_t tap_step = t.channels, out_step = t.taps * t.taps * t.channels;
+  for (int64_t in = 0; in < tile.ins; ++in) {
+    const int64_t channel = (tile.first_in + in) * kInBlock;
+    const int64_t count = smaller(kInBlock, t.channels - channel);
+    for (int64_t out = 0; out < tile.outs; ++out) {
+      const int64_t first = first_channel(t, tile.first_out + out);
+      const int64_t outs = first_channel(t, tile.first_out + out + 1) - first;
+      const float* const grads = out_panels + out * t.out_panel;
+      if (data.bias != nullptr && tile.first_in == 0 && in == 0) {
+        sum_grads(grads, c.outputs(), outs, adds, data.bias + first);
+      }
+      for (int64_t tap = 0; tap < t.taps * t.taps; ++tap) {
+        const int64_t p = tap / t.taps, q = tap % t.taps;
+        const float* const pixels = in_panels + in * t.in_panel + (p * cols + q) * pitch;
+        Ahead ahead{pixels, {0, 0, 0}};
+        if (next.pictures > 0 && out == 0 && p < fresh && q < fresh && (!t.is_folded || in == 0)) {
+          ahead = {next_pixel + p * in_row + q * t.in_channels + (t.is_folded ? 0 : channel),
+                   in_memory};
+        } else if (next.pictures > 0 && in == tile.ins - 1 && tap == t.taps * t.taps - 1) {
+          ahead = {next_grad + first, out_memory};
+        }
+        kMultiply[outs - 1](c, pixels, in_panel, grads, ahead,
+                            data.weight + first * out_step + tap * tap_step + channel, out_step,
+                            count, adds);
+      }
+    }
+  }
+}
+
+void run_units(const Task& t, const float* x, const float* grad_y, int64_t first, int64_t last,
+               float* scratch, float* grad_weight, float* grad_bias, int64_t group_step) {
+  const int64_t in_tiles = (t.in_blocks + t.in_tile - 1) / t.in_tile;
+  const int64_t out_tiles = (t.out_blocks + t.out_tile - 1) / t.out_tile;
+  for (int64_t unit = first; unit < last; ++unit) {
+    const int64_t group = unit / (in_tiles * out_tiles);
+    const int64_t in = unit / out_tiles % in_tiles * t.in_tile, out = unit % out_tiles * t.out_tile;
+    const Tile tile{in, smaller(t.in_tile, t.in_blocks - in), out,
+                    smaller(t.out_tile, t.out_blocks - out)};
+    const Operands data{x, grad_y, scratch, grad_weight + group * group_step,
+                        grad_bias == nullptr ? nullptr : grad_bias + group * group_step};
+    const int64_t begin = group * t.pictures_per_group;
+    const int64_t end = smaller(t.batch, begin + t.pictures_per_group);
+    bool adds = t.groups == 1;
+    for (Chunk c = clipped(t, {begin, 0, 0, 0, 0, 0}, end); c.pictures > 0; adds = true) {
+      const Chunk next = next_of(t, c, end);
+      run_chunk(t, tile, data, c, next, adds);
+      c = next;
+    }
+  }
+}
+
+void add_groups(const float* from, int64_t groups, int64_t group_step, int64_t n, float* to) {
+  for (int64_t group = 0; group < groups; ++group, from += group_step) {
+#pragma GCC ivdep
+    for (int64_t k = 0; k < n; ++k) to[k] += from[k];
+  }
+}
+
+}  // namespace
+
+const ConvGradWeightKernels& conv_grad_weight_kernels() {
+  static const ConvGradWeightKernels kernels{kInBlock, run_units, add_groups};
+  return kernels;
+}
+
+}  // namespace ydistill::YD_CPU_LEVEL
