@@ -14,13 +14,17 @@ namespace {
 
 using Task = ConvGradWeightTask;
 
-// What a core has, in floats: half the L1 and the L2 cache of the smaller ones with AVX2.
-constexpr int64_t kPanelFloats = 20 * 1024 / 4;
-constexpr int64_t kScratchFloats = 288 * 1024 / 4;
-// Outputs of a chunk: more of them do not make loading and storing the sums count for less.
+// Sizes in floats, found by trying on a Zen 3 (32 KiB of L1, 512 KiB of L2 cache). A panel may be a
+// little larger than the L1 cache, what a thread packs for a chunk has to stay in the L2 cache.
+constexpr int64_t kPanelFloats = 40 * 1024 / 4, kScratchFloats = 360 * 1024 / 4;
+// Outputs of a chunk: with more of them loading and storing the sums counts for no less.
 constexpr int64_t kChunkOutputs = 256;
+// 1x1 convolutions of so few channels, both sides together, are faster without packing.
+constexpr int64_t kDirectChannels = 160, kDirectFloats = 24 * 1024 / 4;
 // Sums of groups: at most so many floats, and so many groups.
 constexpr int64_t kGroupFloats = 256 * 1024, kMaxGroups = 16;
+
+constexpr int64_t kLineFloats = 64 / sizeof(float);
 
 // Cycles, roughly: of one output in a product of 6 output channels by a block of inputs; of its
 // sums' way from and to memory; of packing a block's pixel.
@@ -58,7 +62,10 @@ Chunk best_chunk(const Task& t, int64_t in_block) {
   Chunk best{1, 1, 1};
   double least = 0;
   const auto consider = [&](const Chunk& c) {
-    if (c.pixels(t) * in_block > kPanelFloats || c.outputs() > kChunkOutputs) return;
+    const int64_t floats =
+        t.is_direct ? c.outputs() * (t.in_channels + t.out_channels) : c.pixels(t) * in_block;
+    if (floats > (t.is_direct ? kDirectFloats : kPanelFloats)) return;
+    if (c.outputs() > kChunkOutputs) return;
     const double cycles = cycles_of(t, c, 1, t.out_blocks) *
                           double(divide_up(t.pictures_per_group, c.pictures) *
                                  divide_up(t.out_height, c.rows) * divide_up(t.out_width, c.cols));
@@ -81,6 +88,7 @@ Chunk best_chunk(const Task& t, int64_t in_block) {
 /// The tiles that let so many threads be done first.
 void choose_tiles(Task& t, const Chunk& c, int threads) {
   const auto floats = [&](int64_t ins, int64_t outs) {
+    if (t.is_direct) return int64_t(0);
     return (t.is_folded ? c.outputs() * t.pixel_pitch : ins * t.in_panel) + outs * t.out_panel;
   };
   double least = 0;
@@ -127,12 +135,16 @@ ConvGradWeightTask plan_conv_grad_weight(const Conv2dGeometry& g, int64_t in_blo
   if (t.kernel == 1 && t.stride == 1 && t.padding == 0) {  // a picture is one long row
     t.in_width = t.out_width = t.in_height * t.in_width;
     t.in_height = t.out_height = 1;
+    t.is_direct =
+        t.in_channels % in_block == 0 && t.in_channels + t.out_channels <= kDirectChannels;
   }
   t.is_folded = is_worth_folding(t, in_block);
   t.taps = t.is_folded ? 1 : t.kernel;
   t.channels = t.is_folded ? t.kernel * t.kernel * t.in_channels : t.in_channels;
   t.in_blocks = divide_up(t.channels, in_block);
   t.out_blocks = divide_up(t.out_channels, Task::kOutBlock);
+  t.least_outs = t.out_channels / t.out_blocks;
+  t.blocks_with_more = t.out_channels % t.out_blocks;
 
   const int64_t groups = std::clamp<int64_t>(kGroupFloats / t.num_weights(), 1, kMaxGroups);
   t.pictures_per_group = divide_up(t.batch, std::min(groups, t.batch));
@@ -142,11 +154,14 @@ ConvGradWeightTask plan_conv_grad_weight(const Conv2dGeometry& g, int64_t in_blo
   t.chunk_pictures = chunk.pictures;
   t.chunk_rows = chunk.rows;
   t.chunk_cols = chunk.cols;
-  // Pixels lie an odd number of blocks apart and panels are a block longer than they need be: what
-  // is used together then does not meet in the same few places of a cache.
-  t.pixel_pitch = t.is_folded ? (t.in_blocks | 1) * in_block : in_block;
-  t.in_panel = t.is_folded ? in_block : (chunk.pixels(t) + 1) * in_block;
-  t.out_panel = (chunk.outputs() + 2) * Task::kOutPitch;
+  // An odd number of cache lines from one to the next: what is used together then does not meet in
+  // the same few places of a cache.
+  t.out_pitch = t.is_direct ? t.out_channels : Task::kOutPitch;
+  t.pixel_pitch = t.is_direct   ? t.in_channels
+                  : t.is_folded ? (t.in_blocks | 1) * in_block
+                                : in_block;
+  t.in_panel = t.is_folded || t.is_direct ? in_block : (chunk.pixels(t) | 1) * in_block;
+  t.out_panel = (divide_up(chunk.outputs() * Task::kOutPitch, kLineFloats) | 1) * kLineFloats;
   choose_tiles(t, chunk, threads);
   return t;
 }
@@ -157,7 +172,8 @@ void conv2d_backward_weight_direct(const Conv2dGeometry& g, const Tensor& grad_y
   const Task task = plan_conv_grad_weight(g, kernels.in_block, num_threads());
   const int64_t per_thread = divide_up(task.num_units(), num_threads());
   const int64_t parts = divide_up(task.num_units(), per_thread);
-  const auto scratch = allocate_storage(parts * task.scratch * int64_t(sizeof(float)));
+  const auto scratch =
+      allocate_storage(std::max<int64_t>(parts * task.scratch, 1) * int64_t(sizeof(float)));
   // Each group's weights, then its biases.
   const int64_t group_step = task.num_weights() + g.out_channels;
   const bool has_groups = task.groups > 1;

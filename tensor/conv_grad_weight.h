@@ -4,13 +4,14 @@
 //   grad_weight[o,p,q,c] += sum over n,i,j of grad_y[n,i,j,o] x[n, i s + p - pad, j s + q - pad, c]
 //
 // For each tap (p,q) that is a product of two matrices, [O, outputs] x [outputs, C], whose inner
-// index runs over the outputs n,i,j. They are taken in chunks small enough for the L1 cache. Of a
-// chunk, a tile of input channels and a tile of output channels are packed into panels, the input
-// with its border of zeros so that no tap needs to ask where it is; then a product of up to 6
-// output channels by one block of input channels keeps its sums in registers over the whole chunk,
-// for each tap over the same panels. While it runs, the next chunk is fetched from memory.
+// index runs over the outputs n,i,j. They are taken in chunks. Of a chunk, a tile of input channels
+// and a tile of output channels are packed into panels, the input with its border of zeros so that
+// no tap needs to ask where it is; then a product of up to 6 output channels by one block of input
+// channels keeps its sums in registers over the whole chunk, for each tap over the same panels.
+// Between products the next chunk is fetched from memory, a few lines at a time.
 // Few input channels would leave most of a block empty: there the window of an output, K K C
-// numbers, is packed as if it were the channels of a 1x1 convolution ("folded").
+// numbers, is packed as if it were the channels of a 1x1 convolution ("folded"). And a 1x1
+// convolution with few channels works too little on what it reads to be worth packing ("direct").
 //
 // A number of grad_weight is the sum over the chunks in their order, whatever the threads: these
 // share out the tiles. Where the weights are few, groups of pictures are summed on their own and
@@ -37,13 +38,16 @@ struct ConvGradWeightTask {
   int64_t out_height, out_width, out_channels;
   int64_t kernel, stride, padding;
   bool is_folded;
+  bool is_direct;    ///< nothing is packed
   int64_t taps;      ///< along one side: kernel, or 1 where folded
   int64_t channels;  ///< of a tap: in_channels, or kernel kernel in_channels where folded
   int64_t in_blocks, out_blocks;
+  int64_t least_outs, blocks_with_more;  ///< output channels of a block; the first have one more
   int64_t groups, pictures_per_group;
   int64_t chunk_pictures, chunk_rows, chunk_cols;  ///< of the output
   int64_t in_tile, out_tile;                       ///< in blocks
   int64_t pixel_pitch;                             ///< from pixel to pixel of a panel of x
+  int64_t out_pitch;                               ///< the same of grad_y
   int64_t in_panel, out_panel;                     ///< from block to block
   int64_t out_panels_at;                           ///< where they begin in a thread's scratch
   int64_t scratch;                                 ///< of one thread

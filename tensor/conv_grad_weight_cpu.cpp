@@ -68,31 +68,53 @@ struct Steps {
   int64_t picture, row, pixel;
 };
 
-/// What a product fetches from memory meanwhile: for each of its outputs one place.
-struct Ahead {
-  const float* from;
-  Steps steps;
+/// Memory that will be wanted soon, stretch by stretch: a number of them in a row, rows in a
+/// picture. Fetched a few lines at a time, so that the memory is never waited for.
+struct Stretches {
+  static constexpr int64_t kLine = 64;
+
+  uintptr_t first;
+  int64_t pictures, rows, in_row;
+  Steps steps;  // in bytes; `pixel`: from stretch to stretch
+  int64_t bytes;
+  int64_t begun = 0;
+  uintptr_t at = 0, end = 0;
+
+  YD_HOST_DEVICE int64_t count() const { return pictures * rows * in_row; }
+  YD_HOST_DEVICE int64_t lines() const { return count() * (bytes / kLine + 1); }
+  YD_HOST_DEVICE void fetch(int64_t num_lines) {
+    for (; num_lines > 0; --num_lines, at += kLine) {
+      if (at >= end) {
+        if (begun >= count()) return;
+        const uintptr_t from =
+            first + uintptr_t(begun / in_row / rows * steps.picture +
+                              begun / in_row % rows * steps.row + begun % in_row * steps.pixel);
+        at = from - from % kLine;
+        end = from + uintptr_t(bytes);
+        ++begun;
+      }
+      __builtin_prefetch(reinterpret_cast<const void*>(at), 0, 2);
+    }
+  }
 };
 
 /// out[o out_step + k] += or = the sum over the outputs of a chunk of g[o] x[k], k < count. `x` and
 /// `steps`: the pixel of the first output and the ways between those of the others.
 template <int kOuts>
 __attribute__((noinline)) void multiply(const Chunk& chunk, const float* x, const Steps& steps,
-                                        const float* g, const Ahead& ahead, float* out,
+                                        const float* g, int64_t g_step, float* out,
                                         int64_t out_step, int64_t count, bool adds) {
   for (int o = 0; o < kOuts; ++o) {
     __builtin_prefetch(out + o * out_step, 1);
     __builtin_prefetch(out + o * out_step + kInBlock - 1, 1);
   }
   Vector sums[kOuts][2] = {};
-  const float* soon = ahead.from;
-  const int64_t x_step = steps.pixel, soon_step = ahead.steps.pixel;
+  const int64_t x_step = steps.pixel;
   for (int64_t n = 0; n < chunk.pictures; ++n) {
-    const float *x_row = x + n * steps.picture, *soon_row = soon + n * ahead.steps.picture;
+    const float* x_row = x + n * steps.picture;
     for (int64_t i = 0; i < chunk.rows; ++i) {
-      const float *pixel = x_row, *soon_pixel = soon_row;
+      const float* pixel = x_row;
       for (int64_t j = chunk.cols; j > 0; --j) {
-        __builtin_prefetch(soon_pixel, 0, 2);
         const Vector a = load(pixel), b = load(pixel + kLanes);
 #pragma GCC unroll 6
         for (int o = 0; o < kOuts; ++o) {
@@ -100,11 +122,9 @@ __attribute__((noinline)) void multiply(const Chunk& chunk, const float* x, cons
           sums[o][1] += g[o] * b;
         }
         pixel += x_step;
-        soon_pixel += soon_step;
-        g += Task::kOutPitch;
+        g += g_step;
       }
       x_row += steps.row;
-      soon_row += ahead.steps.row;
     }
   }
 #pragma GCC unroll 6
@@ -122,8 +142,8 @@ __attribute__((noinline)) void multiply(const Chunk& chunk, const float* x, cons
   }
 }
 
-using Multiply = void (*)(const Chunk&, const float*, const Steps&, const float*, const Ahead&,
-                          float*, int64_t, int64_t, bool);
+using Multiply = void (*)(const Chunk&, const float*, const Steps&, const float*, int64_t, float*,
+                          int64_t, int64_t, bool);
 constexpr Multiply kMultiply[Task::kOutBlock] = {multiply<1>, multiply<2>, multiply<3>,
                                                  multiply<4>, multiply<5>, multiply<6>};
 
@@ -135,26 +155,27 @@ void pack_pixels(const Task& t, const float* x, const Chunk& c, int64_t first_bl
   const int64_t top = c.row * t.stride - t.padding, left = c.col * t.stride - t.padding;
   const int64_t first_inside = smaller(left < 0 ? -left : 0, cols);
   const int64_t end_inside = smaller(cols, t.in_width - left);
+  const int64_t channel = first_block * kInBlock, count = t.channels - channel;
+  const int64_t whole_blocks = smaller(blocks, count / kInBlock);
   for (int64_t i = 0; i < c.pictures * rows; ++i, to += cols * kInBlock) {
     const int64_t picture = c.picture + i / rows, row = top + i % rows;
     const bool is_inside = row >= 0 && row < t.in_height && first_inside < end_inside;
     const int64_t first = is_inside ? first_inside : cols, end = is_inside ? end_inside : cols;
-    for (int64_t b = 0; b < blocks; ++b) {
-      const int64_t channel = (first_block + b) * kInBlock;
-      const int64_t count = smaller(kInBlock, t.channels - channel);
-      float* put = to + b * t.in_panel;
-      fill_zero(put, first * kInBlock);
-      fill_zero(put + end * kInBlock, (cols - end) * kInBlock);
-      put += first * kInBlock;
-      const float* from =
-          x + ((picture * t.in_height + row) * t.in_width + left + first) * t.in_channels + channel;
-      for (int64_t j = first; j < end; ++j, from += t.in_channels, put += kInBlock) {
-        if (count == kInBlock) {
-          store(put, load(from));
-          store(put + kLanes, load(from + kLanes));
-        } else {
-          for (int64_t k = 0; k < kInBlock; ++k) put[k] = k < count ? from[k] : 0;
-        }
+    for (int64_t b = 0; b < blocks && end - first < cols; ++b) {
+      fill_zero(to + b * t.in_panel, first * kInBlock);
+      fill_zero(to + b * t.in_panel + end * kInBlock, (cols - end) * kInBlock);
+    }
+    const float* from =
+        x + ((picture * t.in_height + row) * t.in_width + left + first) * t.in_channels + channel;
+    for (int64_t j = first; j < end; ++j, from += t.in_channels) {
+      float* put = to + j * kInBlock;
+      for (int64_t b = 0; b < whole_blocks; ++b, put += t.in_panel) {
+        store(put, load(from + b * kInBlock));
+        store(put + kLanes, load(from + b * kInBlock + kLanes));
+      }
+      if (whole_blocks < blocks) {
+        const int64_t done = whole_blocks * kInBlock;
+        for (int64_t k = 0; k < kInBlock; ++k) put[k] = done + k < count ? from[done + k] : 0;
       }
     }
   }
@@ -170,67 +191,84 @@ YD_HOST_DEVICE void copy_run(const float* from, int64_t n, float* to) {
   store(to + n - kLanes, load(from + n - kLanes));
 }
 
-/// The window of each output, its rows one after another.
-void pack_windows(const Task& t, const float* x, const Chunk& c, float* to) {
+/// The window of the output whose first pixel is at (top, left), its rows one after another.
+YD_HOST_DEVICE void pack_window(const Task& t, const float* picture, int64_t top, int64_t left,
+                                float* to) {
   const int64_t run = t.kernel * t.in_channels;
-  for (int64_t at = 0; at < c.outputs(); ++at, to += t.pixel_pitch) {
-    const int64_t picture = c.picture + at / (c.rows * c.cols);
-    const int64_t top = (c.row + at / c.cols % c.rows) * t.stride - t.padding;
-    const int64_t left = (c.col + at % c.cols) * t.stride - t.padding;
-    const int64_t first = left < 0 ? -left : 0, end = smaller(t.kernel, t.in_width - left);
-    float* put = to;
-    for (int64_t row = top; row < top + t.kernel; ++row, put += run) {
-      const float* from = x + ((picture * t.in_height + row) * t.in_width + left) * t.in_channels;
-      if (row < 0 || row >= t.in_height) {
-        fill_zero(put, run);
-      } else if (first == 0 && end == t.kernel) {
-        copy_run(from, run, put);
-      } else {
-        for (int64_t k = 0; k < run; ++k) {
-          const bool is_inside = k >= first * t.in_channels && k < end * t.in_channels;
-          put[k] = is_inside ? from[k] : 0;
-        }
+  const int64_t first = left < 0 ? -left : 0, end = smaller(t.kernel, t.in_width - left);
+  for (int64_t k = t.channels / kLanes * kLanes; k < t.pixel_pitch; k += kLanes) {
+    store(to + k, Vector{});
+  }
+  const float* from = picture + (top * t.in_width + left) * t.in_channels;
+  for (int64_t row = top; row < top + t.kernel; ++row) {
+    if (row < 0 || row >= t.in_height) {
+      fill_zero(to, run);
+    } else if (first == 0 && end == t.kernel) {
+      copy_run(from, run, to);
+    } else {
+      for (int64_t k = 0; k < run; ++k) {
+        const bool is_inside = k >= first * t.in_channels && k < end * t.in_channels;
+        to[k] = is_inside ? from[k] : 0;
       }
     }
-    fill_zero(put, t.pixel_pitch - t.channels);
+    from += t.in_width * t.in_channels;
+    to += run;
+  }
+}
+
+void pack_windows(const Task& t, const float* x, const Chunk& c, float* to) {
+  for (int64_t n = 0; n < c.pictures; ++n) {
+    const float* const picture = x + (c.picture + n) * t.in_height * t.in_width * t.in_channels;
+    for (int64_t i = c.row; i < c.row + c.rows; ++i) {
+      for (int64_t j = c.col; j < c.col + c.cols; ++j, to += t.pixel_pitch) {
+        pack_window(t, picture, i * t.stride - t.padding, j * t.stride - t.padding, to);
+      }
+    }
   }
 }
 
 /// The first output channel of a block: they share the channels out evenly.
 YD_HOST_DEVICE int64_t first_channel(const Task& t, int64_t block) {
-  return block * t.out_channels / t.out_blocks;
+  return block * t.least_outs + smaller(block, t.blocks_with_more);
 }
 
 /// Takes what lies behind a block's channels along, but nothing from behind the last picture.
 void pack_grads(const Task& t, const float* grad_y, const Chunk& c, int64_t first_block,
                 int64_t blocks, float* to) {
+  const int64_t channel = first_channel(t, first_block);
   const float* const end = grad_y + t.batch * t.out_height * t.out_width * t.out_channels;
-  for (int64_t i = 0; i < c.pictures * c.rows; ++i, to += c.cols * Task::kOutPitch) {
+  const float* const last_safe = end - t.out_channels - Task::kOutPitch;
+  for (int64_t i = 0; i < c.pictures * c.rows; ++i) {
     const int64_t picture = c.picture + i / c.rows, row = c.row + i % c.rows;
-    const float* const pixel =
+    const float* from =
         grad_y + ((picture * t.out_height + row) * t.out_width + c.col) * t.out_channels;
-    for (int64_t b = 0; b < blocks; ++b) {
-      const float* from = pixel + first_channel(t, first_block + b);
-      float* put = to + b * t.out_panel;
-      for (int64_t j = 0; j < c.cols; ++j, from += t.out_channels, put += Task::kOutPitch) {
-        if (end - from >= Task::kOutPitch) {
-          __builtin_memcpy(put, from, Task::kOutPitch * sizeof(float));
-        } else {
-          for (int64_t k = 0; k < Task::kOutPitch; ++k) put[k] = from + k < end ? from[k] : 0;
+    for (int64_t j = 0; j < c.cols; ++j, from += t.out_channels, to += Task::kOutPitch) {
+      float* put = to;
+      if (from <= last_safe) {
+        const float* block = from + channel;
+        for (int64_t b = first_block; b < first_block + blocks; ++b, put += t.out_panel) {
+          for (int64_t k = 0; k < Task::kOutPitch; k += kLanes) store(put + k, load(block + k));
+          block += t.least_outs + (b < t.blocks_with_more ? 1 : 0);
+        }
+      } else {
+        for (int64_t b = first_block; b < first_block + blocks; ++b, put += t.out_panel) {
+          const float* const block = from + first_channel(t, b);
+          for (int64_t k = 0; k < Task::kOutPitch; ++k) put[k] = block + k < end ? block[k] : 0;
         }
       }
     }
   }
 }
 
-/// bias[o] += or = the sums of a block's panel.
-void sum_grads(const float* panel, int64_t outputs, int64_t count, bool adds, float* bias) {
-  float sums[4][Task::kOutPitch] = {};
-  for (int64_t i = 0; i < outputs; ++i) {
-    for (int64_t k = 0; k < Task::kOutPitch; ++k) sums[i % 4][k] += panel[i * Task::kOutPitch + k];
+/// bias[o] += or = the sums of a block's gradients.
+void sum_grads(const float* grads, int64_t pitch, int64_t outputs, int64_t count, bool adds,
+               float* bias) {
+  float sums[2][Task::kOutBlock] = {};
+  for (int64_t i = 0; i < outputs; ++i, grads += pitch) {
+    for (int64_t k = 0; k < count; ++k) sums[i % 2][k] += grads[k];
   }
   for (int64_t k = 0; k < count; ++k) {
-    const float sum = (sums[0][k] + sums[1][k]) + (sums[2][k] + sums[3][k]);
+    const float sum = sums[0][k] + sums[1][k];
     bias[k] = adds ? bias[k] + sum : sum;
   }
 }
@@ -245,32 +283,67 @@ struct Operands {
   float *scratch, *weight, *bias;
 };
 
+/// What packing a chunk will read.
+YD_HOST_DEVICE Stretches pixels_of(const Task& t, const Tile& tile, const float* x,
+                                   const Chunk& c) {
+  const int64_t rows = (c.rows - 1) * t.stride + t.kernel;
+  const int64_t cols = (c.cols - 1) * t.stride + t.kernel;
+  const int64_t pixel = t.in_channels * int64_t(sizeof(float)), row = t.in_width * pixel;
+  const bool is_whole = t.is_folded || tile.ins == t.in_blocks;
+  const int64_t block = kInBlock * int64_t(sizeof(float));
+  const uintptr_t first =
+      reinterpret_cast<uintptr_t>(x) +
+      uintptr_t(c.picture * t.in_height * row + (c.row * t.stride - t.padding) * row +
+                (c.col * t.stride - t.padding) * pixel + tile.first_in * block);
+  return {first,
+          c.pictures,
+          rows,
+          is_whole ? 1 : cols,
+          {t.in_height * row, row, pixel},
+          is_whole ? cols * pixel : tile.ins * block};
+}
+YD_HOST_DEVICE Stretches grads_of(const Task& t, const Tile& tile, const float* grad_y,
+                                  const Chunk& c) {
+  const int64_t pixel = t.out_channels * int64_t(sizeof(float)), row = t.out_width * pixel;
+  const bool is_whole = tile.outs == t.out_blocks;
+  const int64_t channel = first_channel(t, tile.first_out);
+  const int64_t channels = first_channel(t, tile.first_out + tile.outs) - channel;
+  const uintptr_t first = reinterpret_cast<uintptr_t>(grad_y) +
+                          uintptr_t(c.picture * t.out_height * row + c.row * row + c.col * pixel) +
+                          uintptr_t(channel) * sizeof(float);
+  return {first,
+          c.pictures,
+          c.rows,
+          is_whole ? 1 : c.cols,
+          {t.out_height * row, row, pixel},
+          is_whole ? c.cols * pixel : channels * int64_t(sizeof(float))};
+}
+
 void run_chunk(const Task& t, const Tile& tile, const Operands& data, const Chunk& c,
                const Chunk& next, bool adds) {
-  float *const in_panels = data.scratch, *const out_panels = data.scratch + t.out_panels_at;
-  if (t.is_folded) {
-    pack_windows(t, data.x, c, in_panels);
+  const float *in_panels = data.scratch, *out_panels = data.scratch + t.out_panels_at;
+  if (t.is_direct) {
+    const int64_t pixel = c.picture * t.in_width + c.col;
+    in_panels = data.x + pixel * t.in_channels + tile.first_in * kInBlock;
+    out_panels = data.grad_y + pixel * t.out_channels;
   } else {
-    pack_pixels(t, data.x, c, tile.first_in, tile.ins, in_panels);
+    if (t.is_folded) {
+      pack_windows(t, data.x, c, data.scratch);
+    } else {
+      pack_pixels(t, data.x, c, tile.first_in, tile.ins, data.scratch);
+    }
+    pack_grads(t, data.grad_y, c, tile.first_out, tile.outs, data.scratch + t.out_panels_at);
   }
-  pack_grads(t, data.grad_y, c, tile.first_out, tile.outs, out_panels);
 
   const int64_t step = t.is_folded ? 1 : t.stride;
   const int64_t rows = (c.rows - 1) * step + t.taps, cols = (c.cols - 1) * step + t.taps;
   const int64_t pitch = t.pixel_pitch;
   const Steps in_panel{rows * cols * pitch, step * cols * pitch, step * pitch};
-  // Of the next chunk, the first products fetch a block's pixels, as many as there are strides by
-  // strides between two outputs; the last ones the gradients.
-  const int64_t in_row = t.in_width * t.in_channels, out_row = t.out_width * t.out_channels;
-  const Steps in_memory{t.in_height * in_row, t.stride * in_row, t.stride * t.in_channels};
-  const Steps out_memory{t.out_height * out_row, out_row, t.out_channels};
-  const int64_t next_top = next.row * t.stride - t.padding;
-  const int64_t next_left = next.col * t.stride - t.padding;
-  const float* const next_pixel =
-      data.x + (next.picture * t.in_height + next_top) * in_row + next_left * t.in_channels;
-  const float* const next_grad = data.grad_y + next.picture * out_memory.picture +
-                                 next.row * out_row + next.col * t.out_channels;
-  const int64_t fresh = t.is_folded ? 1 : smaller(t.stride, t.taps);
+  Stretches next_pixels = pixels_of(t, tile, data.x, next);
+  Stretches next_grads = grads_of(t, tile, data.grad_y, next);
+  const int64_t products = tile.ins * tile.outs * t.taps * t.taps;
+  const int64_t pixel_lines = next_pixels.lines() / products + 1;
+  const int64_t grad_lines = next_grads.lines() / products + 1;
 
   const int64_t tap_step = t.channels, out_step = t.taps * t.taps * t.channels;
   for (int64_t in = 0; in < tile.ins; ++in) {
@@ -279,21 +352,16 @@ void run_chunk(const Task& t, const Tile& tile, const Operands& data, const Chun
     for (int64_t out = 0; out < tile.outs; ++out) {
       const int64_t first = first_channel(t, tile.first_out + out);
       const int64_t outs = first_channel(t, tile.first_out + out + 1) - first;
-      const float* const grads = out_panels + out * t.out_panel;
+      const float* const grads = out_panels + (t.is_direct ? first : out * t.out_panel);
       if (data.bias != nullptr && tile.first_in == 0 && in == 0) {
-        sum_grads(grads, c.outputs(), outs, adds, data.bias + first);
+        sum_grads(grads, t.out_pitch, c.outputs(), outs, adds, data.bias + first);
       }
       for (int64_t tap = 0; tap < t.taps * t.taps; ++tap) {
         const int64_t p = tap / t.taps, q = tap % t.taps;
         const float* const pixels = in_panels + in * t.in_panel + (p * cols + q) * pitch;
-        Ahead ahead{pixels, {0, 0, 0}};
-        if (next.pictures > 0 && out == 0 && p < fresh && q < fresh && (!t.is_folded || in == 0)) {
-          ahead = {next_pixel + p * in_row + q * t.in_channels + (t.is_folded ? 0 : channel),
-                   in_memory};
-        } else if (next.pictures > 0 && in == tile.ins - 1 && tap == t.taps * t.taps - 1) {
-          ahead = {next_grad + first, out_memory};
-        }
-        kMultiply[outs - 1](c, pixels, in_panel, grads, ahead,
+        next_pixels.fetch(pixel_lines);
+        next_grads.fetch(grad_lines);
+        kMultiply[outs - 1](c, pixels, in_panel, grads, t.out_pitch,
                             data.weight + first * out_step + tap * tap_step + channel, out_step,
                             count, adds);
       }
