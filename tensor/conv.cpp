@@ -247,9 +247,10 @@ std::vector<std::string> plan_report_of_cpu() {
 
 std::string backend_name_of_cpu() {
 #ifdef YD_HAVE_ONEDNN
-  return onednn::name();
+  const std::string own = native::name();
+  return own.empty() ? onednn::name() : own + ", " + onednn::name();
 #else
-  return "plain loops";
+  return native::name() + ", plain loops";
 #endif
 }
 

@@ -4,10 +4,10 @@
 //   y[n,i,j,o] = bias[o] + sum_{p,q,c} x[n, i s + p - pad, j s + q - pad, c] w[o,p,q,c]
 //
 // Tensors are dense NHWC, weights OHWI, kernels square. Activations are float32 or bfloat16;
-// weights, biases and their gradients float32, sums too. On the CPU oneDNN does the work where this
-// build has it and it has an optimised kernel, on a GPU cuDNN. float64 (for gradient checks,
-// weights included) and everything else goes to the plain loops of conv_reference.h, which are the
-// definition.
+// weights, biases and their gradients float32, sums too. On the CPU our own kernels (conv_native.h)
+// do the work where they are the faster ones or alone, else oneDNN, on a GPU cuDNN. float64 (for
+// gradient checks, weights included) and everything else goes to the plain loops of
+// conv_reference.h, which are the definition.
 #pragma once
 
 #include <cstdint>
@@ -109,10 +109,12 @@ void conv2d_backward_weight(const Tensor& grad_y, const Tensor& x, const Conv2dO
 
 enum class ConvDirection { kForward, kBackwardInput, kBackwardWeight };
 
-/// One line a plan built so far: geometry, direction and the library's name of the kernel.
+/// One line a plan built so far: geometry, direction and the library's name of the kernel. Our own
+/// kernels have no plans.
 std::vector<std::string> conv_plan_report(Device device = {});
 
-/// What computes convolutions on the device: "oneDNN 2.6.3", "plain loops", "cuDNN 9.19.0"
+/// What computes convolutions on the device: "oneDNN 2.6.3", "cuDNN 9.19.0", "own float32 kernels
+/// at the level avx2, oneDNN 2.6.3", "own float32 kernels at the level avx512, plain loops"
 std::string conv_backend_name(Device device = {});
 
 }  // namespace ydistill

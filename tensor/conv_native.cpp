@@ -179,7 +179,7 @@ Taps taps_of(const Conv2dGeometry& g, int64_t place) {
 bool takes(const Conv2dGeometry& g, DType dtype) {
   if (!is_ours(dtype) || g.kernel > kMaxDirectKernel || g.kernel < g.options.stride) return false;
   // oneDNN does a 1x1 as fast as it can be done, and does better with the few channels of a stem.
-  return kIsAlone || (g.kernel > 1 && g.in_channels % 16 == 0 && g.out_channels % 16 == 0);
+  return kIsAlone || (g.kernel > 1 && g.in_channels >= 16 && g.out_channels >= 16);
 }
 
 void conv2d_forward(const Conv2dGeometry& g, const Tensor& x, const Tensor& weight,
@@ -245,6 +245,11 @@ void conv2d_backward_input(const Conv2dGeometry& g, const Tensor& grad_y, const 
 
 bool takes_backward_weight(DType dtype) {
   return is_ours(dtype);
+}
+
+std::string name() {
+  if (!is_ours(DType::kFloat32)) return "";
+  return std::string("own float32 kernels at the level ") + name_of(cpu_level());
 }
 
 void conv2d_backward_weight(const Conv2dGeometry& g, const Tensor& grad_y, const Tensor& x,

@@ -34,4 +34,7 @@ bool takes_backward_weight(DType dtype);
 void conv2d_backward_weight(const Conv2dGeometry& g, const Tensor& grad_y, const Tensor& x,
                             const Tensor& grad_weight, const Tensor& grad_bias);
 
+/// "own float32 kernels at the level avx2", empty where they are not used.
+std::string name();
+
 }  // namespace ydistill::native

@@ -115,7 +115,6 @@ struct Key {
 struct Plan {
   bool is_optimised = false;                 // else oneDNN has only a reference kernel
   std::optional<dnnl::primitive> primitive;  // of an optimised one, but in a dry run
-  memory::desc x, y;                         // the layouts it reads and writes, NHWC or blocks
   memory::desc weights;                      // the layout of weights (or their gradient)
   memory::desc scratchpad;
   std::string implementation;
@@ -153,28 +152,14 @@ bool is_without_avx512() {
   }
 }
 
-/// Whether a plan may choose the layout of pictures too. Without AVX-512 oneDNN's direct kernels
-/// read a few channels of every pixel of a window again and again; in NHWC these lie far apart, in
-/// blocks of 8 channels side by side, which is faster by far more than putting them there and back
-/// takes (docs/performance.md). A 1x1 convolution reads whole pixels and stays.
-bool prefers_blocks(const Key& key) {
-  return key.g.kernel > 1 && key.g.in_channels % 8 == 0 && key.g.out_channels % 8 == 0 &&
-         key.x == Type::f32 && key.y == Type::f32 && is_without_avx512();
-}
-
-memory::desc picture_layout(const Key& key, const Shape& shape, Type type) {
-  if (!prefers_blocks(key)) return nhwc(shape, type);
-  return {{shape[0], shape[3], shape[1], shape[2]}, type, Tag::any};
-}
-
 /// The sizes and strides of a plan as oneDNN takes them.
 struct Operands {
   explicit Operands(const Key& key)
-      : x(picture_layout(key, key.g.input_shape(), key.x)),
+      : x(nhwc(key.g.input_shape(), key.x)),
         weights(weights_in(key.g, key.x, Tag::any)),
         grad_weights(weights_in(key.g, Type::f32, Tag::any)),
         bias(vector_of(key.g.out_channels)),
-        y(picture_layout(key, key.g.output_shape(), key.y)),
+        y(nhwc(key.g.output_shape(), key.y)),
         strides{key.g.options.stride, key.g.options.stride},
         padding{key.g.options.padding, key.g.options.padding} {}
   memory::desc x, weights, grad_weights, bias, y;
@@ -214,11 +199,8 @@ dnnl::convolution_backward_weights::primitive_desc backward_weight_desc(
 }
 
 template <class Primitive, class PrimitiveDesc>
-Plan finish(const PrimitiveDesc& desc, const memory::desc& x, const memory::desc& weights,
-            const memory::desc& y) {
+Plan finish(const PrimitiveDesc& desc, const memory::desc& weights) {
   Plan plan;
-  plan.x = x;
-  plan.y = y;
   plan.weights = weights;
   plan.scratchpad = desc.scratchpad_desc();
   plan.implementation = desc.impl_info_str();
@@ -244,18 +226,15 @@ Plan build_plan(const Key& key) {
   switch (key.direction) {
     case ConvDirection::kForward: {
       const auto desc = forward_desc(key, attr);
-      return finish<dnnl::convolution_forward>(desc, desc.src_desc(), desc.weights_desc(),
-                                               desc.dst_desc());
+      return finish<dnnl::convolution_forward>(desc, desc.weights_desc());
     }
     case ConvDirection::kBackwardInput: {
       const auto desc = backward_input_desc(key, attr);
-      return finish<dnnl::convolution_backward_data>(desc, desc.diff_src_desc(),
-                                                     desc.weights_desc(), desc.diff_dst_desc());
+      return finish<dnnl::convolution_backward_data>(desc, desc.weights_desc());
     }
     case ConvDirection::kBackwardWeight: {
       const auto desc = backward_weight_desc(key, attr);
-      return finish<dnnl::convolution_backward_weights>(
-          desc, desc.src_desc(), desc.diff_weights_desc(), desc.diff_dst_desc());
+      return finish<dnnl::convolution_backward_weights>(desc, desc.diff_weights_desc());
     }
   }
   throw ValueError("conv2d: unknown direction");
@@ -442,30 +421,6 @@ void execute(const Plan& plan, std::unordered_map<int, memory> args) {
   cpu_stream().wait();
 }
 
-/// Pictures of a caller, in NHWC, as a plan takes them: where they lie, or moved into its layout
-/// and back.
-class Pictures {
- public:
-  enum class Role { kRead, kWritten };
-  Pictures(Role role, const memory::desc& wanted, const memory::desc& given, const Tensor& t)
-      : given_(view(given, t.raw())) {
-    if (wanted == given) return;
-    moved_ = allocate_storage(int64_t(bytes_of(wanted)));
-    plans_.emplace(view(wanted, moved_ ? moved_->data() : nullptr));
-    if (role == Role::kRead) reorder(given_, *plans_, false);
-  }
-  const memory& as_planned() const { return plans_ ? *plans_ : given_; }
-  /// Brings what was written to the caller.
-  void bring_back() {
-    if (plans_) reorder(*plans_, given_, false);
-  }
-
- private:
-  memory given_;
-  std::shared_ptr<Storage> moved_;
-  std::optional<memory> plans_;
-};
-
 bool is_supported(const Tensor& t) {
   return t.dtype() == DType::kFloat32 || t.dtype() == DType::kBFloat16;
 }
@@ -492,14 +447,11 @@ bool forward(const Conv2dGeometry& g, const Tensor& x, const Tensor& weight, con
   checked("conv2d forward", [&] {
     const auto weights =
         pack(g, *plan, weight, packed ? &packed->impl().forward : nullptr, version);
-    const Pictures from(Pictures::Role::kRead, plan->x, nhwc(g.input_shape(), key.x), x);
-    Pictures to(Pictures::Role::kWritten, plan->y, nhwc(g.output_shape(), key.y), y);
-    std::unordered_map<int, memory> args{{DNNL_ARG_SRC, from.as_planned()},
+    std::unordered_map<int, memory> args{{DNNL_ARG_SRC, view(nhwc(g.input_shape(), key.x), x)},
                                          {DNNL_ARG_WEIGHTS, view(plan->weights, data_of(weights))},
-                                         {DNNL_ARG_DST, to.as_planned()}};
+                                         {DNNL_ARG_DST, view(nhwc(g.output_shape(), key.y), y)}};
     if (key.bias) args.emplace(DNNL_ARG_BIAS, view(vector_of(g.out_channels), bias));
     execute(*plan, std::move(args));
-    to.bring_back();
   });
   return true;
 }
@@ -530,12 +482,9 @@ bool conv2d_backward_input(const Conv2dGeometry& g, const Tensor& grad_y, const 
   checked("conv2d backward input", [&] {
     const auto weights =
         pack(g, *plan, weight, packed ? &packed->impl().backward : nullptr, version);
-    const Pictures from(Pictures::Role::kRead, plan->y, nhwc(g.output_shape(), type), grad_y);
-    Pictures to(Pictures::Role::kWritten, plan->x, nhwc(g.input_shape(), type), grad_x);
-    execute(*plan, {{DNNL_ARG_DIFF_DST, from.as_planned()},
+    execute(*plan, {{DNNL_ARG_DIFF_DST, view(nhwc(g.output_shape(), type), grad_y)},
                     {DNNL_ARG_WEIGHTS, view(plan->weights, data_of(weights))},
-                    {DNNL_ARG_DIFF_SRC, to.as_planned()}});
-    to.bring_back();
+                    {DNNL_ARG_DIFF_SRC, view(nhwc(g.input_shape(), type), grad_x)}});
   });
   return true;
 }
@@ -549,12 +498,9 @@ bool conv2d_backward_weight(const Conv2dGeometry& g, const Tensor& grad_y, const
   checked("conv2d backward weight", [&] {
     const auto packed = allocate_storage(int64_t(bytes_of(plan->weights)));
     const auto bias = allocate_storage(g.out_channels * int64_t(sizeof(float)));
-    using Role = Pictures::Role;
-    const Pictures grads(Role::kRead, plan->y, nhwc(g.output_shape(), type), grad_y);
-    const Pictures inputs(Role::kRead, plan->x, nhwc(g.input_shape(), type), x);
     std::unordered_map<int, memory> args{
-        {DNNL_ARG_DIFF_DST, grads.as_planned()},
-        {DNNL_ARG_SRC, inputs.as_planned()},
+        {DNNL_ARG_DIFF_DST, view(nhwc(g.output_shape(), type), grad_y)},
+        {DNNL_ARG_SRC, view(nhwc(g.input_shape(), type), x)},
         {DNNL_ARG_DIFF_WEIGHTS, view(plan->weights, packed->data())}};
     if (grad_bias.defined()) {
       args.emplace(DNNL_ARG_DIFF_BIAS, view(vector_of(g.out_channels), bias->data()));

@@ -38,7 +38,7 @@ int64_t plans() {
 }
 
 TEST_CASE("conv2d: plans are bounded, the least recently used go, results stay the same") {
-  if (conv_backend_name() == "plain loops") YD_SKIP("this build has no oneDNN");
+  if (conv_backend_name().find("oneDNN") == std::string::npos) YD_SKIP("this build has no oneDNN");
   const std::vector<float> first = convolved(picture(0)), second = convolved(picture(1));
   for (int64_t i = 2; i < kMaxConvPlans + 40; ++i) {
     convolved(picture(i));
@@ -55,7 +55,7 @@ TEST_CASE("conv2d: plans are bounded, the least recently used go, results stay t
 }
 
 TEST_CASE("conv2d: no plan of a step in flight goes, however many the step has") {
-  if (conv_backend_name() == "plain loops") YD_SKIP("this build has no oneDNN");
+  if (conv_backend_name().find("oneDNN") == std::string::npos) YD_SKIP("this build has no oneDNN");
   const int64_t count = kMaxConvPlans + 40;
   const auto step = [&] {
     for (int64_t i = 0; i < count; ++i) convolved(picture(i));
@@ -80,7 +80,7 @@ TEST_CASE("conv2d: no plan of a step in flight goes, however many the step has")
 }
 
 TEST_CASE("conv2d: plans of an earlier step make room for those of a later one") {
-  if (conv_backend_name() == "plain loops") YD_SKIP("this build has no oneDNN");
+  if (conv_backend_name().find("oneDNN") == std::string::npos) YD_SKIP("this build has no oneDNN");
   {
     const ConvStep large;
     for (int64_t i = 0; i < kMaxConvPlans + 40; ++i) convolved(picture(i));

@@ -229,7 +229,7 @@ TEST_CASE("conv2d: an empty batch gives an empty output") {
 
 TEST_CASE("conv2d: the plan report names geometry and kernel") {
   conv2d_forward(Tensor::zeros({1, 4, 4, 8}), Tensor::zeros({8, 3, 3, 8}), {}, {1, 1});
-  if (conv_backend_name() == "plain loops") YD_SKIP("this build has no oneDNN");
+  if (conv_backend_name().find("oneDNN") == std::string::npos) YD_SKIP("this build has no oneDNN");
   const auto report = conv_plan_report();
   CHECK(std::any_of(report.begin(), report.end(), [](const std::string& line) {
     return line.find("[1,4,4,8] -> [1,4,4,8], 3x3 stride 1, forward: ") == 0;
