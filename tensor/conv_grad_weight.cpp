@@ -3,6 +3,7 @@
 #include <ydistill/tensor/conv_grad_weight.h>
 
 #include <algorithm>
+#include <memory>
 
 #include <ydistill/tensor/arena.h>
 #include <ydistill/tensor/conv.h>
@@ -118,6 +119,14 @@ bool is_worth_folding(const Task& t, int64_t in_block) {
   return divide_up(window, in_block) * (t.out_channels + Task::kOutBlock) < apart * t.out_channels;
 }
 
+int64_t most_groups(const Task& t) {
+  return std::min(t.batch, std::clamp<int64_t>(kGroupFloats / t.num_weights(), 1, kMaxGroups));
+}
+
+std::shared_ptr<Storage> allocate_floats(int64_t n) {
+  return allocate_storage(n * int64_t(sizeof(float)));
+}
+
 }  // namespace
 
 ConvGradWeightTask plan_conv_grad_weight(const Conv2dGeometry& g, int64_t in_block, int threads) {
@@ -146,8 +155,7 @@ ConvGradWeightTask plan_conv_grad_weight(const Conv2dGeometry& g, int64_t in_blo
   t.least_outs = t.out_channels / t.out_blocks;
   t.blocks_with_more = t.out_channels % t.out_blocks;
 
-  const int64_t groups = std::clamp<int64_t>(kGroupFloats / t.num_weights(), 1, kMaxGroups);
-  t.pictures_per_group = divide_up(t.batch, std::min(groups, t.batch));
+  t.pictures_per_group = divide_up(t.batch, most_groups(t));
   t.groups = divide_up(t.batch, t.pictures_per_group);
 
   const Chunk chunk = best_chunk(t, in_block);
@@ -171,14 +179,14 @@ void conv2d_backward_weight_direct(const Conv2dGeometry& g, const Tensor& grad_y
   const ConvGradWeightKernels& kernels = conv_grad_weight_kernels();
   const Task task = plan_conv_grad_weight(g, kernels.in_block, num_threads());
   const int64_t per_thread = divide_up(task.num_units(), num_threads());
-  const int64_t parts = divide_up(task.num_units(), per_thread);
-  const auto scratch =
-      allocate_storage(std::max<int64_t>(parts * task.scratch, 1) * int64_t(sizeof(float)));
+  const int64_t scratch_step = std::max(task.scratch, kScratchFloats);
   // Each group's weights, then its biases.
   const int64_t group_step = task.num_weights() + g.out_channels;
   const bool has_groups = task.groups > 1;
-  const auto sums =
-      has_groups ? allocate_storage(task.groups * group_step * int64_t(sizeof(float))) : nullptr;
+  // The tiles and groups of a larger batch may be fewer and smaller: asked for is what is never
+  // less than a smaller batch's, as the search for the batch that fits expects.
+  const auto scratch = allocate_floats(task.is_direct ? 1 : num_threads() * scratch_step);
+  const auto sums = has_groups ? allocate_floats(most_groups(task) * group_step) : nullptr;
   if (DryRun::is_on()) return;
 
   const auto floats = [](const auto& storage) { return reinterpret_cast<float*>(storage->data()); };
@@ -189,7 +197,7 @@ void conv2d_backward_weight_direct(const Conv2dGeometry& g, const Tensor& grad_y
   const float *from = x.data<float>(), *grads = grad_y.data<float>();
   float* const work = floats(scratch);
   parallel_ranges(task.num_units(), per_thread, [&](int64_t first, int64_t last) {
-    kernels.run_units(task, from, grads, first, last, work + first / per_thread * task.scratch,
+    kernels.run_units(task, from, grads, first, last, work + first / per_thread * scratch_step,
                       weight_sums, bias_sums, group_step);
   });
   if (!has_groups) return;

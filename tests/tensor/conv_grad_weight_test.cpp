@@ -188,25 +188,36 @@ TEST_CASE("conv_grad_weight: gives many threads work and keeps what they need sm
   }
 }
 
+/// Bytes of an arena that the call takes.
+int64_t memory_of(const Example& example) {
+  const auto arena = Arena::create();
+  const ArenaScope scope(arena);
+  conv2d_backward_weight_direct(example.g, example.grad_y, example.x, example.weight, example.bias);
+  return arena->peak_bytes();
+}
+
 TEST_CASE("conv_grad_weight: a dry run asks for the same memory and adds nothing") {
   const Example example({4, 16, 16, 32, 32, 3, 1, 1});
-  const auto peak = [&] {
-    const auto arena = Arena::create();
-    const ArenaScope scope(arena);
-    conv2d_backward_weight_direct(example.g, example.grad_y, example.x, example.weight,
-                                  example.bias);
-    return arena->peak_bytes();
-  };
   const std::vector<float> weights = numbers_of(example.weight);
   int64_t planned = 0;
   {
     const DryRun dry;
-    planned = peak();
+    planned = memory_of(example);
   }
   CHECK(numbers_of(example.weight) == weights);
   CHECK(planned > 0);
-  CHECK(peak() == planned);
+  CHECK(memory_of(example) == planned);
   CHECK(numbers_of(example.weight) != weights);
+}
+
+TEST_CASE("conv_grad_weight: a larger batch never asks for less memory") {
+  const DryRun dry;
+  int64_t before = 0;
+  for (int64_t batch = 1; batch < 40; ++batch) {
+    const int64_t memory = memory_of(Example({batch, 8, 8, 16, 16, 3, 1, 1}));
+    CHECK(memory >= before);
+    before = memory;
+  }
 }
 
 TEST_CASE("conv2d: the gradient of weights at AVX2 is the direct one") {
