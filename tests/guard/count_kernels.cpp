@@ -45,6 +45,7 @@ int main(int argc, char** argv) {
   using namespace ydistill::guard;
   KernelList kernels;
   add_layer_kernels(kernels);
+  add_conv_kernels(kernels);
   add_loss_kernels(kernels);
   add_data_kernels(kernels);
   const std::string_view argument = argc == 2 ? argv[1] : "";

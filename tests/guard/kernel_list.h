@@ -35,6 +35,7 @@ class KernelList {
 
 /// Of the rooms tensor and layers.
 void add_layer_kernels(KernelList& kernels);
+void add_conv_kernels(KernelList& kernels);
 /// Of the rooms yolo, distill and train.
 void add_loss_kernels(KernelList& kernels);
 /// Of the room data; their elements are pixels.

@@ -4,8 +4,6 @@
 #include <ydistill/layers/pyramid_pool.h>
 #include <ydistill/layers/upsample.h>
 #include <ydistill/tensor/add.h>
-#include <ydistill/tensor/conv.h>
-#include <ydistill/tensor/conv_grad_weight.h>
 #include <ydistill/tensor/square_sum.h>
 #include <ydistill/tensor/weight_layouts.h>
 
@@ -117,22 +115,6 @@ void add_maps(KernelList& kernels) {
   });
 }
 
-/// The gradient of the weights of one layer, on one thread; an element is 16 multiplications.
-void add_grad_weight(KernelList& kernels, const char* name, const Conv2dGeometry& g) {
-  kernels.add(name, g.macs() / 16, [g] {
-    const ConvGradWeightTask task =
-        plan_conv_grad_weight(g, conv_grad_weight_kernels().in_block, 1);
-    const int64_t group_step = task.num_weights();
-    return [task, group_step, x = numbers<float>(g.input_shape().numel()),
-            grad_y = numbers<float>(g.output_shape().numel(), 2),
-            scratch = std::vector<float>(size_t(task.scratch)),
-            sums = std::vector<float>(size_t(task.groups * group_step))]() mutable {
-      conv_grad_weight_kernels().run_units(task, x.data(), grad_y.data(), 0, task.num_units(),
-                                           scratch.data(), sums.data(), nullptr, group_step);
-    };
-  });
-}
-
 }  // namespace
 
 void add_layer_kernels(KernelList& kernels) {
@@ -156,11 +138,6 @@ void add_layer_kernels(KernelList& kernels) {
       weight_layout_kernels().add_unpacked(from.data(), kOut, kTaps, kIn, to.data());
     };
   });
-  add_grad_weight(kernels, "conv_grad_weight.3x3", {1, 20, 20, 48, 48, 3, {1, 1}});
-  add_grad_weight(kernels, "conv_grad_weight.3x3_stride_2", {1, 20, 20, 48, 48, 3, {2, 1}});
-  add_grad_weight(kernels, "conv_grad_weight.1x1", {1, 20, 20, 96, 96, 1, {1, 0}});
-  add_grad_weight(kernels, "conv_grad_weight.1x1_direct", {1, 40, 40, 32, 32, 1, {1, 0}});
-  add_grad_weight(kernels, "conv_grad_weight.stem", {1, 40, 40, 12, 32, 3, {1, 1}});
   kernels.add("square_sum.f32", kElements, [] {
     return [x = numbers<float>(kElements)] {
       double partial[4];

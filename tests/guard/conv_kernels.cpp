@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: MIT
+// Our own convolutions on one thread; an element is 16 of the definition's multiplications.
+#include <ydistill/tensor/conv.h>
+#include <ydistill/tensor/conv_direct_kernels.h>
+#include <ydistill/tensor/conv_grad_weight.h>
+#include <ydistill/tensor/conv_winograd_kernels.h>
+
+#include "guard/kernel_list.h"
+
+namespace ydistill::guard {
+namespace {
+
+/// The gradient of the weights of one layer.
+void add_grad_weight(KernelList& kernels, const char* name, const Conv2dGeometry& g) {
+  kernels.add(name, g.macs() / 16, [g] {
+    const ConvGradWeightTask task =
+        plan_conv_grad_weight(g, conv_grad_weight_kernels().in_block, 1);
+    const int64_t group_step = task.num_weights();
+    return [task, group_step, x = numbers<float>(g.input_shape().numel()),
+            grad_y = numbers<float>(g.output_shape().numel(), 2),
+            scratch = std::vector<float>(size_t(task.scratch)),
+            sums = std::vector<float>(size_t(task.groups * group_step))]() mutable {
+      conv_grad_weight_kernels().run_units(task, x.data(), grad_y.data(), 0, task.num_units(),
+                                           scratch.data(), sums.data(), nullptr, group_step);
+    };
+  });
+}
+
+/// A picture of `size` pixels on a side and as many channels in as out, with SiLU as at inference.
+void add_direct(KernelList& kernels, const char* name, int64_t size, int64_t channels,
+                int64_t stride) {
+  const Conv2dGeometry g{1, size, size, channels, channels, 3, {stride, 1}};
+  kernels.add(name, g.macs() / 16, [g] {
+    const int64_t row = g.kernel * g.in_channels, width = g.out_width();
+    DirectConv conv{};
+    conv.batch = 1;
+    conv.in_height = g.in_height;
+    conv.in_width = g.in_width;
+    conv.in_channels = g.in_channels;
+    conv.kernel_height = conv.kernel_width = g.kernel;
+    conv.stride = g.options.stride;
+    conv.top = conv.left = g.options.padding;
+    conv.out_height = g.out_height();
+    conv.out_width = width;
+    conv.out_channels = g.out_channels;
+    conv.picture_step = g.output_shape().numel();
+    conv.row_step = width * g.out_channels;
+    conv.pixel_step = g.out_channels;
+    conv.silu = true;
+    std::vector<float> packed(size_t(direct_conv_kernels().packed_size(conv)));
+    const auto weights = numbers<float>(g.weight_shape().numel());
+    direct_conv_kernels().pack(conv, {weights.data(), g.kernel * row, row, g.in_channels, 1},
+                               packed.data());
+    return [conv, packed, x = numbers<float>(g.input_shape().numel(), 2),
+            y = std::vector<float>(size_t(g.output_shape().numel()))]() mutable {
+      conv.x = x.data();
+      conv.weights = packed.data();
+      conv.y = y.data();
+      direct_conv_kernels().run(conv);
+    };
+  });
+}
+
+void add_winograd(KernelList& kernels, int64_t size, int64_t channels) {
+  const Conv2dGeometry g{1, size, size, channels, channels, 3, {1, 1}};
+  const int64_t pixels = size * size * channels;
+  kernels.add("conv_winograd.forward", g.macs() / 16, [=] {
+    WinogradConv conv{};
+    conv.batch = 1;
+    conv.height = conv.width = size;
+    conv.in_channels = conv.out_channels = channels;
+    conv.silu = true;
+    std::vector<float> packed(size_t(winograd_kernels().packed_size(conv)));
+    const auto weights = numbers<float>(channels * 9 * channels);
+    winograd_kernels().pack(conv, {weights.data(), 9 * channels, 3 * channels, channels, 1},
+                            packed.data());
+    return
+        [conv, packed, x = numbers<float>(pixels, 2), y = numbers<float>(pixels),
+         scratch = std::vector<float>(size_t(winograd_kernels().scratch_size(conv, 1)))]() mutable {
+          conv.x = x.data();
+          conv.weights = packed.data();
+          conv.y = y.data();
+          conv.scratch = scratch.data();
+          winograd_kernels().run(conv, 1);
+        };
+  });
+  kernels.add("conv_winograd.grad_weight", g.macs() / 16, [=] {
+    WinogradGrad grad{};
+    grad.batch = 1;
+    grad.height = grad.width = size;
+    grad.in_channels = grad.out_channels = channels;
+    return [grad, x = numbers<float>(pixels), grad_y = numbers<float>(pixels, 2),
+            sums = numbers<float>(channels * 9 * channels),
+            scratch =
+                std::vector<float>(size_t(winograd_grad_kernels().scratch_size(grad)))]() mutable {
+      grad.x = x.data();
+      grad.grad_y = grad_y.data();
+      grad.grad_weights = sums.data();
+      grad.scratch = scratch.data();
+      winograd_grad_kernels().run(grad);
+    };
+  });
+}
+
+}  // namespace
+
+void add_conv_kernels(KernelList& kernels) {
+  add_grad_weight(kernels, "conv_grad_weight.3x3", {1, 20, 20, 48, 48, 3, {1, 1}});
+  add_grad_weight(kernels, "conv_grad_weight.3x3_stride_2", {1, 20, 20, 48, 48, 3, {2, 1}});
+  add_grad_weight(kernels, "conv_grad_weight.1x1", {1, 20, 20, 96, 96, 1, {1, 0}});
+  add_grad_weight(kernels, "conv_grad_weight.1x1_direct", {1, 40, 40, 32, 32, 1, {1, 0}});
+  add_grad_weight(kernels, "conv_grad_weight.stem", {1, 40, 40, 12, 32, 3, {1, 1}});
+  add_direct(kernels, "conv_direct.3x3_stride_2", 40, 48, 2);
+  add_direct(kernels, "conv_direct.3x3", 20, 48, 1);
+  add_winograd(kernels, 20, 48);
+}
+
+}  // namespace ydistill::guard
