@@ -10,9 +10,9 @@ namespace {
 // A tile is kPixels pixels times a panel of kPanel output channels.
 constexpr int kPixels = kRows;
 
-constexpr int64_t kTiles = 16;   // of a chunk, which share a panel's weights while in the L1 cache
-constexpr int64_t kDepth = 320;  // products summed at a time, so that these weights fit there
-constexpr int64_t kChunksPerThread = 4;
+constexpr int64_t kTiles = 16;    // of a chunk, at most: they share a panel in the L1 cache
+constexpr int64_t kMinTiles = 4;  // of a chunk, unless there are fewer
+constexpr int64_t kDepth = 320;   // products summed at a time, so that these weights fit there
 constexpr int64_t kMaxTaps = kMaxDirectKernel * kMaxDirectKernel;
 
 YD_HOST_DEVICE int64_t least(int64_t a, int64_t b) {
@@ -144,18 +144,18 @@ YD_HOST_DEVICE void finish(const Tile& tile, const float* sums, int64_t channel,
   }
 }
 
-/// Panels [first, last) of the chunk of tiles that begins at `pixel` of n.
+/// Panels [first, last) of `tiles` tiles from output pixel `pixel` of n on.
 template <bool kSilu, bool kResidual>
-void run_chunk(const DirectConv& conv, int64_t pixel, int64_t n, int64_t first, int64_t last) {
+void run_chunk(const DirectConv& conv, int64_t tiles, int64_t pixel, int64_t n, int64_t first,
+               int64_t last) {
   const int64_t products = products_of(conv);
   const int64_t panels = (conv.out_channels + kPanel - 1) / kPanel;
   const float* zeros = conv.weights + panels * products * kPanel;
   const int64_t blocks = (products + kDepth - 1) / kDepth;
   const int64_t depth = (products + blocks - 1) / blocks;
   Chunk chunk;
-  int64_t tiles = 0;
-  for (; tiles < kTiles && pixel < n; ++tiles, pixel += kPixels) {
-    lay_out(conv, zeros, pixel, n, chunk.tiles[tiles]);
+  for (int64_t t = 0; t < tiles; ++t) {
+    lay_out(conv, zeros, pixel + t * kPixels, n, chunk.tiles[t]);
   }
   for (int64_t panel = first; panel < last; ++panel) {
     const int64_t channel = panel * kPanel, channels = least(kPanel, conv.out_channels - channel);
@@ -184,15 +184,16 @@ template <bool kSilu, bool kResidual>
 void run_as(const DirectConv& conv) {
   const int64_t n = conv.batch * conv.out_height * conv.out_width;
   const int64_t panels = (conv.out_channels + kPanel - 1) / kPanel;
-  constexpr int64_t kStep = kTiles * kPixels;
-  const int64_t chunks = (n + kStep - 1) / kStep;
-  // Few pixels are not enough work for all threads: then they share the channels too.
-  const int64_t wanted = kChunksPerThread * num_threads();
-  const int64_t parts = least(panels, chunks >= wanted ? 1 : (wanted + chunks - 1) / chunks);
-  const int64_t part = (panels + parts - 1) / parts;
+  const int64_t tiles = (n + kPixels - 1) / kPixels, threads = num_threads();
+  // As many chunks for each thread; where they would be very small, threads share the channels.
+  const int64_t needed = (tiles + kTiles - 1) / kTiles;
+  const int64_t even = (needed + threads - 1) / threads * threads;
+  const int64_t chunks = even * kMinTiles <= tiles ? even : needed;
+  const int64_t parts = least(panels, (threads + chunks - 1) / chunks);
   parallel_for(chunks * parts, 1, [=](int64_t i) {
-    const int64_t first = i % parts * part, last = least(first + part, panels);
-    if (first < last) run_chunk<kSilu, kResidual>(conv, i / parts * kStep, n, first, last);
+    const int64_t begin = tiles * (i / parts) / chunks, end = tiles * (i / parts + 1) / chunks;
+    const int64_t first = panels * (i % parts) / parts, last = panels * (i % parts + 1) / parts;
+    run_chunk<kSilu, kResidual>(conv, end - begin, begin * kPixels, n, first, last);
   });
 }
 

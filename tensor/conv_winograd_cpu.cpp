@@ -90,18 +90,18 @@ YD_HOST_DEVICE Picture input_of(const WinogradConv& conv) {
   return {conv.x, conv.batch, conv.height, conv.width, conv.in_channels};
 }
 
-/// Tiles of a block, and how many threads share the blocks.
+/// Tiles of a block, at most, and how many threads share the blocks, each as many of them.
 struct Division {
   int64_t block, blocks, threads;
 };
 
 Division division_of(const WinogradConv& conv, int64_t threads) {
   const int64_t tiles = tiles_of(input_of(conv));
-  int64_t block = kBlockFloats / (kPoints * conv.in_channels);
-  block = ceil_div(block < kMinBlock ? kMinBlock : block, kRows) * kRows;
-  block = least(block, ceil_div(tiles, threads));
-  const int64_t blocks = ceil_div(tiles, block);
-  return {block, blocks, least(threads, blocks)};
+  const int64_t wanted = kBlockFloats / (kPoints * conv.in_channels);
+  const int64_t most = ceil_div(wanted < kMinBlock ? kMinBlock : wanted, kRows) * kRows;
+  threads = least(threads, tiles);
+  const int64_t blocks = least(ceil_div(ceil_div(tiles, most), threads) * threads, tiles);
+  return {ceil_div(tiles, blocks), blocks, threads};
 }
 
 int64_t scratch_of_thread(const WinogradConv& conv, const Division& division) {
