@@ -68,6 +68,11 @@ function(ydistill_add_cuda_library)
   target_include_directories(ydistill_cuda SYSTEM PRIVATE
     ${YDISTILL_CUDNN_FRONTEND_INCLUDE_DIR} ${YDISTILL_CUDNN_INCLUDE_DIR} ${CUDAToolkit_INCLUDE_DIRS})
   target_compile_definitions(ydistill_cuda PUBLIC YD_HAVE_CUDA)
+  # cudnn-frontend's headers took two minutes and 2 GiB to compile: a third without its JSON, which
+  # is not used, and at -O1, which is enough for code that chooses plans.
+  target_compile_definitions(ydistill_cuda PRIVATE CUDNN_FRONTEND_SKIP_JSON_LIB)
+  set_source_files_properties(${PROJECT_SOURCE_DIR}/tensor/cuda/conv_cudnn.cpp PROPERTIES
+    COMPILE_OPTIONS $<$<CONFIG:Release>:-O1>)
   target_link_libraries(ydistill_cuda PUBLIC ydistill_fmt PRIVATE ydistill_cuda_runtime)
   ydistill_own_flags(ydistill_cuda)
 endfunction()
