@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
 #include <ydistill/tensor/conv_direct_kernels.h>
-#include <ydistill/tensor/math.h>
 #include <ydistill/tensor/parallel.h>
 #include <ydistill/tensor/register_tile.h>
 
@@ -118,18 +117,6 @@ YD_HOST_DEVICE void lay_out(const DirectConv& conv, const float* zeros, int64_t 
   }
 }
 
-template <bool kSilu, bool kResidual>
-YD_HOST_DEVICE void finish_pixel(const float* sums, const float* residual, int64_t channels,
-                                 float* y) {
-#pragma GCC ivdep
-  for (int64_t c = 0; c < channels; ++c) {
-    float value = sums[c];
-    if constexpr (kSilu) value = silu(value);
-    if constexpr (kResidual) value += residual[c];
-    y[c] = value;
-  }
-}
-
 /// From the sums of a tile and a panel to the output.
 template <bool kSilu, bool kResidual>
 YD_HOST_DEVICE void finish(const Tile& tile, const float* sums, int64_t channel, int64_t channels) {
@@ -137,9 +124,9 @@ YD_HOST_DEVICE void finish(const Tile& tile, const float* sums, int64_t channel,
     const float* residual = tile.residual[i] + (kResidual ? channel : 0);
     float* const y = tile.out[i] + channel;
     if (channels == kPanel) {
-      finish_pixel<kSilu, kResidual>(sums + i * kPanel, residual, kPanel, y);
+      finish_channels<kSilu, kResidual>(sums + i * kPanel, residual, kPanel, y);
     } else {
-      finish_pixel<kSilu, kResidual>(sums + i * kPanel, residual, channels, y);
+      finish_channels<kSilu, kResidual>(sums + i * kPanel, residual, channels, y);
     }
   }
 }

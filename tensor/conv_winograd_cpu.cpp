@@ -2,7 +2,6 @@
 // F(4x4, 3x3): a tile of 4 x 4 outputs needs 6 x 6 inputs and as many products a pair of channels,
 // where the definition takes 144.
 #include <ydistill/tensor/conv_winograd_kernels.h>
-#include <ydistill/tensor/math.h>
 #include <ydistill/tensor/parallel.h>
 #include <ydistill/tensor/winograd_transforms.h>
 
@@ -23,17 +22,6 @@ YD_HOST_DEVICE void transform_output(const Vector* m, int step, Vector* to, int 
   to[to_step] = kA * difference_a + kB * difference_b;
   to[2 * to_step] = 0.5f * sum_a + 2.0f * sum_b;
   to[3 * to_step] = (kA * 0.5f) * difference_a + (kB * 2.0f) * difference_b + m[5 * step];
-}
-
-template <bool kSilu, bool kResidual>
-YD_HOST_DEVICE void finish(const float* values, const float* residual, float* y) {
-#pragma GCC ivdep
-  for (int c = 0; c < kLanes; ++c) {
-    float value = values[c];
-    if constexpr (kSilu) value = silu(value);
-    if constexpr (kResidual) value += residual[c];
-    y[c] = value;
-  }
 }
 
 /// The outputs of one tile in channels [first, first + channels) from their products, [kPoints]
@@ -59,7 +47,8 @@ YD_HOST_DEVICE void scatter_tile(const WinogradConv& conv, const Place& place,
       const int64_t at = pixel * conv.out_channels + first + c;
       for (int64_t j = 0; j < columns; ++j) {
         const int64_t to = at + j * conv.out_channels;
-        finish<kSilu, kResidual>(values[j], conv.residual + (kResidual ? to : 0), conv.y + to);
+        finish_channels<kSilu, kResidual>(values[j], conv.residual + (kResidual ? to : 0), kLanes,
+                                          conv.y + to);
       }
     }
   }

@@ -7,6 +7,7 @@
 #include <cstdint>
 
 #include <ydistill/tensor/host_device.h>
+#include <ydistill/tensor/math.h>
 
 namespace ydistill::YD_CPU_LEVEL {
 
@@ -43,6 +44,19 @@ YD_HOST_DEVICE void add_products(const float* const* rows, int64_t begin, int64_
       const float x = row[i][k];
       for (int v = 0; v < kVectors; ++v) sums[i][v] += w[v] * x;
     }
+  }
+}
+
+/// What comes after a convolution: y = silu(sums) + residual, as the flags say.
+template <bool kSilu, bool kResidual>
+YD_HOST_DEVICE void finish_channels(const float* sums, const float* residual, int64_t channels,
+                                    float* y) {
+#pragma GCC ivdep
+  for (int64_t c = 0; c < channels; ++c) {
+    float value = sums[c];
+    if constexpr (kSilu) value = silu(value);
+    if constexpr (kResidual) value += residual[c];
+    y[c] = value;
   }
 }
 
