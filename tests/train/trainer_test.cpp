@@ -425,13 +425,27 @@ TEST_CASE("train: a head for other classes is replaced and that is said") {
   CHECK(second.log.find("the head for 2 classes is replaced by one for 3") != std::string::npos);
 }
 
+/// Where a step's memory lies depends on the kernels that the CPU has, so tests read the number.
+int64_t fitting_batch(const std::string& message, const char* before) {
+  INFO(message);
+  const size_t at = message.rfind(before);
+  REQUIRE(at != std::string::npos);
+  return std::stoll(message.substr(at + std::strlen(before)));
+}
+
 TEST_CASE("train: a batch that does not fit says which would") {
   const Setup setup;
   Quiet events;
-  CHECK_THROWS_WITH_TEXT(train(setup.config({"train.memory_mib=1"}), events), OutOfMemoryError,
-                         "train.batch 4 at train.image_size 64 does not fit into memory");
-  CHECK_THROWS_WITH_TEXT(train(setup.config({"train.memory_mib=1"}), events), OutOfMemoryError,
-                         "about 2 would");
+  std::string message;
+  try {
+    train(setup.config({"train.batch=32", "train.memory_mib=4"}), events);
+  } catch (const OutOfMemoryError& error) {
+    message = error.what();
+  }
+  CHECK(message.find("train.batch 32 at train.image_size 64 does not fit into memory") == 0);
+  const int64_t fits = fitting_batch(message, "about ");
+  CHECK(fits >= 2);
+  CHECK(fits < 32);
   CHECK_FALSE(std::filesystem::exists(setup.dir / "runs"));  // known before anything is done
 }
 
@@ -439,25 +453,23 @@ TEST_CASE("train: validation that would not fit is refused before training, with
   const Setup setup;
   Quiet events;
   const auto config = [&](int64_t val_batch) {
-    return setup.config({"train.epochs=1", "train.batch=1", "train.memory_mib=1",
+    return setup.config({"train.epochs=1", "train.batch=1", "train.memory_mib=2",
                          "val.image_size=160", fmt::format("val.batch={}", val_batch)});
   };
   std::string message;
   try {
-    train(config(6), events);
+    train(config(20), events);
   } catch (const OutOfMemoryError& error) {
     message = error.what();
   }
   INFO(message);
-  CHECK(message.find("val.batch 6 at val.image_size 160 does not fit into memory (a batch of "
+  CHECK(message.find("val.batch 20 at val.image_size 160 does not fit into memory (a batch of "
                      "validation takes ") == 0);
   CHECK(events.steps == 0);
   CHECK_FALSE(std::filesystem::exists(setup.dir / "runs"));
-  const size_t at = message.rfind("; ");
-  REQUIRE(at != std::string::npos);
-  const int64_t fits = std::stoll(message.substr(at + 2));
+  const int64_t fits = fitting_batch(message, "; ");
   REQUIRE(fits >= 1);
-  REQUIRE(fits < 6);
+  REQUIRE(fits < 20);
   CHECK_THROWS_AS(train(config(fits + 1), events), OutOfMemoryError);
   CHECK(train(config(fits), events).finished);
 }
