@@ -91,8 +91,8 @@ Tensor conv2d_forward_as(DType y_dtype, const Tensor& x, const Tensor& weight, c
                          const Conv2dOptions& options, PackedWeights* packed, uint64_t version);
 
 /// silu(convolution + bias) + residual, for inference, by a kernel that does it in one pass; an
-/// undefined tensor where none does. x [N,H,W,C] on the CPU, residual of the output's shape or
-/// undefined.
+/// undefined tensor where none does. x [N,H,W,C], weight [O,K,K,C], bias [O]; residual [N,OH,OW,O]
+/// or undefined. packed may be null. throws ShapeError, DTypeError, DeviceError.
 Tensor conv2d_bias_silu_in_one_pass(const Tensor& x, const Tensor& weight, const Tensor& bias,
                                     const Tensor& residual, const Conv2dOptions& options,
                                     PackedWeights* packed, uint64_t version);
