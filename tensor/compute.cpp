@@ -22,12 +22,12 @@ std::string why_no_gpu() {
 #endif
 }
 
-/// Why bfloat16 would be slower than float32 on this CPU; empty where it is faster.
-std::string why_no_bf16_on_cpu() {
+/// Whether this CPU multiplies bfloat16, and something uses it.
+bool is_bf16_fast_on_cpu() {
 #ifdef YD_HAVE_ONEDNN
-  return cpu_has_bf16() ? "" : "needs a CPU with AVX-512 BF16 instructions";
+  return cpu_has_bf16();
 #else
-  return "needs a build with oneDNN (configure with YDISTILL_ONEDNN=ON)";
+  return false;
 #endif
 }
 
@@ -76,7 +76,7 @@ Compute choose_compute(const std::string& device, const std::string& precision, 
   Compute compute{choose_device(device)};
   compute.autotune = autotune && compute.device.is_cuda();
   if (precision == "auto") {
-    const bool fast = compute.device.is_cuda() || why_no_bf16_on_cpu().empty();
+    const bool fast = compute.device.is_cuda() || is_bf16_fast_on_cpu();
     compute.precision = fast ? Precision::kBf16 : Precision::kFp32;
   } else if (precision == "tf32") {
     compute.precision = Precision::kTf32;
@@ -87,12 +87,9 @@ Compute choose_compute(const std::string& device, const std::string& precision, 
                       precision);
   }
   if (compute.device.is_cuda()) return compute;
-  const std::string reason = compute.precision == Precision::kTf32   ? "is a GPU's"
-                             : compute.precision == Precision::kBf16 ? why_no_bf16_on_cpu()
-                                                                     : "";
-  if (!reason.empty()) {
-    throw ConfigError("precision: \"{}\" {}; on this CPU use \"fp32\" or \"auto\"", precision,
-                      reason);
+  if (compute.precision == Precision::kTf32) {
+    throw ConfigError(
+        "precision: \"tf32\" is a GPU's; on this CPU use \"fp32\", \"bf16\" or \"auto\"");
   }
   return compute;
 }

@@ -14,10 +14,6 @@ constexpr int64_t kMinTiles = 4;  // of a chunk, unless there are fewer
 constexpr int64_t kDepth = 320;   // products summed at a time, so that these weights fit there
 constexpr int64_t kMaxTaps = kMaxDirectKernel * kMaxDirectKernel;
 
-YD_HOST_DEVICE int64_t least(int64_t a, int64_t b) {
-  return a < b ? a : b;
-}
-
 YD_HOST_DEVICE int64_t products_of(const DirectConv& conv) {
   return conv.kernel_height * conv.kernel_width * conv.in_channels;
 }
@@ -76,15 +72,18 @@ YD_HOST_DEVICE void lay_out(const DirectConv& conv, const float* zeros, int64_t 
   row %= conv.out_height;
   int64_t top[kPixels], left[kPixels];
   const float* from[kPixels];
+  const float* const x = static_cast<const float*>(conv.x);
+  float* const y = static_cast<float*>(conv.y);
+  const float* const residual = static_cast<const float*>(conv.residual);
   bool inside = true;
   for (int i = 0; i < kPixels; ++i) {
     top[i] = row * conv.stride - conv.top;
     left[i] = column * conv.stride - conv.left;
     inside = inside && left[i] >= 0 && left[i] + conv.kernel_width <= conv.in_width;
-    from[i] = conv.x + (picture * conv.in_height + top[i]) * row_size + left[i] * conv.in_channels;
+    from[i] = x + (picture * conv.in_height + top[i]) * row_size + left[i] * conv.in_channels;
     const int64_t to = picture * conv.picture_step + row * conv.row_step + column * conv.pixel_step;
-    tile.out[i] = conv.y + to;
-    tile.residual[i] = conv.residual + (conv.residual == nullptr ? 0 : to);
+    tile.out[i] = y + to;
+    tile.residual[i] = residual + (residual == nullptr ? 0 : to);
     if (i + 1 >= tile.pixels) continue;
     if (++column == conv.out_width) {
       column = 0;
@@ -108,8 +107,9 @@ YD_HOST_DEVICE void lay_out(const DirectConv& conv, const float* zeros, int64_t 
   for (int64_t p = 0; p < conv.kernel_height; ++p) {
     for (int64_t q = 0; q < conv.kernel_width; ++q) {
       for (int i = 0; i < kPixels; ++i) {
-        const int64_t y = top[i] + p, x = left[i] + q;
-        const bool is_zero = y < 0 || y >= conv.in_height || x < 0 || x >= conv.in_width;
+        const int64_t at_row = top[i] + p, at_column = left[i] + q;
+        const bool is_zero =
+            at_row < 0 || at_row >= conv.in_height || at_column < 0 || at_column >= conv.in_width;
         tile.runs[p * conv.kernel_width + q][i] =
             is_zero ? zeros : from[i] + p * row_size + q * conv.in_channels;
       }

@@ -13,6 +13,7 @@
 #include <cstdint>
 
 #include <ydistill/tensor/cpu_level.h>
+#include <ydistill/tensor/dtype.h>
 #include <ydistill/tensor/weight_view.h>
 
 namespace ydistill {
@@ -20,15 +21,16 @@ namespace ydistill {
 /// One product: y[n,i,j,o] = sum_{p,q,c} x[n, i stride + p - top, j stride + q - left, c]
 /// w[o,p,q,c] + bias[o], then as `silu` and `residual` say. Outside of x there are zeros.
 struct DirectConv {
-  const float* x;  // [batch, in_height, in_width, in_channels]
+  DType x_dtype, y_dtype;  // float32; or bfloat16 and then either
+  const void* x;           // [batch, in_height, in_width, in_channels]
   int64_t batch, in_height, in_width, in_channels;
   int64_t kernel_height, kernel_width, stride, top, left;
   const float* weights;  // as pack() leaves them
   int64_t out_height, out_width, out_channels;
-  float* y;                                    // and where the next picture, row, pixel begins,
-  int64_t picture_step, row_step, pixel_step;  // in floats, of the residual too
+  void* y;                                     // and where the next picture, row, pixel begins,
+  int64_t picture_step, row_step, pixel_step;  // in numbers, of the residual too
   const float* bias;                           // [out_channels] or null
-  const float* residual;                       // added last, or null
+  const void* residual;                        // of y's type, added last, or null
   bool silu;                                   // y = silu(y)
 };
 
@@ -38,9 +40,18 @@ struct DirectConvKernels {
   /// weights -> [panels][kernel_height][kernel_width][in_channels][channels of a panel], then a
   /// window's row of zeros.
   void (*pack)(const DirectConv& conv, const WeightView& weights, float* to);
+  /// For an x of float32.
   void (*run)(const DirectConv& conv);
 };
 YD_DECLARE_CPU_KERNELS(DirectConvKernels, direct_conv_kernels);
+
+/// For an x of bfloat16; weights as DirectConvKernels::pack() leaves them.
+struct WidenedConvKernels {
+  /// Floats of scratch memory that run() needs with that many threads.
+  int64_t (*scratch_size)(const DirectConv& conv, int64_t threads);
+  void (*run)(const DirectConv& conv, int64_t threads, float* scratch);
+};
+YD_DECLARE_CPU_KERNELS(WidenedConvKernels, widened_conv_kernels);
 
 /// The largest kernel, pixels on a side.
 inline constexpr int64_t kMaxDirectKernel = 6;

@@ -129,8 +129,10 @@ std::shared_ptr<Storage> allocate_floats(int64_t n) {
 
 }  // namespace
 
-ConvGradWeightTask plan_conv_grad_weight(const Conv2dGeometry& g, int64_t in_block, int threads) {
+ConvGradWeightTask plan_conv_grad_weight(const Conv2dGeometry& g, int64_t in_block, int threads,
+                                         DType dtype) {
   Task t{};
+  t.dtype = dtype;
   t.batch = g.batch;
   t.in_height = g.in_height;
   t.in_width = g.in_width;
@@ -144,8 +146,8 @@ ConvGradWeightTask plan_conv_grad_weight(const Conv2dGeometry& g, int64_t in_blo
   if (t.kernel == 1 && t.stride == 1 && t.padding == 0) {  // a picture is one long row
     t.in_width = t.out_width = t.in_height * t.in_width;
     t.in_height = t.out_height = 1;
-    t.is_direct =
-        t.in_channels % in_block == 0 && t.in_channels + t.out_channels <= kDirectChannels;
+    t.is_direct = dtype == DType::kFloat32 && t.in_channels % in_block == 0 &&
+                  t.in_channels + t.out_channels <= kDirectChannels;
   }
   t.is_folded = is_worth_folding(t, in_block);
   t.taps = t.is_folded ? 1 : t.kernel;
@@ -177,7 +179,7 @@ ConvGradWeightTask plan_conv_grad_weight(const Conv2dGeometry& g, int64_t in_blo
 void conv2d_backward_weight_direct(const Conv2dGeometry& g, const Tensor& grad_y, const Tensor& x,
                                    const Tensor& grad_weight, const Tensor& grad_bias) {
   const ConvGradWeightKernels& kernels = conv_grad_weight_kernels();
-  const Task task = plan_conv_grad_weight(g, kernels.in_block, num_threads());
+  const Task task = plan_conv_grad_weight(g, kernels.in_block, num_threads(), x.dtype());
   const int64_t per_thread = divide_up(task.num_units(), num_threads());
   const int64_t scratch_step = std::max(task.scratch, kScratchFloats);
   // Each group's weights, then its biases.
@@ -194,7 +196,7 @@ void conv2d_backward_weight_direct(const Conv2dGeometry& g, const Tensor& grad_y
   float* const bias = grad_bias.defined() ? grad_bias.data<float>() : nullptr;
   float* const weight_sums = has_groups ? floats(sums) : weight;
   float* const bias_sums = !bias ? nullptr : has_groups ? floats(sums) + task.num_weights() : bias;
-  const float *from = x.data<float>(), *grads = grad_y.data<float>();
+  const void *from = x.raw(), *grads = grad_y.raw();
   float* const work = floats(scratch);
   parallel_ranges(task.num_units(), per_thread, [&](int64_t first, int64_t last) {
     kernels.run_units(task, from, grads, first, last, work + first / per_thread * scratch_step,

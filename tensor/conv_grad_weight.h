@@ -21,6 +21,7 @@
 #include <cstdint>
 
 #include <ydistill/tensor/cpu_level.h>
+#include <ydistill/tensor/dtype.h>
 
 namespace ydistill {
 
@@ -37,6 +38,7 @@ struct ConvGradWeightTask {
   int64_t batch, in_height, in_width, in_channels;
   int64_t out_height, out_width, out_channels;
   int64_t kernel, stride, padding;
+  DType dtype;  ///< of x and grad_y: float32, or bfloat16, which packing widens
   bool is_folded;
   bool is_direct;    ///< nothing is packed
   int64_t taps;      ///< along one side: kernel, or 1 where folded
@@ -60,14 +62,15 @@ struct ConvGradWeightTask {
 };
 
 /// What to do for g on so many threads. in_block: of the kernels that will do it.
-ConvGradWeightTask plan_conv_grad_weight(const Conv2dGeometry& g, int64_t in_block, int threads);
+ConvGradWeightTask plan_conv_grad_weight(const Conv2dGeometry& g, int64_t in_block, int threads,
+                                         DType dtype = DType::kFloat32);
 
 struct ConvGradWeightKernels {
   int64_t in_block;
   /// Does units [first, last) on this thread. x [N,H,W,C], grad_y [N,OH,OW,O]; grad_weight and
   /// grad_bias (or null): added to where there is one group, else written, one after another with
   /// `group_step` floats between them.
-  void (*run_units)(const ConvGradWeightTask& task, const float* x, const float* grad_y,
+  void (*run_units)(const ConvGradWeightTask& task, const void* x, const void* grad_y,
                     int64_t first, int64_t last, float* scratch, float* grad_weight,
                     float* grad_bias, int64_t group_step);
   /// to[i] += the sum over the groups of from[group group_step + i]
@@ -75,8 +78,8 @@ struct ConvGradWeightKernels {
 };
 YD_DECLARE_CPU_KERNELS(ConvGradWeightKernels, conv_grad_weight_kernels);
 
-/// Adds to grad_weight [O,K,K,C] and, where defined, to grad_bias [O]. Operands are float32 on the
-/// CPU, of the shapes g says.
+/// Adds to grad_weight [O,K,K,C] and, where defined, to grad_bias [O]. x and grad_y are both
+/// float32 or both bfloat16, on the CPU, of the shapes g says.
 void conv2d_backward_weight_direct(const Conv2dGeometry& g, const Tensor& grad_y, const Tensor& x,
                                    const Tensor& grad_weight, const Tensor& grad_bias);
 

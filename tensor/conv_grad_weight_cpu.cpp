@@ -5,36 +5,18 @@
 //         of grad_y [block][output][kOutPitch], of which as many as the block has channels count.
 #include <ydistill/tensor/conv_grad_weight.h>
 #include <ydistill/tensor/host_device.h>
+#include <ydistill/tensor/register_tile.h>
+
+#include <type_traits>
 
 namespace ydistill::YD_CPU_LEVEL {
 namespace {
 
 using Task = ConvGradWeightTask;
 
-#if defined(__AVX__)
-constexpr int64_t kLanes = 8;
-#else
-constexpr int64_t kLanes = 4;
-#endif
 /// Two vectors of inputs by 6 outputs: 12 sums, enough to keep both multipliers busy, and 16
 /// registers hold them with what they need.
-constexpr int64_t kInBlock = 2 * kLanes;
-using Vector = float __attribute__((vector_size(kLanes * sizeof(float))));
-
-YD_HOST_DEVICE Vector load(const float* from) {
-  Vector v;
-  __builtin_memcpy(&v, from, sizeof(v));
-  return v;
-}
-YD_HOST_DEVICE void store(float* to, Vector v) {
-  __builtin_memcpy(to, &v, sizeof(v));
-}
-YD_HOST_DEVICE int64_t smaller(int64_t a, int64_t b) {
-  return a < b ? a : b;
-}
-YD_HOST_DEVICE void fill_zero(float* to, int64_t n) {
-  for (int64_t k = 0; k < n; ++k) to[k] = 0;
-}
+constexpr int64_t kInBlock = kPanel;
 
 /// A rectangle of outputs in some pictures: of each, the first of its pictures, rows and columns.
 struct Chunk {
@@ -43,9 +25,9 @@ struct Chunk {
 };
 
 YD_HOST_DEVICE Chunk clipped(const Task& t, Chunk c, int64_t end_picture) {
-  c.pictures = smaller(t.chunk_pictures, end_picture - c.picture);
-  c.rows = smaller(t.chunk_rows, t.out_height - c.row);
-  c.cols = smaller(t.chunk_cols, t.out_width - c.col);
+  c.pictures = least(t.chunk_pictures, end_picture - c.picture);
+  c.rows = least(t.chunk_rows, t.out_height - c.row);
+  c.cols = least(t.chunk_cols, t.out_width - c.col);
   return c;
 }
 
@@ -131,12 +113,12 @@ __attribute__((noinline)) void multiply(const Chunk& chunk, const float* x, cons
   for (int o = 0; o < kOuts; ++o) {
     float* const to = out + o * out_step;
     if (count == kInBlock) {
-      store(to, adds ? load(to) + sums[o][0] : sums[o][0]);
-      store(to + kLanes, adds ? load(to + kLanes) + sums[o][1] : sums[o][1]);
+      store(adds ? load(to) + sums[o][0] : sums[o][0], to);
+      store(adds ? load(to + kLanes) + sums[o][1] : sums[o][1], to + kLanes);
     } else {
       float numbers[kInBlock];
-      store(numbers, sums[o][0]);
-      store(numbers + kLanes, sums[o][1]);
+      store(sums[o][0], numbers);
+      store(sums[o][1], numbers + kLanes);
       for (int64_t k = 0; k < count; ++k) to[k] = adds ? to[k] + numbers[k] : numbers[k];
     }
   }
@@ -148,15 +130,16 @@ constexpr Multiply kMultiply[Task::kOutBlock] = {multiply<1>, multiply<2>, multi
                                                  multiply<4>, multiply<5>, multiply<6>};
 
 /// The pixels that a chunk sees, with zeros where they lie outside the picture.
-void pack_pixels(const Task& t, const float* x, const Chunk& c, int64_t first_block, int64_t blocks,
+template <class T>
+void pack_pixels(const Task& t, const T* x, const Chunk& c, int64_t first_block, int64_t blocks,
                  float* to) {
   const int64_t rows = (c.rows - 1) * t.stride + t.kernel;
   const int64_t cols = (c.cols - 1) * t.stride + t.kernel;
   const int64_t top = c.row * t.stride - t.padding, left = c.col * t.stride - t.padding;
-  const int64_t first_inside = smaller(left < 0 ? -left : 0, cols);
-  const int64_t end_inside = smaller(cols, t.in_width - left);
+  const int64_t first_inside = least(left < 0 ? -left : 0, cols);
+  const int64_t end_inside = least(cols, t.in_width - left);
   const int64_t channel = first_block * kInBlock, count = t.channels - channel;
-  const int64_t whole_blocks = smaller(blocks, count / kInBlock);
+  const int64_t whole_blocks = least(blocks, count / kInBlock);
   for (int64_t i = 0; i < c.pictures * rows; ++i, to += cols * kInBlock) {
     const int64_t picture = c.picture + i / rows, row = top + i % rows;
     const bool is_inside = row >= 0 && row < t.in_height && first_inside < end_inside;
@@ -165,41 +148,34 @@ void pack_pixels(const Task& t, const float* x, const Chunk& c, int64_t first_bl
       fill_zero(to + b * t.in_panel, first * kInBlock);
       fill_zero(to + b * t.in_panel + end * kInBlock, (cols - end) * kInBlock);
     }
-    const float* from =
+    const T* from =
         x + ((picture * t.in_height + row) * t.in_width + left + first) * t.in_channels + channel;
     for (int64_t j = first; j < end; ++j, from += t.in_channels) {
       float* put = to + j * kInBlock;
       for (int64_t b = 0; b < whole_blocks; ++b, put += t.in_panel) {
-        store(put, load(from + b * kInBlock));
-        store(put + kLanes, load(from + b * kInBlock + kLanes));
+        store(load(from + b * kInBlock), put);
+        store(load(from + b * kInBlock + kLanes), put + kLanes);
       }
       if (whole_blocks < blocks) {
         const int64_t done = whole_blocks * kInBlock;
-        for (int64_t k = 0; k < kInBlock; ++k) put[k] = done + k < count ? from[done + k] : 0;
+        for (int64_t k = 0; k < kInBlock; ++k) {
+          put[k] = done + k < count ? float(from[done + k]) : 0;
+        }
       }
     }
   }
 }
 
-/// n numbers, a vector at a time; the last vector overlaps the one before.
-YD_HOST_DEVICE void copy_run(const float* from, int64_t n, float* to) {
-  if (n < kLanes) {
-    for (int64_t k = 0; k < n; ++k) to[k] = from[k];
-    return;
-  }
-  for (int64_t k = 0; k + kLanes < n; k += kLanes) store(to + k, load(from + k));
-  store(to + n - kLanes, load(from + n - kLanes));
-}
-
 /// The window of the output whose first pixel is at (top, left), its rows one after another.
-YD_HOST_DEVICE void pack_window(const Task& t, const float* picture, int64_t top, int64_t left,
+template <class T>
+YD_HOST_DEVICE void pack_window(const Task& t, const T* picture, int64_t top, int64_t left,
                                 float* to) {
   const int64_t run = t.kernel * t.in_channels;
-  const int64_t first = left < 0 ? -left : 0, end = smaller(t.kernel, t.in_width - left);
+  const int64_t first = left < 0 ? -left : 0, end = least(t.kernel, t.in_width - left);
   for (int64_t k = t.channels / kLanes * kLanes; k < t.pixel_pitch; k += kLanes) {
-    store(to + k, Vector{});
+    store(Vector{}, to + k);
   }
-  const float* from = picture + (top * t.in_width + left) * t.in_channels;
+  const T* from = picture + (top * t.in_width + left) * t.in_channels;
   for (int64_t row = top; row < top + t.kernel; ++row) {
     if (row < 0 || row >= t.in_height) {
       fill_zero(to, run);
@@ -208,7 +184,7 @@ YD_HOST_DEVICE void pack_window(const Task& t, const float* picture, int64_t top
     } else {
       for (int64_t k = 0; k < run; ++k) {
         const bool is_inside = k >= first * t.in_channels && k < end * t.in_channels;
-        to[k] = is_inside ? from[k] : 0;
+        to[k] = is_inside ? float(from[k]) : 0;
       }
     }
     from += t.in_width * t.in_channels;
@@ -216,9 +192,10 @@ YD_HOST_DEVICE void pack_window(const Task& t, const float* picture, int64_t top
   }
 }
 
-void pack_windows(const Task& t, const float* x, const Chunk& c, float* to) {
+template <class T>
+void pack_windows(const Task& t, const T* x, const Chunk& c, float* to) {
   for (int64_t n = 0; n < c.pictures; ++n) {
-    const float* const picture = x + (c.picture + n) * t.in_height * t.in_width * t.in_channels;
+    const T* const picture = x + (c.picture + n) * t.in_height * t.in_width * t.in_channels;
     for (int64_t i = c.row; i < c.row + c.rows; ++i) {
       for (int64_t j = c.col; j < c.col + c.cols; ++j, to += t.pixel_pitch) {
         pack_window(t, picture, i * t.stride - t.padding, j * t.stride - t.padding, to);
@@ -229,31 +206,34 @@ void pack_windows(const Task& t, const float* x, const Chunk& c, float* to) {
 
 /// The first output channel of a block: they share the channels out evenly.
 YD_HOST_DEVICE int64_t first_channel(const Task& t, int64_t block) {
-  return block * t.least_outs + smaller(block, t.blocks_with_more);
+  return block * t.least_outs + least(block, t.blocks_with_more);
 }
 
 /// Takes what lies behind a block's channels along, but nothing from behind the last picture.
-void pack_grads(const Task& t, const float* grad_y, const Chunk& c, int64_t first_block,
-                int64_t blocks, float* to) {
+template <class T>
+void pack_grads(const Task& t, const T* grad_y, const Chunk& c, int64_t first_block, int64_t blocks,
+                float* to) {
   const int64_t channel = first_channel(t, first_block);
-  const float* const end = grad_y + t.batch * t.out_height * t.out_width * t.out_channels;
-  const float* const last_safe = end - t.out_channels - Task::kOutPitch;
+  const T* const end = grad_y + t.batch * t.out_height * t.out_width * t.out_channels;
+  const T* const last_safe = end - t.out_channels - Task::kOutPitch;
   for (int64_t i = 0; i < c.pictures * c.rows; ++i) {
     const int64_t picture = c.picture + i / c.rows, row = c.row + i % c.rows;
-    const float* from =
+    const T* from =
         grad_y + ((picture * t.out_height + row) * t.out_width + c.col) * t.out_channels;
     for (int64_t j = 0; j < c.cols; ++j, from += t.out_channels, to += Task::kOutPitch) {
       float* put = to;
       if (from <= last_safe) {
-        const float* block = from + channel;
+        const T* block = from + channel;
         for (int64_t b = first_block; b < first_block + blocks; ++b, put += t.out_panel) {
-          for (int64_t k = 0; k < Task::kOutPitch; k += kLanes) store(put + k, load(block + k));
+          for (int64_t k = 0; k < Task::kOutPitch; ++k) put[k] = float(block[k]);
           block += t.least_outs + (b < t.blocks_with_more ? 1 : 0);
         }
       } else {
         for (int64_t b = first_block; b < first_block + blocks; ++b, put += t.out_panel) {
-          const float* const block = from + first_channel(t, b);
-          for (int64_t k = 0; k < Task::kOutPitch; ++k) put[k] = block + k < end ? block[k] : 0;
+          const T* const block = from + first_channel(t, b);
+          for (int64_t k = 0; k < Task::kOutPitch; ++k) {
+            put[k] = block + k < end ? float(block[k]) : 0;
+          }
         }
       }
     }
@@ -278,19 +258,20 @@ struct Tile {
   int64_t first_in, ins, first_out, outs;
 };
 
+template <class T>
 struct Operands {
-  const float *x, *grad_y;
+  const T *x, *grad_y;
   float *scratch, *weight, *bias;
 };
 
 /// What packing a chunk will read.
-YD_HOST_DEVICE Stretches pixels_of(const Task& t, const Tile& tile, const float* x,
-                                   const Chunk& c) {
+template <class T>
+YD_HOST_DEVICE Stretches pixels_of(const Task& t, const Tile& tile, const T* x, const Chunk& c) {
   const int64_t rows = (c.rows - 1) * t.stride + t.kernel;
   const int64_t cols = (c.cols - 1) * t.stride + t.kernel;
-  const int64_t pixel = t.in_channels * int64_t(sizeof(float)), row = t.in_width * pixel;
+  const int64_t pixel = t.in_channels * int64_t(sizeof(T)), row = t.in_width * pixel;
   const bool is_whole = t.is_folded || tile.ins == t.in_blocks;
-  const int64_t block = kInBlock * int64_t(sizeof(float));
+  const int64_t block = kInBlock * int64_t(sizeof(T));
   const uintptr_t first =
       reinterpret_cast<uintptr_t>(x) +
       uintptr_t(c.picture * t.in_height * row + (c.row * t.stride - t.padding) * row +
@@ -302,37 +283,39 @@ YD_HOST_DEVICE Stretches pixels_of(const Task& t, const Tile& tile, const float*
           {t.in_height * row, row, pixel},
           is_whole ? cols * pixel : tile.ins * block};
 }
-YD_HOST_DEVICE Stretches grads_of(const Task& t, const Tile& tile, const float* grad_y,
+template <class T>
+YD_HOST_DEVICE Stretches grads_of(const Task& t, const Tile& tile, const T* grad_y,
                                   const Chunk& c) {
-  const int64_t pixel = t.out_channels * int64_t(sizeof(float)), row = t.out_width * pixel;
+  const int64_t pixel = t.out_channels * int64_t(sizeof(T)), row = t.out_width * pixel;
   const bool is_whole = tile.outs == t.out_blocks;
   const int64_t channel = first_channel(t, tile.first_out);
   const int64_t channels = first_channel(t, tile.first_out + tile.outs) - channel;
   const uintptr_t first = reinterpret_cast<uintptr_t>(grad_y) +
                           uintptr_t(c.picture * t.out_height * row + c.row * row + c.col * pixel) +
-                          uintptr_t(channel) * sizeof(float);
+                          uintptr_t(channel) * sizeof(T);
   return {first,
           c.pictures,
           c.rows,
           is_whole ? 1 : c.cols,
           {t.out_height * row, row, pixel},
-          is_whole ? c.cols * pixel : channels * int64_t(sizeof(float))};
+          is_whole ? c.cols * pixel : channels * int64_t(sizeof(T))};
 }
 
-void run_chunk(const Task& t, const Tile& tile, const Operands& data, const Chunk& c,
+template <class T>
+void run_chunk(const Task& t, const Tile& tile, const Operands<T>& data, const Chunk& c,
                const Chunk& next, bool adds) {
   const float *in_panels = data.scratch, *out_panels = data.scratch + t.out_panels_at;
-  if (t.is_direct) {
-    const int64_t pixel = c.picture * t.in_width + c.col;
-    in_panels = data.x + pixel * t.in_channels + tile.first_in * kInBlock;
-    out_panels = data.grad_y + pixel * t.out_channels;
-  } else {
+  if (!t.is_direct) {
     if (t.is_folded) {
       pack_windows(t, data.x, c, data.scratch);
     } else {
       pack_pixels(t, data.x, c, tile.first_in, tile.ins, data.scratch);
     }
     pack_grads(t, data.grad_y, c, tile.first_out, tile.outs, data.scratch + t.out_panels_at);
+  } else if constexpr (std::is_same_v<T, float>) {
+    const int64_t pixel = c.picture * t.in_width + c.col;
+    in_panels = data.x + pixel * t.in_channels + tile.first_in * kInBlock;
+    out_panels = data.grad_y + pixel * t.out_channels;
   }
 
   const int64_t step = t.is_folded ? 1 : t.stride;
@@ -348,7 +331,7 @@ void run_chunk(const Task& t, const Tile& tile, const Operands& data, const Chun
   const int64_t tap_step = t.channels, out_step = t.taps * t.taps * t.channels;
   for (int64_t in = 0; in < tile.ins; ++in) {
     const int64_t channel = (tile.first_in + in) * kInBlock;
-    const int64_t count = smaller(kInBlock, t.channels - channel);
+    const int64_t count = least(kInBlock, t.channels - channel);
     for (int64_t out = 0; out < tile.outs; ++out) {
       const int64_t first = first_channel(t, tile.first_out + out);
       const int64_t outs = first_channel(t, tile.first_out + out + 1) - first;
@@ -369,19 +352,21 @@ void run_chunk(const Task& t, const Tile& tile, const Operands& data, const Chun
   }
 }
 
-void run_units(const Task& t, const float* x, const float* grad_y, int64_t first, int64_t last,
-               float* scratch, float* grad_weight, float* grad_bias, int64_t group_step) {
+template <class T>
+void run_units_of(const Task& t, const void* x, const void* grad_y, int64_t first, int64_t last,
+                  float* scratch, float* grad_weight, float* grad_bias, int64_t group_step) {
   const int64_t in_tiles = (t.in_blocks + t.in_tile - 1) / t.in_tile;
   const int64_t out_tiles = (t.out_blocks + t.out_tile - 1) / t.out_tile;
   for (int64_t unit = first; unit < last; ++unit) {
     const int64_t group = unit / (in_tiles * out_tiles);
     const int64_t in = unit / out_tiles % in_tiles * t.in_tile, out = unit % out_tiles * t.out_tile;
-    const Tile tile{in, smaller(t.in_tile, t.in_blocks - in), out,
-                    smaller(t.out_tile, t.out_blocks - out)};
-    const Operands data{x, grad_y, scratch, grad_weight + group * group_step,
-                        grad_bias == nullptr ? nullptr : grad_bias + group * group_step};
+    const Tile tile{in, least(t.in_tile, t.in_blocks - in), out,
+                    least(t.out_tile, t.out_blocks - out)};
+    const Operands<T> data{static_cast<const T*>(x), static_cast<const T*>(grad_y), scratch,
+                           grad_weight + group * group_step,
+                           grad_bias == nullptr ? nullptr : grad_bias + group * group_step};
     const int64_t begin = group * t.pictures_per_group;
-    const int64_t end = smaller(t.batch, begin + t.pictures_per_group);
+    const int64_t end = least(t.batch, begin + t.pictures_per_group);
     bool adds = t.groups == 1;
     for (Chunk c = clipped(t, {begin, 0, 0, 0, 0, 0}, end); c.pictures > 0; adds = true) {
       const Chunk next = next_of(t, c, end);
@@ -389,6 +374,12 @@ void run_units(const Task& t, const float* x, const float* grad_y, int64_t first
       c = next;
     }
   }
+}
+
+void run_units(const Task& t, const void* x, const void* grad_y, int64_t first, int64_t last,
+               float* scratch, float* grad_weight, float* grad_bias, int64_t group_step) {
+  const auto run = t.dtype == DType::kBFloat16 ? run_units_of<BFloat16> : run_units_of<float>;
+  run(t, x, grad_y, first, last, scratch, grad_weight, grad_bias, group_step);
 }
 
 void add_groups(const float* from, int64_t groups, int64_t group_step, int64_t n, float* to) {

@@ -21,8 +21,10 @@ constexpr bool kIsAlone = false;
 constexpr bool kIsAlone = true;
 #endif
 
-/// Measured: without AVX-512 ours are faster, with it oneDNN's.
+/// Measured: in float32 ours are faster without AVX-512, with it oneDNN's; bfloat16 is oneDNN's
+/// where the CPU multiplies it, else nobody else's.
 bool is_ours(DType dtype) {
+  if (dtype == DType::kBFloat16) return kIsAlone || !cpu_has_bf16();
   return dtype == DType::kFloat32 && (kIsAlone || cpu_level() != CpuLevel::kAvx512);
 }
 
@@ -31,7 +33,10 @@ bool is_for_winograd(const Conv2dGeometry& g) {
          g.out_channels % 16 == 0;
 }
 
-float* data_of(const Tensor& t) {
+void* data_of(const Tensor& t) {
+  return t.defined() ? t.raw() : nullptr;
+}
+const float* floats_of(const Tensor& t) {
   return t.defined() ? t.data<float>() : nullptr;
 }
 float* data_of(const std::shared_ptr<Storage>& storage) {
@@ -100,6 +105,9 @@ struct Part {
 
 void run_direct(std::vector<Part> parts, PackedWeights* packed, uint64_t version) {
   const DirectConvKernels& kernels = direct_conv_kernels();
+  const WidenedConvKernels& widened = widened_conv_kernels();
+  const bool is_wide = parts[0].conv.x_dtype == DType::kFloat32;
+  const int64_t threads = num_threads();
   int64_t floats = 0;
   for (const Part& part : parts) floats += kernels.packed_size(part.conv);
   const auto storage = packed_weights(floats, packed, version, [&](float* to) {
@@ -108,20 +116,24 @@ void run_direct(std::vector<Part> parts, PackedWeights* packed, uint64_t version
       to += kernels.packed_size(part.conv);
     }
   });
+  // All parts have as many output channels, and that alone decides the size.
+  const auto scratch =
+      is_wide ? nullptr : allocate_storage(bytes_of(widened.scratch_size(parts[0].conv, threads)));
   if (DryRun::is_on()) return;
   const float* weights = data_of(storage);
   for (Part& part : parts) {
     part.conv.weights = weights;
     weights += kernels.packed_size(part.conv);
-    kernels.run(part.conv);
+    is_wide ? kernels.run(part.conv) : widened.run(part.conv, threads, data_of(scratch));
   }
 }
 
 void forward(const Conv2dGeometry& g, const Tensor& x, const Tensor& weight, const Tensor& bias,
              bool silu, const Tensor& residual, const Tensor& y, PackedWeights* packed,
              uint64_t version) {
-  if (is_for_winograd(g)) {
-    return run_winograd({.x = data_of(x),
+  if (is_for_winograd(g) && x.dtype() == y.dtype()) {
+    return run_winograd({.dtype = x.dtype(),
+                         .x = data_of(x),
                          .batch = g.batch,
                          .height = g.in_height,
                          .width = g.in_width,
@@ -129,14 +141,16 @@ void forward(const Conv2dGeometry& g, const Tensor& x, const Tensor& weight, con
                          .out_channels = g.out_channels,
                          .weights = nullptr,
                          .y = data_of(y),
-                         .bias = data_of(bias),
+                         .bias = floats_of(bias),
                          .residual = data_of(residual),
                          .silu = silu,
                          .scratch = nullptr},
                         forward_view(g, weight), packed, version);
   }
   const int64_t width = g.out_width(), height = g.out_height();
-  const DirectConv conv{.x = data_of(x),
+  const DirectConv conv{.x_dtype = x.dtype(),
+                        .y_dtype = y.dtype(),
+                        .x = data_of(x),
                         .batch = g.batch,
                         .in_height = g.in_height,
                         .in_width = g.in_width,
@@ -154,7 +168,7 @@ void forward(const Conv2dGeometry& g, const Tensor& x, const Tensor& weight, con
                         .picture_step = height * width * g.out_channels,
                         .row_step = width * g.out_channels,
                         .pixel_step = g.out_channels,
-                        .bias = data_of(bias),
+                        .bias = floats_of(bias),
                         .residual = data_of(residual),
                         .silu = silu};
   run_direct({{conv, forward_view(g, weight)}}, packed, version);
@@ -178,6 +192,7 @@ Taps taps_of(const Conv2dGeometry& g, int64_t place) {
 
 bool takes(const Conv2dGeometry& g, DType dtype) {
   if (!is_ours(dtype) || g.kernel > kMaxDirectKernel || g.kernel < g.options.stride) return false;
+  if (dtype == DType::kBFloat16) return true;
   // oneDNN does a 1x1 as fast as it can be done, and does better with the few channels of a stem.
   return kIsAlone || (g.kernel > 1 && g.in_channels >= 16 && g.out_channels >= 16);
 }
@@ -196,7 +211,8 @@ void conv2d_bias_silu(const Conv2dGeometry& g, const Tensor& x, const Tensor& we
 void conv2d_backward_input(const Conv2dGeometry& g, const Tensor& grad_y, const Tensor& weight,
                            const Tensor& grad_x) {
   if (is_for_winograd(g)) {
-    return run_winograd({.x = data_of(grad_y),
+    return run_winograd({.dtype = grad_y.dtype(),
+                         .x = data_of(grad_y),
                          .batch = g.batch,
                          .height = g.in_height,
                          .width = g.in_width,
@@ -216,7 +232,10 @@ void conv2d_backward_input(const Conv2dGeometry& g, const Tensor& grad_y, const 
   for (int64_t down = 0; down < stride && down < g.in_height; ++down) {
     for (int64_t right = 0; right < stride && right < g.in_width; ++right) {
       const Taps rows = taps_of(g, down), columns = taps_of(g, right);
-      const DirectConv conv{.x = data_of(grad_y),
+      const int64_t pixel = (down * g.in_width + right) * g.in_channels;
+      const DirectConv conv{.x_dtype = grad_y.dtype(),
+                            .y_dtype = grad_x.dtype(),
+                            .x = data_of(grad_y),
                             .batch = g.batch,
                             .in_height = g.out_height(),
                             .in_width = g.out_width(),
@@ -230,7 +249,7 @@ void conv2d_backward_input(const Conv2dGeometry& g, const Tensor& grad_y, const 
                             .out_height = (g.in_height - down + stride - 1) / stride,
                             .out_width = (g.in_width - right + stride - 1) / stride,
                             .out_channels = g.in_channels,
-                            .y = data_of(grad_x) + (down * g.in_width + right) * g.in_channels,
+                            .y = grad_x.raw() + pixel * size_of(grad_x.dtype()),
                             .picture_step = g.in_height * g.in_width * g.in_channels,
                             .row_step = stride * g.in_width * g.in_channels,
                             .pixel_step = stride * g.in_channels,
@@ -248,8 +267,10 @@ bool takes_backward_weight(DType dtype) {
 }
 
 std::string name() {
-  if (!is_ours(DType::kFloat32)) return "";
-  return std::string("own float32 kernels at the level ") + name_of(cpu_level());
+  const bool fp32 = is_ours(DType::kFloat32), bf16 = is_ours(DType::kBFloat16);
+  if (!fp32 && !bf16) return "";
+  return std::string("own ") + (fp32 ? bf16 ? "float32 and bfloat16" : "float32" : "bfloat16") +
+         " kernels at the level " + name_of(cpu_level());
 }
 
 void conv2d_backward_weight(const Conv2dGeometry& g, const Tensor& grad_y, const Tensor& x,
@@ -258,14 +279,15 @@ void conv2d_backward_weight(const Conv2dGeometry& g, const Tensor& grad_y, const
     return conv2d_backward_weight_direct(g, grad_y, x, grad_weight, grad_bias);
   }
   const WinogradGradKernels& kernels = winograd_grad_kernels();
-  WinogradGrad grad{.x = data_of(x),
+  WinogradGrad grad{.dtype = x.dtype(),
+                    .x = data_of(x),
                     .batch = g.batch,
                     .height = g.in_height,
                     .width = g.in_width,
                     .in_channels = g.in_channels,
                     .out_channels = g.out_channels,
                     .grad_y = data_of(grad_y),
-                    .grad_weights = data_of(grad_weight),
+                    .grad_weights = grad_weight.data<float>(),
                     .scratch = nullptr};
   const auto scratch = allocate_storage(bytes_of(kernels.scratch_size(grad)));
   if (DryRun::is_on()) return;

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
-// Convolutions by our own kernels, float32 on dense NHWC: what a CPU without AVX-512 takes where
-// they are faster than oneDNN, and every CPU in a build without it. docs/performance.md says by how
-// much. 3x3 with stride 1 goes by Winograd's algorithm (conv_winograd_kernels.h), the rest as a
-// matrix product whose left factor is never made (conv_direct_kernels.h, conv_grad_weight.h).
+// Convolutions by our own kernels on dense NHWC: what a CPU without AVX-512 takes where they are
+// faster than oneDNN, and every CPU in a build without it. docs/performance.md says by how much.
+// They compute in float32. Where the CPU has no instructions for bfloat16, activations in it are
+// theirs too: widened as they are read, rounded as they are written, half the memory. 3x3 with
+// stride 1 goes by Winograd's algorithm (conv_winograd_kernels.h), the rest as a matrix product
+// whose left factor is never made (conv_direct_kernels.h, conv_grad_weight.h).
 //
 // Every output is summed by one thread, in an order that the shape alone decides: the same bits
 // with any number of threads.
@@ -12,12 +14,12 @@
 
 namespace ydistill::native {
 
-/// Whether these kernels take the convolution, forward and the gradient of its input. The operands
-/// below are float32 then, and checked.
+/// Whether these kernels take the convolution of an x, or with the gradient of a y, of that type.
+/// Operands below are checked then; weights, biases and their gradients are float32.
 bool takes(const Conv2dGeometry& g, DType dtype);
 
-/// y = convolution + bias. bias may be undefined. Weights are laid out anew at every call: a step
-/// of training uses them once.
+/// y = convolution + bias, in bfloat16 or float32 where x is bfloat16. bias may be undefined.
+/// Weights are laid out anew at every call: a step of training uses them once.
 void conv2d_forward(const Conv2dGeometry& g, const Tensor& x, const Tensor& weight,
                     const Tensor& bias, const Tensor& y);
 /// y = silu(convolution + bias) + residual, for inference. residual and packed may be undefined and
@@ -34,7 +36,7 @@ bool takes_backward_weight(DType dtype);
 void conv2d_backward_weight(const Conv2dGeometry& g, const Tensor& grad_y, const Tensor& x,
                             const Tensor& grad_weight, const Tensor& grad_bias);
 
-/// "own float32 kernels at the level avx2", empty where they are not used.
+/// "own float32 and bfloat16 kernels at the level avx2", empty where they are not used.
 std::string name();
 
 }  // namespace ydistill::native

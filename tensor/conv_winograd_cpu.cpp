@@ -26,10 +26,12 @@ YD_HOST_DEVICE void transform_output(const Vector* m, int step, Vector* to, int 
 
 /// The outputs of one tile in channels [first, first + channels) from their products, [kPoints]
 /// rows of kPanel that lie point_step apart.
-template <bool kSilu, bool kResidual>
+template <class T, bool kSilu, bool kResidual>
 YD_HOST_DEVICE void scatter_tile(const WinogradConv& conv, const Place& place,
                                  const float* products, int64_t point_step, int64_t first,
                                  int64_t channels) {
+  T* const y = static_cast<T*>(conv.y);
+  const T* const residual = static_cast<const T*>(conv.residual);
   const int64_t rows = least(kOut, conv.height - place.row);
   const int64_t columns = least(kOut, conv.width - place.column);
   for (int64_t c = 0; c < channels; c += kLanes) {
@@ -47,8 +49,8 @@ YD_HOST_DEVICE void scatter_tile(const WinogradConv& conv, const Place& place,
       const int64_t at = pixel * conv.out_channels + first + c;
       for (int64_t j = 0; j < columns; ++j) {
         const int64_t to = at + j * conv.out_channels;
-        finish_channels<kSilu, kResidual>(values[j], conv.residual + (kResidual ? to : 0), kLanes,
-                                          conv.y + to);
+        finish_channels<kSilu, kResidual>(values[j], residual + (kResidual ? to : 0), kLanes,
+                                          y + to);
       }
     }
   }
@@ -75,8 +77,9 @@ YD_HOST_DEVICE void multiply_rows(int64_t count, const float* rows, int64_t dept
   }
 }
 
-YD_HOST_DEVICE Picture input_of(const WinogradConv& conv) {
-  return {conv.x, conv.batch, conv.height, conv.width, conv.in_channels};
+template <class T = float>
+YD_HOST_DEVICE Picture<T> input_of(const WinogradConv& conv) {
+  return {static_cast<const T*>(conv.x), conv.batch, conv.height, conv.width, conv.in_channels};
 }
 
 /// Tiles of a block, at most, and how many threads share the blocks, each as many of them.
@@ -108,9 +111,9 @@ int64_t packed_size(const WinogradConv& conv) {
 }
 
 /// Tiles [first, last), on one thread.
-template <bool kSilu, bool kResidual>
+template <class T, bool kSilu, bool kResidual>
 void run_block(const WinogradConv& conv, int64_t first, int64_t last, float* scratch) {
-  const Picture x = input_of(conv);
+  const Picture<T> x = input_of<T>(conv);
   const int64_t n = last - first, depth = conv.in_channels;
   const int64_t panels = ceil_div(conv.out_channels, kPanel);
   const float* zeros = conv.weights + panels * kPanel * kPoints * depth;
@@ -131,13 +134,13 @@ void run_block(const WinogradConv& conv, int64_t first, int64_t last, float* scr
     }
     const int64_t channel = panel * kPanel, channels = least(kPanel, conv.out_channels - channel);
     for (int64_t t = 0; t < n; ++t) {
-      scatter_tile<kSilu, kResidual>(conv, place_of(x, first + t), products + t * kPanel,
-                                     n * kPanel, channel, channels);
+      scatter_tile<T, kSilu, kResidual>(conv, place_of(x, first + t), products + t * kPanel,
+                                        n * kPanel, channel, channels);
     }
   }
 }
 
-template <bool kSilu, bool kResidual>
+template <class T, bool kSilu, bool kResidual>
 void run_as(const WinogradConv& conv, int64_t threads) {
   const Division division = division_of(conv, threads);
   const int64_t tiles = tiles_of(input_of(conv)), size = scratch_of_thread(conv, division);
@@ -148,17 +151,22 @@ void run_as(const WinogradConv& conv, int64_t threads) {
       // As even as can be.
       const int64_t from = tiles * block / division.blocks;
       const int64_t to = tiles * (block + 1) / division.blocks;
-      run_block<kSilu, kResidual>(conv, from, to, conv.scratch + thread * size);
+      run_block<T, kSilu, kResidual>(conv, from, to, conv.scratch + thread * size);
     }
   });
 }
 
-void run(const WinogradConv& conv, int64_t threads) {
+template <class T>
+void run_of(const WinogradConv& conv, int64_t threads) {
   if (conv.residual != nullptr) {
-    conv.silu ? run_as<true, true>(conv, threads) : run_as<false, true>(conv, threads);
+    conv.silu ? run_as<T, true, true>(conv, threads) : run_as<T, false, true>(conv, threads);
   } else {
-    conv.silu ? run_as<true, false>(conv, threads) : run_as<false, false>(conv, threads);
+    conv.silu ? run_as<T, true, false>(conv, threads) : run_as<T, false, false>(conv, threads);
   }
+}
+
+void run(const WinogradConv& conv, int64_t threads) {
+  conv.dtype == DType::kBFloat16 ? run_of<BFloat16>(conv, threads) : run_of<float>(conv, threads);
 }
 
 /// kPanel numbers, one an output channel.

@@ -38,11 +38,14 @@ YD_HOST_DEVICE void transform_back(const Vector* m, int step, Vector* to) {
   to[2] = 0.5f * sum_a + 2.0f * sum_b + m[5 * step];
 }
 
-YD_HOST_DEVICE Picture input_of(const WinogradGrad& grad) {
-  return {grad.x, grad.batch, grad.height, grad.width, grad.in_channels};
+template <class T = float>
+YD_HOST_DEVICE Picture<T> input_of(const WinogradGrad& grad) {
+  return {static_cast<const T*>(grad.x), grad.batch, grad.height, grad.width, grad.in_channels};
 }
-YD_HOST_DEVICE Picture gradient_of(const WinogradGrad& grad) {
-  return {grad.grad_y, grad.batch, grad.height, grad.width, grad.out_channels};
+template <class T>
+YD_HOST_DEVICE Picture<T> gradient_of(const WinogradGrad& grad) {
+  return {static_cast<const T*>(grad.grad_y), grad.batch, grad.height, grad.width,
+          grad.out_channels};
 }
 
 YD_HOST_DEVICE int64_t padded(int64_t channels) {
@@ -122,9 +125,10 @@ YD_HOST_DEVICE void add_weights(const float* sums, int64_t point_step, int64_t i
   }
 }
 
-void run(const WinogradGrad& grad) {
+template <class T>
+void run_of(const WinogradGrad& grad) {
   const Layout layout(grad);
-  const Picture x = input_of(grad), g = gradient_of(grad);
+  const Picture<T> x = input_of<T>(grad), g = gradient_of<T>(grad);
   const int64_t tiles = tiles_of(x), point_size = layout.outputs * layout.inputs;
   float* const sums = grad.scratch;
   float* const inputs = sums + layout.sums();
@@ -168,6 +172,10 @@ void run(const WinogradGrad& grad) {
     add_weights(sums + o * layout.inputs, point_size, x.channels,
                 grad.grad_weights + o * 9 * x.channels);
   });
+}
+
+void run(const WinogradGrad& grad) {
+  grad.dtype == DType::kBFloat16 ? run_of<BFloat16>(grad) : run_of<float>(grad);
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include <ydistill/tensor/cpu_level.h>
+#include <ydistill/tensor/dtype.h>
 #include <ydistill/tensor/weight_view.h>
 
 namespace ydistill {
@@ -13,22 +14,24 @@ namespace ydistill {
 /// y = convolution of x with 3x3 weights, stride 1, a border of one zero, + bias, then as `silu`
 /// and `residual` say. Channels are multiples of 16.
 struct WinogradConv {
-  const float* x;  // [batch, height, width, in_channels]
+  DType dtype;    // of x, y and residual: float32 or bfloat16
+  const void* x;  // [batch, height, width, in_channels]
   int64_t batch, height, width, in_channels, out_channels;
-  const float* weights;   // as pack() leaves them
-  float* y;               // [batch, height, width, out_channels]
-  const float* bias;      // [out_channels] or null
-  const float* residual;  // as y, added last, or null
-  bool silu;              // y = silu(y)
+  const float* weights;  // as pack() leaves them
+  void* y;               // [batch, height, width, out_channels]
+  const float* bias;     // [out_channels] or null
+  const void* residual;  // as y, added last, or null
+  bool silu;             // y = silu(y)
   float* scratch;
 };
 
 /// grad_weights += the gradient of the weights [out_channels, 3, 3, in_channels] of the same
 /// convolution. Channels are multiples of 16.
 struct WinogradGrad {
-  const float* x;  // [batch, height, width, in_channels]
+  DType dtype;    // of x and grad_y: float32 or bfloat16
+  const void* x;  // [batch, height, width, in_channels]
   int64_t batch, height, width, in_channels, out_channels;
-  const float* grad_y;  // [batch, height, width, out_channels]
+  const void* grad_y;  // [batch, height, width, out_channels]
   float* grad_weights;
   float* scratch;
 };

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 
+#include <ydistill/tensor/dtype.h>
 #include <ydistill/tensor/host_device.h>
 #include <ydistill/tensor/math.h>
 
@@ -20,14 +21,55 @@ inline constexpr int kLanes = 4, kRows = 6;
 #endif
 inline constexpr int kVectors = 2, kPanel = kVectors * kLanes;
 using Vector [[gnu::vector_size(kLanes * sizeof(float))]] = float;
+using Bits [[gnu::vector_size(kLanes * sizeof(float))]] = uint32_t;
+using HalfBits [[gnu::vector_size(kLanes * sizeof(uint16_t))]] = uint16_t;
 
 YD_HOST_DEVICE Vector load(const float* from) {
   Vector v;
   __builtin_memcpy(&v, from, sizeof(v));
   return v;
 }
+/// The same of bfloat16, which is widened.
+YD_HOST_DEVICE Vector load(const BFloat16* from) {
+  HalfBits half;
+  __builtin_memcpy(&half, from, sizeof(half));
+  return Vector(__builtin_convertvector(half, Bits) << 16);
+}
 YD_HOST_DEVICE void store(const Vector& v, float* to) {
   __builtin_memcpy(to, &v, sizeof(v));
+}
+
+/// Rounded as BFloat16(float) rounds.
+YD_HOST_DEVICE void store(const Vector& v, BFloat16* to) {
+  const Bits bits = Bits(v);
+  const Bits is_nan = Bits(v != v);
+  const Bits up = (is_nan & 0x400000u & ~bits) | (~is_nan & (0x7fffu + ((bits >> 16) & 1u)));
+  const HalfBits half = __builtin_convertvector((bits + up) >> 16, HalfBits);
+  __builtin_memcpy(static_cast<void*>(to), &half, sizeof(half));
+}
+
+YD_HOST_DEVICE int64_t least(int64_t a, int64_t b) {
+  return a < b ? a : b;
+}
+YD_HOST_DEVICE int64_t clamp(int64_t value, int64_t low, int64_t high) {
+  return value < low ? low : least(value, high);
+}
+YD_HOST_DEVICE int64_t ceil_div(int64_t a, int64_t b) {
+  return (a + b - 1) / b;
+}
+
+YD_HOST_DEVICE void fill_zero(float* to, int64_t n) {
+  for (int64_t k = 0; k < n; ++k) to[k] = 0;
+}
+/// n numbers, a vector at a time; the last vector overlaps the one before.
+template <class T>
+YD_HOST_DEVICE void copy_run(const T* from, int64_t n, float* to) {
+  if (n < kLanes) {
+    for (int64_t k = 0; k < n; ++k) to[k] = float(from[k]);
+    return;
+  }
+  for (int64_t k = 0; k + kLanes < n; k += kLanes) store(load(from + k), to + k);
+  store(load(from + n - kLanes), to + n - kLanes);
 }
 
 /// sums[i][.] += sum_{begin <= k < end} rows[i][k] panel[k - begin][.] for the first kCount rows.
@@ -57,6 +99,24 @@ YD_HOST_DEVICE void finish_channels(const float* sums, const float* residual, in
     if constexpr (kSilu) value = silu(value);
     if constexpr (kResidual) value += residual[c];
     y[c] = value;
+  }
+}
+template <bool kSilu, bool kResidual>
+YD_HOST_DEVICE void finish_channels(const float* sums, const BFloat16* residual, int64_t channels,
+                                    BFloat16* y) {
+  int64_t c = 0;
+  for (; c + kLanes <= channels; c += kLanes) {
+    float values[kLanes];
+    finish_channels<kSilu, false>(sums + c, nullptr, kLanes, values);
+    Vector value = load(values);
+    if constexpr (kResidual) value += load(residual + c);
+    store(value, y + c);
+  }
+  for (; c < channels; ++c) {
+    float value = sums[c];
+    if constexpr (kSilu) value = silu(value);
+    if constexpr (kResidual) value += float(residual[c]);
+    y[c] = BFloat16(value);
   }
 }
 

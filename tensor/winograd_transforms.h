@@ -14,13 +14,6 @@ namespace ydistill::YD_CPU_LEVEL {
 inline constexpr int kWinogradIn = 6, kWinogradOut = 4, kPoints = kWinogradIn * kWinogradIn;
 inline constexpr float kA = 0.707106781186547524f, kB = 1.41421356237309505f;
 
-YD_HOST_DEVICE int64_t least(int64_t a, int64_t b) {
-  return a < b ? a : b;
-}
-YD_HOST_DEVICE int64_t ceil_div(int64_t a, int64_t b) {
-  return (a + b - 1) / b;
-}
-
 /// B^T of six numbers that lie `step` apart, each a vector of channels.
 YD_HOST_DEVICE void transform_input(const Vector* x, int step, Vector* to, int to_step) {
   const Vector x0 = x[0], x1 = x[step], x2 = x[2 * step], x3 = x[3 * step], x4 = x[4 * step],
@@ -37,12 +30,14 @@ YD_HOST_DEVICE void transform_input(const Vector* x, int step, Vector* to, int t
 
 /// Pictures [batch, height, width, channels] that 4 x 4 tiles cover, the last of a row or column
 /// maybe in part.
+template <class T>
 struct Picture {
-  const float* data;
+  const T* data;
   int64_t batch, height, width, channels;
 };
 
-YD_HOST_DEVICE int64_t tiles_of(const Picture& x) {
+template <class T>
+YD_HOST_DEVICE int64_t tiles_of(const Picture<T>& x) {
   return x.batch * ceil_div(x.height, kWinogradOut) * ceil_div(x.width, kWinogradOut);
 }
 
@@ -51,7 +46,8 @@ struct Place {
   int64_t picture, row, column;  // of its first output pixel
 };
 
-YD_HOST_DEVICE Place place_of(const Picture& x, int64_t tile) {
+template <class T>
+YD_HOST_DEVICE Place place_of(const Picture<T>& x, int64_t tile) {
   const int64_t across = ceil_div(x.width, kWinogradOut), down = ceil_div(x.height, kWinogradOut);
   return {tile / (across * down), tile / across % down * kWinogradOut,
           tile % across * kWinogradOut};
@@ -60,17 +56,18 @@ YD_HOST_DEVICE Place place_of(const Picture& x, int64_t tile) {
 /// The kSize x kSize pixels from (row, column) on, zeros outside of the picture, transformed along
 /// both axes: channel c of point k goes to
 /// to[k point_step + c / kPanel panel_step + c % kPanel].
-template <int kSize, class Transform>
-YD_HOST_DEVICE void gather(const Picture& x, int64_t picture, int64_t row, int64_t column,
+template <int kSize, class T, class Transform>
+YD_HOST_DEVICE void gather(const Picture<T>& x, int64_t picture, int64_t row, int64_t column,
                            const float* zeros, const Transform& transform, float* to,
                            int64_t point_step, int64_t panel_step) {
-  const float* from[kSize * kSize];
+  const T* from[kSize * kSize];
   for (int i = 0; i < kSize; ++i) {
     for (int j = 0; j < kSize; ++j) {
       const int64_t r = row + i, c = column + j;
       const bool inside = r >= 0 && r < x.height && c >= 0 && c < x.width;
       const int64_t pixel = (picture * x.height + r) * x.width + c;
-      from[i * kSize + j] = inside ? x.data + pixel * x.channels : zeros;
+      from[i * kSize + j] =
+          inside ? x.data + pixel * x.channels : reinterpret_cast<const T*>(zeros);
     }
   }
   for (int64_t c = 0; c < x.channels; c += kLanes) {
@@ -88,7 +85,8 @@ YD_HOST_DEVICE void gather(const Picture& x, int64_t picture, int64_t row, int64
 }
 
 /// The 6 x 6 inputs of a tile of 4 x 4 outputs, with B^T.
-YD_HOST_DEVICE void gather_inputs(const Picture& x, const Place& place, const float* zeros,
+template <class T>
+YD_HOST_DEVICE void gather_inputs(const Picture<T>& x, const Place& place, const float* zeros,
                                   float* to, int64_t point_step, int64_t panel_step) {
   const auto transform =
       [](const Vector* d, int step, Vector* out, int out_step) __attribute__((always_inline)) {

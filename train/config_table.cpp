@@ -364,12 +364,12 @@ std::vector<ConfigField> make_fields() {
   f.push_back(YD_KEY(device, "where to compute; auto: a GPU where there is one")
                   .matching("^(auto|cpu|cuda(:[0-9]{1,3})?)$", is_device,
                             "\"auto\", \"cpu\", \"cuda\" or \"cuda:N\""));
-  f.push_back(
-      YD_KEY(
-          precision,
-          "of activations; auto: bf16 on a GPU and on a CPU with AVX-512 BF16, else fp32; printed")
-          .matching("^(auto|fp32|tf32|bf16)$", is_precision,
-                    "one of \"auto\", \"fp32\", \"tf32\", \"bf16\""));
+  f.push_back(YD_KEY(precision,
+                     "of activations; auto: bf16 on a GPU and on a CPU with AVX-512 BF16, else "
+                     "fp32; printed; bf16 "
+                     "on any CPU halves their memory")
+                  .matching("^(auto|fp32|tf32|bf16)$", is_precision,
+                            "one of \"auto\", \"fp32\", \"tf32\", \"bf16\""));
   f.push_back(
       YD_KEY(autotune,
              "on a GPU: time the library's convolutions once and let it compile fused ones; "

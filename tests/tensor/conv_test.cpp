@@ -49,12 +49,13 @@ double worst_relative(const Tensor& got, const Tensor& expected) {
 }
 
 bool same_bits(const Tensor& a, const Tensor& b) {
-  return a.shape() == b.shape() &&
-         std::memcmp(a.data<float>(), b.data<float>(), size_t(a.numel()) * sizeof(float)) == 0;
+  return a.shape() == b.shape() && a.dtype() == b.dtype() &&
+         std::memcmp(a.raw(), b.raw(), size_t(a.nbytes())) == 0;
 }
 
 // Sums of up to 32 * 9 * 144 products in float32 with random signs.
 constexpr double kFloat32Tolerance = 5e-6;
+constexpr double kBFloat16Tolerance = 1.01 / 256;  // of a result rounded once
 
 TEST_CASE("conv2d: float32 in three directions agrees with the float64 loops") {
   for (const Case& c : kCases) {
@@ -94,7 +95,6 @@ TEST_CASE("conv2d: float32 in three directions agrees with the float64 loops") {
 // Operands are rounded beforehand, weights too; what is left is the rounding of the result by
 // 2^-8 of itself at most, and of sums in float32.
 TEST_CASE("conv2d: bfloat16 in three directions agrees with the float64 loops") {
-  constexpr double kTolerance = 1.01 / 256;
   const auto rounded = [](const Tensor& t) { return t.to(DType::kBFloat16); };
   const auto d = [](const Tensor& t) { return t.to(DType::kFloat64); };
   for (const Case& c : kCases) {
@@ -111,19 +111,19 @@ TEST_CASE("conv2d: bfloat16 in three directions agrees with the float64 loops") 
 
     const Tensor y = conv2d_forward(x, w, {}, options);
     CHECK(y.dtype() == DType::kBFloat16);
-    CHECK(worst_relative(y, conv2d_forward(d(x), d(w), {}, options)) < kTolerance);
+    CHECK(worst_relative(y, conv2d_forward(d(x), d(w), {}, options)) < kBFloat16Tolerance);
     const Tensor logits = conv2d_forward(x, w, bias, options);
     CHECK(logits.dtype() == DType::kFloat32);
     const Tensor expected = conv2d_forward(d(x), d(w), d(bias), options);
     CHECK(worst_relative(logits, expected) < kFloat32Tolerance);
     const Tensor biased = conv2d_forward_as(DType::kBFloat16, x, w, bias, options, nullptr, 0);
-    CHECK(worst_relative(biased, expected) < kTolerance);
+    CHECK(worst_relative(biased, expected) < kBFloat16Tolerance);
 
     const Tensor grad_x =
         conv2d_backward_input(grad_y.to(DType::kFloat32), w, x.shape(), x.dtype(), options);
     CHECK(grad_x.dtype() == DType::kBFloat16);
     CHECK(worst_relative(grad_x, conv2d_backward_input(d(grad_y), d(w), x.shape(), DType::kFloat64,
-                                                       options)) < kTolerance);
+                                                       options)) < kBFloat16Tolerance);
     const Tensor grad_w = Tensor::full(w.shape(), 1), grad_b = Tensor::full(bias.shape(), 1);
     const Tensor grad_w64 = d(grad_w).clone(), grad_b64 = d(grad_b).clone();
     conv2d_backward_weight(grad_y, x, options, grad_w, grad_b);
@@ -134,14 +134,15 @@ TEST_CASE("conv2d: bfloat16 in three directions agrees with the float64 loops") 
 }
 
 TEST_CASE("conv2d: with SiLU and a residual in one pass it is what the passes give one by one") {
+  const auto rounded = [](const Tensor& t) { return t.to(DType::kBFloat16).to(DType::kFloat32); };
   for (const Case& c : kCases) {
     const Conv2dOptions options{c.stride, c.padding};
     Rng rng(13);
-    const Tensor x = rng.uniform({c.batch, c.size, c.size + 2, c.in_channels}, -1, 1);
+    const Tensor x = rounded(rng.uniform({c.batch, c.size, c.size + 2, c.in_channels}, -1, 1));
     const Tensor w = rng.uniform({c.out_channels, c.kernel, c.kernel, c.in_channels}, -0.1, 0.1);
     const Tensor bias = rng.uniform({c.out_channels}, -1, 1);
     const Conv2dGeometry g = conv2d_geometry(x.shape(), w.shape(), options);
-    const Tensor added = rng.uniform(g.output_shape(), -1, 1);
+    const Tensor added = rounded(rng.uniform(g.output_shape(), -1, 1));
     INFO(x.str() << " * " << w.str());
     const auto d = [](const Tensor& t) { return t.to(DType::kFloat64); };
     for (const Tensor& residual : {Tensor(), added}) {
@@ -151,12 +152,19 @@ TEST_CASE("conv2d: with SiLU and a residual in one pass it is what the passes gi
         expected.data<double>()[i] =
             z / (1 + std::exp(-z)) + (residual.defined() ? residual.at(i) : 0);
       }
-      PackedWeights packed;
-      for (const uint64_t version : {1, 1}) {
-        const Tensor y =
-            conv2d_bias_silu_in_one_pass(x, w, bias, residual, options, &packed, version);
-        if (native::takes(g, x.dtype())) REQUIRE(y.defined());
-        if (y.defined()) CHECK(worst_relative(y, expected) < kFloat32Tolerance);
+      // Numbers of float32, rounded to bfloat16 beforehand, so that one expectation serves both.
+      for (const DType dtype : {DType::kFloat32, DType::kBFloat16}) {
+        PackedWeights packed;
+        const double limit = dtype == DType::kBFloat16 ? kBFloat16Tolerance : kFloat32Tolerance;
+        const Tensor added_as = residual.defined() ? residual.to(dtype) : Tensor();
+        for (const uint64_t version : {1, 1}) {
+          const Tensor y = conv2d_bias_silu_in_one_pass(x.to(dtype), w, bias, added_as, options,
+                                                        &packed, version);
+          if (native::takes(g, dtype)) REQUIRE(y.defined());
+          if (!y.defined()) continue;
+          CHECK(y.dtype() == dtype);
+          CHECK(worst_relative(y, expected) < limit);
+        }
       }
     }
   }
@@ -165,28 +173,30 @@ TEST_CASE("conv2d: with SiLU and a residual in one pass it is what the passes gi
 TEST_CASE("conv2d: our own kernels give the same bits with any number of threads") {
   const int threads = num_threads();
   for (const Case& c : kCases) {
-    const Conv2dOptions options{c.stride, c.padding};
-    Rng rng(14);
-    const Tensor x = rng.uniform({c.batch, c.size, c.size + 2, c.in_channels}, -1, 1);
-    const Tensor w = rng.uniform({c.out_channels, c.kernel, c.kernel, c.in_channels}, -1, 1);
-    const Conv2dGeometry g = conv2d_geometry(x.shape(), w.shape(), options);
-    const Tensor grad_y = rng.uniform(g.output_shape(), -1, 1);
-    if (!native::takes(g, x.dtype())) continue;
-    INFO(x.str() << " * " << w.str());
-    set_num_threads(1);
-    const Tensor y = conv2d_forward(x, w, {}, options);
-    const Tensor grad_x = conv2d_backward_input(grad_y, w, x.shape(), x.dtype(), options);
-    const auto grad_w = [&] {
-      const Tensor sum = Tensor::full(w.shape(), 1);
-      conv2d_backward_weight(grad_y, x, options, sum, {});
-      return sum;
-    };
-    const Tensor grad = grad_w();
-    for (const int n : {2, 3, 5}) {
-      set_num_threads(n);
-      CHECK(same_bits(conv2d_forward(x, w, {}, options), y));
-      CHECK(same_bits(conv2d_backward_input(grad_y, w, x.shape(), x.dtype(), options), grad_x));
-      if (native::takes_backward_weight(x.dtype())) CHECK(same_bits(grad_w(), grad));
+    for (const DType dtype : {DType::kFloat32, DType::kBFloat16}) {
+      const Conv2dOptions options{c.stride, c.padding};
+      Rng rng(14);
+      const Tensor x = rng.uniform({c.batch, c.size, c.size + 2, c.in_channels}, -1, 1).to(dtype);
+      const Tensor w = rng.uniform({c.out_channels, c.kernel, c.kernel, c.in_channels}, -1, 1);
+      const Conv2dGeometry g = conv2d_geometry(x.shape(), w.shape(), options);
+      const Tensor grad_y = rng.uniform(g.output_shape(), -1, 1).to(dtype);
+      if (!native::takes(g, dtype)) continue;
+      INFO(x.str() << " * " << w.str());
+      set_num_threads(1);
+      const Tensor y = conv2d_forward(x, w, {}, options);
+      const Tensor grad_x = conv2d_backward_input(grad_y, w, x.shape(), dtype, options);
+      const auto grad_w = [&] {
+        const Tensor sum = Tensor::full(w.shape(), 1);
+        conv2d_backward_weight(grad_y, x, options, sum, {});
+        return sum;
+      };
+      const Tensor grad = grad_w();
+      for (const int n : {2, 3, 5}) {
+        set_num_threads(n);
+        CHECK(same_bits(conv2d_forward(x, w, {}, options), y));
+        CHECK(same_bits(conv2d_backward_input(grad_y, w, x.shape(), dtype, options), grad_x));
+        if (native::takes_backward_weight(dtype)) CHECK(same_bits(grad_w(), grad));
+      }
     }
   }
   set_num_threads(threads);

@@ -234,7 +234,6 @@ TEST_CASE("train: adamw trains, and resumed it has the bits of an uninterrupted 
 }
 
 TEST_CASE("train: bfloat16 trains as float32 does, and resumed it has the bits of a whole run") {
-  if (!cpu_has_bf16()) YD_SKIP("this CPU has no bfloat16");
   const Setup setup;
   Quiet single, whole, first(4), second;
   train(setup.config({"run.name=single"}), single);
