@@ -29,8 +29,21 @@ bool is_ours(DType dtype) {
 }
 
 bool is_for_winograd(const Conv2dGeometry& g) {
-  return g.kernel == 3 && g.options == Conv2dOptions{1, 1} && g.in_channels % 16 == 0 &&
-         g.out_channels % 16 == 0;
+  return g.kernel == 3 && g.options.padding == 1 && g.options.stride <= 2 &&
+         g.in_channels % 16 == 0 && g.out_channels % 16 == 0;
+}
+
+/// With stride 2 weights become more than five times as many numbers. That takes longer than what
+/// is saved where few tiles, of 5 x 5 outputs, share them and they are not kept.
+bool is_for_winograd(const Conv2dGeometry& g, bool keeps_weights) {
+  constexpr int64_t kSide = 5, kMinTiles = 40;
+  const int64_t tiles =
+      g.batch * ((g.out_height() + kSide - 1) / kSide) * ((g.out_width() + kSide - 1) / kSide);
+  return is_for_winograd(g) && (g.options.stride == 1 || keeps_weights || tiles >= kMinTiles);
+}
+
+bool keeps(const PackedWeights* packed, uint64_t version) {
+  return packed != nullptr && version != 0;
 }
 
 void* data_of(const Tensor& t) {
@@ -51,7 +64,7 @@ template <class Pack>
 std::shared_ptr<Storage> packed_weights(int64_t floats, PackedWeights* packed, uint64_t version,
                                         Pack&& pack) {
   const int64_t bytes = bytes_of(floats);
-  const bool keep = packed != nullptr && version != 0;
+  const bool keep = keeps(packed, version);
   if (keep && DryRun::is_on()) {
     DryRun::keep(bytes);
     return nullptr;
@@ -76,18 +89,17 @@ WeightView forward_view(const Conv2dGeometry& g, const Tensor& weight) {
   return {weight.data<float>(), g.kernel * row, row, g.in_channels, 1};
 }
 
-/// For the gradient of the input: from the tap (row, column) backwards in steps of the stride,
-/// inputs and outputs exchanged.
-WeightView backward_view(const Conv2dGeometry& g, const Tensor& weight, int64_t row,
-                         int64_t column) {
-  const int64_t row_size = g.kernel * g.in_channels, stride = g.options.stride;
-  return {weight.data<float>() + row * row_size + column * g.in_channels, 1, -stride * row_size,
-          -stride * g.in_channels, g.kernel * row_size};
+/// For the gradient of the input: from the tap (row, column) backwards in steps of `step`, inputs
+/// and outputs exchanged.
+WeightView backward_view(const Conv2dGeometry& g, const Tensor& weight, int64_t row, int64_t column,
+                         int64_t step) {
+  const int64_t row_size = g.kernel * g.in_channels;
+  return {weight.data<float>() + row * row_size + column * g.in_channels, 1, -step * row_size,
+          -step * g.in_channels, g.kernel * row_size};
 }
 
-void run_winograd(WinogradConv conv, const WeightView& weights, PackedWeights* packed,
-                  uint64_t version) {
-  const WinogradKernels& kernels = winograd_kernels();
+void run_winograd(const WinogradKernels& kernels, WinogradConv conv, const WeightView& weights,
+                  PackedWeights* packed, uint64_t version) {
   const auto storage = packed_weights(kernels.packed_size(conv), packed, version,
                                       [&](float* to) { kernels.pack(conv, weights, to); });
   const int64_t threads = num_threads();
@@ -131,13 +143,17 @@ void run_direct(std::vector<Part> parts, PackedWeights* packed, uint64_t version
 void forward(const Conv2dGeometry& g, const Tensor& x, const Tensor& weight, const Tensor& bias,
              bool silu, const Tensor& residual, const Tensor& y, PackedWeights* packed,
              uint64_t version) {
-  if (is_for_winograd(g) && x.dtype() == y.dtype()) {
-    return run_winograd({.dtype = x.dtype(),
+  if (is_for_winograd(g, keeps(packed, version)) && x.dtype() == y.dtype()) {
+    const WinogradTable& table = winograd_kernels();
+    return run_winograd(g.options.stride == 1 ? table.stride_1 : table.stride_2,
+                        {.dtype = x.dtype(),
                          .x = data_of(x),
                          .batch = g.batch,
-                         .height = g.in_height,
-                         .width = g.in_width,
+                         .in_height = g.in_height,
+                         .in_width = g.in_width,
                          .in_channels = g.in_channels,
+                         .out_height = g.out_height(),
+                         .out_width = g.out_width(),
                          .out_channels = g.out_channels,
                          .weights = nullptr,
                          .y = data_of(y),
@@ -210,13 +226,17 @@ void conv2d_bias_silu(const Conv2dGeometry& g, const Tensor& x, const Tensor& we
 
 void conv2d_backward_input(const Conv2dGeometry& g, const Tensor& grad_y, const Tensor& weight,
                            const Tensor& grad_x) {
-  if (is_for_winograd(g)) {
-    return run_winograd({.dtype = grad_y.dtype(),
+  if (is_for_winograd(g, /*keeps_weights=*/false)) {
+    const WinogradTable& table = winograd_kernels();
+    return run_winograd(g.options.stride == 1 ? table.stride_1 : table.stride_2_backward,
+                        {.dtype = grad_y.dtype(),
                          .x = data_of(grad_y),
                          .batch = g.batch,
-                         .height = g.in_height,
-                         .width = g.in_width,
+                         .in_height = g.out_height(),
+                         .in_width = g.out_width(),
                          .in_channels = g.out_channels,
+                         .out_height = g.in_height,
+                         .out_width = g.in_width,
                          .out_channels = g.in_channels,
                          .weights = nullptr,
                          .y = data_of(grad_x),
@@ -224,7 +244,7 @@ void conv2d_backward_input(const Conv2dGeometry& g, const Tensor& grad_y, const 
                          .residual = nullptr,
                          .silu = false,
                          .scratch = nullptr},
-                        backward_view(g, weight, 2, 2), nullptr, 0);
+                        backward_view(g, weight, 2, 2, 1), nullptr, 0);
   }
   // One product for each place of a pixel in the stride's grid, with the taps that reach it.
   const int64_t stride = g.options.stride;
@@ -256,7 +276,7 @@ void conv2d_backward_input(const Conv2dGeometry& g, const Tensor& grad_y, const 
                             .bias = nullptr,
                             .residual = nullptr,
                             .silu = false};
-      parts.push_back({conv, backward_view(g, weight, rows.last, columns.last)});
+      parts.push_back({conv, backward_view(g, weight, rows.last, columns.last, stride)});
     }
   }
   run_direct(std::move(parts), nullptr, 0);
@@ -275,7 +295,7 @@ std::string name() {
 
 void conv2d_backward_weight(const Conv2dGeometry& g, const Tensor& grad_y, const Tensor& x,
                             const Tensor& grad_weight, const Tensor& grad_bias) {
-  if (!is_for_winograd(g) || grad_bias.defined()) {
+  if (!is_for_winograd(g) || g.options.stride != 1 || grad_bias.defined()) {
     return conv2d_backward_weight_direct(g, grad_y, x, grad_weight, grad_bias);
   }
   const WinogradGradKernels& kernels = winograd_grad_kernels();

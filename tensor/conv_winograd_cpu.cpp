@@ -1,51 +1,80 @@
 // SPDX-License-Identifier: MIT
-// F(4x4, 3x3): a tile of 4 x 4 outputs needs 6 x 6 inputs and as many products a pair of channels,
-// where the definition takes 144.
+// Tiles of inputs are transformed, multiplied by the transformed weights, each number of a tile by
+// one of its own, and transformed to outputs. winograd_axes.h has the transforms.
 #include <ydistill/tensor/conv_winograd_kernels.h>
 #include <ydistill/tensor/parallel.h>
-#include <ydistill/tensor/winograd_transforms.h>
+#include <ydistill/tensor/winograd_axes.h>
 
 namespace ydistill::YD_CPU_LEVEL {
 namespace {
 
-constexpr int kIn = kWinogradIn, kOut = kWinogradOut;
+template <class T>
+constexpr int kLineOf = 64 / sizeof(T);  // numbers of a cache line
+constexpr int kLineFloats = kLineOf<float>;
+// Of a block's transformed inputs, about: they stay in the L2 cache.
+constexpr int64_t kBlockFloats = 1 << 16;
+// Tiles of a block at least, unless there are fewer: they share the weights read. Half as many
+// where several numbers of a tile do, if these then stay in the L2 cache at all.
+constexpr int64_t kMinBlock = 24, kMaxFloats = 1 << 17;
 
-constexpr int64_t kBlockFloats =
-    1 << 16;                       // of a block's transformed inputs: they stay in the L2 cache
-constexpr int64_t kMinBlock = 24;  // tiles, unless there are fewer: they share the weights read
+template <class Axis>
+constexpr int kProductsOf = Axis::kProducts* Axis::kProducts;
+template <class Axis>
+constexpr int kWeightsOf = Axis::kWeights* Axis::kWeights;
+template <class Axis>
+constexpr int kSumsOf = Axis::kSums* Axis::kSums;
 
-/// A^T of six numbers.
-YD_HOST_DEVICE void transform_output(const Vector* m, int step, Vector* to, int to_step) {
-  const Vector sum_a = m[step] + m[2 * step], difference_a = m[step] - m[2 * step];
-  const Vector sum_b = m[3 * step] + m[4 * step], difference_b = m[3 * step] - m[4 * step];
-  to[0] = m[0] + sum_a + sum_b;
-  to[to_step] = kA * difference_a + kB * difference_b;
-  to[2 * to_step] = 0.5f * sum_a + 2.0f * sum_b;
-  to[3 * to_step] = (kA * 0.5f) * difference_a + (kB * 2.0f) * difference_b + m[5 * step];
-}
+/// Which of a tile's numbers is multiplied by which weight, and where the product goes.
+struct Product {
+  int input, weight, sum;
+  bool begins;  // it is the first of its sum
+};
 
-/// The outputs of one tile in channels [first, first + channels) from their products, [kPoints]
-/// rows of kPanel that lie point_step apart.
-template <class T, bool kSilu, bool kResidual>
-YD_HOST_DEVICE void scatter_tile(const WinogradConv& conv, const Place& place,
-                                 const float* products, int64_t point_step, int64_t first,
-                                 int64_t channels) {
+/// All of them, weight by weight.
+template <class Axis>
+struct Products {
+  Product of[kProductsOf<Axis>];
+
+  constexpr Products() : of() {
+    bool begun[kSumsOf<Axis>] = {};
+    int n = 0;
+    for (int weight = 0; weight < kWeightsOf<Axis>; ++weight) {
+      for (int i = 0; i < kProductsOf<Axis>; ++i) {
+        const int row = i / Axis::kProducts, column = i % Axis::kProducts;
+        if (Axis::weight_of(row) * Axis::kWeights + Axis::weight_of(column) != weight) continue;
+        const int sum = Axis::sum_of(row) * Axis::kSums + Axis::sum_of(column);
+        of[n++] = {i, weight, sum, !begun[sum]};
+        begun[sum] = true;
+      }
+    }
+  }
+};
+
+/// The outputs of one tile in channels [first, first + channels) from their sums, rows of kPanel
+/// that lie sum_step apart.
+template <class Axis, class T, bool kSilu, bool kResidual>
+YD_HOST_DEVICE void scatter_tile(const WinogradConv& conv, const Place& place, const float* sums,
+                                 int64_t sum_step, int64_t first, int64_t channels) {
+  constexpr int kSums = Axis::kSums, kOut = Axis::kOutputs;
   T* const y = static_cast<T*>(conv.y);
   const T* const residual = static_cast<const T*>(conv.residual);
-  const int64_t rows = least(kOut, conv.height - place.row);
-  const int64_t columns = least(kOut, conv.width - place.column);
+  const int64_t rows = least(kOut, conv.out_height - place.row);
+  const int64_t columns = least(kOut, conv.out_width - place.column);
   for (int64_t c = 0; c < channels; c += kLanes) {
-    Vector m[kPoints], half[kOut * kIn];
-    for (int k = 0; k < kPoints; ++k) m[k] = load(products + k * point_step + c);
-    for (int j = 0; j < kIn; ++j) transform_output(m + j, kIn, half + j, kIn);
+    Vector half[kOut * kSums];
+    for (int j = 0; j < kSums; ++j) {
+      Vector column[kSums];
+      for (int i = 0; i < kSums; ++i) column[i] = load(sums + (i * kSums + j) * sum_step + c);
+      Axis::transform_sums(column, 1, half + j, kSums);
+    }
     const Vector bias = conv.bias != nullptr ? load(conv.bias + first + c) : Vector{};
     for (int64_t i = 0; i < rows; ++i) {
       Vector row[kOut];
-      transform_output(half + i * kIn, 1, row, 1);
+      Axis::transform_sums(half + i * kSums, 1, row, 1);
       float values[kOut][kLanes];
       for (int j = 0; j < kOut; ++j) store(row[j] + bias, values[j]);
       const int64_t pixel =
-          (place.picture * conv.height + place.row + i) * conv.width + place.column;
+          (place.picture * conv.out_height + place.row + i) * conv.out_width + place.column;
       const int64_t at = pixel * conv.out_channels + first + c;
       for (int64_t j = 0; j < columns; ++j) {
         const int64_t to = at + j * conv.out_channels;
@@ -56,178 +85,287 @@ YD_HOST_DEVICE void scatter_tile(const WinogradConv& conv, const Place& place,
   }
 }
 
-template <int kCount>
-[[gnu::noinline]] void multiply(const float* rows, int64_t depth, const float* panel, float* to) {
-  const float* row[kCount];
-  Vector sums[kCount][kVectors] = {};
-  for (int i = 0; i < kCount; ++i) row[i] = rows + i * depth;
-  add_products<kCount>(row, 0, depth, panel, sums);
-  for (int i = 0; i < kCount; ++i) {
-    for (int v = 0; v < kVectors; ++v) store(sums[i][v], to + i * kPanel + v * kLanes);
+/// The next operands of multiply(), to be brought into the caches meanwhile: of kRows rows and of a
+/// panel what goes with number k of a row.
+struct FetchRows {
+  const float* rows;
+  YD_HOST_DEVICE void operator()(int64_t k) const { __builtin_prefetch(rows + k * kRows); }
+};
+struct FetchBoth {
+  const float *rows, *panel;
+  YD_HOST_DEVICE void operator()(int64_t k) const {
+    for (int i = 0; i < kPanel; i += kLineFloats) __builtin_prefetch(panel + k * kPanel + i);
+    __builtin_prefetch(rows + k * kRows);
   }
-}
-
-/// Up to kRows rows.
-template <int kCount = kRows>
-YD_HOST_DEVICE void multiply_rows(int64_t count, const float* rows, int64_t depth,
-                                  const float* panel, float* to) {
-  if constexpr (kCount > 0) {
-    if (count == kCount) return multiply<kCount>(rows, depth, panel, to);
-    multiply_rows<kCount - 1>(count, rows, depth, panel, to);
-  }
-}
-
-template <class T = float>
-YD_HOST_DEVICE Picture<T> input_of(const WinogradConv& conv) {
-  return {static_cast<const T*>(conv.x), conv.batch, conv.height, conv.width, conv.in_channels};
-}
-
-/// Tiles of a block, at most, and how many threads share the blocks, each as many of them.
-struct Division {
-  int64_t block, blocks, threads;
 };
 
+/// Of `groups` groups of kCount rows each and a panel; sums from zero or added to those there.
+/// From one group to the next, rows lie rows_step apart, sums sums_step.
+template <int kCount, bool kBegins>
+[[gnu::noinline]] void multiply(int64_t groups, const float* rows, int64_t rows_step, int64_t depth,
+                                const float* panel, float* sums, int64_t sums_step,
+                                const FetchBoth& next) {
+  for (int64_t g = 0; g < groups; ++g, rows += rows_step, sums += sums_step) {
+    const float* row[kCount];
+    Vector sum[kCount][kVectors];
+    // Unrolled by order: else the sums are cleared and copied in memory.
+#pragma GCC unroll 12
+    for (int i = 0; i < kCount; ++i) {
+      row[i] = rows + i * depth;
+      for (int v = 0; v < kVectors; ++v) {
+        sum[i][v] = kBegins ? Vector{} : load(sums + i * kPanel + v * kLanes);
+      }
+    }
+    if (g + 1 < groups) {
+      add_products<kCount>(row, 0, depth, panel, sum, FetchRows{rows + rows_step});
+    } else {
+      add_products<kCount>(row, 0, depth, panel, sum, next);
+    }
+#pragma GCC unroll 12
+    for (int i = 0; i < kCount; ++i) {
+      for (int v = 0; v < kVectors; ++v) store(sum[i][v], sums + i * kPanel + v * kLanes);
+    }
+  }
+}
+
+/// The last group, of fewer than kRows rows, maybe of none.
+template <bool kBegins, int kCount = kRows - 1>
+YD_HOST_DEVICE void multiply_rest(int64_t count, const float* rows, int64_t depth,
+                                  const float* panel, float* sums, const FetchBoth& next) {
+  if constexpr (kCount > 0) {
+    if (count == kCount) {
+      return multiply<kCount, kBegins>(1, rows, 0, depth, panel, sums, 0, next);
+    }
+    multiply_rest<kBegins, kCount - 1>(count, rows, depth, panel, sums, next);
+  }
+}
+
+/// n rows and a panel.
+template <bool kBegins>
+YD_HOST_DEVICE void multiply_all(int64_t n, const float* rows, int64_t rows_step, int64_t depth,
+                                 const float* panel, float* sums, int64_t sums_step,
+                                 const FetchBoth& next) {
+  const int64_t groups = n / kRows;
+  multiply<kRows, kBegins>(groups, rows, rows_step, depth, panel, sums, sums_step, next);
+  multiply_rest<kBegins>(n % kRows, rows + groups * rows_step, depth, panel,
+                         sums + groups * sums_step, next);
+}
+
+template <class T>
+Picture<T> input_of(const WinogradConv& conv) {
+  return {static_cast<const T*>(conv.x), conv.batch, conv.in_height, conv.in_width,
+          conv.in_channels};
+}
+template <class Axis>
+Tiling tiling_of(const WinogradConv& conv) {
+  return {Axis::kOutputs, conv.batch, conv.out_height, conv.out_width};
+}
+
+/// Tiles of a block, at most; blocks; parts of the output's channels; threads that share the
+/// blocks' parts, each as many of them.
+struct Division {
+  int64_t most, blocks, parts, threads;
+};
+
+template <class Axis>
 Division division_of(const WinogradConv& conv, int64_t threads) {
-  const int64_t tiles = tiles_of(input_of(conv));
-  const int64_t wanted = kBlockFloats / (kPoints * conv.in_channels);
-  const int64_t most = ceil_div(wanted < kMinBlock ? kMinBlock : wanted, kRows) * kRows;
-  threads = least(threads, tiles);
-  const int64_t blocks = least(ceil_div(ceil_div(tiles, most), threads) * threads, tiles);
-  return {ceil_div(tiles, blocks), blocks, threads};
+  const int64_t tiles = tiles_of(tiling_of<Axis>(conv));
+  const int64_t floats = kProductsOf<Axis> * conv.in_channels;  // of a tile
+  const int64_t wanted = kBlockFloats / floats;
+  const bool shares = Axis::kWeights < Axis::kProducts;
+  const int64_t smallest =
+      shares && kMinBlock / 2 * floats <= kMaxFloats ? kMinBlock / 2 : kMinBlock;
+  const int64_t whole = ceil_div(wanted < smallest ? smallest : wanted, kRows) * kRows;
+  const int64_t most = least(whole, tiles);
+  const int64_t needed = ceil_div(tiles, most);
+  if (needed < threads) {
+    // Rather than small blocks that all read all weights.
+    const int64_t parts = least(ceil_div(conv.out_channels, kPanel), ceil_div(threads, needed));
+    return {most, needed, parts, least(threads, needed * parts)};
+  }
+  const int64_t blocks = least(ceil_div(needed, threads) * threads, tiles);
+  return {most, blocks, 1, threads};
 }
 
-int64_t scratch_of_thread(const WinogradConv& conv, const Division& division) {
-  return kPoints * division.block * (conv.in_channels + kPanel);
-}
+/// Where a block's numbers lie in the scratch memory, in floats. Tiles are in groups of kRows:
+///   inputs [groups][products][kRows][in_channels], sums [groups][sums][kRows][kPanel]
+template <class Axis>
+struct Layout {
+  int64_t input_step, inputs, sums;  // of one product, of a group
 
+  explicit Layout(const WinogradConv& conv)
+      // An odd number of cache lines: a tile's products then do not meet in the same few places of
+      // the L1 cache.
+      : input_step((ceil_div(kRows * conv.in_channels, kLineFloats) | 1) * kLineFloats),
+        inputs(kProductsOf<Axis> * input_step),
+        sums(kSumsOf<Axis> * kRows * kPanel) {}
+  int64_t size(int64_t tiles) const { return ceil_div(tiles, kRows) * (inputs + sums); }
+};
+
+template <class Axis>
 int64_t scratch_size(const WinogradConv& conv, int64_t threads) {
-  const Division division = division_of(conv, threads);
-  return division.threads * scratch_of_thread(conv, division);
+  // Never less for more tiles, as the search for the batch that fits expects: for all threads.
+  return threads * Layout<Axis>(conv).size(division_of<Axis>(conv, threads).most);
 }
 
+template <class Axis>
 int64_t packed_size(const WinogradConv& conv) {
-  return ceil_div(conv.out_channels, kPanel) * kPanel * kPoints * conv.in_channels +
+  return ceil_div(conv.out_channels, kPanel) * kPanel * kWeightsOf<Axis> * conv.in_channels +
          conv.in_channels;
 }
 
-/// Tiles [first, last), on one thread.
-template <class T, bool kSilu, bool kResidual>
-void run_block(const WinogradConv& conv, int64_t first, int64_t last, float* scratch) {
+/// Brings into the L2 cache pixel (row, column) of the inputs of n tiles, line `line` of it.
+template <class Axis, class T>
+void fetch_pixel(const Picture<T>& x, const Tiling& tiling, int64_t first, int64_t n, int64_t row,
+                 int64_t column, int64_t line) {
+  const int64_t tiles = tiles_of(tiling);
+  Place place = place_of(tiling, first);
+  for (int64_t t = first; t < least(first + n, tiles); ++t) {
+    const int64_t r = Axis::first_input(place.row) + row;
+    const int64_t c = Axis::first_input(place.column) + column;
+    if (r >= 0 && r < x.height && c >= 0 && c < x.width) {
+      const int64_t pixel = (place.picture * x.height + r) * x.width + c;
+      __builtin_prefetch(x.data + pixel * x.channels + line * kLineOf<T>, 0, 2);
+    }
+    place = next_of(tiling, place);
+  }
+}
+
+/// Tiles [first, last) and panels [first_panel, last_panel), on one thread.
+template <class Axis, class T, bool kSilu, bool kResidual>
+void run_block(const WinogradConv& conv, int64_t first, int64_t last, int64_t first_panel,
+               int64_t last_panel, float* scratch) {
+  static constexpr Products<Axis> products;
   const Picture<T> x = input_of<T>(conv);
+  const Tiling tiling = tiling_of<Axis>(conv);
+  const Layout<Axis> layout(conv);
   const int64_t n = last - first, depth = conv.in_channels;
   const int64_t panels = ceil_div(conv.out_channels, kPanel);
-  const float* zeros = conv.weights + panels * kPanel * kPoints * depth;
-  float* const inputs = scratch;                          // [kPoints][n][in_channels]
-  float* const products = scratch + kPoints * n * depth;  // [kPoints][n][kPanel]
+  const float* zeros = conv.weights + panels * kPanel * kWeightsOf<Axis> * depth;
+  float* const inputs = scratch;
+  float* const sums = scratch + ceil_div(n, kRows) * layout.inputs;
+  const auto transform =
+      [](const Vector* d, int step, Vector* out, int out_step) __attribute__((always_inline)) {
+    Axis::transform_inputs(d, step, out, out_step);
+  };
   for (int64_t t = 0; t < n; ++t) {
-    gather_inputs(x, place_of(x, first + t), zeros, inputs + t * depth, n * depth, kPanel);
+    const Place place = place_of(tiling, first + t);
+    gather<Axis::kInputs, Axis::kProducts>(x, place.picture, Axis::first_input(place.row),
+                                           Axis::first_input(place.column), zeros, transform,
+                                           inputs + t / kRows * layout.inputs + t % kRows * depth,
+                                           layout.input_step, kPanel);
   }
-  const int64_t groups = ceil_div(n, kRows);
-  for (int64_t panel = 0; panel < panels; ++panel) {
-    for (int64_t k = 0; k < kPoints; ++k) {
-      const float* weights = conv.weights + (panel * kPoints + k) * depth * kPanel;
-      for (int64_t g = 0; g < groups; ++g) {
-        const int64_t from = n * g / groups, to = n * (g + 1) / groups;
-        multiply_rows(to - from, inputs + (k * n + from) * depth, depth, weights,
-                      products + (k * n + from) * kPanel);
+  // While this block is multiplied, the next one's pixels come, unless they would push this one's
+  // numbers out of the cache: the numbers of products and inputs of a tile are the same, or so.
+  const bool fetches = n * kProductsOf<Axis> * depth <= kMaxFloats;
+  const int64_t lines = fetches ? ceil_div(depth, kLineOf<T>) : 0;
+  for (int64_t panel = first_panel; panel < last_panel; ++panel) {
+    const float* panel_weights = conv.weights + panel * kWeightsOf<Axis> * depth * kPanel;
+    for (int i = 0; i < kProductsOf<Axis>; ++i) {
+      const Product product = products.of[i];
+      const Product next = products.of[i + 1 < kProductsOf<Axis> ? i + 1 : i];
+      const float* weights = panel_weights + product.weight * depth * kPanel;
+      const FetchBoth fetch{inputs + next.input * layout.input_step,
+                            panel_weights + next.weight * depth * kPanel};
+      for (int64_t line = lines * panel / panels; line < lines * (panel + 1) / panels; ++line) {
+        fetch_pixel<Axis>(x, tiling, last, n, i / Axis::kInputs, i % Axis::kInputs, line);
+      }
+      const float* rows = inputs + product.input * layout.input_step;
+      float* const out = sums + product.sum * kRows * kPanel;
+      if (product.begins) {
+        multiply_all<true>(n, rows, layout.inputs, depth, weights, out, layout.sums, fetch);
+      } else {
+        multiply_all<false>(n, rows, layout.inputs, depth, weights, out, layout.sums, fetch);
       }
     }
     const int64_t channel = panel * kPanel, channels = least(kPanel, conv.out_channels - channel);
     for (int64_t t = 0; t < n; ++t) {
-      scatter_tile<T, kSilu, kResidual>(conv, place_of(x, first + t), products + t * kPanel,
-                                        n * kPanel, channel, channels);
+      scatter_tile<Axis, T, kSilu, kResidual>(conv, place_of(tiling, first + t),
+                                              sums + t / kRows * layout.sums + t % kRows * kPanel,
+                                              kRows * kPanel, channel, channels);
     }
   }
 }
 
-template <class T, bool kSilu, bool kResidual>
+template <class Axis, class T, bool kSilu, bool kResidual>
 void run_as(const WinogradConv& conv, int64_t threads) {
-  const Division division = division_of(conv, threads);
-  const int64_t tiles = tiles_of(input_of(conv)), size = scratch_of_thread(conv, division);
+  const Division division = division_of<Axis>(conv, threads);
+  const int64_t tiles = tiles_of(tiling_of<Axis>(conv));
+  const int64_t size = Layout<Axis>(conv).size(division.most);
+  const int64_t panels = ceil_div(conv.out_channels, kPanel), parts = division.parts;
+  const int64_t units = division.blocks * parts;
   parallel_for(division.threads, 1, [=](int64_t thread) {
-    const int64_t first = division.blocks * thread / division.threads;
-    const int64_t last = division.blocks * (thread + 1) / division.threads;
-    for (int64_t block = first; block < last; ++block) {
+    const int64_t last = units * (thread + 1) / division.threads;
+    for (int64_t unit = units * thread / division.threads; unit < last; ++unit) {
+      const int64_t block = unit / parts, part = unit % parts;
       // As even as can be.
-      const int64_t from = tiles * block / division.blocks;
-      const int64_t to = tiles * (block + 1) / division.blocks;
-      run_block<T, kSilu, kResidual>(conv, from, to, conv.scratch + thread * size);
+      run_block<Axis, T, kSilu, kResidual>(
+          conv, tiles * block / division.blocks, tiles * (block + 1) / division.blocks,
+          panels * part / parts, panels * (part + 1) / parts, conv.scratch + thread * size);
     }
   });
 }
 
-template <class T>
+template <class Axis, class T>
 void run_of(const WinogradConv& conv, int64_t threads) {
   if (conv.residual != nullptr) {
-    conv.silu ? run_as<T, true, true>(conv, threads) : run_as<T, false, true>(conv, threads);
+    conv.silu ? run_as<Axis, T, true, true>(conv, threads)
+              : run_as<Axis, T, false, true>(conv, threads);
   } else {
-    conv.silu ? run_as<T, true, false>(conv, threads) : run_as<T, false, false>(conv, threads);
+    conv.silu ? run_as<Axis, T, true, false>(conv, threads)
+              : run_as<Axis, T, false, false>(conv, threads);
   }
 }
 
+template <class Axis>
 void run(const WinogradConv& conv, int64_t threads) {
-  conv.dtype == DType::kBFloat16 ? run_of<BFloat16>(conv, threads) : run_of<float>(conv, threads);
+  conv.dtype == DType::kBFloat16 ? run_of<Axis, BFloat16>(conv, threads)
+                                 : run_of<Axis, float>(conv, threads);
 }
 
-/// kPanel numbers, one an output channel.
-struct Lane {
-  double of[kPanel];
-};
-
-/// G of three numbers.
-YD_HOST_DEVICE void transform_weights(const Lane* w, int64_t step, Lane* to, int64_t to_step) {
-  constexpr double kA2 = 0.5, kB2 = 2;  // squares of the points
-  constexpr double a = 0.707106781186547524, b = 1.41421356237309505;
-  constexpr double of_a = 1 / (2 * kA2 * (kA2 - kB2)), of_b = 1 / (2 * kB2 * (kB2 - kA2));
-#pragma GCC ivdep
-  for (int i = 0; i < kPanel; ++i) {
-    const double w0 = w[0].of[i], w1 = w[step].of[i], w2 = w[2 * step].of[i];
-    const double even_a = (w0 + kA2 * w2) * of_a, even_b = (w0 + kB2 * w2) * of_b;
-    const double odd_a = a * of_a * w1, odd_b = b * of_b * w1;
-    to[0].of[i] = w0 / (kA2 * kB2);
-    to[to_step].of[i] = even_a + odd_a;
-    to[2 * to_step].of[i] = even_a - odd_a;
-    to[3 * to_step].of[i] = even_b + odd_b;
-    to[4 * to_step].of[i] = even_b - odd_b;
-    to[5 * to_step].of[i] = w2;
-  }
-}
-
+template <class Axis>
 void pack(const WinogradConv& conv, const WeightView& weights, float* to) {
+  constexpr int kWeights = Axis::kWeights, kAll = kWeightsOf<Axis>;
   const int64_t depth = conv.in_channels, panels = ceil_div(conv.out_channels, kPanel);
   constexpr int64_t kGrain = 16;  // inputs a task
   const int64_t parts = ceil_div(depth, kGrain);
   parallel_for(panels * parts, 1, [=](int64_t task) {
     const int64_t panel = task / parts, first = task % parts * kGrain;
     const int64_t channels = least(kPanel, conv.out_channels - panel * kPanel);
-    float* const out = to + panel * kPoints * depth * kPanel;
+    float* const out = to + panel * kAll * depth * kPanel;
     for (int64_t c = first; c < least(first + kGrain, depth); ++c) {
-      Lane w[9] = {}, half[kIn * 3], all[kPoints];
+      Lane w[9] = {}, half[kWeights * 3], all[kAll];
       for (int64_t p = 0; p < 3; ++p) {
         for (int64_t q = 0; q < 3; ++q) {
           const float* from = weights.base + panel * kPanel * weights.out + p * weights.row +
                               q * weights.column + c * weights.in;
           for (int64_t o = 0; o < channels; ++o) {
-            w[p * 3 + q].of[o] = double(from[o * weights.out]);
+            w[p * 3 + q].of[o] = from[o * weights.out];
           }
         }
       }
-      for (int j = 0; j < 3; ++j) transform_weights(w + j, 3, half + j, 3);
-      for (int i = 0; i < kIn; ++i) transform_weights(half + i * 3, 1, all + i * kIn, 1);
-      for (int64_t k = 0; k < kPoints; ++k) {
+      for (int j = 0; j < 3; ++j) Axis::transform_weights(w + j, 3, half + j, 3);
+      for (int i = 0; i < kWeights; ++i) {
+        Axis::transform_weights(half + i * 3, 1, all + i * kWeights, 1);
+      }
+      for (int64_t k = 0; k < kAll; ++k) {
 #pragma GCC ivdep
-        for (int o = 0; o < kPanel; ++o) out[(k * depth + c) * kPanel + o] = float(all[k].of[o]);
+        for (int o = 0; o < kPanel; ++o) out[(k * depth + c) * kPanel + o] = all[k].of[o];
       }
     }
   });
-  float* const zeros = to + panels * kPoints * depth * kPanel;
+  float* const zeros = to + panels * kAll * depth * kPanel;
   for (int64_t c = 0; c < depth; ++c) zeros[c] = 0;
 }
 
+template <class Axis>
+constexpr WinogradKernels kKernels{packed_size<Axis>, scratch_size<Axis>, pack<Axis>, run<Axis>};
+
 }  // namespace
 
-const WinogradKernels& winograd_kernels() {
-  static const WinogradKernels kernels{packed_size, scratch_size, pack, run};
+const WinogradTable& winograd_kernels() {
+  static const WinogradTable kernels{kKernels<Stride1>, kKernels<Stride2>,
+                                     kKernels<Stride2Backward>};
   return kernels;
 }
 

@@ -12,6 +12,8 @@
 namespace ydistill::YD_CPU_LEVEL {
 namespace {
 
+constexpr int kIn = kWinogradPoints, kOut = 4, kPoints = kIn * kIn;
+
 constexpr int64_t kChunkFloats = 1 << 20;  // of a chunk's transforms: they stay in the L3 cache
 constexpr int64_t kTilesPerTask = 8;
 
@@ -38,7 +40,7 @@ YD_HOST_DEVICE void transform_back(const Vector* m, int step, Vector* to) {
   to[2] = 0.5f * sum_a + 2.0f * sum_b + m[5 * step];
 }
 
-template <class T = float>
+template <class T>
 YD_HOST_DEVICE Picture<T> input_of(const WinogradGrad& grad) {
   return {static_cast<const T*>(grad.x), grad.batch, grad.height, grad.width, grad.in_channels};
 }
@@ -46,6 +48,10 @@ template <class T>
 YD_HOST_DEVICE Picture<T> gradient_of(const WinogradGrad& grad) {
   return {static_cast<const T*>(grad.grad_y), grad.batch, grad.height, grad.width,
           grad.out_channels};
+}
+
+YD_HOST_DEVICE Tiling tiling_of(const WinogradGrad& grad) {
+  return {kOut, grad.batch, grad.height, grad.width};
 }
 
 YD_HOST_DEVICE int64_t padded(int64_t channels) {
@@ -59,7 +65,7 @@ struct Layout {
   explicit Layout(const WinogradGrad& grad)
       : inputs(padded(grad.in_channels)), outputs(padded(grad.out_channels)) {
     const int64_t wanted = kChunkFloats / (kPoints * (inputs + outputs));
-    chunk = least(wanted < 16 ? 16 : wanted, tiles_of(input_of(grad)));
+    chunk = least(wanted < 16 ? 16 : wanted, tiles_of(tiling_of(grad)));
   }
   int64_t sums() const { return kPoints * outputs * inputs; }  // [kPoints][outputs][inputs]
   int64_t transformed(int64_t channels) const { return kPoints * chunk * channels; }
@@ -107,16 +113,16 @@ YD_HOST_DEVICE void multiply_panels(const float* g, const float* x, int64_t n, f
 YD_HOST_DEVICE void add_weights(const float* sums, int64_t point_step, int64_t in_channels,
                                 float* to) {
   for (int64_t c = 0; c < in_channels; c += kLanes) {
-    Vector m[kPoints], half[3 * kWinogradIn];
+    Vector m[kPoints], half[3 * kIn];
     for (int k = 0; k < kPoints; ++k) m[k] = load(sums + k * point_step + c);
-    for (int j = 0; j < kWinogradIn; ++j) {
+    for (int j = 0; j < kIn; ++j) {
       Vector column[3];
-      transform_back(m + j, kWinogradIn, column);
-      for (int p = 0; p < 3; ++p) half[p * kWinogradIn + j] = column[p];
+      transform_back(m + j, kIn, column);
+      for (int p = 0; p < 3; ++p) half[p * kIn + j] = column[p];
     }
     for (int p = 0; p < 3; ++p) {
       Vector row[3];
-      transform_back(half + p * kWinogradIn, 1, row);
+      transform_back(half + p * kIn, 1, row);
       for (int q = 0; q < 3; ++q) {
         float* const weight = to + (p * 3 + q) * in_channels + c;
         store(load(weight) + row[q], weight);
@@ -129,7 +135,8 @@ template <class T>
 void run_of(const WinogradGrad& grad) {
   const Layout layout(grad);
   const Picture<T> x = input_of<T>(grad), g = gradient_of<T>(grad);
-  const int64_t tiles = tiles_of(x), point_size = layout.outputs * layout.inputs;
+  const Tiling tiling = tiling_of(grad);
+  const int64_t tiles = tiles_of(tiling), point_size = layout.outputs * layout.inputs;
   float* const sums = grad.scratch;
   float* const inputs = sums + layout.sums();
   float* const gradients = inputs + layout.transformed(layout.inputs);
@@ -149,14 +156,19 @@ void run_of(const WinogradGrad& grad) {
   for (int64_t first = 0; first < tiles; first += layout.chunk) {
     const int64_t n = least(layout.chunk, tiles - first);
     parallel_for(n, kTilesPerTask, [=](int64_t t) {
-      const auto transform =
+      const auto of_input =
+          [](const Vector* d, int step, Vector* out, int out_step) __attribute__((always_inline)) {
+        transform_input(d, step, out, out_step);
+      };
+      const auto of_gradient =
           [](const Vector* d, int step, Vector* out, int out_step) __attribute__((always_inline)) {
         transform_gradient(d, step, out, out_step);
       };
-      const Place place = place_of(x, first + t);
-      gather_inputs(x, place, zeros, inputs + t * kPanel, n * layout.inputs, n * kPanel);
-      gather<kWinogradOut>(g, place.picture, place.row, place.column, zeros, transform,
-                           gradients + t * kPanel, n * layout.outputs, n * kPanel);
+      const Place place = place_of(tiling, first + t);
+      gather<kIn, kIn>(x, place.picture, place.row - 1, place.column - 1, zeros, of_input,
+                       inputs + t * kPanel, n * layout.inputs, n * kPanel);
+      gather<kOut, kIn>(g, place.picture, place.row, place.column, zeros, of_gradient,
+                        gradients + t * kPanel, n * layout.outputs, n * kPanel);
     });
     const int64_t panels = layout.outputs / kPanel;
     parallel_for(kPoints * panels, 1, [=](int64_t task) {

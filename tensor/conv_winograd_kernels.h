@@ -11,22 +11,23 @@
 
 namespace ydistill {
 
-/// y = convolution of x with 3x3 weights, stride 1, a border of one zero, + bias, then as `silu`
-/// and `residual` say. Channels are multiples of 16.
+/// With 3x3 weights and a border of one zero: y = convolution of x, or the gradient of the input of
+/// one with stride 2 from that of its output, + bias, then as `silu` and `residual` say. Channels
+/// are multiples of 16.
 struct WinogradConv {
   DType dtype;    // of x, y and residual: float32 or bfloat16
-  const void* x;  // [batch, height, width, in_channels]
-  int64_t batch, height, width, in_channels, out_channels;
+  const void* x;  // [batch, in_height, in_width, in_channels]
+  int64_t batch, in_height, in_width, in_channels, out_height, out_width, out_channels;
   const float* weights;  // as pack() leaves them
-  void* y;               // [batch, height, width, out_channels]
+  void* y;               // [batch, out_height, out_width, out_channels]
   const float* bias;     // [out_channels] or null
   const void* residual;  // as y, added last, or null
   bool silu;             // y = silu(y)
   float* scratch;
 };
 
-/// grad_weights += the gradient of the weights [out_channels, 3, 3, in_channels] of the same
-/// convolution. Channels are multiples of 16.
+/// grad_weights += the gradient of the weights [out_channels, 3, 3, in_channels] of a convolution
+/// with stride 1. Channels are multiples of 16.
 struct WinogradGrad {
   DType dtype;    // of x and grad_y: float32 or bfloat16
   const void* x;  // [batch, height, width, in_channels]
@@ -43,7 +44,12 @@ struct WinogradKernels {
   void (*pack)(const WinogradConv& conv, const WeightView& weights, float* to);
   void (*run)(const WinogradConv& conv, int64_t threads);
 };
-YD_DECLARE_CPU_KERNELS(WinogradKernels, winograd_kernels);
+
+/// The gradient of the input for stride 1 is a convolution with stride 1 itself.
+struct WinogradTable {
+  WinogradKernels stride_1, stride_2, stride_2_backward;
+};
+YD_DECLARE_CPU_KERNELS(WinogradTable, winograd_kernels);
 
 struct WinogradGradKernels {
   int64_t (*scratch_size)(const WinogradGrad& grad);  // floats

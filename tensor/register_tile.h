@@ -72,13 +72,20 @@ YD_HOST_DEVICE void copy_run(const T* from, int64_t n, float* to) {
   store(load(from + n - kLanes), to + n - kLanes);
 }
 
+struct FetchNothing {
+  YD_HOST_DEVICE void operator()(int64_t) const {}
+};
+
 /// sums[i][.] += sum_{begin <= k < end} rows[i][k] panel[k - begin][.] for the first kCount rows.
-template <int kCount>
+/// fetch(k) is called beside each k, to bring into the caches what comes next.
+template <int kCount, class Fetch = FetchNothing>
 YD_HOST_DEVICE void add_products(const float* const* rows, int64_t begin, int64_t end,
-                                 const float* panel, Vector (&sums)[kCount][kVectors]) {
+                                 const float* panel, Vector (&sums)[kCount][kVectors],
+                                 const Fetch& fetch = {}) {
   const float* row[kCount];
   for (int i = 0; i < kCount; ++i) row[i] = rows[i];
   for (int64_t k = begin; k < end; ++k, panel += kPanel) {
+    fetch(k);
     Vector w[kVectors];
     for (int v = 0; v < kVectors; ++v) w[v] = load(panel + v * kLanes);
 #pragma GCC unroll 12

@@ -1,17 +1,18 @@
 // SPDX-License-Identifier: MIT
-// For hot files (cpu_level.h): Winograd's transforms of 6 numbers, for tiles of 6 x 6.
+// For hot files (cpu_level.h): what Winograd's algorithms here have in common, the way from pixels
+// to tiles of transformed ones.
 //
-// Along each axis, with the points 0, +-a, +-b and infinity, y = A^T ((G w) (B^T x)), where A and G
-// are powers of the points, G's divided by the products of their differences, and row j of B^T is
-// the polynomial of all factors (x - point) but the j-th. a = 1/sqrt(2) and b = sqrt(2) keep all
-// entries near 1: less rounding than with the usual 1 and 2, no more than the definition's.
+// All of them have 6 points along an axis: 0, +-a, +-b and infinity. y = A^T ((G w) (B^T x)), where
+// A and G are powers of the points, G's divided by the products of their differences, and row j of
+// B^T is the polynomial of all factors (x - point) but the j-th. a = 1/sqrt(2) and b = sqrt(2) keep
+// all entries near 1: less rounding than with the usual 1 and 2, about the definition's.
 #pragma once
 
 #include <ydistill/tensor/register_tile.h>
 
 namespace ydistill::YD_CPU_LEVEL {
 
-inline constexpr int kWinogradIn = 6, kWinogradOut = 4, kPoints = kWinogradIn * kWinogradIn;
+inline constexpr int kWinogradPoints = 6;
 inline constexpr float kA = 0.707106781186547524f, kB = 1.41421356237309505f;
 
 /// B^T of six numbers that lie `step` apart, each a vector of channels.
@@ -28,35 +29,45 @@ YD_HOST_DEVICE void transform_input(const Vector* x, int step, Vector* to, int t
   to[5 * to_step] = x1 - 2.5f * x3 + x5;
 }
 
-/// Pictures [batch, height, width, channels] that 4 x 4 tiles cover, the last of a row or column
-/// maybe in part.
+/// Pictures [batch, height, width, channels].
 template <class T>
 struct Picture {
   const T* data;
   int64_t batch, height, width, channels;
 };
 
-template <class T>
-YD_HOST_DEVICE int64_t tiles_of(const Picture<T>& x) {
-  return x.batch * ceil_div(x.height, kWinogradOut) * ceil_div(x.width, kWinogradOut);
+/// Pictures that side x side tiles cover, the last of a row or column maybe in part.
+struct Tiling {
+  int64_t side, batch, height, width;
+};
+
+YD_HOST_DEVICE int64_t tiles_of(const Tiling& t) {
+  return t.batch * ceil_div(t.height, t.side) * ceil_div(t.width, t.side);
 }
 
 /// Which tile of the picture, and of which.
 struct Place {
-  int64_t picture, row, column;  // of its first output pixel
+  int64_t picture, row, column;  // of its first pixel
 };
 
-template <class T>
-YD_HOST_DEVICE Place place_of(const Picture<T>& x, int64_t tile) {
-  const int64_t across = ceil_div(x.width, kWinogradOut), down = ceil_div(x.height, kWinogradOut);
-  return {tile / (across * down), tile / across % down * kWinogradOut,
-          tile % across * kWinogradOut};
+YD_HOST_DEVICE Place place_of(const Tiling& t, int64_t tile) {
+  const int64_t across = ceil_div(t.width, t.side), down = ceil_div(t.height, t.side);
+  return {tile / (across * down), tile / across % down * t.side, tile % across * t.side};
+}
+
+YD_HOST_DEVICE Place next_of(const Tiling& t, Place place) {
+  place.column += t.side;
+  if (place.column < t.width) return place;
+  place.column = 0;
+  place.row += t.side;
+  if (place.row < t.height) return place;
+  return {place.picture + 1, 0, 0};
 }
 
 /// The kSize x kSize pixels from (row, column) on, zeros outside of the picture, transformed along
-/// both axes: channel c of point k goes to
+/// both axes to kTo x kTo points: channel c of point k goes to
 /// to[k point_step + c / kPanel panel_step + c % kPanel].
-template <int kSize, class T, class Transform>
+template <int kSize, int kTo, class T, class Transform>
 YD_HOST_DEVICE void gather(const Picture<T>& x, int64_t picture, int64_t row, int64_t column,
                            const float* zeros, const Transform& transform, float* to,
                            int64_t point_step, int64_t panel_step) {
@@ -71,29 +82,19 @@ YD_HOST_DEVICE void gather(const Picture<T>& x, int64_t picture, int64_t row, in
     }
   }
   for (int64_t c = 0; c < x.channels; c += kLanes) {
-    Vector d[kSize * kSize], half[kSize * kWinogradIn];
-    for (int i = 0; i < kSize * kSize; ++i) d[i] = load(from[i] + c);
-    for (int i = 0; i < kSize; ++i) transform(d + i * kSize, 1, half + i * kWinogradIn, 1);
+    Vector half[kSize * kTo];
+    for (int i = 0; i < kSize; ++i) {
+      Vector pixels[kSize];
+      for (int j = 0; j < kSize; ++j) pixels[j] = load(from[i * kSize + j] + c);
+      transform(pixels, 1, half + i * kTo, 1);
+    }
     float* const out = to + c / kPanel * panel_step + c % kPanel;
-    for (int j = 0; j < kWinogradIn; ++j) {
-      Vector done[kWinogradIn];
-      transform(half + j, kWinogradIn, done, 1);
-      for (int i = 0; i < kWinogradIn; ++i)
-        store(done[i], out + (i * kWinogradIn + j) * point_step);
+    for (int j = 0; j < kTo; ++j) {
+      Vector done[kTo];
+      transform(half + j, kTo, done, 1);
+      for (int i = 0; i < kTo; ++i) store(done[i], out + (i * kTo + j) * point_step);
     }
   }
-}
-
-/// The 6 x 6 inputs of a tile of 4 x 4 outputs, with B^T.
-template <class T>
-YD_HOST_DEVICE void gather_inputs(const Picture<T>& x, const Place& place, const float* zeros,
-                                  float* to, int64_t point_step, int64_t panel_step) {
-  const auto transform =
-      [](const Vector* d, int step, Vector* out, int out_step) __attribute__((always_inline)) {
-    transform_input(d, step, out, out_step);
-  };
-  gather<kWinogradIn>(x, place.picture, place.row - 1, place.column - 1, zeros, transform, to,
-                      point_step, panel_step);
 }
 
 }  // namespace ydistill::YD_CPU_LEVEL

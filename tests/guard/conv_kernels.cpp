@@ -61,29 +61,47 @@ void add_direct(KernelList& kernels, const char* name, int64_t size, int64_t cha
   });
 }
 
-void add_winograd(KernelList& kernels, int64_t size, int64_t channels) {
-  const Conv2dGeometry g{1, size, size, channels, channels, 3, {1, 1}};
-  const int64_t pixels = size * size * channels;
-  kernels.add("conv_winograd.forward", g.macs() / 16, [=] {
+const WinogradKernels& stride_1_kernels() {
+  return winograd_kernels().stride_1;
+}
+const WinogradKernels& stride_2_kernels() {
+  return winograd_kernels().stride_2;
+}
+const WinogradKernels& backward_kernels() {
+  return winograd_kernels().stride_2_backward;
+}
+
+/// A picture of `size` pixels on a side and as many channels in as out; forward with SiLU.
+void add_winograd(KernelList& kernels, const char* name, int64_t size, int64_t channels,
+                  int64_t stride, const WinogradKernels& (*table)()) {
+  const Conv2dGeometry g{1, size, size, channels, channels, 3, {stride, 1}};
+  const bool is_backward = table == &backward_kernels;
+  const int64_t out = g.out_height();
+  kernels.add(name, g.macs() / 16, [=] {
     WinogradConv conv{};
     conv.batch = 1;
-    conv.height = conv.width = size;
+    conv.in_height = conv.in_width = is_backward ? out : size;
+    conv.out_height = conv.out_width = is_backward ? size : out;
     conv.in_channels = conv.out_channels = channels;
-    conv.silu = true;
-    std::vector<float> packed(size_t(winograd_kernels().packed_size(conv)));
+    conv.silu = !is_backward;
+    std::vector<float> packed(size_t(table().packed_size(conv)));
     const auto weights = numbers<float>(channels * 9 * channels);
-    winograd_kernels().pack(conv, {weights.data(), 9 * channels, 3 * channels, channels, 1},
-                            packed.data());
-    return
-        [conv, packed, x = numbers<float>(pixels, 2), y = numbers<float>(pixels),
-         scratch = std::vector<float>(size_t(winograd_kernels().scratch_size(conv, 1)))]() mutable {
-          conv.x = x.data();
-          conv.weights = packed.data();
-          conv.y = y.data();
-          conv.scratch = scratch.data();
-          winograd_kernels().run(conv, 1);
-        };
+    table().pack(conv, {weights.data(), 9 * channels, 3 * channels, channels, 1}, packed.data());
+    return [conv, table, packed, x = numbers<float>(conv.in_height * conv.in_width * channels, 2),
+            y = numbers<float>(conv.out_height * conv.out_width * channels),
+            scratch = std::vector<float>(size_t(table().scratch_size(conv, 1)))]() mutable {
+      conv.x = x.data();
+      conv.weights = packed.data();
+      conv.y = y.data();
+      conv.scratch = scratch.data();
+      table().run(conv, 1);
+    };
   });
+}
+
+void add_winograd_grad(KernelList& kernels, int64_t size, int64_t channels) {
+  const Conv2dGeometry g{1, size, size, channels, channels, 3, {1, 1}};
+  const int64_t pixels = size * size * channels;
   kernels.add("conv_winograd.grad_weight", g.macs() / 16, [=] {
     WinogradGrad grad{};
     grad.batch = 1;
@@ -112,7 +130,10 @@ void add_conv_kernels(KernelList& kernels) {
   add_grad_weight(kernels, "conv_grad_weight.stem", {1, 40, 40, 12, 32, 3, {1, 1}});
   add_direct(kernels, "conv_direct.3x3_stride_2", 40, 48, 2);
   add_direct(kernels, "conv_direct.3x3", 20, 48, 1);
-  add_winograd(kernels, 20, 48);
+  add_winograd(kernels, "conv_winograd.forward", 20, 48, 1, stride_1_kernels);
+  add_winograd(kernels, "conv_winograd.stride_2", 40, 48, 2, stride_2_kernels);
+  add_winograd(kernels, "conv_winograd.stride_2_grad_input", 40, 48, 2, backward_kernels);
+  add_winograd_grad(kernels, 20, 48);
 }
 
 }  // namespace ydistill::guard
