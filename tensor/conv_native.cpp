@@ -28,22 +28,17 @@ bool is_ours(DType dtype) {
   return dtype == DType::kFloat32 && (kIsAlone || cpu_level() != CpuLevel::kAvx512);
 }
 
+/// With stride 2 weights become more than five times as many numbers. Where few tiles, of 5 x 5
+/// outputs, share them, that takes as long as it saves, and four times the memory.
 bool is_for_winograd(const Conv2dGeometry& g) {
-  return g.kernel == 3 && g.options.padding == 1 && g.options.stride <= 2 &&
-         g.in_channels % 16 == 0 && g.out_channels % 16 == 0;
-}
-
-/// With stride 2 weights become more than five times as many numbers. That takes longer than what
-/// is saved where few tiles, of 5 x 5 outputs, share them and they are not kept.
-bool is_for_winograd(const Conv2dGeometry& g, bool keeps_weights) {
   constexpr int64_t kSide = 5, kMinTiles = 40;
+  if (g.kernel != 3 || g.options.padding != 1 || g.options.stride > 2 || g.in_channels % 16 != 0 ||
+      g.out_channels % 16 != 0) {
+    return false;
+  }
   const int64_t tiles =
       g.batch * ((g.out_height() + kSide - 1) / kSide) * ((g.out_width() + kSide - 1) / kSide);
-  return is_for_winograd(g) && (g.options.stride == 1 || keeps_weights || tiles >= kMinTiles);
-}
-
-bool keeps(const PackedWeights* packed, uint64_t version) {
-  return packed != nullptr && version != 0;
+  return g.options.stride == 1 || tiles >= kMinTiles;
 }
 
 void* data_of(const Tensor& t) {
@@ -64,7 +59,7 @@ template <class Pack>
 std::shared_ptr<Storage> packed_weights(int64_t floats, PackedWeights* packed, uint64_t version,
                                         Pack&& pack) {
   const int64_t bytes = bytes_of(floats);
-  const bool keep = keeps(packed, version);
+  const bool keep = packed != nullptr && version != 0;
   if (keep && DryRun::is_on()) {
     DryRun::keep(bytes);
     return nullptr;
@@ -143,7 +138,7 @@ void run_direct(std::vector<Part> parts, PackedWeights* packed, uint64_t version
 void forward(const Conv2dGeometry& g, const Tensor& x, const Tensor& weight, const Tensor& bias,
              bool silu, const Tensor& residual, const Tensor& y, PackedWeights* packed,
              uint64_t version) {
-  if (is_for_winograd(g, keeps(packed, version)) && x.dtype() == y.dtype()) {
+  if (is_for_winograd(g) && x.dtype() == y.dtype()) {
     const WinogradTable& table = winograd_kernels();
     return run_winograd(g.options.stride == 1 ? table.stride_1 : table.stride_2,
                         {.dtype = x.dtype(),
@@ -226,7 +221,7 @@ void conv2d_bias_silu(const Conv2dGeometry& g, const Tensor& x, const Tensor& we
 
 void conv2d_backward_input(const Conv2dGeometry& g, const Tensor& grad_y, const Tensor& weight,
                            const Tensor& grad_x) {
-  if (is_for_winograd(g, /*keeps_weights=*/false)) {
+  if (is_for_winograd(g)) {
     const WinogradTable& table = winograd_kernels();
     return run_winograd(g.options.stride == 1 ? table.stride_1 : table.stride_2_backward,
                         {.dtype = grad_y.dtype(),
