@@ -28,17 +28,25 @@ bool is_ours(DType dtype) {
   return dtype == DType::kFloat32 && (kIsAlone || cpu_level() != CpuLevel::kAvx512);
 }
 
+bool keeps(const PackedWeights* packed, uint64_t version) {
+  return packed != nullptr && version != 0;
+}
+
 /// With stride 2 weights become more than five times as many numbers. Where few tiles, of 5 x 5
-/// outputs, share them, that takes as long as it saves, and four times the memory.
-bool is_for_winograd(const Conv2dGeometry& g) {
-  constexpr int64_t kSide = 5, kMinTiles = 40;
+/// outputs, share them, making them takes longer than they save. Weights that are kept serve every
+/// size of picture in one layout, so their number decides: many belong to small pictures, and
+/// would take most of the memory.
+bool is_for_winograd(const Conv2dGeometry& g, bool keeps_weights) {
+  constexpr int64_t kSide = 5, kMinTiles = 40, kMaxKept = 256 * 384;
   if (g.kernel != 3 || g.options.padding != 1 || g.options.stride > 2 || g.in_channels % 16 != 0 ||
       g.out_channels % 16 != 0) {
     return false;
   }
+  if (g.options.stride == 1) return true;
+  if (keeps_weights) return g.in_channels * g.out_channels <= kMaxKept;
   const int64_t tiles =
       g.batch * ((g.out_height() + kSide - 1) / kSide) * ((g.out_width() + kSide - 1) / kSide);
-  return g.options.stride == 1 || tiles >= kMinTiles;
+  return tiles >= kMinTiles;
 }
 
 void* data_of(const Tensor& t) {
@@ -59,7 +67,7 @@ template <class Pack>
 std::shared_ptr<Storage> packed_weights(int64_t floats, PackedWeights* packed, uint64_t version,
                                         Pack&& pack) {
   const int64_t bytes = bytes_of(floats);
-  const bool keep = packed != nullptr && version != 0;
+  const bool keep = keeps(packed, version);
   if (keep && DryRun::is_on()) {
     DryRun::keep(bytes);
     return nullptr;
@@ -138,7 +146,7 @@ void run_direct(std::vector<Part> parts, PackedWeights* packed, uint64_t version
 void forward(const Conv2dGeometry& g, const Tensor& x, const Tensor& weight, const Tensor& bias,
              bool silu, const Tensor& residual, const Tensor& y, PackedWeights* packed,
              uint64_t version) {
-  if (is_for_winograd(g) && x.dtype() == y.dtype()) {
+  if (is_for_winograd(g, keeps(packed, version)) && x.dtype() == y.dtype()) {
     const WinogradTable& table = winograd_kernels();
     return run_winograd(g.options.stride == 1 ? table.stride_1 : table.stride_2,
                         {.dtype = x.dtype(),
@@ -221,7 +229,7 @@ void conv2d_bias_silu(const Conv2dGeometry& g, const Tensor& x, const Tensor& we
 
 void conv2d_backward_input(const Conv2dGeometry& g, const Tensor& grad_y, const Tensor& weight,
                            const Tensor& grad_x) {
-  if (is_for_winograd(g)) {
+  if (is_for_winograd(g, /*keeps_weights=*/false)) {
     const WinogradTable& table = winograd_kernels();
     return run_winograd(g.options.stride == 1 ? table.stride_1 : table.stride_2_backward,
                         {.dtype = grad_y.dtype(),
@@ -290,7 +298,8 @@ std::string name() {
 
 void conv2d_backward_weight(const Conv2dGeometry& g, const Tensor& grad_y, const Tensor& x,
                             const Tensor& grad_weight, const Tensor& grad_bias) {
-  if (!is_for_winograd(g) || g.options.stride != 1 || grad_bias.defined()) {
+  if (!is_for_winograd(g, /*keeps_weights=*/false) || g.options.stride != 1 ||
+      grad_bias.defined()) {
     return conv2d_backward_weight_direct(g, grad_y, x, grad_weight, grad_bias);
   }
   const WinogradGradKernels& kernels = winograd_grad_kernels();

@@ -10,6 +10,7 @@
 
 #include <cmath>
 #include <cstring>
+#include <span>
 
 #include "support/catch.h"
 
@@ -166,6 +167,27 @@ TEST_CASE("conv2d: with SiLU and a residual in one pass it is what the passes gi
           CHECK(worst_relative(y, expected) < limit);
         }
       }
+    }
+  }
+}
+
+TEST_CASE("conv2d: weights that are kept serve pictures of every size") {
+  for (const int64_t stride : {1, 2}) {
+    const Conv2dOptions options{stride, 1};
+    Rng rng(15);
+    const Tensor w = rng.uniform({32, 3, 3, 16}, -0.1, 0.1), bias = rng.uniform({32}, -1, 1);
+    PackedWeights packed;
+    for (const int64_t size : {4, 80, 9}) {
+      const Tensor x = rng.uniform({1, size, size, 16}, -1, 1);
+      INFO(x.str() << " stride " << stride);
+      const Tensor y = conv2d_bias_silu_in_one_pass(x, w, bias, {}, options, &packed, 1);
+      if (!y.defined()) continue;
+      const auto d = [](const Tensor& t) { return t.to(DType::kFloat64); };
+      const Tensor expected = conv2d_forward(d(x), d(w), d(bias), options);
+      for (double& z : std::span(expected.data<double>(), size_t(expected.numel()))) {
+        z /= 1 + std::exp(-z);
+      }
+      CHECK(worst_relative(y, expected) < kFloat32Tolerance);
     }
   }
 }
