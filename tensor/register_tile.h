@@ -114,14 +114,16 @@ YD_HOST_DEVICE void finish_channels(const float* sums, const BFloat16* residual,
   int64_t c = 0;
   for (; c + kLanes <= channels; c += kLanes) {
     float values[kLanes];
-    finish_channels<kSilu, false>(sums + c, nullptr, kLanes, values);
+#pragma GCC ivdep
+    for (int i = 0; i < kLanes; ++i) {
+      values[i] = kSilu ? sums[c + i] * sigmoid_bf16(sums[c + i]) : sums[c + i];
+    }
     Vector value = load(values);
     if constexpr (kResidual) value += load(residual + c);
     store(value, y + c);
   }
   for (; c < channels; ++c) {
-    float value = sums[c];
-    if constexpr (kSilu) value = silu(value);
+    float value = kSilu ? sums[c] * sigmoid_bf16(sums[c]) : sums[c];
     if constexpr (kResidual) value += float(residual[c]);
     y[c] = BFloat16(value);
   }
