@@ -10,6 +10,8 @@
 #include <ydistill/tensor/cuda/device.h>
 #include <ydistill/tensor/cuda/graph.h>
 #include <ydistill/tensor/parallel.h>
+#include <ydistill/tensor/recently_used.h>
+#include <ydistill/tensor/storage_room.h>
 #include <ydistill/yolo/target_assignment.h>
 
 namespace ydistill::cuda {
@@ -27,21 +29,23 @@ struct Inputs {
 
 using Key = std::array<int64_t, 4>;  // N, H, W, capacity
 
-Inputs make_inputs(const Shape& images, int64_t capacity,
-                   const std::function<Tensor(const Shape&, DType)>& make) {
-  return {make(images, DType::kUInt8), make({capacity, 6}, DType::kFloat32),
-          make({images[0]}, DType::kUInt8)};
-}
+/// Where inputs of one shape after another lie.
+struct InputRoom {
+  StorageRoom images, targets, labelled;
+
+  template <class Allocate>
+  Inputs inputs(const Shape& shape, int64_t capacity, Allocate&& allocate) {
+    return {images.tensor(shape, DType::kUInt8, allocate),
+            targets.tensor({capacity, 6}, DType::kFloat32, allocate),
+            labelled.tensor({shape[0]}, DType::kUInt8, allocate)};
+  }
+};
 
 /// Of the images that a batch has or that its plans make.
 Shape image_shape(const Batch& batch) {
   if (batch.plans.empty()) return batch.images.shape();
   const SamplePlan& first = batch.plans.front();
   return {int64_t(batch.plans.size()), first.height, first.width, 3};
-}
-
-Tensor pinned(const Shape& shape, DType dtype) {
-  return Tensor::over(allocate_pinned(shape.numel() * size_of(dtype)), 0, shape, dtype);
 }
 
 void copy_labels(const Inputs& to, const Inputs& from) {
@@ -59,18 +63,18 @@ void copy_on_host(const Tensor& to, const Tensor& from) {
 
 /// Half of the double buffer between the loader and the GPU. Its images may be packed plans.
 struct Slot {
-  Shape images{0};
-  int64_t capacity = 0;
-  Inputs on_host, on_device;
+  InputRoom on_host, on_device;
   Event copied, consumed;
 };
 
 /// Everything that belongs to one shape of batch.
 struct ShapedStep {
-  Inputs inputs;  // fixed addresses: the graph reads here
+  Inputs inputs;  // the graph reads here
   int64_t runs = 0;
   Graph graph;
 };
+/// Shapes whose graphs are kept, each some MiB: multi-scale training at 640 +- 50 % has 21.
+constexpr size_t kMaxShapes = 32;
 
 class CudaRunner : public StepRunner {
  public:
@@ -163,37 +167,33 @@ class CudaRunner : public StepRunner {
     slot.consumed.wait();
     const ArenaScope heap(nullptr);
     const Device device = student_.device();
-    const auto on_device = [&](const Shape& shape, DType dtype) {
-      return Tensor::empty(shape, dtype, device);
-    };
-    if (slot.images != sent || slot.capacity != capacity) {
-      slot.images = sent;
-      slot.capacity = capacity;
-      slot.on_host = make_inputs(sent, capacity, pinned);
-      slot.on_device = make_inputs(sent, capacity, on_device);
-    }
+    const auto on_gpu = [&](int64_t nbytes) { return allocate_storage(nbytes, device); };
+    const Inputs host = slot.on_host.inputs(sent, capacity, allocate_pinned);
+    const Inputs sent_there = slot.on_device.inputs(sent, capacity, on_gpu);
     if (is_planned) {
-      pack(batch.plans, slot.on_host.images);
+      pack(batch.plans, host.images);
     } else {
-      copy_on_host(slot.on_host.images, batch.images);
+      copy_on_host(host.images, batch.images);
     }
-    copy_on_host(slot.on_host.targets, padded_targets(batch.targets, capacity));
-    std::copy(batch.labelled.begin(), batch.labelled.end(), slot.on_host.labelled.data<uint8_t>());
+    copy_on_host(host.targets, padded_targets(batch.targets, capacity));
+    std::copy(batch.labelled.begin(), batch.labelled.end(), host.labelled.data<uint8_t>());
     {
       const StreamScope scope(copies_);
-      copy_in_order(slot.on_device.images, slot.on_host.images);
-      copy_labels(slot.on_device, slot.on_host);
+      copy_in_order(sent_there.images, host.images);
+      copy_labels(sent_there, host);
       slot.copied.record();
     }
     slot.copied.hold_stream();
-    ShapedStep& step = steps_[key];
-    if (!step.inputs.images.defined()) step.inputs = make_inputs(s, capacity, on_device);
+    // A graph that leaves may still run.
+    ShapedStep& step = steps_.at(key, [](ShapedStep&) { wait_for_gpu(); });
+    // The steps of all shapes read from the same place: one is over when the next is copied there.
+    if (!step.inputs.images.defined()) step.inputs = step_room_.inputs(s, capacity, on_gpu);
     if (is_planned) {
-      gather_samples(slot.on_device.images, batch.plans.front().room, step.inputs.images);
+      gather_samples(sent_there.images, batch.plans.front().room, step.inputs.images);
     } else {
-      copy_in_order(step.inputs.images, slot.on_device.images);
+      copy_in_order(step.inputs.images, sent_there.images);
     }
-    copy_labels(step.inputs, slot.on_device);
+    copy_labels(step.inputs, sent_there);
     slot.consumed.record();
     return step;
   }
@@ -238,7 +238,8 @@ class CudaRunner : public StepRunner {
   Stream copies_, teacher_stream_;
   Event started_, taught_;
   std::array<Slot, 2> slots_;
-  std::map<Key, ShapedStep> steps_;
+  InputRoom step_room_;
+  RecentlyUsed<Key, ShapedStep> steps_{kMaxShapes};
   std::map<int64_t, int64_t> capacities_;  // of targets, by batch size
   Graph step_graph_;
   int64_t step_runs_ = 0;

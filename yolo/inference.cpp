@@ -2,12 +2,13 @@
 #include <ydistill/yolo/inference.h>
 
 #include <array>
-#include <map>
 #include <utility>
 
 #include <ydistill/tensor/arena.h>
 #include <ydistill/tensor/conv_plans.h>
 #include <ydistill/tensor/dry_run.h>
+#include <ydistill/tensor/recently_used.h>
+#include <ydistill/tensor/storage_room.h>
 #ifdef YD_HAVE_CUDA
 #include <ydistill/tensor/cuda/device.h>
 #include <ydistill/tensor/cuda/graph.h>
@@ -31,6 +32,9 @@ std::vector<Tensor> run(Model& model, const Tensor& images) {
 #ifdef YD_HAVE_CUDA
 
 struct Inference::Captured {
+  /// Shapes whose graphs and heads are kept: a server sees pictures of every shape.
+  static constexpr size_t kMaxShapes = 32;
+
   /// One shape of batch.
   struct Step {
     Tensor images;  // where the graph reads
@@ -54,10 +58,14 @@ struct Inference::Captured {
     const Shape& s = images.shape();
     if (s.rank() != 4) return run(model, images);  // refuses it
     cuda::require_device(model.device().index);
-    Step& step = steps[{s[0], s[1], s[2]}];
+    // A graph that leaves may still run.
+    Step& step = steps.at({s[0], s[1], s[2]}, [](Step&) { cuda::wait_for_gpu(); });
     if (!step.images.defined()) {
       const ArenaScope heap(nullptr);
-      step.images = Tensor::empty(s, images.dtype(), model.device());
+      // Graphs of all shapes read from the same place: one is over when the next is copied there.
+      step.images = room.tensor(s, images.dtype(), [&](int64_t nbytes) {
+        return allocate_storage(nbytes, model.device());
+      });
     }
     step.images.copy_from(images);
     const ArenaScope scope(arena);
@@ -75,7 +83,8 @@ struct Inference::Captured {
   }
 
   std::shared_ptr<Arena> arena;
-  std::map<std::array<int64_t, 3>, Step> steps;
+  StorageRoom room;
+  RecentlyUsed<std::array<int64_t, 3>, Step> steps{kMaxShapes};
 };
 
 #else
