@@ -3,8 +3,9 @@
 // faster than oneDNN, and every CPU in a build without it. docs/performance.md says by how much.
 // They compute in float32. Where the CPU has no instructions for bfloat16, activations in it are
 // theirs too: widened as they are read, rounded as they are written, half the memory. 3x3 with
-// stride 1 goes by Winograd's algorithm (conv_winograd_kernels.h), the rest as a matrix product
-// whose left factor is never made (conv_direct_kernels.h, conv_grad_weight.h).
+// stride 1, and with stride 2 where that is faster, goes by Winograd's algorithm
+// (conv_winograd_kernels.h), the rest as a matrix product whose left factor is never made
+// (conv_direct_kernels.h, conv_grad_weight.h).
 //
 // Every output is summed by one thread, in an order that the shape alone decides: the same bits
 // with any number of threads.

@@ -255,10 +255,11 @@ void run_block(const WinogradConv& conv, int64_t first, int64_t last, int64_t fi
                                            inputs + t / kRows * layout.inputs + t % kRows * depth,
                                            layout.input_step, kPanel);
   }
-  // While this block is multiplied, the next one's pixels come, unless they would push this one's
-  // numbers out of the cache: the numbers of products and inputs of a tile are the same, or so.
+  // While this block is multiplied, the next one's pixels come, one a product, unless they would
+  // push this one's numbers out of the cache.
   const bool fetches = n * kProductsOf<Axis> * depth <= kMaxFloats;
   const int64_t lines = fetches ? ceil_div(depth, kLineOf<T>) : 0;
+  constexpr int kPixels = Axis::kInputs * Axis::kInputs;
   for (int64_t panel = first_panel; panel < last_panel; ++panel) {
     const float* panel_weights = conv.weights + panel * kWeightsOf<Axis> * depth * kPanel;
     for (int i = 0; i < kProductsOf<Axis>; ++i) {
@@ -267,7 +268,8 @@ void run_block(const WinogradConv& conv, int64_t first, int64_t last, int64_t fi
       const float* weights = panel_weights + product.weight * depth * kPanel;
       const FetchBoth fetch{inputs + next.input * layout.input_step,
                             panel_weights + next.weight * depth * kPanel};
-      for (int64_t line = lines * panel / panels; line < lines * (panel + 1) / panels; ++line) {
+      const int64_t last_line = i < kPixels ? lines * (panel + 1) / panels : 0;
+      for (int64_t line = lines * panel / panels; line < last_line; ++line) {
         fetch_pixel<Axis>(x, tiling, last, n, i / Axis::kInputs, i % Axis::kInputs, line);
       }
       const float* rows = inputs + product.input * layout.input_step;
