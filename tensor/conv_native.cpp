@@ -37,7 +37,7 @@ bool keeps(const PackedWeights* packed, uint64_t version) {
 /// size of picture in one layout, so their number decides: many belong to small pictures, and
 /// would take most of the memory.
 bool is_for_winograd(const Conv2dGeometry& g, bool keeps_weights) {
-  constexpr int64_t kSide = 5, kMinTiles = 40, kMaxKept = 256 * 384;
+  constexpr int64_t kSide = 5, kMinTiles = 40, kMaxKept = 256 * 512;
   if (g.kernel != 3 || g.options.padding != 1 || g.options.stride > 2 || g.in_channels % 16 != 0 ||
       g.out_channels % 16 != 0) {
     return false;
