@@ -19,6 +19,12 @@ namespace {
 
 namespace fs = std::filesystem;
 
+/// True for a link that leads nowhere too: its labels are missing, not the objects on the picture.
+bool is_there(const fs::path& file) {
+  std::error_code error;
+  return fs::exists(fs::symlink_status(file, error));
+}
+
 /// a/images/b/c.jpg -> a/labels/b/c.txt where that exists, else a/images/b/c.txt.
 fs::path label_file_of(const fs::path& picture) {
   std::vector<fs::path> parts(picture.begin(), picture.end());
@@ -28,8 +34,7 @@ fs::path label_file_of(const fs::path& picture) {
     fs::path file;
     for (const fs::path& part : parts) file /= part;
     file.replace_extension(".txt");
-    std::error_code error;
-    if (fs::exists(file, error)) return file;
+    if (is_there(file)) return file;
     break;
   }
   return fs::path(picture).replace_extension(".txt");
@@ -111,8 +116,7 @@ std::optional<Label> parse_row(std::string_view row, size_t num_names, std::stri
 }
 
 void read_labels(PictureReport& report, const fs::path& file, size_t num_names) {
-  std::error_code error;
-  if (!fs::exists(file, error)) return;  // background
+  if (!is_there(file)) return;  // background
   std::string text;
   try {
     text = read_text(file);

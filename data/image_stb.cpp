@@ -13,6 +13,7 @@
 #define STBI_WRITE_NO_STDIO
 #include <stb/stb_image.h>
 #include <stb/stb_image_write.h>
+#include <cstdlib>
 
 #include <limits>
 #include <memory>
@@ -55,7 +56,8 @@ std::optional<ImageInfo> probe_stb(std::span<const uint8_t> bytes, std::string& 
     reason = stbi_failure_reason();
     return std::nullopt;
   }
-  return ImageInfo{width, height};
+  // The height of a BMP that begins with its top row is negative, and stb passes that on.
+  return ImageInfo{width, std::abs(int64_t(height))};
 }
 
 std::string encode_jpeg_stb(const Image& image, int quality) {

@@ -29,7 +29,10 @@ Run add_report(CLI::App& app);
 
 /// Prints a document to standard output, nothing else.
 void print_json(const std::string& text);
-/// A message to standard error.
+/// Text to standard error, as it is. What cannot be written there is lost and stops nothing: a log
+/// on a full disk ends no training.
+void say(const std::string& text);
+/// The same with a line break behind it.
 void message(const std::string& text);
 
 }  // namespace ydistill::tools

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <memory>
 
+#include <ydistill/tensor/error.h>
 #include <ydistill/tensor/io/atomic_file.h>
 #include <ydistill/tools/command.h>
 #include <ydistill/train/report/page.h>
@@ -20,9 +21,12 @@ Run add_compare(CLI::App& app) {
   CLI::App* cmd = app.add_subcommand(
       "compare", "Compare runs; those that differ in train.seed alone give mean and spread");
   cmd->add_option("runs", args->runs, "run folders, finished or not")->required();
-  cmd->add_option("--page", args->page, "the page to write, compare.html by default");
+  cmd->add_option("--page", args->page, "the page to write, .html; compare.html by default");
   cmd->add_flag("--json", args->json, "print one JSON document");
   return [args] {
+    if (!args->page.ends_with(".html")) {  // a slip must not cost a config or a picture
+      throw ConfigError("compare: --page {}: the page to write must end in .html", args->page);
+    }
     const std::vector<std::filesystem::path> folders(args->runs.begin(), args->runs.end());
     const Comparison comparison = compare_folders(folders);
     for (const std::string& note : comparison.notes) message("compare: " + note);

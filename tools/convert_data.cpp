@@ -131,6 +131,10 @@ std::string how_to_name(const Args& args, const std::vector<std::string>& splits
 
 int convert(const Args& args) {
   const std::string from = args.from.empty() ? guess_format(args.paths.front()) : args.from;
+  if (from != "coco" && !args.images.empty()) {
+    throw ConfigError("convert-data: --images: goes with COCO only, {} is read as {}",
+                      args.paths[0], from);
+  }
   const std::vector<NamedSource> named =
       from == "voc" || from == "yaml" ? parts_of(args, from) : separate(args, from);
   std::error_code error;
@@ -145,7 +149,11 @@ int convert(const Args& args) {
   }
   const std::map<std::string, DatasetFormat> formats{
       {"yolo", DatasetFormat::kYolo}, {"voc", DatasetFormat::kVoc}, {"coco", DatasetFormat::kCoco}};
-  check_split_names(split_names, formats.at(args.to));
+  try {
+    check_split_names(split_names, formats.at(args.to));
+  } catch (const ValueError& problem) {
+    throw ConfigError("convert-data: --split: {}", problem.what());
+  }
   const std::vector<Dataset> datasets = load_splits(sources, args.names);
   std::vector<DatasetSplit> splits;
   for (size_t i = 0; i < datasets.size(); ++i) {

@@ -15,6 +15,7 @@
 #include <ydistill/detect/detector.h>
 #include <ydistill/detect/draw.h>
 #include <ydistill/tensor/io/atomic_file.h>
+#include <ydistill/tensor/io/text.h>
 #include <ydistill/tensor/parallel.h>
 #include <ydistill/tools/command.h>
 #include <ydistill/yolo/checkpoint.h>
@@ -218,6 +219,29 @@ std::string check_batch(const std::string& text) {
   return fmt::format("a whole number from 1 to {} wanted, got \"{}\"", kMaxBatch, text);
 }
 
+/// Empty, or what is wrong about a share.
+std::string check_share(const std::string& text) {
+  double share = 0;
+  const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), share);
+  const bool number = problem == std::errc() && end == text.data() + text.size();
+  if (number && share >= 0 && share <= 1) return "";
+  return fmt::format("a number from 0 to 1 wanted, got \"{}\"", text);
+}
+
+/// Refuses to write into a folder that a picture was taken from: boxes would be drawn over the
+/// picture itself, and the next run would take drawn ones for pictures.
+void check_apart(const std::vector<fs::path>& pictures, const fs::path& out) {
+  for (const fs::path& picture : pictures) {
+    std::error_code ignored;
+    const fs::path target = fs::canonical(picture, ignored);
+    if (fs::equivalent(fs::absolute(picture).parent_path(), out, ignored) ||
+        fs::equivalent(target.parent_path(), out, ignored)) {
+      throw ConfigError("detect: --out {}: holds the picture {}; another folder wanted",
+                        printable(out.string()), printable(picture.string()));
+    }
+  }
+}
+
 /// What was found so far, in the order of the pictures.
 struct Found {
   explicit Found(fs::path folder) : out(std::move(folder)) {}
@@ -248,8 +272,8 @@ void detect_and_write(Detector& detector, std::span<const fs::path> paths, Found
     const ReadPicture& picture = pictures[i];
     found.images.push_back(
         as_json(picture.path, picture.image, detections[i], detector.class_names()));
-    message(fmt::format("{}: {}x{}, {} boxes", picture.path.string(), picture.image.width,
-                        picture.image.height, detections[i].size()));
+    message(fmt::format("{}: {}x{}, {} boxes", printable(picture.path.string()),
+                        picture.image.width, picture.image.height, detections[i].size()));
     stems.push_back(output_stem(picture.path, found.taken));
   }
   timing.measure("write", int64_t(pictures.size()), [&] {
@@ -277,8 +301,11 @@ Run add_detect(CLI::App& app) {
   cmd->add_option("--weights", args->weights, ".pt or .safetensors")->required();
   cmd->add_option("--source", args->source, "picture, folder, or pattern in quotes")->required();
   cmd->add_option("--out", args->out, "folder for annotated pictures, text and JSON")->required();
-  cmd->add_option("--conf", args->options.conf, "least score, 0..1")->capture_default_str();
+  cmd->add_option("--conf", args->options.conf, "least score, 0..1")
+      ->check(check_share)
+      ->capture_default_str();
   cmd->add_option("--iou", args->options.iou, "largest overlap of two boxes, 0..1")
+      ->check(check_share)
       ->capture_default_str();
   cmd->add_option("--size", args->options.image_size, "longer side in the network, pixels")
       ->capture_default_str();
@@ -300,12 +327,18 @@ Run add_detect(CLI::App& app) {
                 "say where the time went, milliseconds by stage, in all and a picture; pictures/s");
   return [args] {
     const std::vector<fs::path> paths = pictures_of(args->source);
+    check_apart(paths, args->out);
     if (args->threads > 0) set_num_threads(args->threads);
     args->options.compute = choose_compute(args->device, args->precision, args->autotune);
     Timing timing;
     Detector detector = [&] {
       const Checkpoint checkpoint = timing.measure(
           "weights", 0, [&] { return load_checkpoint(args->weights, PtWeights::kEma); });
+      const int64_t stride = checkpoint.spec.max_stride();
+      if (args->options.image_size < stride || args->options.image_size % stride != 0) {
+        throw ConfigError("detect: --size: a multiple of {} wanted, got {}", stride,
+                          args->options.image_size);
+      }
       return timing.measure("build", 0, [&] { return Detector(checkpoint, args->options); });
     }();
     std::error_code error;
@@ -333,7 +366,9 @@ Run add_detect(CLI::App& app) {
       document["pictures_per_second"] = timing.pictures_per_second();
       message(timing.text());
     }
-    const std::string text = document.dump(2);
+    // A path may have bytes that are no UTF-8, which JSON cannot hold.
+    const std::string text =
+        document.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
     write_file_atomically(fs::path(args->out) / "detections.json", text + "\n");
     if (args->json) print_json(text);
     if (found.unreadable > 0)

@@ -156,22 +156,27 @@ Run add_info(CLI::App& app) {
       cmd->add_flag("--memory", args->memory,
                     "predict the peak memory of a training on the CPU, or with --weights "
                     "of inference");
-  cmd->add_option("--weights", args->weights, "for inference: .pt or .safetensors")->needs(memory);
+  auto* weights = cmd->add_option("--weights", args->weights, "for inference: .pt or .safetensors")
+                      ->needs(memory);
   cmd->add_option("--size", args->size, "for inference: side in the network, pixels")
       ->needs(memory)
+      ->needs(weights)
       ->check(CLI::Range(32, 16384))
       ->capture_default_str();
   cmd->add_option("--batch", args->batch, "for inference: pictures at once")
       ->needs(memory)
+      ->needs(weights)
       ->check(CLI::Range(1, 1 << 20))
       ->capture_default_str();
   cmd->add_option("--precision", args->precision, "for inference: auto, fp32 or bf16")
       ->needs(memory)
+      ->needs(weights)
       ->capture_default_str();
   cmd->add_option("--budget", args->budget,
                   "for a training: MiB that the whole run may take; says "
                   "the largest batch that fits")
       ->needs(memory)
+      ->excludes(weights)
       ->check(CLI::Range(1, 1 << 24));
   cmd->add_flag("--json", args->json, "print one JSON document");
   return [args] {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 // The `ydistill` command. Exit codes: 0 done, 1 the run failed (one line says why), 2 wrong usage.
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -16,6 +18,7 @@
 #include <utility>
 #include <vector>
 
+#include <ydistill/tensor/edit_distance.h>
 #include <ydistill/tensor/error.h>
 #include <ydistill/tensor/io/text.h>
 #include <ydistill/tools/command.h>
@@ -27,8 +30,13 @@ void print_json(const std::string& text) {
   fmt::print("{}\n", text);
 }
 
+void say(const std::string& text) {
+  std::fputs(text.c_str(), stderr);
+  std::fflush(stderr);
+}
+
 void message(const std::string& text) {
-  fmt::print(stderr, "{}\n", text);
+  say(text + "\n");
 }
 
 }  // namespace ydistill::tools
@@ -37,11 +45,39 @@ namespace {
 
 using namespace ydistill::tools;
 
+/// A word that is no command, with the one that it is nearest to.
+std::string no_such_command(const CLI::App& app, const std::string& word) {
+  std::vector<std::string> names;
+  for (const CLI::App* command : app.get_subcommands({})) names.push_back(command->get_name());
+  const auto nearest =
+      std::min_element(names.begin(), names.end(), [&](const auto& a, const auto& b) {
+        return ydistill::edit_distance(a, word) < ydistill::edit_distance(b, word);
+      });
+  return fmt::format("\"{}\" is no command; did you mean {}? There are {}", word, *nearest,
+                     fmt::join(names, ", "));
+}
+
+/// What is wrong with the command line.
+std::string problem_of(const CLI::App& app, const CLI::ParseError& error) {
+  const std::vector<std::string> rest = app.remaining();
+  if (app.get_subcommands().empty() && !rest.empty()) {
+    const std::string& first = rest.front();
+    return first.starts_with("-") ? first + " is no option, a command was expected"
+                                  : no_such_command(app, first);
+  }
+  std::string text = error.what();
+  const std::string given_more_than_once = "At Most 1 required but received ";
+  const size_t at = text.find(given_more_than_once);
+  if (at != std::string::npos)
+    text.replace(at, given_more_than_once.size(), "one value wanted, got ");
+  return text;
+}
+
 /// One line: what is wrong, and whose help says what would be right.
 std::string wrong_usage(const CLI::App& app, const CLI::ParseError& error) {
   std::string command = app.get_name();
   for (const CLI::App* parsed : app.get_subcommands()) command += " " + parsed->get_name();
-  return fmt::format("{}; see {} --help", ydistill::printable(error.what()), command);
+  return fmt::format("{}; see {} --help", ydistill::printable(problem_of(app, error)), command);
 }
 
 /// Whether a program waits for events on standard output, as far as that can be told when the
@@ -89,9 +125,19 @@ bool is_output_written() {
   return false;
 }
 
+/// Standard streams that came closed are opened, though not for writing: otherwise the next file
+/// would take their number, and messages would be written into it.
+void keep_numbers_of_standard_streams() {
+  for (int number = 0; number <= 2; ++number) {
+    // The lowest free number is given out, and those below this one are taken.
+    if (fcntl(number, F_GETFD) == -1 && errno == EBADF) (void)!open("/dev/null", O_RDONLY);
+  }
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
+  keep_numbers_of_standard_streams();
   std::signal(SIGXFSZ, SIG_IGN);  // a file that grows too large is then an error like a full disk
   int code = kRunFailed;
   std::string problem;

@@ -48,7 +48,7 @@ bool stop_signal_came() {
 Progress::Progress(Words words) : words_(words), terminal_(isatty(STDERR_FILENO) != 0) {}
 
 void Progress::clear_line() {
-  if (line_open_) fmt::print(stderr, "\r\033[K");
+  if (line_open_) say("\r\033[K");
   line_open_ = false;
 }
 
@@ -67,12 +67,11 @@ void Progress::step(const StepProgress& p) {
   const auto now = std::chrono::steady_clock::now();
   if (p.batch < p.batches && now - last_ < std::chrono::milliseconds(100)) return;
   last_ = now;
-  fmt::print(stderr,
-             "\r\033[Kepoch {}/{}  {}/{}  box {:.4f} obj {:.4f} cls {:.4f} distill {:.4f}  "
-             "{:.1f} img/s, {:.0f}% waiting, {} left",
-             p.epoch + 1, p.epochs, p.batch, p.batches, p.box, p.obj, p.cls, p.distill,
-             p.images_per_second, 100 * p.waiting_share, duration(p.seconds_left));
-  std::fflush(stderr);
+  say(
+      fmt::format("\r\033[Kepoch {}/{}  {}/{}  box {:.4f} obj {:.4f} cls {:.4f} distill {:.4f}  "
+                  "{:.1f} img/s, {:.0f}% waiting, {} left",
+                  p.epoch + 1, p.epochs, p.batch, p.batches, p.box, p.obj, p.cls, p.distill,
+                  p.images_per_second, 100 * p.waiting_share, duration(p.seconds_left)));
   line_open_ = true;
 }
 
@@ -80,16 +79,14 @@ void Progress::epoch(const EpochResult& r, int64_t epochs, double waiting_share)
   if (words_ == Words::kQuiet) return;
   clear_line();
   if (!header_said_) {
-    fmt::print(stderr, "{:>9} {:>8} {:>8} {:>8} {:>8} {:>8} {:>8} {:>8} {:>8} {:>8}\n", "epoch",
-               "box", "obj", "cls", "distill", "P", "R", "mAP50", "mAP50-95", "waiting");
+    say(fmt::format("{:>9} {:>8} {:>8} {:>8} {:>8} {:>8} {:>8} {:>8} {:>8} {:>8}\n", "epoch", "box",
+                    "obj", "cls", "distill", "P", "R", "mAP50", "mAP50-95", "waiting"));
     header_said_ = true;
   }
-  fmt::print(
-      stderr,
+  say(fmt::format(
       "{:>9} {:>8.4f} {:>8.4f} {:>8.4f} {:>8.4f} {:>8.4f} {:>8.4f} {:>8.4f} {:>8.4f} {:>7.1f}%\n",
       fmt::format("{}/{}", r.epoch + 1, epochs), r.train_box, r.train_obj, r.train_cls,
-      r.train_distill, r.precision, r.recall, r.map50, r.map, 100 * waiting_share);
-  std::fflush(stderr);
+      r.train_distill, r.precision, r.recall, r.map50, r.map, 100 * waiting_share));
 }
 
 void JsonProgress::started(const std::filesystem::path& run, int64_t epochs) {

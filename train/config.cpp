@@ -14,6 +14,7 @@
 #include <set>
 
 #include <ydistill/tensor/error.h>
+#include <ydistill/tensor/io/json_nesting.h>
 #include <ydistill/tensor/io/text.h>
 #include <ydistill/train/config_table.h>
 
@@ -214,6 +215,10 @@ std::string place(const std::string& text, size_t byte) {
 }
 
 Json parse_text(const std::string& text, const std::string& source) {
+  if (json_nests_beyond(text)) {
+    throw ConfigError("{}: lists and objects are nested more than {} deep", source,
+                      kMaxJsonNesting);
+  }
   try {
     const Json json = Json::parse(text, TwiceGivenKeys(source), true, true);
     if (!json.is_object()) {
@@ -246,6 +251,10 @@ Override parse_override(const std::string& text, const Origin& origin) {
   }
   Override result{text.substr(0, equals), {}};
   const std::string raw = text.substr(equals + 1);
+  if (json_nests_beyond(raw)) {
+    throw ConfigError("{}: {}: lists and objects are nested more than {} deep", origin.name,
+                      printable(result.path), kMaxJsonNesting);
+  }
   Json value = Json::parse(raw, nullptr, false);
   const ConfigField* field = find_config_field(result.path);
   const bool wants_text =
@@ -266,20 +275,22 @@ void check_source(const std::optional<DataSourceConfig>& source, const std::stri
     throw ConfigError("{}: {}: expected exactly one of yolo, voc, coco and yaml, got {}", name,
                       path, kinds == 0 ? "none" : "more");
   }
-  const auto goes_with = [&](const char* key, bool given, const char* owner, bool has_owner,
-                             const char* meaning) {
+  const auto goes_with = [&](const char* key, bool given, const char* owner, const char* owners,
+                             bool has_owner, const char* meaning) {
     if (given == has_owner) return;
-    if (given) throw ConfigError("{}: {}.{}: goes with {} only", name, path, key, owner);
+    if (given) {
+      throw ConfigError("{}: {}.{}: goes with {} only", name, path, key, owners);
+    }
     throw ConfigError("{}: {}.{}: missing; {} needs {}", name, path, key, owner, meaning);
   };
   if (source->yaml.empty()) {
-    goes_with("split", !source->split.empty(), "voc", !source->voc.empty(),
+    goes_with("split", !source->split.empty(), "voc", "voc and yaml", !source->voc.empty(),
               "the name of a list in ImageSets/Main");
   } else if (source->split != "train" && source->split != "val" && source->split != "test") {
     throw ConfigError("{}: {}.split: expected train, val or test of the yaml, got {}", name, path,
                       source->split.empty() ? "nothing" : shown(Json(source->split)));
   }
-  goes_with("images", !source->images.empty(), "coco", !source->coco.empty(),
+  goes_with("images", !source->images.empty(), "coco", "coco", !source->coco.empty(),
             "the folder of the pictures");
 }
 
@@ -360,11 +371,16 @@ std::string read_text(const fs::path& file) {
   if (fs::is_directory(file, error)) {
     throw FileError("{}: expected a config file, found a folder", file.string());
   }
+  if (fs::is_character_file(file, error) || fs::is_block_file(file, error)) {
+    throw FileError("{}: expected a config file, found a device", file.string());
+  }
   std::ifstream in(file, std::ios::binary);
   if (!in) throw FileError("{}: no such config file, or it cannot be opened", file.string());
-  std::string text((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
-  if (in.bad()) throw FileError("{}: cannot be read", file.string());
-  return text;
+  try {
+    return {std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
+  } catch (const std::ios_base::failure&) {  // of the buffer itself, which has no other way
+    throw FileError("{}: cannot be read", file.string());
+  }
 }
 
 DataSourceConfig source_of(const Config& config, const std::optional<DataSourceConfig>& source,

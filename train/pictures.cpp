@@ -4,7 +4,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 
+#include <ydistill/data/resize.h>
 #include <ydistill/detect/draw.h>
 
 namespace ydistill {
@@ -12,6 +14,7 @@ namespace {
 
 constexpr int64_t kPicturesOnSheet = 16;
 constexpr int64_t kColumns = 4;
+constexpr int64_t kMaxSheetSide = 8192;  // a JPEG ends at 65500, and a viewer before that
 constexpr float kDrawnScore = 0.25f;
 
 Image picture_of(const Batch& batch, int64_t i) {
@@ -22,6 +25,18 @@ Image picture_of(const Batch& batch, int64_t i) {
 
 std::string name_of_class(const std::vector<std::string>& names, int64_t id) {
   return id >= 0 && id < int64_t(names.size()) ? names[size_t(id)] : std::to_string(id);
+}
+
+/// A picture for a sheet of `count`: made smaller where the sheet would be too large.
+Image fitted(Image picture, int64_t count) {
+  const int64_t columns = std::min(kColumns, count), rows = (count + columns - 1) / columns;
+  const double share = std::min(double(kMaxSheetSide / columns) / double(picture.width),
+                                double(kMaxSheetSide / rows) / double(picture.height));
+  if (share >= 1) return picture;
+  const auto shrunk = [share](int64_t side) {
+    return std::max<int64_t>(1, int64_t(std::floor(double(side) * share)));
+  };
+  return resize(picture, shrunk(picture.width), shrunk(picture.height), Interpolation::kArea);
 }
 
 void write_sheet(const std::filesystem::path& path, const std::vector<Image>& pictures) {
@@ -35,7 +50,8 @@ void draw_labels(const std::filesystem::path& path, const Batch& batch,
                  const std::vector<std::string>& class_names) {
   std::vector<Image> pictures;
   const auto rows = batch.targets.span<float>();
-  for (int64_t i = 0; i < std::min(batch.images.size(0), kPicturesOnSheet); ++i) {
+  const int64_t count = std::min(batch.images.size(0), kPicturesOnSheet);
+  for (int64_t i = 0; i < count; ++i) {
     Image picture = picture_of(batch, i);
     const float width = float(picture.width), height = float(picture.height);
     std::vector<DrawnBox> boxes;
@@ -48,7 +64,7 @@ void draw_labels(const std::filesystem::path& path, const Batch& batch,
            name_of_class(class_names, id), id});
     }
     draw_boxes(picture, boxes);
-    pictures.push_back(std::move(picture));
+    pictures.push_back(fitted(std::move(picture), count));
   }
   write_sheet(path, pictures);
 }
@@ -57,7 +73,8 @@ void draw_detections(const std::filesystem::path& path, const Batch& batch,
                      const std::vector<std::vector<Detection>>& detections,
                      const std::vector<std::string>& class_names) {
   std::vector<Image> pictures;
-  for (int64_t i = 0; i < std::min(batch.images.size(0), kPicturesOnSheet); ++i) {
+  const int64_t count = std::min(batch.images.size(0), kPicturesOnSheet);
+  for (int64_t i = 0; i < count; ++i) {
     Image picture = picture_of(batch, i);
     std::vector<DrawnBox> boxes;
     for (const Detection& d : detections.at(size_t(i))) {
@@ -68,7 +85,7 @@ void draw_detections(const std::filesystem::path& path, const Batch& batch,
     }
     std::reverse(boxes.begin(), boxes.end());  // the best on top
     draw_boxes(picture, boxes);
-    pictures.push_back(std::move(picture));
+    pictures.push_back(fitted(std::move(picture), count));
   }
   write_sheet(path, pictures);
 }

@@ -78,6 +78,17 @@ void RunFolder::write_config(const Config& config) const {
   write_file_atomically(path_ / "config.json", to_json(config) + "\n");
 }
 
+bool RunFolder::has_other_config(const Config& config) const {
+  const fs::path file = path_ / "config.json";
+  std::error_code ignored;
+  if (!fs::exists(file, ignored)) return false;
+  try {
+    return to_json(load_config(file, {})) != to_json(config);
+  } catch (const Error&) {  // cannot be read, or is no config any more
+    return true;
+  }
+}
+
 void RunFolder::write_results(const std::vector<EpochResult>& results) const {
   std::string text = "epoch";
   for (const EpochColumn& column : kColumns) text += fmt::format(",{}", column.name);

@@ -55,6 +55,8 @@ class RunFolder {
   std::filesystem::path best() const { return path_ / "weights" / "best.safetensors"; }
 
   void write_config(const Config& config) const;
+  /// Whether the folder's config.json says anything else than `config`; false where there is none.
+  bool has_other_config(const Config& config) const;
   /// Replaces results.csv by these lines. throws FileError.
   void write_results(const std::vector<EpochResult>& results) const;
 

@@ -64,6 +64,10 @@ class Trainer {
   /// Continues from a checkpoint; the weights that the run began with are not needed any more.
   void resume(RunFolder folder) {
     folder_ = std::move(folder);
+    if (folder_->has_other_config(config_)) {
+      say_(fmt::format("run: {} is not what the run was begun with; the checkpoint's config holds",
+                       (folder_->path() / "config.json").string()));
+    }
     open_data();
     student_ =
         trained_model(load_checkpoint(folder_->last(), PtWeights::kEma).spec, config_, compute_);

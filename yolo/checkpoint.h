@@ -30,7 +30,7 @@ struct Checkpoint {
 
 /// Reads a .pt of YOLOv5 v5.0 to v7.0 or a .safetensors written by save_checkpoint, told apart by
 /// content. The graph comes from the file's own description, or, for a bare state dict, from the
-/// names and shapes of its weights. throws FileError.
+/// names and shapes of its weights. throws FileError, also for NaN and infinity.
 Checkpoint load_checkpoint(const std::filesystem::path& path, PtWeights prefer);
 
 /// Writes a .safetensors atomically; metadata holds the graph, the classes and a format version.

@@ -12,6 +12,7 @@
 
 #include <ydistill/tensor/edit_distance.h>
 #include <ydistill/tensor/error.h>
+#include <ydistill/tensor/io/json_nesting.h>
 #include <ydistill/yolo/graph_table.h>
 
 namespace ydistill {
@@ -287,6 +288,9 @@ GraphSpec GraphSpec::with_anchors(const Anchors& other) const {
 }
 
 GraphSpec graph_from_json(const std::string& text) {
+  if (json_nests_beyond(text)) {
+    throw ValueError("graph: lists and objects are nested more than {} deep", kMaxJsonNesting);
+  }
   json spec = json::parse(text, nullptr, /*allow_exceptions=*/false, /*ignore_comments=*/true);
   if (spec.is_discarded() || !spec.is_object()) {
     throw ValueError("graph: not a JSON object with the keys nc, anchors, backbone, head");

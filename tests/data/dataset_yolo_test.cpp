@@ -244,6 +244,17 @@ TEST_CASE("yolo: sources without one usable picture are refused") {
   CHECK_THROWS_WITH_TEXT(load_dataset(yolo(dir / "images")), FileError, "a.png: is no JPEG");
 }
 
+TEST_CASE("yolo: a label file that is a link to nowhere drops the picture, it is no empty one") {
+  const TempDir dir;
+  write_yolo_set(dir.path(), {{40, 30}, {40, 30}});
+  std::filesystem::remove(dir / "labels/1.txt");
+  std::filesystem::create_symlink("not there", dir / "labels/1.txt");
+  const Dataset data = load_dataset(yolo(dir / "images"));
+  CHECK(data.samples.size() == 1);
+  CHECK(all_findings(data.findings).find("1.txt: the labels cannot be read (picture dropped)") !=
+        std::string::npos);
+}
+
 TEST_CASE("yolo: a name given twice is refused") {
   CHECK_THROWS_WITH_TEXT(with_labels("", {"x", "y", "x"}), ValueError, "\"x\" stands there twice");
 }

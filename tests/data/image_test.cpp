@@ -91,6 +91,20 @@ TEST_CASE("image: a BMP is read from bottom to top") {
   CHECK(read_bytes(bmp_of(image)).rgb == image.rgb);
 }
 
+TEST_CASE("image: a BMP with its top row first, told by a negative height, is read") {
+  const TempDir dir;
+  const Image image = noise(5, 4, 3);
+  std::string bytes = bmp_of(image);
+  bytes.replace(22, 4, little_endian(uint32_t(-image.height), 4));
+  write_file(dir / "a.bmp", bytes);
+  CHECK(probe_image(dir / "a.bmp").height == 4);
+  const Image back = read_image(dir / "a.bmp");
+  REQUIRE(back.height == 4);
+  for (int64_t y = 0; y < 4; ++y) {
+    CHECK(std::equal(back.at(0, y), back.at(0, y) + 15, image.at(0, 3 - y)));
+  }
+}
+
 TEST_CASE("image: grey pictures become equal channels") {
   CHECK(read_bytes(from_hex(kGreyPng)).rgb == std::vector<uint8_t>{7, 7, 7, 200, 200, 200});
   const Image image = read_bytes(from_hex(kGreyJpeg));

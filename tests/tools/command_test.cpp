@@ -19,62 +19,19 @@
 
 #include "support/catch.h"
 #include "support/files.h"
+#include "tools/command_setup.h"
 #include "train/tiny_data.h"
 
 namespace ydistill {
 namespace {
 
 namespace fs = std::filesystem;
-
-struct Outcome {
-  int code;
-  std::string out, err;
-};
-
-/// Runs `ydistill ARGS` by a shell, in a folder.
-Outcome run(const fs::path& folder, const std::string& args, const std::string& before = "") {
-  const std::string command = fmt::format("cd '{}' && {} '{}' {} >out.txt 2>err.txt",
-                                          folder.string(), before, YD_TOOL, args);
-  const int status = std::system(command.c_str());
-  return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, test::read_file(folder / "out.txt"),
-          test::read_file(folder / "err.txt")};
-}
-
-int64_t num_lines(const std::string& text) {
-  return std::count(text.begin(), text.end(), '\n');
-}
-
-struct Setup {
-  test::TempDir dir;
-  Setup() {
-    test::write_tiny_set(dir / "train", 8);
-    test::write_tiny_set(dir / "val", 4, 2);
-    test::write_file(dir / "graph.json", test::tiny_graph());
-    test::write_file(dir / "cfg.json", R"({"model": {"graph": "graph.json"},
-      "data": {"train": {"yolo": "train/images"}, "val": {"yolo": "val/images"}, "names": ["wide", "high"]},
-      "train": {"epochs": 2, "batch": 4, "image_size": 64, "workers": 1}, "device": "cpu"})");
-    Model model(graph_from_json(test::tiny_graph()));
-    model.initialise(1);
-    save_checkpoint(dir / "tiny.safetensors",
-                    {model.spec(), {"wide", "high"}, export_weights(model), {}, ""});
-  }
-  Outcome run(const std::string& args, const std::string& before = "") const {
-    return ydistill::run(dir.path(), args, before);
-  }
-};
-
-/// The run failed with exit code `code` and one line that contains the text.
-void check_refused(const Outcome& o, int code, const std::string& text) {
-  INFO("stderr: " << o.err);
-  CHECK(o.code == code);
-  CHECK(o.err.find(text) != std::string::npos);
-  CHECK(o.out.empty());
-}
+using namespace test;
 
 TEST_CASE("command: help is there for every command and wrong usage exits with 2") {
   const test::TempDir dir;
   for (const char* command : {"", "train", "val", "check", "detect", "convert", "convert-data",
-                              "info", "compare", "report", "trace"}) {
+                              "info", "compare", "report", "trace", "evolve", "config"}) {
     const Outcome o = run(dir.path(), std::string(command) + " --help");
     CHECK(o.code == 0);
     CHECK(o.out.find("Usage") != std::string::npos);
@@ -583,7 +540,7 @@ TEST_CASE("command: convert-data goes round through all formats and never overwr
                 "none.yaml: no such file");
   check_refused(setup.run("convert-data cfg.json --to yolo --out z"), 2,
                 "cfg.json: no COCO file, it has no list \"images\"; give what this config's");
-  check_refused(setup.run("convert-data train/images --split names --to yolo --out z"), 1,
+  check_refused(setup.run("convert-data train/images --split names --to yolo --out z"), 2,
                 "split \"names\": data.yaml has a key of that name");
   for (const auto& [split, text] :
        {std::pair{"null", "split \"null\": YAML and JSON read that as a"},
@@ -591,12 +548,12 @@ TEST_CASE("command: convert-data goes round through all formats and never overwr
         {"a/b", "split \"a/b\", letters, digits"}}) {
     const Outcome o =
         setup.run("convert-data train/images --split " + std::string(split) + " --to voc --out z");
-    check_refused(o, 1, text);
+    check_refused(o, 2, text);
     CHECK(num_lines(o.err) == 1);
   }
   const Outcome twice =
       setup.run("convert-data train/images val/images --split a a --to voc --out z");
-  check_refused(twice, 1, "split \"a\" is given twice");
+  check_refused(twice, 2, "split \"a\" is given twice");
   CHECK(num_lines(twice.err) == 1);
   CHECK(!fs::exists(setup.dir / "z"));
 }

@@ -289,12 +289,22 @@ TEST_CASE("config: what a section needs is named") {
           "data.train.split: missing; voc needs the name of a list in ImageSets/Main");
   refused(source(R"("coco": "a")"),
           "data.train.images: missing; coco needs the folder of the pictures");
-  refused(source(R"("yolo": "a", "split": "b")"), "data.train.split: goes with voc only");
+  refused(source(R"("yolo": "a", "split": "b")"), "data.train.split: goes with voc and yaml only");
   refused(with(R"("data": {})"), "the key \"data\" is given twice in one object");
   CHECK_THROWS_WITH_TEXT(with_override(R"(data.names=["a", "a"])"), ConfigError,
                          R"(data.names: "a" stands there twice)");
   CHECK_THROWS_WITH_TEXT(with_override(R"(data.names=["a", ""])"), ConfigError,
                          "data.names: a class name is empty");
+}
+
+TEST_CASE("config: a file of nothing but brackets and a file without an end are refused") {
+  const std::string deep = std::string(100000, '[') + std::string(100000, ']');
+  CHECK_THROWS_WITH_TEXT(parse_config("{\"model\": " + deep + "}", ".", {}, "cfg.json"),
+                         ConfigError, "cfg.json: lists and objects are nested more than 64 deep");
+  CHECK_THROWS_WITH_TEXT(with_override("train.freeze=" + deep), ConfigError,
+                         "command line: train.freeze: lists and objects are nested more than 64");
+  CHECK_THROWS_WITH_TEXT(load_config("/dev/zero", {}), FileError,
+                         "/dev/zero: expected a config file, found a device");
 }
 
 TEST_CASE("config: a command that needs a source says which") {
@@ -332,7 +342,7 @@ TEST_CASE("config: a syntax error names file line and column") {
   refused("[1]", "cfg.json: expected a JSON object, got [1]");
   refused("{\"a\": \"\xff\"}", "cfg.json: line 1, column");
   refused("{\"train\": {\"lr0\": 1e999}}", "cfg.json: ");
-  refused(std::string(100000, '['), "cfg.json: line 1, column 100001");
+  refused(std::string(60, '['), "cfg.json: line 1, column 61");
 }
 
 TEST_CASE(

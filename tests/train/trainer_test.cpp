@@ -508,6 +508,24 @@ TEST_CASE("train: a path that is no UTF-8 is refused before anything is read or 
   CHECK_FALSE(std::filesystem::exists(setup.dir / "runs"));
 }
 
+TEST_CASE("train: a resumed run says that a changed config.json has no effect") {
+  const Setup setup;
+  Quiet first(3);
+  const auto run = train(setup.config(), first).run;
+  Quiet same(3);
+  resume_training(run, same);
+  CHECK(same.log.find("the checkpoint's config holds") == std::string::npos);
+  std::string text = test::read_file(run / "config.json");
+  text.replace(text.find("\"epochs\": 3"), 11, "\"epochs\": 9");
+  for (const std::string& changed : {text, std::string("{")}) {
+    test::write_file(run / "config.json", changed);
+    Quiet other(3);
+    resume_training(run, other);
+    CHECK(other.log.find("config.json is not what the run was begun with; the checkpoint's config "
+                         "holds") != std::string::npos);
+  }
+}
+
 TEST_CASE("train: resuming something that is no run is refused") {
   Quiet events;
   const test::TempDir empty;

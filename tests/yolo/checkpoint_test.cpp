@@ -119,6 +119,12 @@ TEST_CASE("checkpoint: no matching weight and weights that are NaN are refused")
   checkpoint.tensors[2].second.data<float>()[0] = std::numeric_limits<float>::quiet_NaN();
   CHECK_THROWS_WITH_TEXT(load_weights(model, checkpoint.tensors), NotFiniteError,
                          "holds NaN or infinity");
+  // Of several files of a run, the message says which.
+  const test::TempDir dir;
+  save_checkpoint(dir / "teacher.safetensors", checkpoint);
+  CHECK_THROWS_WITH_TEXT(
+      load_checkpoint(dir / "teacher.safetensors", PtWeights::kEma), FileError,
+      "teacher.safetensors: " + checkpoint.tensors[2].first + " holds NaN or infinity");
 }
 
 TEST_CASE("checkpoint: a bare list of weights is recognised by its shapes") {

@@ -57,6 +57,8 @@ TEST_CASE("graph: a description of ones own is checked module by module") {
   refuse("\"nc\": 2", "\"nc\": 0", "nc must be an integer >= 1");
   refuse("[[8, 5], 1, \"Detect\", [\"nc\", \"anchors\"]]", "[-1, 1, \"Conv\", [8]]",
          "the last module must be Detect");
+  refuse("[[14,14,", "[" + std::string(100000, '[') + std::string(100000, ']') + ",",
+         "nested more than 64 deep");
   CHECK_THROWS_WITH_TEXT(graph_from_json("{"), ValueError, "not a JSON object");
 }
 

@@ -12,6 +12,7 @@
 #include <set>
 
 #include <ydistill/tensor/error.h>
+#include <ydistill/tensor/io/json_nesting.h>
 #include <ydistill/train/report/panels.h>
 
 namespace ydistill {
@@ -158,7 +159,7 @@ ComparedRun read_compared_run(const fs::path& folder) {
   run.name = fs::absolute(folder / "").lexically_normal().parent_path().filename().string();
   const auto config = read_if_there(folder / "config.json");
   if (!config) throw FileError("{}: cannot be read", (folder / "config.json").string());
-  const json document = json::parse(*config, nullptr, false);
+  const json document = json_nests_beyond(*config) ? json() : json::parse(*config, nullptr, false);
   if (!document.is_object()) {
     throw FileError("{}: is no JSON object", (folder / "config.json").string());
   }

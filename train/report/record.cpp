@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include <ydistill/tensor/error.h>
+#include <ydistill/tensor/io/json_nesting.h>
 
 namespace ydistill {
 namespace {
@@ -215,6 +216,10 @@ std::string to_json(const RunRecord& r) {
 
 RunRecord parse_record(const std::string& text, const std::string& source) {
   try {
+    if (json_nests_beyond(text)) {
+      throw FileError("{}: not the report of a run, it is nested more than {} deep", source,
+                      kMaxJsonNesting);
+    }
     const json j = json::parse(text);
     if (j.at("format") != kFormat) {
       throw FileError("{}: a report of format {}, this release reads {}", source,

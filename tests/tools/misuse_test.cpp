@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: MIT
+// The command in the hands of someone who mistypes, contradicts himself, or has a full disk.
+#include <nlohmann/json.hpp>
+
+#include "tools/command_setup.h"
+
+namespace ydistill {
+namespace {
+
+namespace fs = std::filesystem;
+using namespace test;
+
+TEST_CASE("command: a word that is no command is named with the nearest one") {
+  const test::TempDir dir;
+  const Outcome typo = run(dir.path(), "trian cfg.json");
+  check_refused(typo, 2, "\"trian\" is no command; did you mean train? There are train, evolve,");
+  CHECK(num_lines(typo.err) == 1);
+  check_refused(run(dir.path(), "Detect"), 2, "did you mean detect?");
+  check_refused(run(dir.path(), "--foo"), 2, "--foo is no option, a command was expected");
+  check_refused(run(dir.path(), ""), 2, "A subcommand is required");
+}
+
+TEST_CASE("command: contradictory and repeated options are refused, not ignored") {
+  const Setup setup;
+  const std::string detect = "detect --weights tiny.safetensors --source val/images --out o ";
+  for (const char* option : {"--conf", "--iou"}) {
+    for (const char* value : {"1.5", "-1", "nan", "x"}) {
+      check_refused(setup.run(detect + option + "=" + value), 2,
+                    std::string(option) + ": a number from 0 to 1 wanted");
+    }
+  }
+  for (const char* size : {"0", "-16", "65"}) {
+    check_refused(setup.run(detect + "--size=" + size), 2,
+                  "detect: --size: a multiple of 16 wanted, got ");
+  }
+  check_refused(setup.run(detect + "--out p"), 2, "--out: one value wanted, got 2");
+  check_refused(setup.run("convert-data val/images --to coco --out o --images train"), 2,
+                "--images: goes with COCO only");
+  check_refused(setup.run("convert-data val/images --to coco --out o --split a/b"), 2, "--split: ");
+  check_refused(setup.run("info --memory cfg.json --size 64"), 2, "--size requires --weights");
+  check_refused(setup.run("info --memory --weights tiny.safetensors --budget 9"), 2,
+                "excludes --budget");
+  CHECK_FALSE(fs::exists(setup.dir / "o"));
+}
+
+TEST_CASE("command: no picture and no config is overwritten by what is said about it") {
+  const Setup setup;
+  const std::string before = test::read_file(setup.dir / "val/images/p000.png");
+  test::write_file(setup.dir / "own/a.jpg", before);
+  fs::create_directories(setup.dir / "links");
+  fs::create_symlink("../own/a.jpg", setup.dir / "links/a.jpg");
+  const std::string detect = "detect --weights tiny.safetensors --size 64 --out own --source ";
+  for (const char* source : {"own", "own/a.jpg", "'o*/*.jpg'", "links", "./links/../own/a.jpg"}) {
+    INFO(source);
+    check_refused(setup.run(detect + source), 2, "another folder wanted");
+  }
+  CHECK(test::read_file(setup.dir / "own/a.jpg") == before);
+  const std::string config = test::read_file(setup.dir / "cfg.json");
+  check_refused(setup.run("compare train --page cfg.json"), 2, "must end in .html");
+  CHECK(test::read_file(setup.dir / "cfg.json") == config);
+}
+
+TEST_CASE("command: detect takes a file name that is no UTF-8") {
+  const Setup setup;
+  const std::string name = "mixed/a\xff\n.png";
+  test::write_file(setup.dir / name, test::read_file(setup.dir / "val/images/p000.png"));
+  const Outcome o =
+      setup.run("detect --weights tiny.safetensors --source mixed --out o --size 64 --json");
+  INFO(o.err);
+  REQUIRE(o.code == 0);
+  CHECK(num_lines(o.err) == 1);
+  CHECK(nlohmann::json::parse(o.out).at("images").size() == 1);
+  CHECK(fs::exists(setup.dir / "o" / "a\xff\n.txt"));
+}
+
+TEST_CASE("command: messages that cannot be written stop nothing and go into no file") {
+  const Setup setup;
+  const std::string with_full = "sh -c 'exec \"$@\" 2>/dev/full' sh";
+  const std::string with_closed = "sh -c 'exec \"$@\" 2>&-' sh";
+  for (const std::string& shell : {with_full, with_closed}) {
+    INFO(shell);
+    CHECK(setup.run("train cfg.json train.epochs=1 run.name=r", shell).code == 0);
+    CHECK(setup.run("train none.json", shell).code == 1);
+    CHECK(setup.run("info runs/train/r/weights/best.safetensors", shell).code == 0);
+  }
+  for (const auto& entry : fs::recursive_directory_iterator(setup.dir / "runs")) {
+    if (!entry.is_regular_file()) continue;
+    INFO(entry.path());
+    CHECK(test::read_file(entry.path()).find("data: 8 pictures") == std::string::npos);
+  }
+}
+
+}  // namespace
+}  // namespace ydistill
