@@ -4,7 +4,6 @@
 
 #include <cstddef>
 #include <list>
-#include <utility>
 
 namespace ydistill {
 
@@ -20,23 +19,29 @@ class RecentlyUsed {
   template <class BeforeLeaving>
   Value& at(const Key& key, BeforeLeaving&& before_leaving) {
     for (auto entry = entries_.begin(); entry != entries_.end(); ++entry) {
-      if (entry->first != key) continue;
+      if (entry->key != key) continue;
       entries_.splice(entries_.begin(), entries_, entry);
-      return entry->second;
+      return entry->value;
     }
     if (entries_.size() >= most_) {
-      before_leaving(entries_.back().second);
+      before_leaving(entries_.back().value);
       entries_.pop_back();
     }
-    entries_.emplace_front(key, Value());
-    return entries_.front().second;
+    entries_.emplace_front(key);
+    return entries_.front().value;
   }
 
   size_t size() const { return entries_.size(); }
 
  private:
+  struct Entry {
+    explicit Entry(const Key& its) : key(its) {}
+    Key key;
+    Value value{};
+  };
+
   size_t most_;
-  std::list<std::pair<Key, Value>> entries_;  // used last first
+  std::list<Entry> entries_;  // used last first
 };
 
 }  // namespace ydistill
