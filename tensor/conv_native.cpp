@@ -28,25 +28,35 @@ bool is_ours(DType dtype) {
   return dtype == DType::kFloat32 && (kIsAlone || cpu_level() != CpuLevel::kAvx512);
 }
 
-bool keeps(const PackedWeights* packed, uint64_t version) {
-  return packed != nullptr && version != 0;
+bool is_for_winograd(const Conv2dGeometry& g) {
+  return g.kernel == 3 && g.options.padding == 1 && g.options.stride <= 2 &&
+         g.in_channels % 16 == 0 && g.out_channels % 16 == 0;
 }
 
-/// With stride 2 weights become more than five times as many numbers. Where few tiles, of 5 x 5
-/// outputs, share them, making them takes longer than they save. Weights that are kept serve every
-/// size of picture in one layout, so their number decides: many belong to small pictures, and
-/// would take most of the memory.
-bool is_for_winograd(const Conv2dGeometry& g, bool keeps_weights) {
-  constexpr int64_t kSide = 5, kMinTiles = 40, kMaxKept = 256 * 512;
-  if (g.kernel != 3 || g.options.padding != 1 || g.options.stride > 2 || g.in_channels % 16 != 0 ||
-      g.out_channels % 16 != 0) {
-    return false;
-  }
-  if (g.options.stride == 1) return true;
-  if (keeps_weights) return g.in_channels * g.out_channels <= kMaxKept;
-  const int64_t tiles =
-      g.batch * ((g.out_height() + kSide - 1) / kSide) * ((g.out_width() + kSide - 1) / kSide);
-  return tiles >= kMinTiles;
+/// With stride 2 weights become more than five times as many numbers. Made anew for every call,
+/// they pay where many tiles, of 5 x 5 outputs, share them.
+bool has_many_tiles(const Conv2dGeometry& g) {
+  constexpr int64_t kSide = 5, kMinTiles = 40;
+  const int64_t down = (g.out_height() + kSide - 1) / kSide;
+  const int64_t across = (g.out_width() + kSide - 1) / kSide;
+  return g.batch * down * across >= kMinTiles;
+}
+
+/// Kept, for inference and teachers, they are worth the memory up to a size, whatever the sizes of
+/// the pictures that they serve. In float32 training goes forward directly, with half the rounding.
+bool is_for_winograd_forward(const Conv2dGeometry& g, DType dtype, bool keeps_weights) {
+  constexpr int64_t kMostPairs = 1 << 17;
+  if (!is_for_winograd(g) || g.options.stride == 1) return is_for_winograd(g);
+  if (keeps_weights) return g.in_channels * g.out_channels <= kMostPairs;
+  return dtype == DType::kBFloat16 && has_many_tiles(g);
+}
+
+bool is_for_winograd_backward(const Conv2dGeometry& g) {
+  return is_for_winograd(g) && (g.options.stride == 1 || has_many_tiles(g));
+}
+
+bool keeps(const PackedWeights* packed, uint64_t version) {
+  return packed != nullptr && version != 0;
 }
 
 void* data_of(const Tensor& t) {
@@ -146,7 +156,7 @@ void run_direct(std::vector<Part> parts, PackedWeights* packed, uint64_t version
 void forward(const Conv2dGeometry& g, const Tensor& x, const Tensor& weight, const Tensor& bias,
              bool silu, const Tensor& residual, const Tensor& y, PackedWeights* packed,
              uint64_t version) {
-  if (is_for_winograd(g, keeps(packed, version)) && x.dtype() == y.dtype()) {
+  if (is_for_winograd_forward(g, x.dtype(), keeps(packed, version)) && x.dtype() == y.dtype()) {
     const WinogradTable& table = winograd_kernels();
     return run_winograd(g.options.stride == 1 ? table.stride_1 : table.stride_2,
                         {.dtype = x.dtype(),
@@ -229,7 +239,7 @@ void conv2d_bias_silu(const Conv2dGeometry& g, const Tensor& x, const Tensor& we
 
 void conv2d_backward_input(const Conv2dGeometry& g, const Tensor& grad_y, const Tensor& weight,
                            const Tensor& grad_x) {
-  if (is_for_winograd(g, /*keeps_weights=*/false)) {
+  if (is_for_winograd_backward(g)) {
     const WinogradTable& table = winograd_kernels();
     return run_winograd(g.options.stride == 1 ? table.stride_1 : table.stride_2_backward,
                         {.dtype = grad_y.dtype(),
@@ -298,8 +308,7 @@ std::string name() {
 
 void conv2d_backward_weight(const Conv2dGeometry& g, const Tensor& grad_y, const Tensor& x,
                             const Tensor& grad_weight, const Tensor& grad_bias) {
-  if (!is_for_winograd(g, /*keeps_weights=*/false) || g.options.stride != 1 ||
-      grad_bias.defined()) {
+  if (!is_for_winograd(g) || g.options.stride != 1 || grad_bias.defined()) {
     return conv2d_backward_weight_direct(g, grad_y, x, grad_weight, grad_bias);
   }
   const WinogradGradKernels& kernels = winograd_grad_kernels();
