@@ -26,13 +26,13 @@ void add_grad_weight(KernelList& kernels, const char* name, const Conv2dGeometry
   });
 }
 
-/// A picture of `size` pixels on a side and as many channels in as out, with SiLU as at inference.
-void add_direct(KernelList& kernels, const char* name, int64_t size, int64_t channels,
-                int64_t stride) {
-  const Conv2dGeometry g{1, size, size, channels, channels, 3, {stride, 1}};
+/// T: of x and y. With SiLU as at inference.
+template <class T>
+void add_direct(KernelList& kernels, const char* name, const Conv2dGeometry& g) {
   kernels.add(name, g.macs() / 16, [g] {
     const int64_t row = g.kernel * g.in_channels, width = g.out_width();
     DirectConv conv{};
+    conv.x_dtype = conv.y_dtype = dtype_of<T>;
     conv.batch = 1;
     conv.in_height = g.in_height;
     conv.in_width = g.in_width;
@@ -51,12 +51,17 @@ void add_direct(KernelList& kernels, const char* name, int64_t size, int64_t cha
     const auto weights = numbers<float>(g.weight_shape().numel());
     direct_conv_kernels().pack(conv, {weights.data(), g.kernel * row, row, g.in_channels, 1},
                                packed.data());
-    return [conv, packed, x = numbers<float>(g.input_shape().numel(), 2),
-            y = std::vector<float>(size_t(g.output_shape().numel()))]() mutable {
+    std::vector<float> scratch(size_t(widened_conv_kernels().scratch_size(conv, 1)));
+    return [conv, packed, scratch, x = numbers<T>(g.input_shape().numel(), 2),
+            y = std::vector<T>(size_t(g.output_shape().numel()))]() mutable {
       conv.x = x.data();
       conv.weights = packed.data();
       conv.y = y.data();
-      direct_conv_kernels().run(conv);
+      if constexpr (std::is_same_v<T, float>) {
+        direct_conv_kernels().run(conv);
+      } else {
+        widened_conv_kernels().run(conv, 1, scratch.data());
+      }
     };
   });
 }
@@ -128,8 +133,10 @@ void add_conv_kernels(KernelList& kernels) {
   add_grad_weight(kernels, "conv_grad_weight.1x1", {1, 20, 20, 96, 96, 1, {1, 0}});
   add_grad_weight(kernels, "conv_grad_weight.1x1_direct", {1, 40, 40, 32, 32, 1, {1, 0}});
   add_grad_weight(kernels, "conv_grad_weight.stem", {1, 40, 40, 12, 32, 3, {1, 1}});
-  add_direct(kernels, "conv_direct.3x3_stride_2", 40, 48, 2);
-  add_direct(kernels, "conv_direct.3x3", 20, 48, 1);
+  add_direct<float>(kernels, "conv_direct.3x3_stride_2", {1, 40, 40, 48, 48, 3, {2, 1}});
+  add_direct<float>(kernels, "conv_direct.3x3", {1, 20, 20, 48, 48, 3, {1, 1}});
+  add_direct<BFloat16>(kernels, "conv_widened.3x3_stride_2", {1, 40, 40, 48, 48, 3, {2, 1}});
+  add_direct<BFloat16>(kernels, "conv_widened.1x1", {1, 20, 20, 96, 96, 1, {1, 0}});
   add_winograd(kernels, "conv_winograd.forward", 20, 48, 1, stride_1_kernels);
   add_winograd(kernels, "conv_winograd.stride_2", 40, 48, 2, stride_2_kernels);
   add_winograd(kernels, "conv_winograd.stride_2_grad_input", 40, 48, 2, backward_kernels);
