@@ -225,7 +225,11 @@ void pack_grads(const Task& t, const T* grad_y, const Chunk& c, int64_t first_bl
       if (from <= last_safe) {
         const T* block = from + channel;
         for (int64_t b = first_block; b < first_block + blocks; ++b, put += t.out_panel) {
-          for (int64_t k = 0; k < Task::kOutPitch; ++k) put[k] = float(block[k]);
+          if constexpr (kLanes <= Task::kOutPitch) {
+            for (int64_t k = 0; k < Task::kOutPitch; k += kLanes) store(load(block + k), put + k);
+          } else {
+            for (int64_t k = 0; k < Task::kOutPitch; ++k) put[k] = float(block[k]);
+          }
           block += t.least_outs + (b < t.blocks_with_more ? 1 : 0);
         }
       } else {
