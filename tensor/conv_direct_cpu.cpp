@@ -1,22 +1,13 @@
 // SPDX-License-Identifier: MIT
-#include <ydistill/tensor/conv_direct_kernels.h>
+#include <ydistill/tensor/direct_chunks.h>
 #include <ydistill/tensor/parallel.h>
-#include <ydistill/tensor/register_tile.h>
 
 namespace ydistill::YD_CPU_LEVEL {
 namespace {
 
 // A tile is kPixels pixels times a panel of kPanel output channels.
 constexpr int kPixels = kRows;
-
-constexpr int64_t kTiles = 16;    // of a chunk, at most: they share a panel in the L1 cache
-constexpr int64_t kMinTiles = 4;  // of a chunk, unless there are fewer
-constexpr int64_t kDepth = 320;   // products summed at a time, so that these weights fit there
 constexpr int64_t kMaxTaps = kMaxDirectKernel * kMaxDirectKernel;
-
-YD_HOST_DEVICE int64_t products_of(const DirectConv& conv) {
-  return conv.kernel_height * conv.kernel_width * conv.in_channels;
-}
 
 /// The windows of a tile: runs of `length` numbers, one a row of the window, or one a tap where a
 /// window reaches over the picture's side.
@@ -136,7 +127,7 @@ template <bool kSilu, bool kResidual>
 void run_chunk(const DirectConv& conv, int64_t tiles, int64_t pixel, int64_t n, int64_t first,
                int64_t last) {
   const int64_t products = products_of(conv);
-  const int64_t panels = (conv.out_channels + kPanel - 1) / kPanel;
+  const int64_t panels = panels_of(conv);
   const float* zeros = conv.weights + panels * products * kPanel;
   const int64_t blocks = (products + kDepth - 1) / kDepth;
   const int64_t depth = (products + blocks - 1) / blocks;
@@ -170,14 +161,9 @@ void run_chunk(const DirectConv& conv, int64_t tiles, int64_t pixel, int64_t n, 
 template <bool kSilu, bool kResidual>
 void run_as(const DirectConv& conv) {
   const int64_t n = conv.batch * conv.out_height * conv.out_width;
-  const int64_t panels = (conv.out_channels + kPanel - 1) / kPanel;
-  const int64_t tiles = (n + kPixels - 1) / kPixels, threads = num_threads();
-  // As many chunks for each thread; where they would be very small, threads share the channels.
-  const int64_t needed = (tiles + kTiles - 1) / kTiles;
-  const int64_t even = (needed + threads - 1) / threads * threads;
-  const int64_t chunks = even * kMinTiles <= tiles ? even : needed;
-  const int64_t parts = least(panels, (threads + chunks - 1) / chunks);
-  parallel_for(chunks * parts, 1, [=](int64_t i) {
+  const int64_t panels = panels_of(conv);
+  const auto [tiles, chunks, parts] = chunks_of(conv, num_threads());
+  parallel_for(chunks * parts, 1, [=, tiles = tiles, chunks = chunks, parts = parts](int64_t i) {
     const int64_t begin = tiles * (i / parts) / chunks, end = tiles * (i / parts + 1) / chunks;
     const int64_t first = panels * (i % parts) / parts, last = panels * (i % parts + 1) / parts;
     run_chunk<kSilu, kResidual>(conv, end - begin, begin * kPixels, n, first, last);
@@ -193,13 +179,13 @@ void run(const DirectConv& conv) {
 }
 
 int64_t packed_size(const DirectConv& conv) {
-  const int64_t panels = (conv.out_channels + kPanel - 1) / kPanel;
+  const int64_t panels = panels_of(conv);
   return panels * kPanel * products_of(conv) + conv.kernel_width * conv.in_channels;
 }
 
 void pack(const DirectConv& conv, const WeightView& weights, float* to) {
   const int64_t products = products_of(conv);
-  const int64_t panels = (conv.out_channels + kPanel - 1) / kPanel;
+  const int64_t panels = panels_of(conv);
   parallel_for(panels * conv.kernel_height, 1, [=](int64_t i) {
     const int64_t panel = i / conv.kernel_height, p = i % conv.kernel_height;
     const int64_t first = panel * kPanel, channels = least(kPanel, conv.out_channels - first);

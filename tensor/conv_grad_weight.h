@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The gradient of a convolution's weights by our own kernels, float32 on the CPU.
+// The gradient of a convolution's weights by our own kernels on the CPU, added up in
+// float32.
 //
 //   grad_weight[o,p,q,c] += sum over n,i,j of grad_y[n,i,j,o] x[n, i s + p - pad, j s + q - pad, c]
 //

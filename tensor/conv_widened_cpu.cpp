@@ -2,25 +2,13 @@
 // The product of conv_direct_kernels.h for bfloat16. Widening a number each time it is multiplied
 // would cost as much as the multiplication, so here the left factor is made, in float32, a few
 // tiles and products at a time, and meets all output channels while it lies in the L2 cache.
-#include <ydistill/tensor/conv_direct_kernels.h>
+#include <ydistill/tensor/direct_chunks.h>
 #include <ydistill/tensor/parallel.h>
-#include <ydistill/tensor/register_tile.h>
 
 namespace ydistill::YD_CPU_LEVEL {
 namespace {
 
-// A tile is kRows pixels times a panel of kPanel output channels.
-constexpr int64_t kTiles = 16;    // of a chunk, at most
-constexpr int64_t kMinTiles = 4;  // of a chunk, unless there are fewer
-constexpr int64_t kDepth = 320;   // products summed at a time, at most
 constexpr int64_t kPixels = kTiles * kRows;
-
-YD_HOST_DEVICE int64_t panels_of(const DirectConv& conv) {
-  return ceil_div(conv.out_channels, kPanel);
-}
-YD_HOST_DEVICE int64_t products_of(const DirectConv& conv) {
-  return conv.kernel_height * conv.kernel_width * conv.in_channels;
-}
 
 /// Of one thread: [kPixels][up to kDepth] of the left factor, then the sums,
 /// [panels][kPixels][kPanel].
@@ -156,13 +144,10 @@ void run_chunk(const DirectConv& conv, int64_t pixel, int64_t end, int64_t first
 template <class Y, bool kSilu, bool kResidual>
 void run_as(const DirectConv& conv, int64_t threads, float* scratch) {
   const int64_t n = conv.batch * conv.out_height * conv.out_width;
-  const int64_t panels = panels_of(conv), tiles = ceil_div(n, kRows);
-  const int64_t size = scratch_of_thread(conv);
-  // As many chunks for each thread; where they would be very small, threads share the channels.
-  const int64_t needed = ceil_div(tiles, kTiles), even = ceil_div(needed, threads) * threads;
-  const int64_t chunks = even * kMinTiles <= tiles ? even : needed;
-  const int64_t parts = least(panels, ceil_div(threads, chunks)), tasks = chunks * parts;
-  parallel_for(threads, 1, [=](int64_t thread) {
+  const int64_t panels = panels_of(conv), size = scratch_of_thread(conv);
+  const auto [tiles, chunks, parts] = chunks_of(conv, threads);
+  const int64_t tasks = chunks * parts;
+  parallel_for(threads, 1, [=, tiles = tiles, chunks = chunks, parts = parts](int64_t thread) {
     for (int64_t i = tasks * thread / threads; i < tasks * (thread + 1) / threads; ++i) {
       const int64_t begin = tiles * (i / parts) / chunks, end = tiles * (i / parts + 1) / chunks;
       const int64_t first = panels * (i % parts) / parts, last = panels * (i % parts + 1) / parts;

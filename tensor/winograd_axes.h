@@ -32,6 +32,18 @@ YD_HOST_DEVICE Pairs pairs_of(const Vector* m, int step) {
           m[3 * step] - m[4 * step]};
 }
 
+/// Number `i` of transformed weights, from what even and odd powers of the points +-a and +-b give;
+/// first and last at the points 0 and infinity.
+YD_HOST_DEVICE void put_points(float first, float even_a, float odd_a, float even_b, float odd_b,
+                               float last, int i, Lane* to, int to_step) {
+  to[0].of[i] = first / (kA2 * kB2);
+  to[to_step].of[i] = even_a + odd_a;
+  to[2 * to_step].of[i] = even_a - odd_a;
+  to[3 * to_step].of[i] = even_b + odd_b;
+  to[4 * to_step].of[i] = even_b - odd_b;
+  to[5 * to_step].of[i] = last;
+}
+
 /// F(4, 3): 4 outputs of a convolution of stride 1 take 6 products instead of 12.
 struct Stride1 {
   static constexpr int kInputs = 6, kProducts = 6, kWeights = 6, kSums = 6, kOutputs = 4;
@@ -55,14 +67,8 @@ struct Stride1 {
 #pragma GCC ivdep
     for (int i = 0; i < kPanel; ++i) {
       const float w0 = w[0].of[i], w1 = w[step].of[i], w2 = w[2 * step].of[i];
-      const float even_a = (w0 + kA2 * w2) * kOfA, even_b = (w0 + kB2 * w2) * kOfB;
-      const float odd_a = kA * kOfA * w1, odd_b = kB * kOfB * w1;
-      to[0].of[i] = w0 / (kA2 * kB2);
-      to[to_step].of[i] = even_a + odd_a;
-      to[2 * to_step].of[i] = even_a - odd_a;
-      to[3 * to_step].of[i] = even_b + odd_b;
-      to[4 * to_step].of[i] = even_b - odd_b;
-      to[5 * to_step].of[i] = w2;
+      put_points(w0, (w0 + kA2 * w2) * kOfA, kA * kOfA * w1, (w0 + kB2 * w2) * kOfB, kB * kOfB * w1,
+                 w2, i, to, to_step);
     }
   }
 };
@@ -72,14 +78,7 @@ YD_HOST_DEVICE void transform_outer_weights(const Lane* w, int step, Lane* to, i
 #pragma GCC ivdep
   for (int i = 0; i < kPanel; ++i) {
     const float w0 = w[0].of[i], w1 = w[step].of[i], w2 = w[2 * step].of[i];
-    const float even_a = kOfA * w0, even_b = kOfB * w0;
-    const float odd_a = kA * kOfA * w2, odd_b = kB * kOfB * w2;
-    to[0].of[i] = w0 / (kA2 * kB2);
-    to[to_step].of[i] = even_a + odd_a;
-    to[2 * to_step].of[i] = even_a - odd_a;
-    to[3 * to_step].of[i] = even_b + odd_b;
-    to[4 * to_step].of[i] = even_b - odd_b;
-    to[5 * to_step].of[i] = w2;
+    put_points(w0, kOfA * w0, kA * kOfA * w2, kOfB * w0, kB * kOfB * w2, w2, i, to, to_step);
     to[6 * to_step].of[i] = w1;
   }
 }
