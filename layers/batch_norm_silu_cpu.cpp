@@ -25,7 +25,7 @@ YD_HOST_DEVICE int64_t task_rows(int64_t channels) {
 template <class T, class A>
 YD_HOST_DEVICE A silu_for(A x) {
   if constexpr (sizeof(T) == 2) {
-    return x * sigmoid_bf16(x);
+    return silu_bf16(x);
   } else {
     return silu(x);
   }
@@ -34,7 +34,7 @@ YD_HOST_DEVICE A silu_for(A x) {
 template <class T, class A>
 YD_HOST_DEVICE A silu_grad_for(A x) {
   if constexpr (sizeof(T) == 2) {
-    return silu_grad(x, sigmoid_bf16(x));
+    return silu_grad_bf16(x);
   } else {
     return silu_grad(x);
   }

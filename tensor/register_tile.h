@@ -116,14 +116,14 @@ YD_HOST_DEVICE void finish_channels(const float* sums, const BFloat16* residual,
     float values[kLanes];
 #pragma GCC ivdep
     for (int i = 0; i < kLanes; ++i) {
-      values[i] = kSilu ? sums[c + i] * sigmoid_bf16(sums[c + i]) : sums[c + i];
+      values[i] = kSilu ? silu_bf16(sums[c + i]) : sums[c + i];
     }
     Vector value = load(values);
     if constexpr (kResidual) value += load(residual + c);
     store(value, y + c);
   }
   for (; c < channels; ++c) {
-    float value = kSilu ? sums[c] * sigmoid_bf16(sums[c]) : sums[c];
+    float value = kSilu ? silu_bf16(sums[c]) : sums[c];
     if constexpr (kResidual) value += float(residual[c]);
     y[c] = BFloat16(value);
   }

@@ -57,7 +57,7 @@ TEST_CASE("tensor: finite means no NaN and no infinity") {
   CHECK_FALSE(all_finite(t));
 }
 
-TEST_CASE("math: sigmoid_bf16 is within 1e-4 of the sigmoid and lets a NaN through") {
+TEST_CASE("math: sigmoid_bf16 is within 1e-4 of the sigmoid and SiLU lets a NaN through") {
   for (double x = -87; x <= 87; x += 0.0137) {
     INFO("x " << x);
     const double expected = 1 / (1 + std::exp(-double(float(x))));
@@ -65,13 +65,28 @@ TEST_CASE("math: sigmoid_bf16 is within 1e-4 of the sigmoid and lets a NaN throu
   }
   CHECK(sigmoid_bf16(1e30f) == Approx(1).epsilon(1e-4));
   CHECK(sigmoid_bf16(-1e30f) < 1e-37f);
-  CHECK(std::isnan(sigmoid_bf16(NAN)));
+  for (const float nan : {NAN, -NAN}) {
+    CHECK(std::isnan(silu_bf16(nan)));
+    CHECK(std::isnan(silu_grad_bf16(nan)));
+    CHECK(std::isnan(silu(nan)));
+    CHECK(std::isnan(silu_grad(nan)));
+  }
 }
 
 TEST_CASE("math: exp_fast is within 2e-7 of exp and sigmoid stays finite") {
-  for (double x = -87; x < 88; x += 0.0137) {
+  for (double x = -87.3; x < 87.3; x += 0.0137) {
     const double expected = std::exp(double(float(x)));
     REQUIRE(std::abs(double(exp_fast(float(x))) / expected - 1) < 2e-7);
+  }
+  const float infinity = std::numeric_limits<float>::infinity();
+  for (const float x : {88.0f, 1e30f, infinity}) {
+    CHECK(exp_fast(x) == exp_fast(87.3f));
+    CHECK(exp_fast(-x) == exp_fast(-87.3f));
+  }
+  CHECK(exp_fast(0.0f) == 1.0f);
+  for (const float nan : {NAN, -NAN}) {
+    CHECK(std::isnan(exp_fast(nan)));
+    CHECK(std::isnan(sigmoid(nan)));
   }
   CHECK(sigmoid(-200.0f) >= 0);
   CHECK(sigmoid(-200.0f) < 1e-37f);
