@@ -24,6 +24,7 @@
 #include <vector>
 
 #include <ydistill/tensor/parallel.h>
+#include <ydistill/tensor/short_waits.h>
 #ifdef YD_HAVE_CUDA
 #include <ydistill/tensor/cuda/memory.h>
 #endif
@@ -346,6 +347,7 @@ class Bench {
 }  // namespace ydistill
 
 int main(int argc, char** argv) {
+  ydistill::restart_with_short_waits(argv);
   ydistill::Args args;
   CLI::App app{"Times a training step, a distillation step or inference.", "bench_step"};
   app.add_option("graph,--graph", args.graph, "yolov5s, yolov5s-v5, ...")->capture_default_str();

@@ -11,6 +11,7 @@
 #include <cstring>
 #include <exception>
 #include <iostream>
+#include <iterator>
 #include <new>
 #include <span>
 #include <string>
@@ -21,6 +22,7 @@
 #include <ydistill/tensor/edit_distance.h>
 #include <ydistill/tensor/error.h>
 #include <ydistill/tensor/io/text.h>
+#include <ydistill/tensor/short_waits.h>
 #include <ydistill/tools/command.h>
 #include <ydistill/tools/progress.h>
 
@@ -115,6 +117,13 @@ int run_command(int argc, char** argv) {
   return kWrongUsage;
 }
 
+/// Whether the command computes: the others gain nothing from how threads wait.
+bool is_for_threads(int argc, char** argv) {
+  constexpr const char* kCommands[] = {"train", "evolve", "val", "detect", "trace"};
+  return argc > 1 && std::any_of(std::begin(kCommands), std::end(kCommands),
+                                 [&](const char* c) { return std::strcmp(c, argv[1]) == 0; });
+}
+
 /// Whether all that was printed has left. The reason is known only for what was left to the end.
 bool is_output_written() {
   errno = 0;
@@ -137,6 +146,7 @@ void keep_numbers_of_standard_streams() {
 }  // namespace
 
 int main(int argc, char** argv) {
+  if (is_for_threads(argc, argv)) ydistill::restart_with_short_waits(argv);
   keep_numbers_of_standard_streams();
   std::signal(SIGXFSZ, SIG_IGN);  // a file that grows too large is then an error like a full disk
   int code = kRunFailed;

@@ -575,5 +575,35 @@ TEST_CASE("command: convert-data tells how a config names what it wrote") {
   CHECK(sets.at("val").at("pictures") == 4);
 }
 
+#ifdef __GLIBC__
+TEST_CASE("command: OpenMP's threads wait briefly, unless the environment says how they wait") {
+  const Setup setup;
+  // What the OpenMP of GCC says when it is loaded.
+  const auto waits = [&](const std::string& environment, const std::string& threads = "2") {
+    const std::string shell =
+        "env -u OMP_WAIT_POLICY -u GOMP_SPINCOUNT OMP_DISPLAY_ENV=verbose OMP_NUM_THREADS=" +
+        threads + " " + environment;
+    const Outcome o = setup.run(
+        "detect --weights tiny.safetensors --source val/images --out o --size 64 --json", shell);
+    INFO(o.err);
+    CHECK(o.code == 0);
+    CHECK(o.out.find("\"images\"") != std::string::npos);
+    return o.err;
+  };
+  const auto count = [](const std::string& text, const std::string& part) {
+    int64_t n = 0;
+    for (size_t at = text.find(part); at != std::string::npos; at = text.find(part, at + 1)) ++n;
+    return n;
+  };
+  const std::string own = waits("");
+  if (count(own, "GOMP_SPINCOUNT") == 0) YD_SKIP("another OpenMP than GCC's");
+  CHECK(count(own, "GOMP_SPINCOUNT = ") == 2);  // once a start
+  CHECK(count(own, "GOMP_SPINCOUNT = '3000'") == 1);
+  CHECK(count(waits("GOMP_SPINCOUNT=77"), "GOMP_SPINCOUNT = '77'") == 1);
+  CHECK(count(waits("OMP_WAIT_POLICY=passive"), "GOMP_SPINCOUNT = '0'") == 1);
+  CHECK(count(waits("", "1"), "GOMP_SPINCOUNT = ") == 1);
+}
+#endif
+
 }  // namespace
 }  // namespace ydistill
