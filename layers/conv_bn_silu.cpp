@@ -3,6 +3,8 @@
 
 #include <cmath>
 
+#include <ydistill/tensor/parallel.h>
+
 namespace ydistill {
 
 void initialise_uniform(const Tensor& t, int64_t fan_in, Rng& rng) {
@@ -59,13 +61,13 @@ void ConvBnSilu::prepare_inference(FoldedWeights where) {
   dispatch_float(weight.dtype(), "prepare_inference", [&](auto type) {
     using T = decltype(type);
     const int64_t per_channel = weight.numel() / options_.out_channels;
-    for (int64_t o = 0; o < options_.out_channels; ++o) {
+    parallel_for(options_.out_channels, 1, [&](int64_t o) {
       const double scale = gamma.at(o) / std::sqrt(var.at(o) + batch_norm_.eps);
       folded_bias.data<T>()[o] = T(beta.at(o) - mean.at(o) * scale);
       const T* from = weight.data<T>() + o * per_channel;
       T* to = folded_weight.data<T>() + o * per_channel;
       for (int64_t i = 0; i < per_channel; ++i) to[i] = T(double(from[i]) * scale);
-    }
+    });
   });
   if (in_place && !store_.device().is_cpu()) parameter.copy_from(folded_weight);
   folded_weight_ = in_place ? parameter : folded_weight.to(store_.device());

@@ -11,6 +11,7 @@
 
 #include <ydistill/layers/focus.h>
 #include <ydistill/tensor/io/safetensors.h>
+#include <ydistill/tensor/parallel.h>
 #include <ydistill/yolo/graph_guess.h>
 
 namespace ydistill {
@@ -133,14 +134,14 @@ Tensor permuted(const Tensor& t, bool to_oihw) {
     using T = decltype(type);
     const T* from = t.data<T>();
     T* to = out.data<T>();
-    for (int64_t i = 0; i < o; ++i) {
+    parallel_for(o, 1, [=](int64_t i) {
       for (int64_t ch = 0; ch < c; ++ch) {
         for (int64_t tap = 0; tap < taps; ++tap) {
           const int64_t ohwi = (i * taps + tap) * c + ch, oihw = (i * c + ch) * taps + tap;
           to_oihw ? to[oihw] = from[ohwi] : to[ohwi] = from[oihw];
         }
       }
-    }
+    });
   });
   return out;
 }

@@ -7,10 +7,13 @@
 #include <ydistill/tensor/error.h>
 #include <ydistill/tensor/io/half.h>
 #include <ydistill/tensor/io/text.h>
+#include <ydistill/tensor/parallel.h>
 
 namespace ydistill {
 
 namespace {
+
+constexpr int64_t kElementsPerTask = 1 << 16;
 
 enum class Element : uint8_t {
   kHalf,
@@ -115,7 +118,9 @@ struct TorchTensors::View {
     };
     const int64_t numel = shape.numel();
     if (is_dense()) {
-      for (int64_t i = 0; i < numel; ++i) to[i] = load(offset + i);
+      parallel_ranges(numel, kElementsPerTask, [&](int64_t begin, int64_t end) {
+        for (int64_t i = begin; i < end; ++i) to[i] = load(offset + i);
+      });
       return;
     }
     std::vector<int64_t> index(strides.size(), 0);
