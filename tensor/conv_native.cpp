@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include <ydistill/tensor/conv_native.h>
 
+#include <cstdlib>
 #include <optional>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -10,6 +12,7 @@
 #include <ydistill/tensor/conv_grad_weight.h>
 #include <ydistill/tensor/conv_winograd_kernels.h>
 #include <ydistill/tensor/dry_run.h>
+#include <ydistill/tensor/error.h>
 #include <ydistill/tensor/parallel.h>
 
 namespace ydistill::native {
@@ -21,11 +24,28 @@ constexpr bool kIsAlone = false;
 constexpr bool kIsAlone = true;
 #endif
 
+enum class Wish { kFastest, kOwn, kOneDnn };
+
+/// YDISTILL_CONVOLUTIONS: whose kernels, to compare them.
+Wish wish() {
+  static const Wish wish = [] {
+    const char* const name = std::getenv("YDISTILL_CONVOLUTIONS");
+    if (name == nullptr || *name == '\0') return Wish::kFastest;
+    if (name == std::string_view("own")) return Wish::kOwn;
+    if (name == std::string_view("onednn") && !kIsAlone) return Wish::kOneDnn;
+    throw ValueError("YDISTILL_CONVOLUTIONS is \"{}\"; this build knows {}", name,
+                     kIsAlone ? "own" : "own and onednn");
+  }();
+  return wish;
+}
+
 /// Measured: in float32 ours are faster without AVX-512, with it oneDNN's; bfloat16 is oneDNN's
 /// where the CPU multiplies it, else nobody else's.
 bool is_ours(DType dtype) {
+  if (dtype != DType::kBFloat16 && dtype != DType::kFloat32) return false;
+  if (wish() != Wish::kFastest) return wish() == Wish::kOwn;
   if (dtype == DType::kBFloat16) return kIsAlone || !cpu_has_bf16();
-  return dtype == DType::kFloat32 && (kIsAlone || cpu_level() != CpuLevel::kAvx512);
+  return kIsAlone || cpu_level() != CpuLevel::kAvx512;
 }
 
 bool is_for_winograd(const Conv2dGeometry& g) {
@@ -221,7 +241,7 @@ Taps taps_of(const Conv2dGeometry& g, int64_t place) {
 
 bool takes(const Conv2dGeometry& g, DType dtype) {
   if (!is_ours(dtype) || g.kernel > kMaxDirectKernel || g.kernel < g.options.stride) return false;
-  if (dtype == DType::kBFloat16) return true;
+  if (dtype == DType::kBFloat16 || wish() == Wish::kOwn) return true;
   // oneDNN does a 1x1 as fast as it can be done, and does better with the few channels of a stem.
   return kIsAlone || (g.kernel > 1 && g.in_channels >= 16 && g.out_channels >= 16);
 }

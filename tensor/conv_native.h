@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Convolutions by our own kernels on dense NHWC: what a CPU without AVX-512 takes where they are
 // faster than oneDNN, and every CPU in a build without it. docs/performance.md says by how much.
+// YDISTILL_CONVOLUTIONS=own takes them wherever there are any, =onednn nowhere: to compare the two.
 // They compute in float32. Where the CPU has no instructions for bfloat16, activations in it are
 // theirs too: widened as they are read, rounded as they are written, half the memory. 3x3 with
 // stride 1, and with stride 2 where that is faster, goes by Winograd's algorithm

@@ -90,5 +90,14 @@ TEST_CASE("command: messages that cannot be written stop nothing and go into no 
   }
 }
 
+TEST_CASE("command: a wish about convolutions that no build knows is refused in one line") {
+  const Setup setup;
+  const Outcome o =
+      setup.run("detect --weights tiny.safetensors --source val/images --out o --size 64",
+                "YDISTILL_CONVOLUTIONS=fast");
+  check_refused(o, 1, "YDISTILL_CONVOLUTIONS is \"fast\"; this build knows own");
+  CHECK(num_lines(o.err) == 1);
+}
+
 }  // namespace
 }  // namespace ydistill
