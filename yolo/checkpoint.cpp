@@ -58,7 +58,11 @@ void finish(const std::string& path, Checkpoint& checkpoint) {
       if (!all_finite(tensor)) throw FileError("{}: {} holds NaN or infinity", path, name);
     }
   }
-  take_anchors(checkpoint);
+  try {
+    take_anchors(checkpoint);
+  } catch (const ValueError& error) {
+    throw FileError("{}: {}", path, error.what());
+  }
   std::vector<std::string>& names = checkpoint.class_names;
   if (names.empty()) {
     for (int64_t c = 0; c < checkpoint.spec.num_classes; ++c)

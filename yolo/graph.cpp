@@ -21,7 +21,8 @@ namespace {
 using nlohmann::json;
 
 constexpr int kMaxLayers = 1000;
-constexpr int64_t kMaxChannels = 1 << 16;
+constexpr int64_t kMaxChannels = 1 << 16, kMaxRepeats = 1000;
+constexpr double kMaxStride = 1 << 16;
 
 struct TypeName {
   const char* name;
@@ -60,12 +61,18 @@ class LayerReader {
     repeats_ = entry[1].get<int64_t>();
     type_ = entry[2].get<std::string>();
     args_ = entry[3];
-    if (repeats_ < 1 || repeats_ > 1000) fail(fmt::format("repeats {} outside 1..1000", repeats_));
+    check_repeats(repeats_);
   }
 
   [[noreturn]] void fail(const std::string& reason) const {
     throw ValueError("graph: module {}{}: {}", index_, type_.empty() ? "" : " (" + type_ + ")",
                      reason);
+  }
+
+  void check_repeats(int64_t repeats) const {
+    if (repeats < 1 || repeats > kMaxRepeats) {
+      fail(fmt::format("repeats {} outside 1..{}", repeats, kMaxRepeats));
+    }
   }
 
   LayerType type() const {
@@ -167,6 +174,7 @@ LayerSpec read_layer(const LayerReader& in, const std::vector<LayerSpec>& before
       layer.out_channels = in.channels(width);
       layer.shortcut = in.boolean(1, true);
       layer.repeats = scaled_repeats(in.repeats(), depth);
+      in.check_repeats(layer.repeats);
       break;
     case LayerType::kSpp: {
       layer.out_channels = in.channels(width);
@@ -186,12 +194,21 @@ LayerSpec read_layer(const LayerReader& in, const std::vector<LayerSpec>& before
       for (const int64_t channels : layer.in_channels) layer.out_channels += channels;
       break;
     case LayerType::kDetect:
+      if (before.empty()) in.fail("needs modules to read");
       break;
   }
   const double scale = layer.type == LayerType::kFocus      ? 2
                        : layer.type == LayerType::kUpsample ? 0.5
                                                             : double(layer.stride);
   layer.reduction = reduction * scale;
+  if (layer.out_channels > kMaxChannels) {
+    in.fail(
+        fmt::format("has {} channels, at most {} are allowed", layer.out_channels, kMaxChannels));
+  }
+  if (!(layer.reduction >= 1 / kMaxStride && layer.reduction <= kMaxStride)) {
+    in.fail(fmt::format("its output has stride {:g}, allowed are 1/{} to {}", layer.reduction,
+                        int64_t(kMaxStride), int64_t(kMaxStride)));
+  }
   return layer;
 }
 
@@ -332,7 +349,12 @@ GraphSpec graph_from_json(const std::string& text) {
     }
   }
   for (const int from : detect.from) {
-    graph.anchors.strides.push_back(graph.layers[size_t(from)].reduction);
+    const double stride = graph.layers[size_t(from)].reduction;
+    if (stride < 1 || stride != std::floor(stride)) {
+      throw ValueError("graph: Detect reads module {} of stride {:g}, whole pixels wanted", from,
+                       stride);
+    }
+    graph.anchors.strides.push_back(stride);
   }
   graph.name = recognise(spec);
   graph.json = spec.dump();

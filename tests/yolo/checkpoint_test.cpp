@@ -143,6 +143,16 @@ TEST_CASE("checkpoint: a bare list of weights is recognised by its shapes") {
                          "the weights fit none of the known graphs");
 }
 
+TEST_CASE("checkpoint: anchors of no size are refused and the file named") {
+  const test::TempDir dir;
+  Checkpoint saved = tiny_checkpoint();
+  REQUIRE(saved.tensors.back().first.ends_with(".anchors"));
+  saved.tensors.back().second.data<float>()[3] = 0;
+  save_checkpoint(dir / "a.safetensors", saved);
+  CHECK_THROWS_WITH_TEXT(load_checkpoint(dir / "a.safetensors", PtWeights::kEma), FileError,
+                         "a.safetensors: graph: the anchors of a scale are width, height");
+}
+
 TEST_CASE("checkpoint: a missing file is named") {
   CHECK_THROWS_WITH_TEXT(load_checkpoint("nowhere.pt", PtWeights::kEma), FileError,
                          "nowhere.pt: no such file");

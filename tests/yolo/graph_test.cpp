@@ -62,6 +62,32 @@ TEST_CASE("graph: a description of ones own is checked module by module") {
   CHECK_THROWS_WITH_TEXT(graph_from_json("{"), ValueError, "not a JSON object");
 }
 
+TEST_CASE("graph: sizes that nothing can compute with are refused where they come up") {
+  // `modules` before one Detect of one scale.
+  const auto read = [](std::string modules, const std::string& more = "") {
+    if (!modules.empty()) modules += ", ";
+    return graph_from_json("{" + more + R"("anchors": [[1, 1]], "head": [], "backbone": [)" +
+                           modules + R"([-1, 1, "Detect", []]]})");
+  };
+  std::string modules = R"([-1, 1, "Conv", [8]])";
+  CHECK(read(modules).anchors.strides == std::vector<double>{1});
+  std::string doubled = modules, coarser = modules;
+  for (int i = 0; i < 70; ++i) doubled += R"(, [[-1, -1], 1, "Concat", [1]])";
+  for (int i = 0; i < 400; ++i) coarser += R"(, [-1, 1, "Conv", [8, 3, 8]])";
+  CHECK_THROWS_WITH_TEXT(read(doubled), ValueError,
+                         "module 14 (Concat): has 131072 channels, at most 65536 are allowed");
+  CHECK_THROWS_WITH_TEXT(
+      read(coarser), ValueError,
+      "module 6 (Conv): its output has stride 262144, allowed are 1/65536 to 65536");
+  CHECK_THROWS_WITH_TEXT(read(R"([-1, 1, "Conv", [65536]])", R"("width_multiple": 2,)"), ValueError,
+                         "module 0 (Conv): has 131072 channels");
+  CHECK_THROWS_WITH_TEXT(read(modules + R"(, [-1, 1000, "C3", [8]])", R"("depth_multiple": 2,)"),
+                         ValueError, "module 1 (C3): repeats 2000 outside 1..1000");
+  CHECK_THROWS_WITH_TEXT(read(R"([-1, 1, "nn.Upsample", []])"), ValueError,
+                         "Detect reads module 0 of stride 0.5, whole pixels wanted");
+  CHECK_THROWS_WITH_TEXT(read(""), ValueError, "module 0 (Detect): needs modules to read");
+}
+
 TEST_CASE("model: pictures of a wrong size are refused with the stride") {
   Model model(graph_from_json(test::tiny_graph()));
   CHECK_THROWS_WITH_TEXT(
