@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "support/catch.h"
 #include "support/files.h"
@@ -95,6 +96,21 @@ TEST_CASE("plot: ticks are round and hold the range") {
   CHECK(tick_label(0.25, 0.25) == "0.25");
   CHECK(tick_label(1, 0.25) == "1.00");
   CHECK(tick_label(1500, 500) == "1500");
+}
+
+TEST_CASE("plot: ticks of ranges that doubles hardly tell apart or hold are two to twelve") {
+  const double huge = std::numeric_limits<double>::max();
+  const double tiny = std::numeric_limits<double>::denorm_min();
+  for (const auto& [low, high] :
+       {std::pair{-huge, huge}, std::pair{0.0, tiny}, std::pair{huge, huge},
+        std::pair{1.0, std::nextafter(1.0, 2.0)}, std::pair{1e30, 1e30}}) {
+    INFO(low << " to " << high);
+    const auto ticks = round_ticks(low, high, 5);
+    CHECK(ticks.size() >= 2);
+    CHECK(ticks.size() <= 12);
+    CHECK(ticks.front() < ticks.back());
+    CHECK(std::isfinite(ticks.back()));
+  }
 }
 
 TEST_CASE("plot: a curve is drawn where its values are and has a gap where there are none") {

@@ -49,6 +49,10 @@ TEST_CASE("results: padded columns as YOLOv5 writes them are read and others ref
                          "r.csv:3: 1 columns, the first line has 2");
   CHECK_THROWS_WITH_TEXT(parse_results("epoch,a\n0,x\n", "r.csv"), FileError,
                          "r.csv:2: \"x\" is no number");
+  for (const char* epoch : {"-1", "nan", "1e300"}) {
+    CHECK_THROWS_WITH_TEXT(parse_results(fmt::format("epoch,a\n{},1\n", epoch), "r.csv"), FileError,
+                           fmt::format("r.csv:2: epoch \"{}\", 0 to 1000000000 wanted", epoch));
+  }
 }
 
 TEST_CASE("panels: columns of one name share a plot and columns of zeros have none") {
@@ -87,7 +91,7 @@ RunRecord some_record() {
   v.metrics.map = 0.5;
   ClassMetrics c;
   c.name = "wide";
-  c.precision_by_score = {0.25, 0.5};
+  c.precision_by_score = c.recall_by_score = c.precision_by_recall = {0.25, 0.5};
   v.metrics.per_class = {c};
   v.confusion = {1, 2, 3, 4, 5, 6, 7, 8, 9};
   v.worst = {{"a.jpg", 64, 32, "jpeg bytes", 0.5, {{0, 0, 1, 1, 1, 0, true}}, {}}};
@@ -118,6 +122,32 @@ TEST_CASE("record: another file is refused with its name") {
                          "report.json: a report of format 99");
   CHECK_THROWS_WITH_TEXT(parse_record("{\"format\": 1, \"name\": 3}", "report.json"), FileError,
                          "report.json: not the report of a run");
+}
+
+TEST_CASE("record: lists that do not fit together are refused and said which") {
+  const auto refused = [](RunRecord r, const std::string& text) {
+    CHECK_THROWS_WITH_TEXT(parse_record(to_json(r), "report.json"), FileError,
+                           "report.json: not the report of a run: " + text);
+  };
+  RunRecord r = some_record();
+  r.results.rows[1].clear();
+  refused(r, "the results of epoch 1 have 0 numbers for 1 columns");
+  r = some_record();
+  r.results.epochs.push_back(2);
+  refused(r, "the results have 3 epochs and 2 rows");
+  r = some_record();
+  r.results.epochs[0] = -1;
+  refused(r, "the results have an epoch -1, 0 to 1000000000 wanted");
+  r = some_record();
+  r.last->metrics.per_class[0].recall_by_score.pop_back();
+  refused(r, "the curves of class 0 have 2, 1 and 2 points");
+  r = some_record();
+  r.teacher->validation = r.last;
+  r.teacher->validation->confusion.pop_back();
+  refused(r, "the confusion matrix has 8 numbers, 9 wanted for 2 classes");
+  r = some_record();
+  r.train.boxes[0][2] = 1e30f;
+  refused(r, "a box holds 1e+30, fractions from 0 to 1 wanted");
 }
 
 TEST_CASE("record: thinned curves keep their ends") {

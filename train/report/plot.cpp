@@ -137,8 +137,13 @@ void draw_legend(Canvas& canvas, const Area& inner, const LinePlot& plot) {
 }  // namespace
 
 std::vector<double> round_ticks(double low, double high, int wanted, TickKind kind) {
+  constexpr double kLargest = 1e300, kSmallest = 1e-300, kRelative = 1e-12;
+  low = std::clamp(low, -kLargest, kLargest);
+  high = std::clamp(high, -kLargest, kLargest);
   if (!(high > low)) high = low + 1;
-  const double raw = (high - low) / std::max(wanted, 1);
+  // Steps that doubles still tell apart there.
+  const double raw = std::max({(high - low) / std::max(wanted, 1), kSmallest,
+                               kRelative * std::max(std::abs(low), std::abs(high))});
   const double power = std::pow(10.0, std::floor(std::log10(raw)));
   double step = 10 * power;
   for (const double factor : {1.0, 2.0, 2.5, 5.0}) {
@@ -150,7 +155,7 @@ std::vector<double> round_ticks(double low, double high, int wanted, TickKind ki
   }
   if (kind == TickKind::kWhole) step = std::max(step, 1.0);
   const int64_t first = int64_t(std::floor(low / step + 1e-9));
-  const int64_t last = int64_t(std::ceil(high / step - 1e-9));
+  const int64_t last = std::max(first + 1, int64_t(std::ceil(high / step - 1e-9)));
   std::vector<double> ticks;
   for (int64_t i = first; i <= last; ++i) ticks.push_back(double(i) * step);
   return ticks;

@@ -165,6 +165,44 @@ DataRecord data_of(const json& j) {
   return d;
 }
 
+/// The shapes and ranges that plots and pages rely on. throws ValueError.
+void check_curves(const std::optional<ValidationRecord>& v, size_t num_classes) {
+  if (!v) return;
+  for (const ClassMetrics& c : v->metrics.per_class) {
+    const size_t points = c.precision_by_score.size();
+    if (c.recall_by_score.size() != points || c.precision_by_recall.size() != points) {
+      throw ValueError("the curves of class {} have {}, {} and {} points, as many each wanted",
+                       c.class_id, points, c.recall_by_score.size(), c.precision_by_recall.size());
+    }
+  }
+  const size_t cells = (num_classes + 1) * (num_classes + 1);
+  if (v->confusion.size() != cells) {
+    throw ValueError("the confusion matrix has {} numbers, {} wanted for {} classes",
+                     v->confusion.size(), cells, num_classes);
+  }
+}
+void check_boxes(const DataRecord& d) {
+  for (const auto& box : d.boxes) {
+    for (const float v : box) {
+      if (!(v >= 0 && v <= 1)) throw ValueError("a box holds {}, fractions from 0 to 1 wanted", v);
+    }
+  }
+}
+void check_results(const EpochTable& t) {
+  if (t.rows.size() != t.epochs.size()) {
+    throw ValueError("the results have {} epochs and {} rows", t.epochs.size(), t.rows.size());
+  }
+  for (size_t i = 0; i < t.rows.size(); ++i) {
+    if (t.rows[i].size() != t.columns.size()) {
+      throw ValueError("the results of epoch {} have {} numbers for {} columns", t.epochs[i],
+                       t.rows[i].size(), t.columns.size());
+    }
+    if (t.epochs[i] < 0 || t.epochs[i] > kMaxEpoch) {
+      throw ValueError("the results have an epoch {}, 0 to {} wanted", t.epochs[i], kMaxEpoch);
+    }
+  }
+}
+
 }  // namespace
 
 std::string to_json(const RunRecord& r) {
@@ -259,6 +297,12 @@ RunRecord parse_record(const std::string& text, const std::string& source) {
                         jpeg_of(m.at("student"))});
     }
     r.config = j.at("config").is_null() ? "" : j.at("config").dump(2);
+    check_results(r.results);
+    check_boxes(r.train);
+    check_boxes(r.val);
+    check_curves(r.last, r.classes.size());
+    check_curves(r.best, r.classes.size());
+    if (r.teacher) check_curves(r.teacher->validation, r.classes.size());
     return r;
   } catch (const json::exception& error) {
     throw FileError("{}: not the report of a run: {}", source, error.what());

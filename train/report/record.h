@@ -14,6 +14,9 @@
 
 namespace ydistill {
 
+/// More than any run has.
+inline constexpr int64_t kMaxEpoch = 1'000'000'000;
+
 /// results.csv: a row an epoch that is done.
 struct EpochTable {
   std::vector<std::string> columns;  ///< as results.csv names them, without `epoch`
@@ -106,7 +109,8 @@ struct RunRecord {
 };
 
 std::string to_json(const RunRecord& record);
-/// throws FileError, naming `source`, for what is no report.json of this release.
+/// throws FileError, naming `source`, for what is no report.json of this release, also where lists
+/// that belong together have different lengths.
 RunRecord parse_record(const std::string& json, const std::string& source);
 
 /// Curves of kCurvePoints points at `points` of them, first and last among them.

@@ -78,6 +78,10 @@ EpochTable parse_results(const std::string& text, const std::string& source) {
       }
       row.push_back(value);
     }
+    if (!(row.front() >= 0 && row.front() <= double(kMaxEpoch))) {
+      throw FileError("{}:{}: epoch \"{}\", 0 to {} wanted", source, number, cells.front(),
+                      kMaxEpoch);
+    }
     table.epochs.push_back(int64_t(row.front()));
     table.rows.emplace_back(row.begin() + 1, row.end());
   }
