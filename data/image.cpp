@@ -34,6 +34,7 @@ class PictureFile {
     if (bytes_.empty()) fail("is empty");
   }
 
+  size_t size() const { return size_; }
   bool has_all() const { return bytes_.size() >= size_; }
   void read_all() { read(size_); }
   std::span<const uint8_t> bytes() const { return bytes_; }
@@ -128,6 +129,9 @@ ImageInfo check_stb(PictureFile& file, const std::filesystem::path& path) {
   }
   if (!info) throw FileError("{}: malformed picture: {}", printable(path.string()), reason);
   check_picture_size(info->width, info->height, path);
+  if (file.format() == Format::kBmp) {
+    check_bmp(file.bytes(), file.size(), info->width, info->height, path);
+  }
   return *info;
 }
 
@@ -164,7 +168,8 @@ Image read_image(const std::filesystem::path& path) {
   if (file.format() != Format::kJpeg) {
     check_stb(file, path);
     file.read_all();
-    return decode_stb(file.bytes(), path);
+    const std::vector<uint8_t> whole = with_whole_palette(file.bytes(), file.format());
+    return decode_stb(whole.empty() ? file.bytes() : whole, path);
   }
   const JpegHeader header = check_jpeg(file, path);
   file.read_all();

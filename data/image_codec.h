@@ -7,6 +7,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <vector>
 
 #include <ydistill/data/image.h>
 
@@ -37,6 +38,14 @@ Image decode_turbojpeg(std::span<const uint8_t> bytes, const JpegHeader& header,
 Image decode_stb(std::span<const uint8_t> bytes, const std::filesystem::path& path);
 /// Width and height of a PNG or BMP; nothing where the bytes are no such header or end too early.
 std::optional<ImageInfo> probe_stb(std::span<const uint8_t> bytes, std::string& reason);
+
+/// What stb does not check of a BMP that it knows by its header: `bytes` are the first of
+/// `file_bytes`. throws FileError: cut short, no palette where one is needed.
+void check_bmp(std::span<const uint8_t> bytes, size_t file_bytes, int64_t width, int64_t height,
+               const std::filesystem::path& path);
+/// A copy of a PNG or checked BMP whose palette is filled up with black, as other decoders take
+/// colours beyond its end; empty where nothing is missing.
+std::vector<uint8_t> with_whole_palette(std::span<const uint8_t> bytes, PictureFormat format);
 
 // Encoders, into bytes.
 std::string encode_jpeg_turbojpeg(const Image& image, int quality);

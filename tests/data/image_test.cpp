@@ -28,6 +28,17 @@ std::string little_endian(uint32_t value, int bytes) {
   return text;
 }
 
+/// The two headers of a BMP; `palette` bytes stand between them and `pixels` bytes.
+std::string bmp_headers(int64_t width, int64_t height, uint32_t bits, size_t palette,
+                        size_t pixels) {
+  const uint32_t begin = uint32_t(54 + palette);
+  return "BM" + little_endian(begin + uint32_t(pixels), 4) + little_endian(0, 4) +
+         little_endian(begin, 4) + little_endian(40, 4) + little_endian(uint32_t(width), 4) +
+         little_endian(uint32_t(height), 4) + little_endian(1, 2) + little_endian(bits, 2) +
+         little_endian(0, 4) + little_endian(uint32_t(pixels), 4) + little_endian(2835, 4) +
+         little_endian(2835, 4) + little_endian(0, 4) + little_endian(0, 4);
+}
+
 /// An uncompressed BMP of 24 bits, rows from the bottom and padded to 4 bytes.
 std::string bmp_of(const Image& image) {
   std::string rows;
@@ -37,11 +48,18 @@ std::string bmp_of(const Image& image) {
     }
     rows.append(size_t((4 - image.width * 3 % 4) % 4), '\0');
   }
-  return "BM" + little_endian(uint32_t(54 + rows.size()), 4) + little_endian(0, 4) +
-         little_endian(54, 4) + little_endian(40, 4) + little_endian(uint32_t(image.width), 4) +
-         little_endian(uint32_t(image.height), 4) + little_endian(1, 2) + little_endian(24, 2) +
-         little_endian(0, 4) + little_endian(uint32_t(rows.size()), 4) + little_endian(2835, 4) +
-         little_endian(2835, 4) + little_endian(0, 4) + little_endian(0, 4) + rows;
+  return bmp_headers(image.width, image.height, 24, 0, rows.size()) + rows;
+}
+
+/// A BMP of 8 bits, 4x2, with a palette of the colours 1 2 3 and 4 5 6.
+std::string palette_bmp(const std::string& indices) {
+  return bmp_headers(4, 2, 8, 8, 8) + std::string("\x03\x02\x01\0\x06\x05\x04\0", 8) + indices;
+}
+
+/// Leaves numbers on the stack for those to find who read what nobody wrote.
+[[gnu::noinline]] void soil_stack() {
+  volatile uint8_t soil[100000];
+  for (volatile uint8_t& byte : soil) byte = 0xaa;
 }
 
 /// Where corner (right, bottom) of the stored picture is shown under each orientation, by the text
@@ -103,6 +121,43 @@ TEST_CASE("image: a BMP with its top row first, told by a negative height, is re
   for (int64_t y = 0; y < 4; ++y) {
     CHECK(std::equal(back.at(0, y), back.at(0, y) + 15, image.at(0, 3 - y)));
   }
+}
+
+TEST_CASE("image: a BMP cut short is refused wherever it is cut") {
+  const TempDir dir;
+  const std::string bytes = bmp_of(noise(5, 4, 3));  // rows of 15 bytes and one that fills them up
+  write_file(dir / "a.bmp", bytes.substr(0, bytes.size() - 1));
+  CHECK(read_image(dir / "a.bmp").width == 5);
+  for (const size_t size : {bytes.size() - 2, bytes.size() / 2, size_t(54), size_t(29)}) {
+    INFO(size << " of " << bytes.size() << " bytes");
+    write_file(dir / "a.bmp", bytes.substr(0, size));
+    CHECK_THROWS_WITH_TEXT(read_image(dir / "a.bmp"), FileError, "a.bmp: the BMP is cut short");
+    CHECK_THROWS_WITH_TEXT(probe_image(dir / "a.bmp"), FileError, "a.bmp: the BMP is cut short");
+  }
+  write_file(dir / "b.bmp", bmp_headers(16000, 16000, 24, 0, 0));
+  CHECK_THROWS_WITH_TEXT(read_image(dir / "b.bmp"), FileError, "it has 54 bytes, 768000054 wanted");
+}
+
+TEST_CASE("image: colours beyond the end of a palette are black") {
+  soil_stack();
+  CHECK(read_bytes(palette_bmp(std::string("\1\0\2\xff\0\0\1\1", 8))).rgb ==
+        std::vector<uint8_t>{1, 2, 3, 1, 2, 3, 4, 5, 6, 4, 5, 6,  //
+                             4, 5, 6, 1, 2, 3, 0, 0, 0, 0, 0, 0});
+  soil_stack();
+  CHECK(read_bytes(from_hex(kPalettePng)).rgb == std::vector<uint8_t>{4, 5, 6, 0, 0, 0, 1, 2, 3});
+}
+
+TEST_CASE("image: a BMP of indices without a palette that is understood is refused") {
+  const TempDir dir;
+  write_file(dir / "a.bmp", bmp_headers(4, 2, 8, 0, 8) + "12345678");
+  CHECK_THROWS_WITH_TEXT(read_image(dir / "a.bmp"), FileError,
+                         "malformed picture: a BMP of 8 bits a pixel without a palette");
+  // The header of OS/2 1.x, whose palette stb_image reads four colours short.
+  write_file(dir / "b.bmp", "BM" + little_endian(0, 8) + little_endian(32, 4) +
+                                little_endian(12, 4) + little_endian(4, 2) + little_endian(2, 2) +
+                                little_endian(1, 2) + little_endian(1, 2) + std::string(14, '\1'));
+  CHECK_THROWS_WITH_TEXT(read_image(dir / "b.bmp"), FileError,
+                         "b.bmp: a BMP of OS/2 with a palette");
 }
 
 TEST_CASE("image: grey pictures become equal channels") {
