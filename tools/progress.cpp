@@ -37,6 +37,7 @@ void print_event(const nlohmann::ordered_json& event) {
 void catch_stop_signals() {
   struct sigaction action = {};
   action.sa_handler = on_signal;
+  action.sa_flags = SA_RESTART;  // else what is being written is lost
   sigaction(SIGINT, &action, nullptr);
   sigaction(SIGTERM, &action, nullptr);
 }

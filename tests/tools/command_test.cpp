@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: MIT
 // The command as people type it: exit codes, what goes to which stream, wrong input.
+#include <fcntl.h>
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -450,6 +453,44 @@ TEST_CASE("command: SIGTERM ends with a checkpoint and the resumed run has the s
     INFO(name);
     CHECK(std::memcmp(tensor.raw(), b.at(name).raw(), size_t(tensor.nbytes())) == 0);
   }
+}
+
+TEST_CASE("command: SIGTERM while events wait for a slow reader loses none of them") {
+  const Setup setup;
+  int ends[2];
+  REQUIRE(pipe(ends) == 0);
+  REQUIRE(fcntl(ends[1], F_SETPIPE_SZ, 4096) > 0);
+  const pid_t child = fork();
+  if (child == 0) {
+    if (chdir(setup.dir.path().c_str()) != 0 || dup2(ends[1], STDOUT_FILENO) < 0) _exit(99);
+    if (freopen("err.txt", "w", stderr) == nullptr) _exit(99);
+    execl(YD_TOOL, YD_TOOL, "train", "cfg.json", "train.epochs=1000", "--json", nullptr);
+    _exit(99);
+  }
+  close(ends[1]);
+  // The run waits once the pipe is nearly full and stays so.
+  for (int filled = 0, before = -1; filled != before || filled < 3000;) {
+    REQUIRE(waitpid(child, nullptr, WNOHANG) == 0);
+    before = filled;
+    std::this_thread::sleep_for(std::chrono::seconds(1));
+    REQUIRE(ioctl(ends[0], FIONREAD, &filled) == 0);
+  }
+  kill(child, SIGTERM);
+  std::string out;
+  char bytes[4096];
+  for (ssize_t n; (n = read(ends[0], bytes, sizeof bytes)) > 0;) out.append(bytes, size_t(n));
+  close(ends[0]);
+  int status = 0;
+  REQUIRE(waitpid(child, &status, 0) == child);
+  INFO(test::read_file(setup.dir / "err.txt"));
+  CHECK((WIFEXITED(status) && WEXITSTATUS(status) == 0));
+  std::istringstream lines(out);
+  std::string last;
+  for (std::string line; std::getline(lines, line); last = line) {
+    CHECK(nlohmann::json::accept(line));
+  }
+  REQUIRE(nlohmann::json::accept(last));
+  CHECK(nlohmann::json::parse(last).at("event") == "done");
 }
 
 TEST_CASE("command: check lists findings in text and JSON and says so by its exit code") {
