@@ -29,6 +29,11 @@ int size_for_stb(std::span<const uint8_t> bytes) {
   return int(std::min<size_t>(bytes.size(), size_t(std::numeric_limits<int>::max())));
 }
 
+/// Holds bytes of the file where a chunk of a PNG is not known.
+std::string failure_reason() {
+  return printable(stbi_failure_reason(), 80);
+}
+
 void append(void* context, void* bytes, int count) {
   static_cast<std::string*>(context)->append(static_cast<const char*>(bytes), size_t(count));
 }
@@ -41,7 +46,7 @@ Image decode_stb(std::span<const uint8_t> bytes, const std::filesystem::path& pa
       stbi_load_from_memory(bytes.data(), size_for_stb(bytes), &width, &height, &channels, 3),
       stbi_image_free);
   if (!pixels) {
-    throw FileError("{}: cannot be decoded: {}", printable(path.string()), stbi_failure_reason());
+    throw FileError("{}: cannot be decoded: {}", printable(path.string()), failure_reason());
   }
   Image image;
   image.width = width;
@@ -53,7 +58,7 @@ Image decode_stb(std::span<const uint8_t> bytes, const std::filesystem::path& pa
 std::optional<ImageInfo> probe_stb(std::span<const uint8_t> bytes, std::string& reason) {
   int width = 0, height = 0, channels = 0;
   if (!stbi_info_from_memory(bytes.data(), size_for_stb(bytes), &width, &height, &channels)) {
-    reason = stbi_failure_reason();
+    reason = failure_reason();
     return std::nullopt;
   }
   // The height of a BMP that begins with its top row is negative, and stb passes that on.

@@ -92,6 +92,15 @@ TEST_CASE("image: a PNG cut short is refused") {
   check_refused(png.substr(0, 20), "malformed picture");
 }
 
+TEST_CASE("image: a PNG chunk with a strange name is told in one line") {
+  const TempDir dir;
+  std::string png = from_hex(kGreyPng);
+  png.replace(png.find("IDAT"), 4, "\nA\x1b[");
+  write_file(dir / "a.png", png);
+  CHECK_THROWS_WITH_TEXT(read_image(dir / "a.png"), FileError,
+                         "cannot be decoded: \\x0aA\\x1b[ PNG chunk not known");
+}
+
 TEST_CASE("image: a picture that claims too many pixels is refused before it is decoded") {
   std::string png = from_hex(kGreyPng);
   png.replace(16, 8, std::string("\0\x01\0\0\0\x01\0\0", 8));  // 65536 x 65536
