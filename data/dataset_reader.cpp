@@ -9,6 +9,7 @@
 #include <fstream>
 #include <iterator>
 #include <mutex>
+#include <system_error>
 #include <thread>
 #include <utility>
 
@@ -132,7 +133,11 @@ void for_each_picture(int64_t n, const std::function<void(int64_t)>& body) {
   };
   {
     std::vector<std::jthread> threads;
-    for (int64_t i = 1; i < num_threads; ++i) threads.emplace_back(work);
+    try {
+      for (int64_t i = 1; i < num_threads; ++i) threads.emplace_back(work);
+    } catch (const std::system_error&) {
+      // Where no more threads are allowed, those there are read all pictures.
+    }
     work();
   }
   if (failure) std::rethrow_exception(failure);

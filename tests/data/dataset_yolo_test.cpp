@@ -1,5 +1,9 @@
 // SPDX-License-Identifier: MIT
+#include <pthread.h>
+
 #include <algorithm>
+#include <system_error>
+#include <thread>
 
 #include <ydistill/data/dataset.h>
 #include <ydistill/data/outline.h>
@@ -45,7 +49,35 @@ void check_dropped(const std::string& line, const std::string& reason) {
   CHECK(finding.reason.find(reason) != std::string::npos);
 }
 
+/// While it lives no thread begins: each would get a larger stack than there are addresses.
+class NoThreads {
+ public:
+  NoThreads() {
+    pthread_getattr_default_np(&old_);
+    pthread_attr_t huge;
+    pthread_attr_init(&huge);
+    pthread_attr_setstacksize(&huge, size_t(1) << 47);
+    pthread_setattr_default_np(&huge);
+    pthread_attr_destroy(&huge);
+  }
+  ~NoThreads() {
+    pthread_setattr_default_np(&old_);
+    pthread_attr_destroy(&old_);
+  }
+
+ private:
+  pthread_attr_t old_{};
+};
+
 }  // namespace
+
+TEST_CASE("yolo: where no threads can be had the calling one reads all pictures") {
+  const TempDir dir;
+  for (int i = 0; i < 5; ++i) write_picture(dir / fmt::format("images/{}.png", i));
+  const NoThreads none;
+  REQUIRE_THROWS_AS(std::thread([] {}).join(), std::system_error);
+  CHECK(load_dataset(yolo(dir / "images")).samples.size() == 5);
+}
 
 TEST_CASE("yolo: a folder is searched with its subfolders in sorted order") {
   const TempDir dir;
