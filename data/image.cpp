@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 #include <system_error>
+#include <utility>
 
 #include <ydistill/data/image_codec.h>
 #include <ydistill/tensor/error.h>
@@ -39,14 +40,20 @@ class PictureFile {
   void read_all() { read(size_); }
   std::span<const uint8_t> bytes() const { return bytes_; }
 
-  /// The last two bytes, without reading what lies between.
-  std::array<uint8_t, 2> tail() {
-    std::array<uint8_t, 2> tail{};
-    if (size_ < 2) return tail;
+  /// `count` bytes from `at` on, fewer at the end, without reading what lies before.
+  std::span<const uint8_t> piece(size_t at, size_t count) {
+    at = std::min(at, size_);
+    count = std::min(count, size_ - at);
+    if (at + count <= bytes_.size()) return bytes().subspan(at, count);
+    piece_.resize(count);
     stream_.clear();
-    stream_.seekg(std::streamoff(size_ - 2));
-    stream_.read(reinterpret_cast<char*>(tail.data()), 2);
-    return tail;
+    stream_.seekg(std::streamoff(at));
+    stream_.read(reinterpret_cast<char*>(piece_.data()), std::streamsize(count));
+    if (size_t(stream_.gcount()) != count) fail("cannot be read to its end");
+    return piece_;
+  }
+  bool ends_with(std::array<uint8_t, 2> wanted) {
+    return size_ >= 2 && std::ranges::equal(piece(size_ - 2, 2), wanted);
   }
 
   Format format() const {
@@ -82,7 +89,7 @@ class PictureFile {
   const std::filesystem::path& path_;
   std::ifstream stream_;
   size_t size_ = 0;
-  std::vector<uint8_t> bytes_;
+  std::vector<uint8_t> bytes_, piece_;
 };
 
 /// Checks the headers; reads the whole file only where the first part does not tell.
@@ -94,7 +101,7 @@ JpegHeader check_jpeg(PictureFile& file, const std::filesystem::path& path) {
   }
   const auto is_whole = [&] {
     if (!header) return false;
-    if (file.tail() == std::array<uint8_t, 2>{0xff, 0xd9}) return true;
+    if (file.ends_with({0xff, 0xd9})) return true;
     file.read_all();  // bytes behind the end marker are common
     return jpeg_reaches_end(file.bytes(), header->scan_start);
   };
@@ -135,6 +142,15 @@ ImageInfo check_stb(PictureFile& file, const std::filesystem::path& path) {
   return *info;
 }
 
+int orientation_of_png(PictureFile& file, const std::filesystem::path& path) {
+  return png_orientation([&](size_t at, size_t count) { return file.piece(at, count); }, path);
+}
+
+ImageInfo upright(ImageInfo stored, int orientation) {
+  if (orientation >= 5) std::swap(stored.width, stored.height);
+  return stored;
+}
+
 void check_writable(const Image& image, const char* what) {
   if (image.width < 1 || image.height < 1 || image.width * image.height > kMaxPixels ||
       int64_t(image.rgb.size()) != image.width * image.height * 3) {
@@ -165,11 +181,17 @@ Image Image::filled(int64_t width, int64_t height, uint8_t level) {
 
 Image read_image(const std::filesystem::path& path) {
   PictureFile file(path);
-  if (file.format() != Format::kJpeg) {
+  const Format format = file.format();
+  if (format != Format::kJpeg) {
     check_stb(file, path);
     file.read_all();
-    const std::vector<uint8_t> whole = with_whole_palette(file.bytes(), file.format());
-    return decode_stb(whole.empty() ? file.bytes() : whole, path);
+    int orientation = 1;
+    if (format == Format::kPng) {
+      orientation = orientation_of_png(file, path);
+      check_png_sums(file.bytes(), path);
+    }
+    const std::vector<uint8_t> whole = with_whole_palette(file.bytes(), format);
+    return upright(decode_stb(whole.empty() ? file.bytes() : whole, path), orientation);
   }
   const JpegHeader header = check_jpeg(file, path);
   file.read_all();
@@ -186,11 +208,11 @@ ImageInfo probe_image(const std::filesystem::path& path) {
   const Format format = file.format();
   if (format != Format::kJpeg) {
     const ImageInfo info = check_stb(file, path);
-    return {info.width, info.height, format};
+    return upright({info.width, info.height, format},
+                   format == Format::kPng ? orientation_of_png(file, path) : 1);
   }
   const JpegHeader header = check_jpeg(file, path);
-  if (header.orientation >= 5) return {header.height, header.width, format};
-  return {header.width, header.height, format};
+  return upright({header.width, header.height, format}, header.orientation);
 }
 
 std::string encode_jpeg(const Image& image, int quality) {

@@ -53,11 +53,12 @@ inline constexpr int64_t kMaxPixels = int64_t(1) << 28;
 
 /// Reads a picture as upright RGB. The format is told by the first bytes, not by the name. Grey
 /// becomes R = G = B, CMYK becomes RGB (inverted, as Adobe writes it), 16 bits become 8, alpha is
-/// dropped. A JPEG's EXIF orientation 1..8 is applied.
-/// throws FileError naming the file: missing, of another format, malformed, cut short, too large.
+/// dropped. The EXIF orientation 1..8 of a JPEG or PNG is applied.
+/// throws FileError naming the file: missing, of another format, malformed, cut short, too large,
+/// or a PNG whose checksums are wrong.
 Image read_image(const std::filesystem::path& path);
 
-/// The same checks as far as headers go, and whether a JPEG is cut short; decodes nothing.
+/// The same checks as far as headers go, and whether a JPEG or PNG is cut short; decodes nothing.
 /// throws FileError.
 ImageInfo probe_image(const std::filesystem::path& path);
 

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <optional>
 #include <span>
 #include <string>
@@ -28,6 +29,18 @@ std::optional<JpegHeader> parse_jpeg_header(std::span<const uint8_t> bytes,
                                             const std::filesystem::path& path);
 /// Whether the end marker is there, walking on from scan_start.
 bool jpeg_reaches_end(std::span<const uint8_t> bytes, size_t scan_start);
+
+/// The orientation in the TIFF block of EXIF: 1..8, 1 where it is missing, malformed or out of
+/// range.
+int tiff_orientation(std::span<const uint8_t> tiff);
+
+/// `count` bytes of a file from `at` on, fewer at its end; good until the next call.
+using ReadPiece = std::function<std::span<const uint8_t>(size_t at, size_t count)>;
+/// Walks the chunks of a PNG to its end. Gives the EXIF orientation, 1 where there is none.
+/// throws FileError (naming `path`) for one that is cut short.
+int png_orientation(const ReadPiece& piece, const std::filesystem::path& path);
+/// throws FileError (naming `path`) where a chunk of a whole PNG is not what was written.
+void check_png_sums(std::span<const uint8_t> bytes, const std::filesystem::path& path);
 
 /// The picture turned upright; orientation as in EXIF, 1..8.
 Image upright(Image image, int orientation);

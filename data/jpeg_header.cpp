@@ -28,7 +28,8 @@ uint32_t big_endian(std::span<const uint8_t> bytes, size_t at, size_t count) {
   return value;
 }
 
-/// Orientation in a TIFF block: 1 where it is missing, malformed or out of range.
+}  // namespace
+
 int tiff_orientation(std::span<const uint8_t> tiff) {
   constexpr uint32_t kOrientation = 0x0112, kShort = 3, kEntryBytes = 12;
   if (tiff.size() < 8) return 1;
@@ -54,8 +55,6 @@ int tiff_orientation(std::span<const uint8_t> tiff) {
   }
   return 1;
 }
-
-}  // namespace
 
 std::optional<JpegHeader> parse_jpeg_header(std::span<const uint8_t> bytes,
                                             const std::filesystem::path& path) {

@@ -19,7 +19,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::string_view kMagic = "ydistill labels 1\n";
+constexpr std::string_view kMagic = "ydistill labels 2\n";
 
 uint64_t hash_of(std::string_view bytes) {
   uint64_t hash = 0xcbf29ce484222325u;  // FNV-1a

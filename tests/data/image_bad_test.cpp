@@ -87,18 +87,54 @@ TEST_CASE("image: a PNG cut short is refused") {
   const TempDir dir;
   write_png(dir / "a.png", noise(64, 48, 1));
   const std::string png = read_file(dir / "a.png");
-  write_file(dir / "b.png", png.substr(0, png.size() / 2));
-  CHECK_THROWS_WITH_TEXT(read_image(dir / "b.png"), FileError, "b.png: cannot be decoded: ");
+  for (const size_t size : {png.size() / 2, png.size() - 13, png.size() - 12, png.size() - 5}) {
+    INFO(size << " of " << png.size() << " bytes");
+    check_refused(png.substr(0, size), "the PNG is cut short: it has no end chunk");
+  }
   check_refused(png.substr(0, 20), "malformed picture");
 }
 
 TEST_CASE("image: a PNG chunk with a strange name is told in one line") {
   const TempDir dir;
   std::string png = from_hex(kGreyPng);
-  png.replace(png.find("IDAT"), 4, "\nA\x1b[");
+  const size_t at = png.find("IDAT");
+  png.replace(at, 4, "\nA\x1b[");
+  write_file(dir / "a.png", png);
+  CHECK_THROWS_WITH_TEXT(read_image(dir / "a.png"), FileError,
+                         "the checksum of its chunk \\x0aA\\x1b[ at byte");
+  // With the sum that belongs to it (CRC-32 of type and data).
+  const size_t length = uint8_t(png[at - 1]);
+  uint32_t sum = 0xffffffffu;
+  for (size_t i = at; i < at + 4 + length; ++i) {
+    sum ^= uint8_t(png[i]);
+    for (int bit = 0; bit < 8; ++bit) sum = sum >> 1 ^ (sum & 1 ? 0xedb88320u : 0);
+  }
+  for (size_t i = 0; i < 4; ++i) png[at + 4 + length + i] = char(~sum >> (24 - 8 * i));
   write_file(dir / "a.png", png);
   CHECK_THROWS_WITH_TEXT(read_image(dir / "a.png"), FileError,
                          "cannot be decoded: \\x0aA\\x1b[ PNG chunk not known");
+}
+
+TEST_CASE("image: a PNG beyond the first 64 KiB is walked to its end too") {
+  const TempDir dir;
+  write_png(dir / "a.png", noise(400, 300, 1));
+  const std::string png = read_file(dir / "a.png");
+  REQUIRE(png.size() > 300000);
+  CHECK(probe_image(dir / "a.png").width == 400);
+  check_refused(png.substr(0, png.size() - 12), "the PNG is cut short: it has no end chunk");
+}
+
+TEST_CASE("image: a PNG whose bytes are not those that were written is refused") {
+  const TempDir dir;
+  write_png(dir / "a.png", noise(64, 48, 1));
+  const std::string png = read_file(dir / "a.png");
+  for (const size_t at : {png.size() / 2, png.size() - 20, png.size() - 13, size_t(30)}) {
+    INFO(at);
+    std::string damaged = png;
+    damaged[at] = char(damaged[at] ^ 1);
+    write_file(dir / "b.png", damaged);
+    CHECK_THROWS_WITH_TEXT(read_image(dir / "b.png"), FileError, "b.png: the PNG is damaged: ");
+  }
 }
 
 TEST_CASE("image: a picture that claims too many pixels is refused before it is decoded") {

@@ -218,6 +218,24 @@ TEST_CASE("image: the EXIF orientation is applied") {
   }
 }
 
+TEST_CASE("image: a PNG's EXIF orientation is applied too, wherever its chunk stands") {
+  const TempDir dir;
+  write_png(dir / "stored.png", slope(48, 32));
+  write_jpeg(dir / "stored.jpg", slope(48, 32), 100);
+  const std::string png = read_file(dir / "stored.png"), jpeg = read_file(dir / "stored.jpg");
+  for (int orientation = 1; orientation <= 9; ++orientation) {
+    for (const ExifPlace place : {ExifPlace::kFirst, ExifPlace::kLast}) {
+      INFO("orientation " << orientation << " place " << int(place));
+      // A JPEG's is compared above with where each pixel goes.
+      const Image expected = read_bytes(with_orientation(jpeg, orientation, true));
+      const Image image = read_bytes(with_orientation_png(png, orientation, place));
+      REQUIRE(image.width == expected.width);
+      REQUIRE(image.height == expected.height);
+      CHECK(difference(image.rgb, expected.rgb).largest <= 3);
+    }
+  }
+}
+
 TEST_CASE("image: an orientation out of range counts as upright") {
   const TempDir dir;
   write_jpeg(dir / "a.jpg", slope(20, 12), 90);

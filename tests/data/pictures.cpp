@@ -45,7 +45,10 @@ Difference difference(const std::vector<uint8_t>& a, const std::vector<uint8_t>&
   return d;
 }
 
-std::string with_orientation(const std::string& jpeg, int orientation, bool little_endian) {
+namespace {
+
+/// A TIFF block with this orientation.
+std::string tiff_of(int orientation, bool little_endian) {
   std::string tiff = little_endian ? "II" : "MM";
   const auto put = [&](uint32_t value, int bytes) {
     for (int i = 0; i < bytes; ++i) {
@@ -65,11 +68,36 @@ std::string with_orientation(const std::string& jpeg, int orientation, bool litt
   put(uint32_t(orientation), 2);
   put(0, 2);
   put(0, 4);  // no further directory
-  const std::string body = std::string("Exif\0\0", 6) + tiff;
+  return tiff;
+}
+
+/// A chunk of a PNG.
+std::string chunk(const std::string& type, const std::string& data) {
+  const auto number = [](uint32_t value) {
+    return std::string{char(value >> 24), char(value >> 16), char(value >> 8), char(value)};
+  };
+  uint32_t sum = ~0u;
+  for (const char c : type + data) {
+    sum ^= uint8_t(c);
+    for (int bit = 0; bit < 8; ++bit) sum = (sum & 1) != 0 ? 0xedb88320u ^ (sum >> 1) : sum >> 1;
+  }
+  return number(uint32_t(data.size())) + type + data + number(~sum);
+}
+
+}  // namespace
+
+std::string with_orientation(const std::string& jpeg, int orientation, bool little_endian) {
+  const std::string body = std::string("Exif\0\0", 6) + tiff_of(orientation, little_endian);
   const size_t length = body.size() + 2;
   const std::string segment =
       std::string("\xff\xe1") + char(length >> 8) + char(length & 255) + body;
   return jpeg.substr(0, 2) + segment + jpeg.substr(2);
+}
+
+std::string with_orientation_png(const std::string& png, int orientation, ExifPlace place) {
+  const size_t behind_header = 8 + 12 + 13, end_chunk = 12;
+  const size_t at = place == ExifPlace::kFirst ? behind_header : png.size() - end_chunk;
+  return png.substr(0, at) + chunk("eXIf", tiff_of(orientation, true)) + png.substr(at);
 }
 
 void write_yolo_set(const std::filesystem::path& folder,

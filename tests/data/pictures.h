@@ -27,6 +27,9 @@ Difference difference(const std::vector<uint8_t>& a, const std::vector<uint8_t>&
 
 /// The JPEG with an EXIF block (APP1) of this orientation put behind its first marker.
 std::string with_orientation(const std::string& jpeg, int orientation, bool little_endian);
+enum class ExifPlace { kFirst, kLast };
+/// The PNG with an eXIf chunk of this orientation, behind the header or before the end chunk.
+std::string with_orientation_png(const std::string& png, int orientation, ExifPlace place);
 
 /// Writes noise pictures 0.png, 1.png, ... of these sizes to folder/images, each with one label of
 /// class i in folder/labels.
