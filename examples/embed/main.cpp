@@ -2,8 +2,9 @@
 #include <ydistill/detect/detector.h>
 
 #include <cstdio>
+#include <exception>
 
-int main(int argc, char** argv) {
+int main(int argc, char** argv) try {
   if (argc != 3) return std::fprintf(stderr, "usage: embed WEIGHTS PICTURE\n"), 2;
   ydistill::Detector detector(argv[1]);
   for (const auto& d : detector.detect(ydistill::read_image(argv[2]))) {
@@ -11,4 +12,7 @@ int main(int argc, char** argv) {
                 detector.class_names()[size_t(d.class_id)].c_str(), double(d.score), double(d.x1),
                 double(d.y1), double(d.x2), double(d.y2));
   }
+} catch (const std::exception& error) {  // a missing file, a damaged picture: one line says which
+  std::fprintf(stderr, "embed: %s\n", error.what());
+  return 1;
 }

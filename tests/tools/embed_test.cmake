@@ -17,3 +17,7 @@ execute_process(COMMAND ${BUILD}/embed-build/embed RESULT_VARIABLE code ERROR_VA
 if(NOT code EQUAL 2 OR NOT err MATCHES "usage")
   message(FATAL_ERROR "embed without arguments: exit code ${code}, ${err}")
 endif()
+execute_process(COMMAND ${BUILD}/embed-build/embed none.pt none.jpg RESULT_VARIABLE code ERROR_VARIABLE err)
+if(NOT code EQUAL 1 OR NOT err MATCHES "^embed: none.pt: no such file[^\n]*\n$")
+  message(FATAL_ERROR "embed with a missing file: exit code ${code}, ${err}")
+endif()
