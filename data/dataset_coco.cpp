@@ -13,6 +13,7 @@
 #include <ydistill/data/label_cache.h>
 #include <ydistill/data/outline.h>
 #include <ydistill/tensor/error.h>
+#include <ydistill/tensor/io/json_problem.h>
 #include <ydistill/tensor/io/text.h>
 
 namespace ydistill::reading {
@@ -132,7 +133,7 @@ class CocoFile {
     try {
       root_ = Json::parse(text, PolygonSieve(polygons_));
     } catch (const Json::exception& problem) {
-      fail(fmt::format("malformed JSON: {}", printable(problem.what(), 200)));
+      fail(fmt::format("malformed JSON: {}", json_problem(problem, text)));
     }
     if (!root_.is_object()) fail("no COCO file: a JSON object wanted");
   }

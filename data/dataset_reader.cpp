@@ -6,7 +6,6 @@
 #include <charconv>
 #include <cmath>
 #include <exception>
-#include <fstream>
 #include <iterator>
 #include <mutex>
 #include <system_error>
@@ -17,6 +16,7 @@
 #include <ydistill/data/picture_list.h>
 #include <ydistill/tensor/error.h>
 #include <ydistill/tensor/io/text.h>
+#include <ydistill/tensor/io/text_file.h>
 
 namespace ydistill::reading {
 namespace {
@@ -183,9 +183,7 @@ std::string read_text(const std::filesystem::path& path) {
   if (!std::filesystem::is_regular_file(path, error)) {
     throw FileError("{}: not a file", printable(path.string()));
   }
-  std::ifstream stream(path, std::ios::binary);
-  std::string text{std::istreambuf_iterator<char>(stream), {}};
-  if (!stream) throw FileError("{}: cannot be read", printable(path.string()));
+  std::string text = read_text_file(path);
   if (text.starts_with("\xef\xbb\xbf")) text.erase(0, 3);
   return text;
 }

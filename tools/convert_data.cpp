@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <fstream>
 #include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -12,6 +11,9 @@
 #include <ydistill/data/data_yaml.h>
 #include <ydistill/data/write_dataset.h>
 #include <ydistill/tensor/error.h>
+#include <ydistill/tensor/io/json_problem.h>
+#include <ydistill/tensor/io/text_file.h>
+#include <ydistill/tensor/io/writable_folder.h>
 #include <ydistill/tools/command.h>
 
 namespace ydistill::tools {
@@ -56,10 +58,16 @@ std::vector<NamedSource> parts_of(const Args& args, const std::string& from) {
 
 /// Refuses a JSON file that is something else, such as a config, before its pictures are asked for.
 void check_is_coco(const fs::path& file) {
-  const auto root = nlohmann::json::parse(std::ifstream(file), nullptr, false);
-  if (root.is_object() && (root.contains("images") || root.contains("annotations"))) return;
   std::error_code error;
-  if (!fs::exists(file, error)) return;  // told by the reader
+  if (!fs::is_regular_file(file, error)) return;  // told by the reader
+  const std::string text = read_text_file(file);
+  nlohmann::json root;
+  try {
+    root = nlohmann::json::parse(text);
+  } catch (const nlohmann::json::exception& problem) {
+    throw FileError("{}: malformed JSON: {}", file.string(), json_problem(problem, text));
+  }
+  if (root.is_object() && (root.contains("images") || root.contains("annotations"))) return;
   const bool is_config = root.is_object() && (root.contains("data") || root.contains("model"));
   throw ConfigError("convert-data: {}: no COCO file, it has no list \"images\"{}", file.string(),
                     is_config ? "; give what this config's \"data\" names" : "");
@@ -141,6 +149,7 @@ int convert(const Args& args) {
   if (fs::exists(fs::symlink_status(args.out, error))) {  // told before the reading, not after it
     throw FileError("{}: exists already, a new folder wanted", args.out);
   }
+  check_folder_is_writable(args.out);
   std::vector<DataSource> sources;
   std::vector<std::string> split_names;
   for (const NamedSource& source : named) {

@@ -16,6 +16,7 @@
 #include <ydistill/detect/draw.h>
 #include <ydistill/tensor/io/atomic_file.h>
 #include <ydistill/tensor/io/text.h>
+#include <ydistill/tensor/io/writable_folder.h>
 #include <ydistill/tensor/parallel.h>
 #include <ydistill/tools/command.h>
 #include <ydistill/yolo/checkpoint.h>
@@ -328,6 +329,7 @@ Run add_detect(CLI::App& app) {
   return [args] {
     const std::vector<fs::path> paths = pictures_of(args->source);
     check_apart(paths, args->out);
+    check_folder_is_writable(args->out);
     if (args->threads > 0) set_num_threads(args->threads);
     args->options.compute = choose_compute(args->device, args->precision, args->autotune);
     Timing timing;

@@ -92,6 +92,15 @@ bool is_training_for_programs(int argc, char** argv) {
   return argc > 1 && is("train")(args[1]) && std::any_of(args.begin(), args.end(), is("--json"));
 }
 
+/// No option of any command means something by an empty text, such as an unset shell variable is.
+void refuse_empty_values(CLI::App& command) {
+  for (CLI::Option* option : command.get_options()) {
+    option->check([](const std::string& value) {
+      return value.empty() ? "a value wanted, got an empty one" : "";
+    });
+  }
+}
+
 int run_command(int argc, char** argv) {
   CLI::App app{"Train, distil and run YOLOv5 detectors.", "ydistill"};
   app.require_subcommand(1);
@@ -102,6 +111,7 @@ int run_command(int argc, char** argv) {
         add_info, add_compare, add_report, add_trace, add_config}) {
     Run run = add(app);
     commands.emplace_back(app.get_subcommands({}).back(), std::move(run));
+    refuse_empty_values(*commands.back().first);
   }
   try {
     app.parse(argc, argv);

@@ -35,11 +35,15 @@ void print_event(const nlohmann::ordered_json& event) {
 }  // namespace
 
 void catch_stop_signals() {
-  struct sigaction action = {};
+  struct sigaction action = {}, before = {};
   action.sa_handler = on_signal;
   action.sa_flags = SA_RESTART;  // else what is being written is lost
-  sigaction(SIGINT, &action, nullptr);
-  sigaction(SIGTERM, &action, nullptr);
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP}) {
+    // What is ignored from the start was meant so: by nohup, or by a shell's background job.
+    if (sigaction(signal, nullptr, &before) == 0 && before.sa_handler == SIG_IGN) continue;
+    sigaction(signal, &action, nullptr);
+  }
+  std::signal(SIGPIPE, SIG_IGN);  // a log that nobody reads any more ends no training
 }
 
 bool stop_signal_came() {

@@ -9,7 +9,8 @@
 
 namespace ydistill::tools {
 
-/// From now on SIGINT and SIGTERM only set a flag; a second SIGINT ends the process at once.
+/// From now on SIGINT, SIGTERM and SIGHUP only set a flag; a second SIGINT ends the process at
+/// once. One of them that the parent had ignored, as nohup does, stays so.
 void catch_stop_signals();
 bool stop_signal_came();
 

@@ -8,14 +8,14 @@
 
 #include <algorithm>
 #include <cmath>
-#include <fstream>
-#include <iterator>
 #include <nlohmann/json.hpp>
 #include <set>
 
 #include <ydistill/tensor/error.h>
 #include <ydistill/tensor/io/json_nesting.h>
+#include <ydistill/tensor/io/json_problem.h>
 #include <ydistill/tensor/io/text.h>
+#include <ydistill/tensor/io/text_file.h>
 #include <ydistill/train/config_table.h>
 
 namespace ydistill {
@@ -104,6 +104,13 @@ std::optional<ConfigValue> accepted(const ConfigField& field, const Json& value)
   return std::nullopt;
 }
 
+/// A number that a row without a maximum refuses for being too large: its usual text would not say
+/// why.
+bool is_beyond_integers(const ConfigField& field, const Json& value) {
+  return field.kind == ConfigKind::kInteger && !std::isfinite(field.range.maximum) &&
+         value.is_number() && !whole_number(value) && value.get<double>() >= 9e15;
+}
+
 bool is_relocated_path(const ConfigField& field, const std::string& text) {
   if (field.kind == ConfigKind::kGraph) return text.ends_with(".json");
   return field.kind == ConfigKind::kPath && field.path != "run.dir";
@@ -133,6 +140,11 @@ void make_parents(Config& config, const std::string& path) {
 
 void apply_field(Config& config, const ConfigField& field, const Json& json, const Origin& origin) {
   std::optional<ConfigValue> value = accepted(field, json);
+  if (!value && is_beyond_integers(field, json)) {
+    throw ConfigError("{}: {}: expected an integer in {}..{}, without point or exponent, got {}",
+                      origin.name, field.path, std::max(field.range.minimum, double(INT64_MIN)),
+                      INT64_MAX, shown(json));
+  }
   if (!value) {
     throw ConfigError("{}: {}: expected {}, got {}", origin.name, field.path, expected_text(field),
                       shown(json));
@@ -204,16 +216,6 @@ class TwiceGivenKeys {
   std::vector<std::set<std::string>> open_;
 };
 
-/// "line 3, column 5" of the byte that the parser stopped at (1-based, as it counts).
-std::string place(const std::string& text, size_t byte) {
-  const size_t end = std::min(byte == 0 ? 0 : byte - 1, text.size());
-  const auto begin = text.begin();
-  const int64_t line = 1 + std::count(begin, begin + int64_t(end), '\n');
-  const size_t last_break = end == 0 ? std::string::npos : text.rfind('\n', end - 1);
-  const size_t column = last_break == std::string::npos ? end + 1 : end - last_break;
-  return fmt::format("line {}, column {}", line, column);
-}
-
 Json parse_text(const std::string& text, const std::string& source) {
   if (json_nests_beyond(text)) {
     throw ConfigError("{}: lists and objects are nested more than {} deep", source,
@@ -225,17 +227,8 @@ Json parse_text(const std::string& text, const std::string& source) {
       throw ConfigError("{}: expected a JSON object, got {}", source, shown(json));
     }
     return json;
-  } catch (const Json::parse_error& error) {
-    // "[...] parse error at line 3, column 5: syntax error while parsing ...": the last part.
-    std::string reason = error.what();
-    const size_t colon = reason.find(": ");
-    if (colon != std::string::npos) reason.erase(0, colon + 2);
-    throw ConfigError("{}: {}: {}", source, place(text, error.byte), reason);
-  } catch (const Json::exception& error) {  // a number beyond double
-    std::string reason = error.what();
-    const size_t bracket = reason.find("] ");
-    if (bracket != std::string::npos) reason.erase(0, bracket + 2);
-    throw ConfigError("{}: {}", source, reason);
+  } catch (const Json::exception& error) {
+    throw ConfigError("{}: {}", source, json_problem(error, text));
   }
 }
 
@@ -366,23 +359,6 @@ Json to_json_value(const ConfigValue& value) {
   return std::visit([](const auto& v) { return Json(v); }, value);
 }
 
-std::string read_text(const fs::path& file) {
-  std::error_code error;
-  if (fs::is_directory(file, error)) {
-    throw FileError("{}: expected a config file, found a folder", file.string());
-  }
-  if (fs::is_character_file(file, error) || fs::is_block_file(file, error)) {
-    throw FileError("{}: expected a config file, found a device", file.string());
-  }
-  std::ifstream in(file, std::ios::binary);
-  if (!in) throw FileError("{}: no such config file, or it cannot be opened", file.string());
-  try {
-    return {std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
-  } catch (const std::ios_base::failure&) {  // of the buffer itself, which has no other way
-    throw FileError("{}: cannot be read", file.string());
-  }
-}
-
 DataSourceConfig source_of(const Config& config, const std::optional<DataSourceConfig>& source,
                            const char* split, const char* purpose) {
   if (source) return *source;
@@ -418,7 +394,8 @@ Config parse_config(const std::string& json_text, const fs::path& base_dir,
 }
 
 Config load_config(const fs::path& file, std::span<const std::string> overrides) {
-  return parse_config(read_text(file), fs::absolute(file).parent_path(), overrides, file.string());
+  return parse_config(read_text_file(file), fs::absolute(file).parent_path(), overrides,
+                      file.string());
 }
 
 std::string to_json(const Config& config) {

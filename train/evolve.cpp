@@ -5,13 +5,13 @@
 
 #include <algorithm>
 #include <charconv>
-#include <fstream>
 #include <iterator>
 #include <sstream>
 
 #include <ydistill/tensor/error.h>
 #include <ydistill/tensor/io/atomic_file.h>
 #include <ydistill/tensor/io/folder_lock.h>
+#include <ydistill/tensor/io/text_file.h>
 #include <ydistill/tensor/random.h>
 #include <ydistill/train/config_table.h>
 #include <ydistill/train/train_state.h>
@@ -124,15 +124,10 @@ void write_generations(const fs::path& file, const Config& config,
   write_file_atomically(file, text);
 }
 
-std::string text_of(const fs::path& file) {
-  std::ifstream in(file, std::ios::binary);
-  return {std::istreambuf_iterator<char>(in), {}};
-}
-
 std::vector<Generation> read_generations(const fs::path& file, const Config& config) {
   std::error_code error;
   if (!fs::exists(file, error)) return {};
-  std::istringstream lines(text_of(file));
+  std::istringstream lines(read_text_file(file));
   std::string line;
   std::getline(lines, line);
   if (line != header_of(config)) {
@@ -178,8 +173,10 @@ TrainOutcome train_generation(const Config& config, TrainEvents& events) {
   const std::string wanted = to_json(config);
   const fs::path last = run / "weights" / "last.safetensors";
   const bool has_checkpoint = fs::exists(last, error);
-  const bool is_ours = has_checkpoint ? to_json(read_train_config(last)) == wanted
-                                      : text_of(run / "config.json") == wanted + "\n";
+  const fs::path kept = run / "config.json";
+  const bool is_ours = has_checkpoint
+                           ? to_json(read_train_config(last)) == wanted
+                           : fs::exists(kept, error) && read_text_file(kept) == wanted + "\n";
   if (!is_ours) {
     throw ConfigError("evolve: {} is not of this search; move it away or name another folder",
                       run.string());
@@ -230,7 +227,7 @@ EvolveOutcome evolve(const Config& config, const fs::path& folder, int64_t gener
   const std::string text = to_json(config) + "\n";
   if (!fs::exists(folder / "config.json", error)) {
     write_file_atomically(folder / "config.json", text);
-  } else if (text_of(folder / "config.json") != text) {
+  } else if (read_text_file(folder / "config.json") != text) {
     throw ConfigError("{}: holds the search of another config; name another folder",
                       folder.string());
   }

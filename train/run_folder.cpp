@@ -5,6 +5,7 @@
 
 #include <ydistill/tensor/error.h>
 #include <ydistill/tensor/io/atomic_file.h>
+#include <ydistill/tensor/io/writable_folder.h>
 
 namespace ydistill {
 namespace {
@@ -69,6 +70,8 @@ RunFolder RunFolder::open(const fs::path& path) {
                     path.string());
   }
   RunFolder folder(path);
+  check_folder_is_writable(path);
+  check_folder_is_writable(path / "weights");
   remove_left_temporaries(path);
   remove_left_temporaries(path / "weights");
   return folder;

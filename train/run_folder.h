@@ -47,7 +47,8 @@ class RunFolder {
   /// Makes dir/NAME, or NAME2, NAME3, ... where that exists. throws FileError.
   static RunFolder create(const RunConfig& run);
   /// An existing run, given its folder; what a killed process left half written is removed.
-  /// throws FileError if it holds no weights/last.safetensors, or another process works in it.
+  /// throws FileError if it holds no weights/last.safetensors, if another process works in it, or
+  /// if it cannot be written to.
   static RunFolder open(const std::filesystem::path& path);
 
   const std::filesystem::path& path() const { return path_; }

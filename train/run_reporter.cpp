@@ -5,11 +5,10 @@
 
 #include <algorithm>
 #include <chrono>
-#include <fstream>
-#include <iterator>
 
 #include <ydistill/tensor/error.h>
 #include <ydistill/tensor/io/atomic_file.h>
+#include <ydistill/tensor/io/text_file.h>
 #include <ydistill/train/pictures.h>
 #include <ydistill/train/report/machine.h>
 #include <ydistill/train/report/page.h>
@@ -27,12 +26,6 @@ constexpr const char* kEventFile = "events.out.tfevents.ydistill";
 
 double now() {
   return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
-}
-
-std::string read_text(const fs::path& path) {
-  std::ifstream in(path, std::ios::binary);
-  if (!in) throw FileError("{}: cannot be read", path.string());
-  return {std::istreambuf_iterator<char>(in), {}};
 }
 
 DataRecord data_record(const Dataset& data) {
@@ -106,7 +99,7 @@ std::vector<TensorBoardEvent> tensorboard_events(const fs::path& folder, const R
       if (!fs::exists(path, error)) continue;
       const ImageInfo info = probe_image(path);
       event.images.push_back(
-          {fmt::format("{}/{}", tag, i), info.width, info.height, read_text(path)});
+          {fmt::format("{}/{}", tag, i), info.width, info.height, read_text_file(path)});
     }
   };
   if (!events.empty()) add_pictures(events.front(), "train_batch{}.jpg", "train_batch");
@@ -144,7 +137,7 @@ RunReporter::RunReporter(fs::path folder, const ReportedRun& run,
   const fs::path earlier = folder_ / "report.json";
   if (fs::exists(earlier)) {
     try {
-      record_ = parse_record(read_text(earlier), earlier.string());
+      record_ = parse_record(read_text_file(earlier), earlier.string());
     } catch (const FileError& error) {
       say(fmt::format("report: begun anew: {}", error.what()));
       record_ = {};
@@ -235,10 +228,10 @@ void RunReporter::write(bool last) const {
 
 RunRecord read_run_record(const fs::path& folder) {
   const fs::path report = folder / "report.json", results = folder / "results.csv";
-  RunRecord record = parse_record(read_text(report), report.string());
+  RunRecord record = parse_record(read_text_file(report), report.string());
   // A run that was killed between the two files has an epoch more in results.csv, which else is the
   // same with fewer digits.
-  EpochTable table = parse_results(read_text(results), results.string());
+  EpochTable table = parse_results(read_text_file(results), results.string());
   if (table.epochs != record.results.epochs) record.results = std::move(table);
   return record;
 }

@@ -4,6 +4,8 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <filesystem>
+#include <system_error>
 
 #include <ydistill/data/data_yaml.h>
 #include <ydistill/tensor/error.h>
@@ -116,6 +118,27 @@ void check_some_labels_kept(const DataSourceConfig& source, const Reading& readi
 
 }  // namespace
 
+namespace {
+
+void check_class_count(size_t known, size_t found) {
+  if (known == found) return;
+  throw ConfigError("model: its head knows {} classes, the data has {}", known, found);
+}
+
+}  // namespace
+
+void check_named_files(const Config& config) {
+  const auto check = [](const std::filesystem::path& file) {
+    std::error_code error;
+    if (!file.empty() && !std::filesystem::exists(file, error)) {
+      throw FileError("{}: no such file", printable(file.string()));
+    }
+  };
+  check(config.model.weights);
+  if (config.teacher) check(config.teacher->weights);
+  if (!config.model.graph.empty()) (void)graph_of(config.model.graph);
+}
+
 Reading reading_of(const Config& config) {
   return {config.data.names, config.train.single_class ? Classes::kSingle : Classes::kAll,
           cache_folder_of(config.data)};
@@ -145,7 +168,11 @@ Reading validation_reading(const Config& config, const std::vector<std::string>&
 
 Reading model_reading(const Config& config, const std::vector<std::string>& names) {
   Reading reading = reading_of(config);
-  if (reading.classes == Classes::kSingle || !reading.names.empty()) return reading;
+  if (reading.classes == Classes::kSingle) return reading;
+  if (!reading.names.empty()) {
+    check_class_count(names.size(), reading.names.size());  // before anything is read
+    return reading;
+  }
   reading.names = names;
   const NamedSource val("data.val", val_source(config), names);
   if (val.has_other_names() && val.names.size() != names.size()) {
@@ -321,10 +348,7 @@ StepLosses losses_of(const Config& config, const GraphSpec& student, const Graph
 std::unique_ptr<Model> make_validated_model(const Checkpoint& checkpoint,
                                             const std::vector<std::string>& names,
                                             const Compute& compute) {
-  if (checkpoint.spec.num_classes != int64_t(names.size())) {
-    throw ConfigError("model: its head knows {} classes, the data has {}",
-                      checkpoint.spec.num_classes, names.size());
-  }
+  check_class_count(size_t(checkpoint.spec.num_classes), names.size());
   auto model = build_model(checkpoint, compute);
   model->prepare_inference(FoldedWeights::kInPlace);
   return model;

@@ -17,6 +17,10 @@ namespace ydistill {
 
 using Say = std::function<void(const std::string&)>;
 
+/// Whether the weights and the graph that a training's config names are there. throws FileError;
+/// ConfigError for a graph that is none.
+void check_named_files(const Config& config);
+
 /// How the labels of a config's sources are read.
 struct Reading {
   std::vector<std::string> names = {};  ///< given classes; empty: what the data says

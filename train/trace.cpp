@@ -9,6 +9,7 @@
 #include <optional>
 
 #include <ydistill/distill/teacher.h>
+#include <ydistill/tensor/io/json_problem.h>
 #include <ydistill/train/optimizer.h>
 #include <ydistill/train/step.h>
 #include <ydistill/yolo/checkpoint.h>
@@ -131,7 +132,8 @@ Case find_case(const TensorFile& batch, const TraceOptions& options) {
             c.at("steps").get<int64_t>(),      gains_of(c.at("gains")),
             gains_of(c.at("distill_gains"))};
   } catch (const json::exception& error) {
-    throw ValueError("{}: metadata `cases`: {}", options.batch.string(), error.what());
+    throw ValueError("{}: metadata `cases`: {}", options.batch.string(),
+                     json_problem(error, text->second));
   }
 }
 
@@ -269,7 +271,12 @@ class Trace {
     add("param_grad_norms", vector_of(norms, DType::kFloat64));
     std::vector<std::string> full;
     if (const auto text = batch_.metadata.find("full"); text != batch_.metadata.end()) {
-      full = json::parse(text->second).get<std::vector<std::string>>();
+      try {
+        full = json::parse(text->second).get<std::vector<std::string>>();
+      } catch (const json::exception& error) {
+        throw ValueError("{}: metadata `full`: {}", options_.batch.string(),
+                         json_problem(error, text->second));
+      }
     }
     for (auto& [name, grad] : export_parameters(*student_, store.grads())) {
       if (std::find(full.begin(), full.end(), name) != full.end()) add("grad." + name, grad);

@@ -3,6 +3,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include <ydistill/tensor/io/json_problem.h>
 #include <ydistill/tensor/io/safetensors.h>
 
 namespace ydistill {
@@ -111,6 +112,7 @@ Config read_train_config(const std::filesystem::path& path) {
 
 TrainState load_train_state(const std::filesystem::path& path, Model& model, Optimizer& optimizer) {
   const TensorFile file = read_safetensors(path);
+  const std::string text = metadata_of(file, path, "train_state");
   ParameterStore& store = model.parameters();
   try {
     const NamedTensors raw = with_prefix(file.tensors, kRaw);
@@ -130,7 +132,7 @@ TrainState load_train_state(const std::filesystem::path& path, Model& model, Opt
     import_statistics(model, file.tensors, optimizer.ema_statistics());
     store.mark_changed();
 
-    const json s = json::parse(metadata_of(file, path, "train_state"));
+    const json s = json::parse(text);
     TrainState state;
     state.epoch = s.at("epoch").get<int64_t>();
     state.next_batch = s.at("next_batch").get<int64_t>();
@@ -147,7 +149,8 @@ TrainState load_train_state(const std::filesystem::path& path, Model& model, Opt
     for (const json& r : s.at("results")) state.results.push_back(result_of(r));
     return state;
   } catch (const json::exception& error) {
-    throw FileError("{}: its training state cannot be read: {}", path.string(), error.what());
+    throw FileError("{}: its training state cannot be read: {}", path.string(),
+                    json_problem(error, text));
   } catch (const ValueError& error) {
     throw FileError("{}: its training state cannot be read: {}", path.string(), error.what());
   }

@@ -10,6 +10,7 @@
 
 #include <ydistill/data/loader.h>
 #include <ydistill/data/picture_weights.h>
+#include <ydistill/tensor/io/writable_folder.h>
 #include <ydistill/tensor/parallel.h>
 #include <ydistill/train/cache_plan.h>
 #include <ydistill/train/loader_options.h>
@@ -50,6 +51,9 @@ class Trainer {
   /// a mistake in it leaves nothing behind.
   void start() {
     check_is_text(config_);
+    // Told before the data is read, not after it.
+    check_named_files(config_);
+    check_folder_is_writable(config_.run.dir);
     open_data();
     student_ = make_student(config_, *train_data_, compute_, say_);
     open_rest();
@@ -275,7 +279,7 @@ class Trainer {
     const double n = double(state_.next_batch);
     const double seconds = std::max(seconds_since(epoch_start), 1e-9);
     const double batches_left =
-        double((config_.train.epochs - state_.epoch) * num_batches - state_.next_batch);
+        double(config_.train.epochs - state_.epoch) * double(num_batches) - n;
     StepProgress p;
     p.epoch = state_.epoch;
     p.epochs = config_.train.epochs;

@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <fstream>
 #include <iterator>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -13,6 +12,8 @@
 #include <ydistill/tensor/edit_distance.h>
 #include <ydistill/tensor/error.h>
 #include <ydistill/tensor/io/json_nesting.h>
+#include <ydistill/tensor/io/json_problem.h>
+#include <ydistill/tensor/io/text_file.h>
 #include <ydistill/yolo/graph_table.h>
 
 namespace ydistill {
@@ -308,8 +309,13 @@ GraphSpec graph_from_json(const std::string& text) {
   if (json_nests_beyond(text)) {
     throw ValueError("graph: lists and objects are nested more than {} deep", kMaxJsonNesting);
   }
-  json spec = json::parse(text, nullptr, /*allow_exceptions=*/false, /*ignore_comments=*/true);
-  if (spec.is_discarded() || !spec.is_object()) {
+  json spec;
+  try {
+    spec = json::parse(text, nullptr, /*allow_exceptions=*/true, /*ignore_comments=*/true);
+  } catch (const json::exception& error) {
+    throw ValueError("graph: malformed JSON: {}", json_problem(error, text));
+  }
+  if (!spec.is_object()) {
     throw ValueError("graph: not a JSON object with the keys nc, anchors, backbone, head");
   }
   for (const char* part : {"backbone", "head"}) {
@@ -381,9 +387,7 @@ GraphSpec graph_by_name(std::string_view name, int64_t num_classes) {
 }
 
 GraphSpec graph_from_file(const std::string& path) {
-  std::ifstream in(path, std::ios::binary);
-  if (!in) throw FileError("{}: cannot be read", path);
-  const std::string text{std::istreambuf_iterator<char>(in), {}};
+  const std::string text = read_text_file(path);
   try {
     return graph_from_json(text);
   } catch (const ValueError& error) {

@@ -57,10 +57,11 @@ struct Setup {
   }
 };
 
-/// The run failed with exit code `code` and one line that contains the text.
+/// The run failed with exit code `code`, and all it said is one line that contains the text.
 inline void check_refused(const Outcome& o, int code, const std::string& text) {
   INFO("stderr: " << o.err);
   CHECK(o.code == code);
+  CHECK(num_lines(o.err) == 1);
   CHECK(o.err.find(text) != std::string::npos);
   CHECK(o.out.empty());
 }

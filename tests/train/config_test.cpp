@@ -240,7 +240,8 @@ TEST_CASE("config: a value of the wrong type or out of range is refused") {
   refused("train.epochs=0", "train.epochs: expected an integer >= 1, got 0");
   refused("train.epochs=2.5", "train.epochs: expected an integer >= 1, got 2.5");
   refused("train.epochs=null", "train.epochs: expected an integer >= 1, got null");
-  refused("train.epochs=99999999999999999999", "train.epochs: expected an integer >= 1, got 1e+20");
+  refused("train.epochs=99999999999999999999",
+          "train.epochs: expected an integer in 1..9223372036854775807, without point or exponent");
   refused("train.image_size=100",
           "train.image_size: expected an integer in 32..8192, a multiple of 32, got 100");
   refused("train.lr0=0", "train.lr0: expected a number > 0, got 0");
@@ -264,6 +265,17 @@ TEST_CASE("config: a value of the wrong type or out of range is refused") {
           "train.epochs: expected an integer >= 1, got \"" + std::string(59, 'y') + "...");
   refused("train.epochs", "expected key.path=value, got \"train.epochs\"");
   refused("=3", "expected key.path=value");
+}
+
+TEST_CASE(
+    "config: a whole number that 64 bits do not hold is refused with the range that they do") {
+  for (const char* number : {"9223372036854775808", "18446744073709551616", "1e19", "1e300"}) {
+    INFO(number);
+    CHECK_THROWS_WITH_TEXT(
+        with_override(std::string("train.seed=") + number), ConfigError,
+        "command line: train.seed: expected an integer in 0..9223372036854775807, without point or "
+        "exponent, got ");
+  }
 }
 
 TEST_CASE("config: whole numbers may be written with a point") {
@@ -304,7 +316,7 @@ TEST_CASE("config: a file of nothing but brackets and a file without an end are 
   CHECK_THROWS_WITH_TEXT(with_override("train.freeze=" + deep), ConfigError,
                          "command line: train.freeze: lists and objects are nested more than 64");
   CHECK_THROWS_WITH_TEXT(load_config("/dev/zero", {}), FileError,
-                         "/dev/zero: expected a config file, found a device");
+                         "/dev/zero: a file wanted, found a device");
 }
 
 TEST_CASE("config: a command that needs a source says which") {
@@ -357,9 +369,8 @@ TEST_CASE(
 
 TEST_CASE("config: a file that cannot be read is named") {
   TempDir dir;
-  CHECK_THROWS_WITH_TEXT(load_config(dir / "none.json"), FileError, "none.json: no such config");
-  CHECK_THROWS_WITH_TEXT(load_config(dir.path()), FileError,
-                         "expected a config file, found a folder");
+  CHECK_THROWS_WITH_TEXT(load_config(dir / "none.json"), FileError, "none.json: no such file");
+  CHECK_THROWS_WITH_TEXT(load_config(dir.path()), FileError, "a file wanted, found a folder");
   write_file(dir / "bad.json", "{]");
   CHECK_THROWS_WITH_TEXT(load_config(dir / "bad.json"), ConfigError, "bad.json: line 1, column 2");
 }

@@ -6,13 +6,13 @@
 
 #include <algorithm>
 #include <cmath>
-#include <fstream>
-#include <iterator>
 #include <nlohmann/json.hpp>
 #include <set>
 
 #include <ydistill/tensor/error.h>
 #include <ydistill/tensor/io/json_nesting.h>
+#include <ydistill/tensor/io/json_problem.h>
+#include <ydistill/tensor/io/text_file.h>
 #include <ydistill/train/report/panels.h>
 
 namespace ydistill {
@@ -25,9 +25,9 @@ constexpr const char* kShown[] = {"metrics/precision", "metrics/recall", "metric
                                   "metrics/mAP_0.5:0.95"};
 
 std::optional<std::string> read_if_there(const fs::path& path) {
-  std::ifstream in(path, std::ios::binary);
-  if (!in) return std::nullopt;
-  return std::string{std::istreambuf_iterator<char>(in), {}};
+  std::error_code error;
+  if (!fs::exists(path, error)) return std::nullopt;
+  return read_text_file(path);
 }
 
 void flatten(const json& value, const std::string& path, std::map<std::string, std::string>& to) {
@@ -48,10 +48,10 @@ bool is_free(const std::string& key) {
 /// What only this release's report knows; a run of an earlier one has none.
 void read_report(ComparedRun& run) {
   const fs::path path = run.folder / "report.json";
-  const auto text = read_if_there(path);
-  if (!text) return;
   RunRecord record;
   try {
+    const auto text = read_if_there(path);
+    if (!text) return;
     record = parse_record(*text, path.string());
   } catch (const FileError& problem) {
     run.problem = problem.what();
@@ -157,9 +157,13 @@ ComparedRun read_compared_run(const fs::path& folder) {
   ComparedRun run;
   run.folder = folder;
   run.name = fs::absolute(folder / "").lexically_normal().parent_path().filename().string();
-  const auto config = read_if_there(folder / "config.json");
-  if (!config) throw FileError("{}: cannot be read", (folder / "config.json").string());
-  const json document = json_nests_beyond(*config) ? json() : json::parse(*config, nullptr, false);
+  const std::string config = read_text_file(folder / "config.json");
+  json document;
+  try {
+    if (!json_nests_beyond(config)) document = json::parse(config);
+  } catch (const json::exception& error) {
+    throw FileError("{}: {}", (folder / "config.json").string(), json_problem(error, config));
+  }
   if (!document.is_object()) {
     throw FileError("{}: is no JSON object", (folder / "config.json").string());
   }

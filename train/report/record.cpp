@@ -7,6 +7,7 @@
 
 #include <ydistill/tensor/error.h>
 #include <ydistill/tensor/io/json_nesting.h>
+#include <ydistill/tensor/io/json_problem.h>
 
 namespace ydistill {
 namespace {
@@ -305,7 +306,7 @@ RunRecord parse_record(const std::string& text, const std::string& source) {
     if (r.teacher) check_curves(r.teacher->validation, r.classes.size());
     return r;
   } catch (const json::exception& error) {
-    throw FileError("{}: not the report of a run: {}", source, error.what());
+    throw FileError("{}: not the report of a run: {}", source, json_problem(error, text));
   } catch (const ValueError& error) {
     throw FileError("{}: not the report of a run: {}", source, error.what());
   }

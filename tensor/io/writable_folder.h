@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: MIT
+// Whether results will find a place, asked before the work that leads to them.
+#pragma once
+
+#include <filesystem>
+
+namespace ydistill {
+
+/// Makes a file in the folder or, where that is not there yet, in the nearest one above it that is,
+/// and removes it at once. throws FileError naming the folder and the system's reason.
+void check_folder_is_writable(const std::filesystem::path& folder);
+
+}  // namespace ydistill

@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: MIT
+// Trainings that are told to stop, and those that must not be.
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/ioctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdio>
+#include <cstring>
+#include <nlohmann/json.hpp>
+#include <sstream>
+#include <string>
+#include <thread>
+
+#include <ydistill/tensor/io/safetensors.h>
+
+#include "tools/command_setup.h"
+
+namespace ydistill {
+namespace {
+
+namespace fs = std::filesystem;
+using namespace test;
+
+/// The exit code of a training of four epochs that gets `signal` as soon as it has drawn its second
+/// batch, wherever it then is; -1 where it ended otherwise than by exiting.
+int train_and_signal(const Setup& setup, const std::string& run, int signal,
+                     void (*handler)(int) = SIG_DFL) {
+  const pid_t child = fork();
+  if (child == 0) {
+    ::signal(signal, handler);
+    if (chdir(setup.dir.path().c_str()) != 0) _exit(99);
+    if (freopen("err.txt", "w", stderr) == nullptr) _exit(99);
+    execl(YD_TOOL, YD_TOOL, "train", "cfg.json", "train.epochs=4", ("run.name=" + run).c_str(),
+          nullptr);
+    _exit(99);
+  }
+  int status = 0;
+  while (!fs::exists(setup.dir / ("runs/train/" + run + "/train_batch1.jpg"))) {
+    if (waitpid(child, &status, WNOHANG) != 0) return -1;
+    std::this_thread::yield();
+  }
+  kill(child, signal);
+  if (waitpid(child, &status, 0) != child) return -1;
+  return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+TEST_CASE(
+    "command: SIGTERM, SIGINT and SIGHUP end a training with a checkpoint, and the resumed run has "
+    "the same bits") {
+  const Setup setup;
+  REQUIRE(setup.run("train cfg.json train.epochs=4 run.name=whole").code == 0);
+  for (const int signal : {SIGTERM, SIGINT, SIGHUP}) {
+    const std::string run = fmt::format("cut{}", signal);
+    INFO(run);
+    REQUIRE(train_and_signal(setup, run, signal) == 0);
+    CHECK(test::read_file(setup.dir / "err.txt").find("run: stopped in epoch ") !=
+          std::string::npos);
+    const Outcome resumed = setup.run("train --resume runs/train/" + run);
+    INFO(resumed.err);
+    REQUIRE(resumed.code == 0);
+    const TensorFile a = read_safetensors(setup.dir / "runs/train/whole/weights/last.safetensors");
+    const TensorFile b =
+        read_safetensors(setup.dir / ("runs/train/" + run + "/weights/last.safetensors"));
+    REQUIRE(a.tensors.size() == b.tensors.size());
+    for (const auto& [name, tensor] : a.tensors) {
+      INFO(name);
+      CHECK(std::memcmp(tensor.raw(), b.at(name).raw(), size_t(tensor.nbytes())) == 0);
+    }
+  }
+}
+
+TEST_CASE("command: a signal that the parent ignored, as nohup does, ends no training") {
+  const Setup setup;
+  for (const int signal : {SIGHUP, SIGINT, SIGTERM}) {
+    const std::string run = fmt::format("whole{}", signal);
+    INFO(run);
+    CHECK(train_and_signal(setup, run, signal, SIG_IGN) == 0);
+    CHECK(num_lines(test::read_file(setup.dir / ("runs/train/" + run + "/results.csv"))) == 5);
+  }
+}
+
+TEST_CASE("command: a training goes on when nobody reads its messages any more") {
+  const Setup setup;
+  int ends[2] = {};
+  REQUIRE(pipe(ends) == 0);
+  close(ends[0]);  // such a reader as a `tee` that went with its terminal
+  const pid_t child = fork();
+  if (child == 0) {
+    if (chdir(setup.dir.path().c_str()) != 0 || dup2(ends[1], STDERR_FILENO) < 0) _exit(99);
+    execl(YD_TOOL, YD_TOOL, "train", "cfg.json", "train.epochs=1", nullptr);
+    _exit(99);
+  }
+  close(ends[1]);
+  int status = 0;
+  REQUIRE(waitpid(child, &status, 0) == child);
+  CHECK((WIFEXITED(status) && WEXITSTATUS(status) == 0));
+  CHECK(fs::exists(setup.dir / "runs/train/exp/weights/best.safetensors"));
+}
+
+TEST_CASE("command: SIGTERM while events wait for a slow reader loses none of them") {
+  const Setup setup;
+  int ends[2];
+  REQUIRE(pipe(ends) == 0);
+  REQUIRE(fcntl(ends[1], F_SETPIPE_SZ, 4096) > 0);
+  const pid_t child = fork();
+  if (child == 0) {
+    if (chdir(setup.dir.path().c_str()) != 0 || dup2(ends[1], STDOUT_FILENO) < 0) _exit(99);
+    if (freopen("err.txt", "w", stderr) == nullptr) _exit(99);
+    execl(YD_TOOL, YD_TOOL, "train", "cfg.json", "train.epochs=1000", "--json", nullptr);
+    _exit(99);
+  }
+  close(ends[1]);
+  // The run waits once the pipe is nearly full and stays so.
+  for (int filled = 0, before = -1; filled != before || filled < 3000;) {
+    REQUIRE(waitpid(child, nullptr, WNOHANG) == 0);
+    before = filled;
+    std::this_thread::sleep_for(std::chrono::seconds(1));
+    REQUIRE(ioctl(ends[0], FIONREAD, &filled) == 0);
+  }
+  kill(child, SIGTERM);
+  std::string out;
+  char bytes[4096];
+  for (ssize_t n; (n = read(ends[0], bytes, sizeof bytes)) > 0;) out.append(bytes, size_t(n));
+  close(ends[0]);
+  int status = 0;
+  REQUIRE(waitpid(child, &status, 0) == child);
+  INFO(test::read_file(setup.dir / "err.txt"));
+  CHECK((WIFEXITED(status) && WEXITSTATUS(status) == 0));
+  std::istringstream lines(out);
+  std::string last;
+  for (std::string line; std::getline(lines, line); last = line) {
+    CHECK(nlohmann::json::accept(line));
+  }
+  REQUIRE(nlohmann::json::accept(last));
+  CHECK(nlohmann::json::parse(last).at("event") == "done");
+}
+
+}  // namespace
+}  // namespace ydistill
