@@ -59,7 +59,8 @@ TEST_CASE("graph: a description of ones own is checked module by module") {
          "the last module must be Detect");
   refuse("[[14,14,", "[" + std::string(100000, '[') + std::string(100000, ']') + ",",
          "nested more than 64 deep");
-  CHECK_THROWS_WITH_TEXT(graph_from_json("{"), ValueError, "not a JSON object");
+  CHECK_THROWS_WITH_TEXT(graph_from_json("{"), ValueError, "malformed JSON: line 1, column 2");
+  CHECK_THROWS_WITH_TEXT(graph_from_json("[]"), ValueError, "not a JSON object");
 }
 
 TEST_CASE("graph: sizes that nothing can compute with are refused where they come up") {
