@@ -118,10 +118,7 @@ std::optional<ImageInfo> png_size(std::span<const uint8_t> bytes) {
   if (bytes.size() < 24 || !std::equal(kHeader.begin(), kHeader.end(), bytes.begin() + 12)) {
     return std::nullopt;
   }
-  const auto number = [&](size_t at) {
-    return int64_t(bytes[at]) << 24 | bytes[at + 1] << 16 | bytes[at + 2] << 8 | bytes[at + 3];
-  };
-  return ImageInfo{number(16), number(20)};
+  return ImageInfo{big_endian(bytes, 16, 4), big_endian(bytes, 20, 4)};
 }
 
 ImageInfo check_stb(PictureFile& file, const std::filesystem::path& path) {

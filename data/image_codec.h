@@ -30,6 +30,13 @@ std::optional<JpegHeader> parse_jpeg_header(std::span<const uint8_t> bytes,
 /// Whether the end marker is there, walking on from scan_start.
 bool jpeg_reaches_end(std::span<const uint8_t> bytes, size_t scan_start);
 
+/// The number in `count` <= 4 bytes from `at` on, which are there, the most significant first.
+inline uint32_t big_endian(std::span<const uint8_t> bytes, size_t at, size_t count) {
+  uint32_t value = 0;
+  for (size_t i = 0; i < count; ++i) value = value << 8 | bytes[at + i];
+  return value;
+}
+
 /// The orientation in the TIFF block of EXIF: 1..8, 1 where it is missing, malformed or out of
 /// range.
 int tiff_orientation(std::span<const uint8_t> tiff);

@@ -22,12 +22,6 @@ bool is_frame(uint8_t marker) {
   return marker >= 0xc0 && marker <= 0xcf && marker != 0xc4 && marker != 0xc8 && marker != 0xcc;
 }
 
-uint32_t big_endian(std::span<const uint8_t> bytes, size_t at, size_t count) {
-  uint32_t value = 0;
-  for (size_t i = 0; i < count; ++i) value = value << 8 | bytes[at + i];
-  return value;
-}
-
 }  // namespace
 
 int tiff_orientation(std::span<const uint8_t> tiff) {

@@ -20,19 +20,13 @@ struct Chunk {
   std::string type;
 };
 
-uint32_t big_endian(std::span<const uint8_t> bytes) {
-  uint32_t value = 0;
-  for (size_t i = 0; i < 4; ++i) value = value << 8 | bytes[i];
-  return value;
-}
-
 /// The chunk that begins there. throws FileError where the file ends in its head.
 Chunk chunk_at(size_t at, const ReadPiece& piece, const std::filesystem::path& path) {
   const std::span<const uint8_t> head = piece(at, kChunkHead);
   if (head.size() < kChunkHead) {
     throw FileError("{}: the PNG is cut short: it has no end chunk", printable(path.string()));
   }
-  return {at, big_endian(head), {head.begin() + 4, head.end()}};
+  return {at, big_endian(head, 0, 4), {head.begin() + 4, head.end()}};
 }
 
 /// CRC-32 of ISO 3309, as PNG has it.
@@ -74,7 +68,8 @@ void check_png_sums(std::span<const uint8_t> bytes, const std::filesystem::path&
     if (chunk.type == "IEND") return;
     const std::span<const uint8_t> sum = piece(at + kChunkHead + chunk.length, kChecksum);
     // The sum is of type and data.
-    if (sum.size() == kChecksum && checksum(piece(at + 4, 4 + chunk.length)) != big_endian(sum)) {
+    if (sum.size() == kChecksum &&
+        checksum(piece(at + 4, 4 + chunk.length)) != big_endian(sum, 0, 4)) {
       throw FileError("{}: the PNG is damaged: the checksum of its chunk {} at byte {} is wrong",
                       printable(path.string()), printable(chunk.type), at);
     }

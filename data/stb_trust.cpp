@@ -19,12 +19,6 @@ uint32_t little_endian(std::span<const uint8_t> bytes, size_t at, size_t count) 
   return value;
 }
 
-uint32_t big_endian(std::span<const uint8_t> bytes, size_t at) {
-  uint32_t value = 0;
-  for (size_t i = 0; i < 4; ++i) value = value << 8 | bytes[at + i];
-  return value;
-}
-
 /// The first bytes of a BMP, of which there are kBmpBytesNeeded.
 struct BmpHeader {
   explicit BmpHeader(std::span<const uint8_t> bytes)
@@ -65,7 +59,7 @@ std::vector<uint8_t> png_with_whole_palette(std::span<const uint8_t> bytes) {
   if (bytes.size() <= kColourType || bytes[kColourType] != 3 || bytes[kDepth] > 8) return {};
   const size_t wanted = size_t(3) << bytes[kDepth];
   for (size_t at = kSignature; bytes.size() - at >= kFrame;) {
-    const size_t length = big_endian(bytes, at);
+    const size_t length = big_endian(bytes, at, 4);
     if (length > bytes.size() - at - kFrame) return {};
     const auto is = [&](std::string_view name) {
       return std::equal(name.begin(), name.end(), bytes.begin() + int64_t(at) + 4);
