@@ -98,7 +98,9 @@ namespace {
 
 void forward_on_cpu(const Conv2dGeometry& g, const Tensor& x, const Tensor& weight,
                     const Tensor& bias, const Tensor& y, PackedWeights* packed, uint64_t version) {
-  if (native::takes(g, x.dtype())) return native::conv2d_forward(g, x, weight, bias, y);
+  if (native::takes(ConvDirection::kForward, g, x.dtype())) {
+    return native::conv2d_forward(g, x, weight, bias, y);
+  }
 #ifdef YD_HAVE_ONEDNN
   if (onednn::conv2d_forward(g, x, weight, bias, y, packed, version)) return;
 #endif
@@ -122,7 +124,7 @@ void backward_input_on_cpu(const Conv2dGeometry& g, const Tensor& grad_y, const 
   if (grad_y.dtype() != grad_x.dtype()) {
     return backward_input_on_cpu(g, grad_y.to(grad_x.dtype()), weight, grad_x, packed, version);
   }
-  if (native::takes(g, grad_y.dtype())) {
+  if (native::takes(ConvDirection::kBackwardInput, g, grad_y.dtype())) {
     return native::conv2d_backward_input(g, grad_y, weight, grad_x);
   }
 #ifdef YD_HAVE_ONEDNN
@@ -146,7 +148,7 @@ void backward_weight_on_cpu(const Conv2dGeometry& g, const Tensor& grad_y, const
   if (grad_y.dtype() != x.dtype()) {
     return backward_weight_on_cpu(g, grad_y.to(x.dtype()), x, grad_weight, grad_bias);
   }
-  if (native::takes_backward_weight(x.dtype())) {
+  if (native::takes(ConvDirection::kBackwardWeight, g, x.dtype())) {
     return native::conv2d_backward_weight(g, grad_y, x, grad_weight, grad_bias);
   }
 #ifdef YD_HAVE_ONEDNN
@@ -197,7 +199,8 @@ Tensor conv2d_bias_silu_in_one_pass(const Tensor& x, const Tensor& weight, const
   }
   if (!x.device().is_cpu() || g.output_shape().numel() == 0) return {};
   const auto output = [&] { return Tensor::empty(g.output_shape(), x.dtype()); };
-  if (native::takes(g, x.dtype())) {
+  const bool keeps = packed != nullptr && version != 0;
+  if (native::takes(ConvDirection::kForward, g, x.dtype(), keeps)) {
     const Tensor y = output();
     native::conv2d_bias_silu(g, x, weight, bias, residual, y, packed, version);
     return y;

@@ -113,8 +113,8 @@ enum class ConvDirection { kForward, kBackwardInput, kBackwardWeight };
 /// kernels have no plans.
 std::vector<std::string> conv_plan_report(Device device = {});
 
-/// What computes convolutions on the device: "oneDNN 2.6.3", "cuDNN 9.19.0", "own float32 kernels
-/// at the level avx2, oneDNN 2.6.3", "own float32 kernels at the level avx512, plain loops"
+/// What computes convolutions on the device: "oneDNN 2.6.3", "cuDNN 9.19.0", "own kernels at the
+/// level avx2, oneDNN 2.6.3", "own kernels at the level avx512, plain loops"
 std::string conv_backend_name(Device device = {});
 
 }  // namespace ydistill

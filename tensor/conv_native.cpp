@@ -39,27 +39,28 @@ Wish wish() {
   return wish;
 }
 
-/// Measured: in float32 ours are faster without AVX-512, with it oneDNN's; bfloat16 is oneDNN's
-/// where the CPU multiplies it, else nobody else's.
-bool is_ours(DType dtype) {
-  if (dtype != DType::kBFloat16 && dtype != DType::kFloat32) return false;
-  if (wish() != Wish::kFastest) return wish() == Wish::kOwn;
-  if (dtype == DType::kBFloat16) return kIsAlone || !cpu_has_bf16();
-  return kIsAlone || cpu_level() != CpuLevel::kAvx512;
-}
-
 bool is_for_winograd(const Conv2dGeometry& g) {
   return g.kernel == 3 && g.options.padding == 1 && g.options.stride <= 2 &&
          g.in_channels % 16 == 0 && g.out_channels % 16 == 0;
 }
 
-/// With stride 2 weights become more than five times as many numbers. Made anew for every call,
-/// they pay where many tiles, of 5 x 5 outputs, share them.
-bool has_many_tiles(const Conv2dGeometry& g) {
-  constexpr int64_t kSide = 5, kMinTiles = 40;
+/// Weights become several times as many numbers. Made anew for every call, they pay where many
+/// tiles, of 5 x 5 outputs, share them.
+bool has_tiles(const Conv2dGeometry& g, int64_t least) {
+  constexpr int64_t kSide = 5;
   const int64_t down = (g.out_height() + kSide - 1) / kSide;
   const int64_t across = (g.out_width() + kSide - 1) / kSide;
-  return g.batch * down * across >= kMinTiles;
+  return g.batch * down * across >= least;
+}
+constexpr int64_t kTilesForStride2 = 40;
+
+int64_t pairs_of(const Conv2dGeometry& g) {
+  return g.in_channels * g.out_channels;
+}
+/// Whether a number for each of the 36 products of a pair stays in a cache.
+bool is_cached(const Conv2dGeometry& g) {
+  constexpr int64_t kMostPairs = 160 * 1024;
+  return pairs_of(g) <= kMostPairs;
 }
 
 /// Kept, for inference and teachers, they are worth the memory up to a size, whatever the sizes of
@@ -67,12 +68,43 @@ bool has_many_tiles(const Conv2dGeometry& g) {
 bool is_for_winograd_forward(const Conv2dGeometry& g, DType dtype, bool keeps_weights) {
   constexpr int64_t kMostPairs = 1 << 17;
   if (!is_for_winograd(g) || g.options.stride == 1) return is_for_winograd(g);
-  if (keeps_weights) return g.in_channels * g.out_channels <= kMostPairs;
-  return dtype == DType::kBFloat16 && has_many_tiles(g);
+  if (keeps_weights) return pairs_of(g) <= kMostPairs;
+  return dtype == DType::kBFloat16 && has_tiles(g, kTilesForStride2);
 }
 
 bool is_for_winograd_backward(const Conv2dGeometry& g) {
-  return is_for_winograd(g) && (g.options.stride == 1 || has_many_tiles(g));
+  return is_for_winograd(g) && (g.options.stride == 1 || has_tiles(g, kTilesForStride2));
+}
+
+bool is_for_winograd_weight(const Conv2dGeometry& g) {
+  return is_for_winograd(g) && g.options.stride == 1 && is_cached(g);
+}
+
+/// Beside an oneDNN that has AVX-512, as measured on a Zen 5. In float32 Winograd's algorithm is up
+/// to twice as fast.
+bool is_faster_in_float32(ConvDirection direction, const Conv2dGeometry& g, bool keeps_weights) {
+  constexpr int64_t kTiles = 24;
+  switch (direction) {
+    case ConvDirection::kForward:
+      if (!is_for_winograd_forward(g, DType::kFloat32, keeps_weights)) return false;
+      return keeps_weights || (is_cached(g) && has_tiles(g, kTiles));
+    case ConvDirection::kBackwardInput:
+      return is_for_winograd_backward(g) && is_cached(g) && has_tiles(g, kTiles);
+    case ConvDirection::kBackwardWeight:
+      return g.kernel == 3 && (g.options.stride == 2 || pairs_of(g) > 256);
+  }
+  return false;
+}
+
+/// Where oneDNN has the instructions for bfloat16, twice as fast as ours for float32: stride 1 with
+/// so many channels that the transforms count for little, and so few that weights stay in a cache.
+/// Those of inference must not depend on the picture's size.
+bool is_faster_in_bfloat16(ConvDirection direction, const Conv2dGeometry& g, bool keeps_weights) {
+  constexpr int64_t kTiles = 96, kLeastPairs = 32 * 32, kLeastPairsOfWeight = 48 * 48,
+                    kMostPairs = 192 * 192;
+  if (!is_for_winograd(g) || g.options.stride != 1 || pairs_of(g) > kMostPairs) return false;
+  if (direction == ConvDirection::kBackwardWeight) return pairs_of(g) >= kLeastPairsOfWeight;
+  return pairs_of(g) >= kLeastPairs && (keeps_weights || has_tiles(g, kTiles));
 }
 
 bool keeps(const PackedWeights* packed, uint64_t version) {
@@ -173,28 +205,34 @@ void run_direct(std::vector<Part> parts, PackedWeights* packed, uint64_t version
   }
 }
 
+/// F(5, 3) rounds twice as much as F(4, 3), which a rounding to bfloat16 hides.
+const WinogradKernels& stride_1_kernels(DType dtype) {
+  const WinogradTable& table = winograd_kernels();
+  return dtype == DType::kBFloat16 ? table.wide_stride_1 : table.stride_1;
+}
+
 void forward(const Conv2dGeometry& g, const Tensor& x, const Tensor& weight, const Tensor& bias,
              bool silu, const Tensor& residual, const Tensor& y, PackedWeights* packed,
              uint64_t version) {
   if (is_for_winograd_forward(g, x.dtype(), keeps(packed, version)) && x.dtype() == y.dtype()) {
-    const WinogradTable& table = winograd_kernels();
-    return run_winograd(g.options.stride == 1 ? table.stride_1 : table.stride_2,
-                        {.dtype = x.dtype(),
-                         .x = data_of(x),
-                         .batch = g.batch,
-                         .in_height = g.in_height,
-                         .in_width = g.in_width,
-                         .in_channels = g.in_channels,
-                         .out_height = g.out_height(),
-                         .out_width = g.out_width(),
-                         .out_channels = g.out_channels,
-                         .weights = nullptr,
-                         .y = data_of(y),
-                         .bias = floats_of(bias),
-                         .residual = data_of(residual),
-                         .silu = silu,
-                         .scratch = nullptr},
-                        forward_view(g, weight), packed, version);
+    return run_winograd(
+        g.options.stride == 1 ? stride_1_kernels(x.dtype()) : winograd_kernels().stride_2,
+        {.dtype = x.dtype(),
+         .x = data_of(x),
+         .batch = g.batch,
+         .in_height = g.in_height,
+         .in_width = g.in_width,
+         .in_channels = g.in_channels,
+         .out_height = g.out_height(),
+         .out_width = g.out_width(),
+         .out_channels = g.out_channels,
+         .weights = nullptr,
+         .y = data_of(y),
+         .bias = floats_of(bias),
+         .residual = data_of(residual),
+         .silu = silu,
+         .scratch = nullptr},
+        forward_view(g, weight), packed, version);
   }
   const int64_t width = g.out_width(), height = g.out_height();
   const DirectConv conv{.x_dtype = x.dtype(),
@@ -239,11 +277,22 @@ Taps taps_of(const Conv2dGeometry& g, int64_t place) {
 
 }  // namespace
 
-bool takes(const Conv2dGeometry& g, DType dtype) {
-  if (!is_ours(dtype) || g.kernel > kMaxDirectKernel || g.kernel < g.options.stride) return false;
-  if (dtype == DType::kBFloat16 || wish() == Wish::kOwn) return true;
+bool takes(ConvDirection direction, const Conv2dGeometry& g, DType dtype, bool keeps_weights) {
+  const bool is_bf16 = dtype == DType::kBFloat16;
+  if ((!is_bf16 && dtype != DType::kFloat32) || wish() == Wish::kOneDnn) return false;
+  const bool is_weight = direction == ConvDirection::kBackwardWeight;
+  if (!is_weight && (g.kernel > kMaxDirectKernel || g.kernel < g.options.stride)) return false;
+  // Where the CPU does not multiply bfloat16, nobody else has kernels for it.
+  if (kIsAlone || wish() == Wish::kOwn || (is_bf16 && !cpu_has_bf16())) return true;
+  if (is_bf16) return is_faster_in_bfloat16(direction, g, keeps_weights);
+  if (cpu_level() == CpuLevel::kAvx512) return is_faster_in_float32(direction, g, keeps_weights);
   // oneDNN does a 1x1 as fast as it can be done, and does better with the few channels of a stem.
-  return kIsAlone || (g.kernel > 1 && g.in_channels >= 16 && g.out_channels >= 16);
+  return is_weight || (g.kernel > 1 && g.in_channels >= 16 && g.out_channels >= 16);
+}
+
+std::string name() {
+  if (wish() == Wish::kOneDnn) return "";
+  return std::string("own kernels at the level ") + name_of(cpu_level());
 }
 
 void conv2d_forward(const Conv2dGeometry& g, const Tensor& x, const Tensor& weight,
@@ -260,8 +309,8 @@ void conv2d_bias_silu(const Conv2dGeometry& g, const Tensor& x, const Tensor& we
 void conv2d_backward_input(const Conv2dGeometry& g, const Tensor& grad_y, const Tensor& weight,
                            const Tensor& grad_x) {
   if (is_for_winograd_backward(g)) {
-    const WinogradTable& table = winograd_kernels();
-    return run_winograd(g.options.stride == 1 ? table.stride_1 : table.stride_2_backward,
+    return run_winograd(g.options.stride == 1 ? stride_1_kernels(grad_y.dtype())
+                                              : winograd_kernels().stride_2_backward,
                         {.dtype = grad_y.dtype(),
                          .x = data_of(grad_y),
                          .batch = g.batch,
@@ -315,20 +364,9 @@ void conv2d_backward_input(const Conv2dGeometry& g, const Tensor& grad_y, const 
   run_direct(std::move(parts), nullptr, 0);
 }
 
-bool takes_backward_weight(DType dtype) {
-  return is_ours(dtype);
-}
-
-std::string name() {
-  const bool fp32 = is_ours(DType::kFloat32), bf16 = is_ours(DType::kBFloat16);
-  if (!fp32 && !bf16) return "";
-  return std::string("own ") + (fp32 ? bf16 ? "float32 and bfloat16" : "float32" : "bfloat16") +
-         " kernels at the level " + name_of(cpu_level());
-}
-
 void conv2d_backward_weight(const Conv2dGeometry& g, const Tensor& grad_y, const Tensor& x,
                             const Tensor& grad_weight, const Tensor& grad_bias) {
-  if (!is_for_winograd(g) || g.options.stride != 1 || grad_bias.defined()) {
+  if (!is_for_winograd_weight(g) || grad_bias.defined()) {
     return conv2d_backward_weight_direct(g, grad_y, x, grad_weight, grad_bias);
   }
   const WinogradGradKernels& kernels = winograd_grad_kernels();

@@ -16,9 +16,12 @@
 
 namespace ydistill::native {
 
-/// Whether these kernels take the convolution of an x, or with the gradient of a y, of that type.
-/// Operands below are checked then; weights, biases and their gradients are float32.
-bool takes(const Conv2dGeometry& g, DType dtype);
+/// Whether these kernels take that direction of the convolution of an x, or with the gradient of a
+/// y, of that type. keeps_weights: what is laid out serves many calls; the answer is the same for
+/// all sizes of pictures then. Operands below are checked; weights, biases and their gradients are
+/// float32.
+bool takes(ConvDirection direction, const Conv2dGeometry& g, DType dtype,
+           bool keeps_weights = false);
 
 /// y = convolution + bias, in bfloat16 or float32 where x is bfloat16. bias may be undefined.
 /// Weights are laid out anew at every call: a step of training uses them once.
@@ -32,13 +35,11 @@ void conv2d_bias_silu(const Conv2dGeometry& g, const Tensor& x, const Tensor& we
 void conv2d_backward_input(const Conv2dGeometry& g, const Tensor& grad_y, const Tensor& weight,
                            const Tensor& grad_x);
 
-/// The same for the gradients of the weights and, where defined, of the bias: ADDED to what is
-/// there.
-bool takes_backward_weight(DType dtype);
+/// The gradients of the weights and, where defined, of the bias are ADDED to what is there.
 void conv2d_backward_weight(const Conv2dGeometry& g, const Tensor& grad_y, const Tensor& x,
                             const Tensor& grad_weight, const Tensor& grad_bias);
 
-/// "own float32 and bfloat16 kernels at the level avx2", empty where they are not used.
+/// "own kernels at the level avx2", empty where they are not used.
 std::string name();
 
 }  // namespace ydistill::native

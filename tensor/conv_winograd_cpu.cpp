@@ -325,34 +325,51 @@ void run(const WinogradConv& conv, int64_t threads) {
                                  : run_of<Axis, float>(conv, threads);
 }
 
+/// The weights of kLanes inputs and a panel of outputs, 9 taps each.
+struct WeightBlock {
+  Vector of[kLanes][kVectors][9];
+};
+
+/// From input c and output o on. Reads whole vectors: along the inputs or the outputs, whichever
+/// lie side by side.
+YD_HOST_DEVICE void read_weights(const WeightView& weights, int64_t o, int64_t channels, int64_t c,
+                                 WeightBlock& block) {
+  for (int v = 0; v < kVectors; ++v, o += kLanes) {
+    for (int tap = 0; tap < 9; ++tap) {
+      const float* from = weights.base + o * weights.out + tap / 3 * weights.row +
+                          tap % 3 * weights.column + c * weights.in;
+      Vector rows[kLanes] = {};
+      if (v * kLanes < channels) {
+        const int64_t step = weights.out == 1 ? weights.in : weights.out;
+        for (int i = 0; i < kLanes; ++i) rows[i] = load(from + i * step);
+        if (weights.out != 1) transpose(rows);
+      }
+      for (int i = 0; i < kLanes; ++i) block.of[i][v][tap] = rows[i];
+    }
+  }
+}
+
 template <class Axis>
 void pack(const WinogradConv& conv, const WeightView& weights, float* to) {
   constexpr int kWeights = Axis::kWeights, kAll = kWeightsOf<Axis>;
   const int64_t depth = conv.in_channels, panels = ceil_div(conv.out_channels, kPanel);
-  constexpr int64_t kGrain = 16;  // inputs a task
-  const int64_t parts = ceil_div(depth, kGrain);
-  parallel_for(panels * parts, 1, [=](int64_t task) {
-    const int64_t panel = task / parts, first = task % parts * kGrain;
+  const int64_t blocks = depth / kLanes;
+  parallel_for(panels * blocks, 1, [=](int64_t task) {
+    const int64_t panel = task / blocks, first = task % blocks * kLanes;
     const int64_t channels = least(kPanel, conv.out_channels - panel * kPanel);
-    float* const out = to + panel * kAll * depth * kPanel;
-    for (int64_t c = first; c < least(first + kGrain, depth); ++c) {
-      Lane w[9] = {}, half[kWeights * 3], all[kAll];
-      for (int64_t p = 0; p < 3; ++p) {
-        for (int64_t q = 0; q < 3; ++q) {
-          const float* from = weights.base + panel * kPanel * weights.out + p * weights.row +
-                              q * weights.column + c * weights.in;
-          for (int64_t o = 0; o < channels; ++o) {
-            w[p * 3 + q].of[o] = from[o * weights.out];
+    WeightBlock block;
+    read_weights(weights, panel * kPanel, channels, first, block);
+    float* out = to + (panel * kAll * depth + first) * kPanel;
+    for (int i = 0; i < kLanes; ++i, out += kPanel) {
+      for (int v = 0; v < kVectors; ++v) {
+        Vector half[kWeights * 3], row[kWeights];
+        for (int j = 0; j < 3; ++j) Axis::transform_weights(block.of[i][v] + j, 3, half + j, 3);
+        for (int k = 0; k < kWeights; ++k) {
+          Axis::transform_weights(half + k * 3, 1, row, 1);
+          for (int j = 0; j < kWeights; ++j) {
+            store(row[j], out + (k * kWeights + j) * depth * kPanel + v * kLanes);
           }
         }
-      }
-      for (int j = 0; j < 3; ++j) Axis::transform_weights(w + j, 3, half + j, 3);
-      for (int i = 0; i < kWeights; ++i) {
-        Axis::transform_weights(half + i * 3, 1, all + i * kWeights, 1);
-      }
-      for (int64_t k = 0; k < kAll; ++k) {
-#pragma GCC ivdep
-        for (int o = 0; o < kPanel; ++o) out[(k * depth + c) * kPanel + o] = all[k].of[o];
       }
     }
   });
@@ -366,7 +383,7 @@ constexpr WinogradKernels kKernels{packed_size<Axis>, scratch_size<Axis>, pack<A
 }  // namespace
 
 const WinogradTable& winograd_kernels() {
-  static const WinogradTable kernels{kKernels<Stride1>, kKernels<Stride2>,
+  static const WinogradTable kernels{kKernels<Stride1>, kKernels<WideStride1>, kKernels<Stride2>,
                                      kKernels<Stride2Backward>};
   return kernels;
 }

@@ -48,7 +48,7 @@ struct WinogradKernels {
 
 /// The gradient of the input for stride 1 is a convolution with stride 1 itself.
 struct WinogradTable {
-  WinogradKernels stride_1, stride_2, stride_2_backward;
+  WinogradKernels stride_1, wide_stride_1, stride_2, stride_2_backward;
 };
 YD_DECLARE_CPU_KERNELS(WinogradTable, winograd_kernels);
 

@@ -48,6 +48,24 @@ YD_HOST_DEVICE void store(const Vector& v, BFloat16* to) {
   __builtin_memcpy(static_cast<void*>(to), &half, sizeof(half));
 }
 
+/// Rows become columns.
+YD_HOST_DEVICE void transpose(Vector (&rows)[kLanes]) {
+  using Order [[gnu::vector_size(sizeof(Vector))]] = int32_t;
+  Order low, high;
+  for (int i = 0; i < kLanes; ++i) {
+    low[i] = i / 2 + i % 2 * kLanes;
+    high[i] = low[i] + kLanes / 2;
+  }
+  for (int stride = 1; stride < kLanes; stride *= 2) {
+    Vector mixed[kLanes];
+    for (int i = 0; i < kLanes / 2; ++i) {
+      mixed[2 * i] = __builtin_shuffle(rows[i], rows[i + kLanes / 2], low);
+      mixed[2 * i + 1] = __builtin_shuffle(rows[i], rows[i + kLanes / 2], high);
+    }
+    for (int i = 0; i < kLanes; ++i) rows[i] = mixed[i];
+  }
+}
+
 YD_HOST_DEVICE int64_t least(int64_t a, int64_t b) {
   return a < b ? a : b;
 }

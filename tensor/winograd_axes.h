@@ -15,11 +15,6 @@
 
 namespace ydistill::YD_CPU_LEVEL {
 
-/// kPanel numbers, one an output channel.
-struct Lane {
-  float of[kPanel];
-};
-
 inline constexpr float kA2 = 0.5, kB2 = 2;  // squares of the points
 inline constexpr float kOfA = 1 / (2 * kA2 * (kA2 - kB2)), kOfB = 1 / (2 * kB2 * (kB2 - kA2));
 
@@ -32,16 +27,17 @@ YD_HOST_DEVICE Pairs pairs_of(const Vector* m, int step) {
           m[3 * step] - m[4 * step]};
 }
 
-/// Number `i` of transformed weights, from what even and odd powers of the points +-a and +-b give;
-/// first and last at the points 0 and infinity.
-YD_HOST_DEVICE void put_points(float first, float even_a, float odd_a, float even_b, float odd_b,
-                               float last, int i, Lane* to, int to_step) {
-  to[0].of[i] = first / (kA2 * kB2);
-  to[to_step].of[i] = even_a + odd_a;
-  to[2 * to_step].of[i] = even_a - odd_a;
-  to[3 * to_step].of[i] = even_b + odd_b;
-  to[4 * to_step].of[i] = even_b - odd_b;
-  to[5 * to_step].of[i] = last;
+/// Transformed weights from what even and odd powers of the points +-a and +-b give; first and last
+/// at the points 0 and infinity.
+YD_HOST_DEVICE void put_points(const Vector& first, const Vector& even_a, const Vector& odd_a,
+                               const Vector& even_b, const Vector& odd_b, const Vector& last,
+                               Vector* to, int to_step) {
+  to[0] = first * (1 / (kA2 * kB2));
+  to[to_step] = even_a + odd_a;
+  to[2 * to_step] = even_a - odd_a;
+  to[3 * to_step] = even_b + odd_b;
+  to[4 * to_step] = even_b - odd_b;
+  to[5 * to_step] = last;
 }
 
 /// F(4, 3): 4 outputs of a convolution of stride 1 take 6 products instead of 12.
@@ -63,24 +59,46 @@ struct Stride1 {
     to[3 * to_step] = (kA * 0.5f) * p.difference_a + (kB * 2.0f) * p.difference_b + m[5 * step];
   }
 
-  static YD_HOST_DEVICE void transform_weights(const Lane* w, int step, Lane* to, int to_step) {
-#pragma GCC ivdep
-    for (int i = 0; i < kPanel; ++i) {
-      const float w0 = w[0].of[i], w1 = w[step].of[i], w2 = w[2 * step].of[i];
-      put_points(w0, (w0 + kA2 * w2) * kOfA, kA * kOfA * w1, (w0 + kB2 * w2) * kOfB, kB * kOfB * w1,
-                 w2, i, to, to_step);
+  static YD_HOST_DEVICE void transform_weights(const Vector* w, int step, Vector* to, int to_step) {
+    const Vector w0 = w[0], w1 = w[step], w2 = w[2 * step];
+    put_points(w0, (w0 + kA2 * w2) * kOfA, (kA * kOfA) * w1, (w0 + kB2 * w2) * kOfB,
+               (kB * kOfB) * w1, w2, to, to_step);
+  }
+};
+
+/// F(5, 3): 5 outputs take 7 products instead of 15.
+struct WideStride1 {
+  static constexpr int kInputs = 7, kProducts = 7, kWeights = 7, kSums = 7, kOutputs = 5;
+  static constexpr int64_t first_input(int64_t output) { return output - 1; }
+  static constexpr int weight_of(int product) { return product; }
+  static constexpr int sum_of(int product) { return product; }
+
+  static YD_HOST_DEVICE void transform_inputs(const Vector* x, int step, Vector* to, int to_step) {
+    transform_wide_input(x, step, to, to_step);
+  }
+
+  static YD_HOST_DEVICE void transform_sums(const Vector* m, int step, Vector* to, int to_step) {
+    transform_wide_sums<5>(m, step, to, to_step);
+  }
+
+  static YD_HOST_DEVICE void transform_weights(const Vector* w, int step, Vector* to, int to_step) {
+    const Vector w0 = w[0], w1 = w[step], w2 = w[2 * step];
+    to[0] = w0 * (1 / kDifferencesOf0);
+    for (int i = 0; i < 3; ++i) {
+      const PointPair& p = kPairs[i];
+      const Vector even = (w0 + p.square * w2) * p.inverse;
+      const Vector odd = (p.point * p.inverse) * w1;
+      to[(2 * i + 1) * to_step] = even + odd;
+      to[(2 * i + 2) * to_step] = even - odd;
     }
   }
 };
 
 /// F(5, 2) of the taps w0 and w2; w1 stays as it is.
-YD_HOST_DEVICE void transform_outer_weights(const Lane* w, int step, Lane* to, int to_step) {
-#pragma GCC ivdep
-  for (int i = 0; i < kPanel; ++i) {
-    const float w0 = w[0].of[i], w1 = w[step].of[i], w2 = w[2 * step].of[i];
-    put_points(w0, kOfA * w0, kA * kOfA * w2, kOfB * w0, kB * kOfB * w2, w2, i, to, to_step);
-    to[6 * to_step].of[i] = w1;
-  }
+YD_HOST_DEVICE void transform_outer_weights(const Vector* w, int step, Vector* to, int to_step) {
+  const Vector w0 = w[0], w1 = w[step], w2 = w[2 * step];
+  put_points(w0, kOfA * w0, (kA * kOfA) * w2, kOfB * w0, (kB * kOfB) * w2, w2, to, to_step);
+  to[6 * to_step] = w1;
 }
 
 /// Stride 2: with odd[i] = x[2i - 1] and even[i] = x[2i],
@@ -110,7 +128,7 @@ struct Stride2 {
     to[4 * to_step] = m[5 * step] + 0.25f * p.sum_a + 4.0f * p.sum_b;
   }
 
-  static YD_HOST_DEVICE void transform_weights(const Lane* w, int step, Lane* to, int to_step) {
+  static YD_HOST_DEVICE void transform_weights(const Vector* w, int step, Vector* to, int to_step) {
     transform_outer_weights(w, step, to, to_step);
   }
 };
@@ -139,7 +157,7 @@ struct Stride2Backward {
     to[9 * to_step] = m[5 * step] + 0.25f * p.sum_a + 4.0f * p.sum_b;
   }
 
-  static YD_HOST_DEVICE void transform_weights(const Lane* w, int step, Lane* to, int to_step) {
+  static YD_HOST_DEVICE void transform_weights(const Vector* w, int step, Vector* to, int to_step) {
     transform_outer_weights(w, step, to, to_step);
   }
 };

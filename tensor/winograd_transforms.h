@@ -2,10 +2,11 @@
 // For hot files (cpu_level.h): what Winograd's algorithms here have in common, the way from pixels
 // to tiles of transformed ones.
 //
-// All of them have 6 points along an axis: 0, +-a, +-b and infinity. y = A^T ((G w) (B^T x)), where
-// A and G are powers of the points, G's divided by the products of their differences, and row j of
-// B^T is the polynomial of all factors (x - point) but the j-th. a = 1/sqrt(2) and b = sqrt(2) keep
-// all entries near 1: less rounding than with the usual 1 and 2, about the definition's.
+// y = A^T ((G w) (B^T x)), where A and G are powers of the points, G's divided by the products of
+// their differences, and row j of B^T is the polynomial of all factors (x - point) but the j-th.
+// Beside float32 there are 6 points along an axis: 0, +-a, +-b and infinity. a = 1/sqrt(2) and
+// b = sqrt(2) keep all entries near 1: less rounding than with the usual 1 and 2, about the
+// definition's. Beside bfloat16 there are 7, 0 and three pairs: fewer products, twice the rounding.
 #pragma once
 
 #include <ydistill/tensor/register_tile.h>
@@ -27,6 +28,60 @@ YD_HOST_DEVICE void transform_input(const Vector* x, int step, Vector* to, int t
   to[3 * to_step] = even_b + kB * odd_b;
   to[4 * to_step] = even_b - kB * odd_b;
   to[5 * to_step] = x1 - 2.5f * x3 + x5;
+}
+
+inline constexpr int kWidePoints = 7;
+/// Of those the three pairs, and what comes of them: the square, the sum and the product of the
+/// other two squares, one over the product of the differences from all other points.
+struct PointPair {
+  float point, square, others_sum, others_product, inverse;
+};
+constexpr PointPair point_pair(float point, float other, float another) {
+  const float p = point * point, q = other * other, r = another * another;
+  return {point, p, q + r, q * r, 1 / (2 * p * (p - q) * (p - r))};
+}
+inline constexpr float kPoints[3] = {0.5, 1.1f, 2};
+inline constexpr PointPair kPairs[3] = {point_pair(kPoints[0], kPoints[1], kPoints[2]),
+                                        point_pair(kPoints[1], kPoints[0], kPoints[2]),
+                                        point_pair(kPoints[2], kPoints[0], kPoints[1])};
+/// The product of the differences of 0 from all other points.
+inline constexpr float kDifferencesOf0 = -kPairs[0].square * kPairs[0].others_product;
+
+/// B^T of seven numbers.
+YD_HOST_DEVICE void transform_wide_input(const Vector* x, int step, Vector* to, int to_step) {
+  const Vector x0 = x[0], x1 = x[step], x2 = x[2 * step], x3 = x[3 * step], x4 = x[4 * step],
+               x5 = x[5 * step], x6 = x[6 * step];
+  constexpr float kSum = kPairs[0].square + kPairs[0].others_sum;
+  constexpr float kProducts = kPairs[0].square * kPairs[0].others_sum + kPairs[0].others_product;
+  to[0] = x6 - kSum * x4 + kProducts * x2 + kDifferencesOf0 * x0;
+  for (int i = 0; i < 3; ++i) {
+    const PointPair& p = kPairs[i];
+    const Vector even = x6 - p.others_sum * x4 + p.others_product * x2;
+    const Vector odd = x5 - p.others_sum * x3 + p.others_product * x1;
+    to[(2 * i + 1) * to_step] = even + p.point * odd;
+    to[(2 * i + 2) * to_step] = even - p.point * odd;
+  }
+}
+
+/// A^T of seven numbers: the first kCount powers of the points, at most five.
+template <int kCount>
+YD_HOST_DEVICE void transform_wide_sums(const Vector* m, int step, Vector* to, int to_step) {
+  Vector sums[3], differences[3];
+  for (int i = 0; i < 3; ++i) {
+    sums[i] = m[(2 * i + 1) * step] + m[(2 * i + 2) * step];
+    differences[i] = kPairs[i].point * (m[(2 * i + 1) * step] - m[(2 * i + 2) * step]);
+  }
+  const auto of = [](float a, float b, float c, const Vector* v) __attribute__((always_inline)) {
+    return a * v[0] + b * v[1] + c * v[2];
+  };
+  constexpr float a = kPairs[0].square, b = kPairs[1].square, c = kPairs[2].square;
+  to[0] = m[0] + sums[0] + sums[1] + sums[2];
+  to[to_step] = differences[0] + differences[1] + differences[2];
+  to[2 * to_step] = of(a, b, c, sums);
+  if constexpr (kCount > 3) {
+    to[3 * to_step] = of(a, b, c, differences);
+    to[4 * to_step] = of(a * a, b * b, c * c, sums);
+  }
 }
 
 /// Pictures [batch, height, width, channels].
