@@ -15,9 +15,15 @@ namespace {
 
 using Task = ConvGradWeightTask;
 
-// Sizes in floats, found by trying on a Zen 3 (32 KiB of L1, 512 KiB of L2 cache). A panel may be a
-// little larger than the L1 cache, what a thread packs for a chunk has to stay in the L2 cache.
-constexpr int64_t kPanelFloats = 40 * 1024 / 4, kScratchFloats = 360 * 1024 / 4;
+// Sizes in numbers of 4 bytes, found by trying on a Zen 3 (32 KiB of L1, 512 KiB of L2 cache), of
+// pairs on a Zen 5 (48 and 1024 KiB). A panel may be larger than the L1 cache, what a thread packs
+// for a chunk has to stay in the L2 cache.
+int64_t panel_floats(bool has_pairs) {
+  return (has_pairs ? 80 : 40) * 1024 / 4;
+}
+int64_t scratch_floats(bool has_pairs) {
+  return (has_pairs ? 700 : 360) * 1024 / 4;
+}
 // Outputs of a chunk: with more of them loading and storing the sums counts for no less.
 constexpr int64_t kChunkOutputs = 256;
 // 1x1 convolutions of so few channels, both sides together, are faster without packing.
@@ -27,9 +33,9 @@ constexpr int64_t kGroupFloats = 256 * 1024, kMaxGroups = 16;
 
 constexpr int64_t kLineFloats = 64 / sizeof(float);
 
-// Cycles, roughly: of one output in a product of 6 output channels by a block of inputs; of its
-// sums' way from and to memory; of packing a block's pixel.
-constexpr double kCyclesOfProduct = 6, kCyclesOfSums = 40, kCyclesOfRow = 3;
+// Cycles, roughly, of an output channel in a product of a block of them by a block of inputs: of
+// one number; of its sums' way from and to memory. Of a row; of packing a block's pixel.
+constexpr double kCyclesOfProduct = 1, kCyclesOfSums = 7, kCyclesOfRow = 3;
 constexpr double kCyclesOfInput = 4, kCyclesOfGrad = 3;
 
 int64_t divide_up(int64_t a, int64_t b) {
@@ -43,20 +49,22 @@ int64_t shorter(int64_t n, int64_t length) {
 
 struct Chunk {
   int64_t pictures, rows, cols;
-  int64_t outputs() const { return pictures * rows * cols; }
-  /// Pixels of the input that they see.
+  int64_t outputs(const Task& t) const { return pictures * rows * t.steps_of(cols); }
+  /// Pixels of the input that they see, or pairs of them.
   int64_t pixels(const Task& t) const {
     const int64_t step = t.is_folded ? 1 : t.stride;
-    return pictures * ((rows - 1) * step + t.taps) * ((cols - 1) * step + t.taps);
+    const int64_t in_row = t.has_pairs ? t.taps * t.steps_of(cols) : (cols - 1) * step + t.taps;
+    return pictures * ((rows - 1) * step + t.taps) * in_row;
   }
 };
 
 /// Of a tile of so many blocks.
 double cycles_of(const Task& t, const Chunk& c, int64_t ins, int64_t outs) {
-  const double once = double(c.outputs()) * kCyclesOfProduct + kCyclesOfSums +
-                      double(c.pictures * c.rows) * kCyclesOfRow;
+  const double once =
+      double(t.out_block) * (double(c.outputs(t)) * kCyclesOfProduct + kCyclesOfSums) +
+      double(c.pictures * c.rows) * kCyclesOfRow;
   return double(ins * outs * t.taps * t.taps) * once + double(ins * c.pixels(t)) * kCyclesOfInput +
-         double(outs * c.outputs()) * kCyclesOfGrad;
+         double(outs * c.outputs(t)) * kCyclesOfGrad;
 }
 
 Chunk best_chunk(const Task& t, int64_t in_block) {
@@ -64,9 +72,9 @@ Chunk best_chunk(const Task& t, int64_t in_block) {
   double least = 0;
   const auto consider = [&](const Chunk& c) {
     const int64_t floats =
-        t.is_direct ? c.outputs() * (t.in_channels + t.out_channels) : c.pixels(t) * in_block;
-    if (floats > (t.is_direct ? kDirectFloats : kPanelFloats)) return;
-    if (c.outputs() > kChunkOutputs) return;
+        t.is_direct ? c.outputs(t) * (t.in_channels + t.out_channels) : c.pixels(t) * in_block;
+    if (floats > (t.is_direct ? kDirectFloats : panel_floats(t.has_pairs))) return;
+    if (c.outputs(t) > kChunkOutputs) return;
     const double cycles = cycles_of(t, c, 1, t.out_blocks) *
                           double(divide_up(t.pictures_per_group, c.pictures) *
                                  divide_up(t.out_height, c.rows) * divide_up(t.out_width, c.cols));
@@ -90,13 +98,13 @@ Chunk best_chunk(const Task& t, int64_t in_block) {
 void choose_tiles(Task& t, const Chunk& c, int threads) {
   const auto floats = [&](int64_t ins, int64_t outs) {
     if (t.is_direct) return int64_t(0);
-    return (t.is_folded ? c.outputs() * t.pixel_pitch : ins * t.in_panel) + outs * t.out_panel;
+    return (t.is_folded ? c.outputs(t) * t.pixel_pitch : ins * t.in_panel) + outs * t.out_panel;
   };
   double least = 0;
   for (int64_t ins = t.in_blocks; ins > 0; ins = t.is_folded ? 0 : shorter(t.in_blocks, ins)) {
     for (int64_t outs = t.out_blocks; outs > 0; outs = shorter(t.out_blocks, outs)) {
       const bool is_smallest = outs == 1 && (ins == 1 || t.is_folded);
-      if (floats(ins, outs) > kScratchFloats && !is_smallest) continue;
+      if (floats(ins, outs) > scratch_floats(t.has_pairs) && !is_smallest) continue;
       const int64_t units = t.groups * divide_up(t.in_blocks, ins) * divide_up(t.out_blocks, outs);
       const double cycles = cycles_of(t, c, ins, outs) * double(divide_up(units, threads));
       if (least != 0 && cycles >= least) continue;
@@ -116,7 +124,7 @@ bool is_worth_folding(const Task& t, int64_t in_block) {
   const int64_t window = t.kernel * t.kernel * t.in_channels;
   if (t.kernel == 1 || window > kMostChannels) return false;
   const int64_t apart = t.kernel * t.kernel * divide_up(t.in_channels, in_block);
-  return divide_up(window, in_block) * (t.out_channels + Task::kOutBlock) < apart * t.out_channels;
+  return divide_up(window, in_block) * (t.out_channels + t.out_block) < apart * t.out_channels;
 }
 
 int64_t most_groups(const Task& t) {
@@ -130,9 +138,11 @@ std::shared_ptr<Storage> allocate_floats(int64_t n) {
 }  // namespace
 
 ConvGradWeightTask plan_conv_grad_weight(const Conv2dGeometry& g, int64_t in_block, int threads,
-                                         DType dtype) {
+                                         DType dtype, bool has_pairs) {
   Task t{};
   t.dtype = dtype;
+  t.has_pairs = has_pairs;
+  t.out_block = has_pairs ? Task::kOutBlockOfPairs : Task::kOutBlock;
   t.batch = g.batch;
   t.in_height = g.in_height;
   t.in_width = g.in_width;
@@ -149,11 +159,11 @@ ConvGradWeightTask plan_conv_grad_weight(const Conv2dGeometry& g, int64_t in_blo
     t.is_direct = dtype == DType::kFloat32 && t.in_channels % in_block == 0 &&
                   t.in_channels + t.out_channels <= kDirectChannels;
   }
-  t.is_folded = is_worth_folding(t, in_block);
+  t.is_folded = !has_pairs && is_worth_folding(t, in_block);
   t.taps = t.is_folded ? 1 : t.kernel;
   t.channels = t.is_folded ? t.kernel * t.kernel * t.in_channels : t.in_channels;
   t.in_blocks = divide_up(t.channels, in_block);
-  t.out_blocks = divide_up(t.out_channels, Task::kOutBlock);
+  t.out_blocks = divide_up(t.out_channels, t.out_block);
   t.least_outs = t.out_channels / t.out_blocks;
   t.blocks_with_more = t.out_channels % t.out_blocks;
 
@@ -166,12 +176,14 @@ ConvGradWeightTask plan_conv_grad_weight(const Conv2dGeometry& g, int64_t in_blo
   t.chunk_cols = chunk.cols;
   // An odd number of cache lines from one to the next: what is used together then does not meet in
   // the same few places of a cache.
-  t.out_pitch = t.is_direct ? t.out_channels : Task::kOutPitch;
+  t.out_pitch = t.is_direct   ? t.out_channels
+                : t.has_pairs ? Task::kOutPitchOfPairs
+                              : Task::kOutPitch;
   t.pixel_pitch = t.is_direct   ? t.in_channels
                   : t.is_folded ? (t.in_blocks | 1) * in_block
                                 : in_block;
   t.in_panel = t.is_folded || t.is_direct ? in_block : (chunk.pixels(t) | 1) * in_block;
-  t.out_panel = (divide_up(chunk.outputs() * Task::kOutPitch, kLineFloats) | 1) * kLineFloats;
+  t.out_panel = (divide_up(chunk.outputs(t) * t.out_pitch, kLineFloats) | 1) * kLineFloats;
   choose_tiles(t, chunk, threads);
   return t;
 }
@@ -179,9 +191,11 @@ ConvGradWeightTask plan_conv_grad_weight(const Conv2dGeometry& g, int64_t in_blo
 void conv2d_backward_weight_direct(const Conv2dGeometry& g, const Tensor& grad_y, const Tensor& x,
                                    const Tensor& grad_weight, const Tensor& grad_bias) {
   const ConvGradWeightKernels& kernels = conv_grad_weight_kernels();
-  const Task task = plan_conv_grad_weight(g, kernels.in_block, num_threads(), x.dtype());
+  const bool has_pairs = x.dtype() == DType::kBFloat16 && g.in_channels % 16 == 0 &&
+                         kernels.knows_pairs && cpu_has_bf16();
+  const Task task = plan_conv_grad_weight(g, kernels.in_block, num_threads(), x.dtype(), has_pairs);
   const int64_t per_thread = divide_up(task.num_units(), num_threads());
-  const int64_t scratch_step = std::max(task.scratch, kScratchFloats);
+  const int64_t scratch_step = std::max(task.scratch, scratch_floats(has_pairs));
   // Each group's weights, then its biases.
   const int64_t group_step = task.num_weights() + g.out_channels;
   const bool has_groups = task.groups > 1;

@@ -13,6 +13,8 @@
 // Few input channels would leave most of a block empty: there the window of an output, K K C
 // numbers, is packed as if it were the channels of a 1x1 convolution ("folded"). And a 1x1
 // convolution with few channels works too little on what it reads to be worth packing ("direct").
+// Where the CPU multiplies bfloat16, two outputs side by side are one number of a panel ("pairs"):
+// its instruction adds up two products. Each tap of a row then has pixels of its own in the panel.
 //
 // A number of grad_weight is the sum over the chunks in their order, whatever the threads: these
 // share out the tiles. Where the weights are few, groups of pictures are summed on their own and
@@ -30,11 +32,11 @@ struct Conv2dGeometry;
 class Tensor;
 
 /// One call's sizes, as the kernels want them: a block is `in_block` input channels or up to
-/// kOutBlock output channels; lengths of panels are in floats.
+/// `out_block` output channels; lengths of panels are in numbers, floats or pairs of bfloat16.
 struct ConvGradWeightTask {
-  static constexpr int64_t kOutBlock = 6;
-  /// Numbers an output channel block takes in a panel for each output pixel.
-  static constexpr int64_t kOutPitch = 8;
+  static constexpr int64_t kOutBlock = 6, kOutBlockOfPairs = 12;
+  /// Numbers an output channel block takes in a panel for each output pixel or pair of them.
+  static constexpr int64_t kOutPitch = 8, kOutPitchOfPairs = 16;
 
   int64_t batch, in_height, in_width, in_channels;
   int64_t out_height, out_width, out_channels;
@@ -42,9 +44,10 @@ struct ConvGradWeightTask {
   DType dtype;  ///< of x and grad_y: float32, or bfloat16, which packing widens
   bool is_folded;
   bool is_direct;    ///< nothing is packed
+  bool has_pairs;    ///< of outputs along a row, the last one maybe with nothing
   int64_t taps;      ///< along one side: kernel, or 1 where folded
   int64_t channels;  ///< of a tap: in_channels, or kernel kernel in_channels where folded
-  int64_t in_blocks, out_blocks;
+  int64_t in_blocks, out_blocks, out_block;
   int64_t least_outs, blocks_with_more;  ///< output channels of a block; the first have one more
   int64_t groups, pictures_per_group;
   int64_t chunk_pictures, chunk_rows, chunk_cols;  ///< of the output
@@ -55,6 +58,8 @@ struct ConvGradWeightTask {
   int64_t out_panels_at;                           ///< where they begin in a thread's scratch
   int64_t scratch;                                 ///< of one thread
 
+  /// Numbers that so many outputs of a row are.
+  int64_t steps_of(int64_t cols) const { return has_pairs ? (cols + 1) / 2 : cols; }
   int64_t num_in_tiles() const { return (in_blocks + in_tile - 1) / in_tile; }
   int64_t num_out_tiles() const { return (out_blocks + out_tile - 1) / out_tile; }
   /// Pieces of work that do not depend on each other.
@@ -62,12 +67,14 @@ struct ConvGradWeightTask {
   int64_t num_weights() const { return out_channels * kernel * kernel * in_channels; }
 };
 
-/// What to do for g on so many threads. in_block: of the kernels that will do it.
+/// What to do for g on so many threads. in_block: of the kernels that will do it. has_pairs: only
+/// for bfloat16 and multiples of 16 input channels.
 ConvGradWeightTask plan_conv_grad_weight(const Conv2dGeometry& g, int64_t in_block, int threads,
-                                         DType dtype = DType::kFloat32);
+                                         DType dtype = DType::kFloat32, bool has_pairs = false);
 
 struct ConvGradWeightKernels {
   int64_t in_block;
+  bool knows_pairs;  ///< on a CPU for which cpu_has_bf16()
   /// Does units [first, last) on this thread. x [N,H,W,C], grad_y [N,OH,OW,O]; grad_weight and
   /// grad_bias (or null): added to where there is one group, else written, one after another with
   /// `group_step` floats between them.

@@ -3,26 +3,14 @@
 //
 // Panels: of x [block][picture][row][column][kInBlock], folded [output][pixel_pitch];
 //         of grad_y [block][output][kOutPitch], of which as many as the block has channels count.
+// conv_grad_weight_pairs.h has those of pairs.
 #include <ydistill/tensor/conv_grad_weight.h>
-#include <ydistill/tensor/host_device.h>
-#include <ydistill/tensor/register_tile.h>
+#include <ydistill/tensor/conv_grad_weight_pairs.h>
 
 #include <type_traits>
 
 namespace ydistill::YD_CPU_LEVEL {
 namespace {
-
-using Task = ConvGradWeightTask;
-
-/// Two vectors of inputs by 6 outputs: 12 sums, enough to keep both multipliers busy, and 16
-/// registers hold them with what they need.
-constexpr int64_t kInBlock = kPanel;
-
-/// A rectangle of outputs in some pictures: of each, the first of its pictures, rows and columns.
-struct Chunk {
-  int64_t picture, row, col, pictures, rows, cols;
-  int64_t outputs() const { return pictures * rows * cols; }
-};
 
 YD_HOST_DEVICE Chunk clipped(const Task& t, Chunk c, int64_t end_picture) {
   c.pictures = least(t.chunk_pictures, end_picture - c.picture);
@@ -44,11 +32,6 @@ YD_HOST_DEVICE Chunk next_of(const Task& t, Chunk c, int64_t end_picture) {
   }
   return clipped(t, c, end_picture);
 }
-
-/// Distances in floats from picture to picture, row to row and pixel to pixel.
-struct Steps {
-  int64_t picture, row, pixel;
-};
 
 /// Memory that will be wanted soon, stretch by stretch: a number of them in a row, rows in a
 /// picture. Fetched a few lines at a time, so that the memory is never waited for.
@@ -109,23 +92,9 @@ __attribute__((noinline)) void multiply(const Chunk& chunk, const float* x, cons
       x_row += steps.row;
     }
   }
-#pragma GCC unroll 6
-  for (int o = 0; o < kOuts; ++o) {
-    float* const to = out + o * out_step;
-    if (count == kInBlock) {
-      store(adds ? load(to) + sums[o][0] : sums[o][0], to);
-      store(adds ? load(to + kLanes) + sums[o][1] : sums[o][1], to + kLanes);
-    } else {
-      float numbers[kInBlock];
-      store(sums[o][0], numbers);
-      store(sums[o][1], numbers + kLanes);
-      for (int64_t k = 0; k < count; ++k) to[k] = adds ? to[k] + numbers[k] : numbers[k];
-    }
-  }
+  put_sums(sums, out, out_step, count, adds);
 }
 
-using Multiply = void (*)(const Chunk&, const float*, const Steps&, const float*, int64_t, float*,
-                          int64_t, int64_t, bool);
 constexpr Multiply kMultiply[Task::kOutBlock] = {multiply<1>, multiply<2>, multiply<3>,
                                                  multiply<4>, multiply<5>, multiply<6>};
 
@@ -204,11 +173,6 @@ void pack_windows(const Task& t, const T* x, const Chunk& c, float* to) {
   }
 }
 
-/// The first output channel of a block: they share the channels out evenly.
-YD_HOST_DEVICE int64_t first_channel(const Task& t, int64_t block) {
-  return block * t.least_outs + least(block, t.blocks_with_more);
-}
-
 /// Takes what lies behind a block's channels along, but nothing from behind the last picture.
 template <class T>
 void pack_grads(const Task& t, const T* grad_y, const Chunk& c, int64_t first_block, int64_t blocks,
@@ -245,11 +209,14 @@ void pack_grads(const Task& t, const T* grad_y, const Chunk& c, int64_t first_bl
 }
 
 /// bias[o] += or = the sums of a block's gradients.
+template <bool kPairs>
 void sum_grads(const float* grads, int64_t pitch, int64_t outputs, int64_t count, bool adds,
                float* bias) {
-  float sums[2][Task::kOutBlock] = {};
+  float sums[2][kPairs ? Task::kOutBlockOfPairs : Task::kOutBlock] = {};
   for (int64_t i = 0; i < outputs; ++i, grads += pitch) {
-    for (int64_t k = 0; k < count; ++k) sums[i % 2][k] += grads[k];
+    for (int64_t k = 0; k < count; ++k) {
+      sums[i % 2][k] += kPairs ? sum_of_pair(grads[k]) : grads[k];
+    }
   }
   for (int64_t k = 0; k < count; ++k) {
     const float sum = sums[0][k] + sums[1][k];
@@ -305,11 +272,14 @@ YD_HOST_DEVICE Stretches grads_of(const Task& t, const Tile& tile, const T* grad
           is_whole ? c.cols * pixel : channels * int64_t(sizeof(T))};
 }
 
-template <class T>
+template <class T, bool kPairs>
 void run_chunk(const Task& t, const Tile& tile, const Operands<T>& data, const Chunk& c,
                const Chunk& next, bool adds) {
   const float *in_panels = data.scratch, *out_panels = data.scratch + t.out_panels_at;
-  if (!t.is_direct) {
+  if constexpr (kPairs) {
+    pack_pixel_pairs(t, data.x, c, tile.first_in, tile.ins, data.scratch);
+    pack_grad_pairs(t, data.grad_y, c, tile.first_out, tile.outs, data.scratch + t.out_panels_at);
+  } else if (!t.is_direct) {
     if (t.is_folded) {
       pack_windows(t, data.x, c, data.scratch);
     } else {
@@ -322,10 +292,13 @@ void run_chunk(const Task& t, const Tile& tile, const Operands<T>& data, const C
     out_panels = data.grad_y + pixel * t.out_channels;
   }
 
-  const int64_t step = t.is_folded ? 1 : t.stride;
-  const int64_t rows = (c.rows - 1) * step + t.taps, cols = (c.cols - 1) * step + t.taps;
+  const int64_t step = t.is_folded ? 1 : t.stride, pairs = t.steps_of(c.cols);
+  const int64_t rows = (c.rows - 1) * step + t.taps;
+  const int64_t cols = kPairs ? t.taps * pairs : (c.cols - 1) * step + t.taps;  // of the panel
   const int64_t pitch = t.pixel_pitch;
-  const Steps in_panel{rows * cols * pitch, step * cols * pitch, step * pitch};
+  const Steps in_panel{rows * cols * pitch, step * cols * pitch, (kPairs ? 1 : step) * pitch};
+  Chunk numbers = c;
+  numbers.cols = pairs;
   Stretches next_pixels = pixels_of(t, tile, data.x, next);
   Stretches next_grads = grads_of(t, tile, data.grad_y, next);
   const int64_t products = tile.ins * tile.outs * t.taps * t.taps;
@@ -341,22 +314,23 @@ void run_chunk(const Task& t, const Tile& tile, const Operands<T>& data, const C
       const int64_t outs = first_channel(t, tile.first_out + out + 1) - first;
       const float* const grads = out_panels + (t.is_direct ? first : out * t.out_panel);
       if (data.bias != nullptr && tile.first_in == 0 && in == 0) {
-        sum_grads(grads, t.out_pitch, c.outputs(), outs, adds, data.bias + first);
+        sum_grads<kPairs>(grads, t.out_pitch, numbers.outputs(), outs, adds, data.bias + first);
       }
       for (int64_t tap = 0; tap < t.taps * t.taps; ++tap) {
         const int64_t p = tap / t.taps, q = tap % t.taps;
-        const float* const pixels = in_panels + in * t.in_panel + (p * cols + q) * pitch;
+        const float* const pixels =
+            in_panels + in * t.in_panel + (p * cols + q * (kPairs ? pairs : 1)) * pitch;
         next_pixels.fetch(pixel_lines);
         next_grads.fetch(grad_lines);
-        kMultiply[outs - 1](c, pixels, in_panel, grads, t.out_pitch,
-                            data.weight + first * out_step + tap * tap_step + channel, out_step,
-                            count, adds);
+        (kPairs ? kMultiplyPairs : kMultiply)[outs - 1](
+            numbers, pixels, in_panel, grads, t.out_pitch,
+            data.weight + first * out_step + tap * tap_step + channel, out_step, count, adds);
       }
     }
   }
 }
 
-template <class T>
+template <class T, bool kPairs = false>
 void run_units_of(const Task& t, const void* x, const void* grad_y, int64_t first, int64_t last,
                   float* scratch, float* grad_weight, float* grad_bias, int64_t group_step) {
   const int64_t in_tiles = (t.in_blocks + t.in_tile - 1) / t.in_tile;
@@ -374,7 +348,7 @@ void run_units_of(const Task& t, const void* x, const void* grad_y, int64_t firs
     bool adds = t.groups == 1;
     for (Chunk c = clipped(t, {begin, 0, 0, 0, 0, 0}, end); c.pictures > 0; adds = true) {
       const Chunk next = next_of(t, c, end);
-      run_chunk(t, tile, data, c, next, adds);
+      run_chunk<T, kPairs>(t, tile, data, c, next, adds);
       c = next;
     }
   }
@@ -382,7 +356,9 @@ void run_units_of(const Task& t, const void* x, const void* grad_y, int64_t firs
 
 void run_units(const Task& t, const void* x, const void* grad_y, int64_t first, int64_t last,
                float* scratch, float* grad_weight, float* grad_bias, int64_t group_step) {
-  const auto run = t.dtype == DType::kBFloat16 ? run_units_of<BFloat16> : run_units_of<float>;
+  const auto run = t.has_pairs                   ? run_units_of<BFloat16, kKnowsPairs>
+                   : t.dtype == DType::kBFloat16 ? run_units_of<BFloat16>
+                                                 : run_units_of<float>;
   run(t, x, grad_y, first, last, scratch, grad_weight, grad_bias, group_step);
 }
 
@@ -396,7 +372,7 @@ void add_groups(const float* from, int64_t groups, int64_t group_step, int64_t n
 }  // namespace
 
 const ConvGradWeightKernels& conv_grad_weight_kernels() {
-  static const ConvGradWeightKernels kernels{kInBlock, run_units, add_groups};
+  static const ConvGradWeightKernels kernels{kInBlock, kKnowsPairs, run_units, add_groups};
   return kernels;
 }
 

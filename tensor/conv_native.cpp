@@ -76,10 +76,6 @@ bool is_for_winograd_backward(const Conv2dGeometry& g) {
   return is_for_winograd(g) && (g.options.stride == 1 || has_tiles(g, kTilesForStride2));
 }
 
-bool is_for_winograd_weight(const Conv2dGeometry& g) {
-  return is_for_winograd(g) && g.options.stride == 1 && is_cached(g);
-}
-
 /// Beside an oneDNN that has AVX-512, as measured on a Zen 5. In float32 Winograd's algorithm is up
 /// to twice as fast.
 bool is_faster_in_float32(ConvDirection direction, const Conv2dGeometry& g, bool keeps_weights) {
@@ -96,15 +92,24 @@ bool is_faster_in_float32(ConvDirection direction, const Conv2dGeometry& g, bool
   return false;
 }
 
-/// Where oneDNN has the instructions for bfloat16, twice as fast as ours for float32: stride 1 with
-/// so many channels that the transforms count for little, and so few that weights stay in a cache.
-/// Those of inference must not depend on the picture's size.
+/// Where the CPU multiplies bfloat16, twice as fast as float32: Winograd's algorithm in float32 is
+/// faster still with so many channels that the transforms count for little and so few that its
+/// weights stay in a cache, and pairs of outputs in the gradient of the weights.
 bool is_faster_in_bfloat16(ConvDirection direction, const Conv2dGeometry& g, bool keeps_weights) {
-  constexpr int64_t kTiles = 96, kLeastPairs = 32 * 32, kLeastPairsOfWeight = 48 * 48,
-                    kMostPairs = 192 * 192;
-  if (!is_for_winograd(g) || g.options.stride != 1 || pairs_of(g) > kMostPairs) return false;
-  if (direction == ConvDirection::kBackwardWeight) return pairs_of(g) >= kLeastPairsOfWeight;
-  return pairs_of(g) >= kLeastPairs && (keeps_weights || has_tiles(g, kTiles));
+  constexpr int64_t kLeastPairs = 32 * 32, kMostPairs = 192 * 192, kMostKeptPairs = 256 * 256;
+  constexpr int64_t kLeastPairsOf1x1 = 8 * 1024, kTiles = 64;
+  if (direction == ConvDirection::kBackwardWeight) {
+    if (g.in_channels % 16 != 0) return false;
+    return g.kernel == 1 ? pairs_of(g) >= kLeastPairsOf1x1 : g.in_channels >= 32;
+  }
+  if (!is_for_winograd(g) || g.options.stride != 1 || pairs_of(g) < kLeastPairs) return false;
+  return keeps_weights ? pairs_of(g) <= kMostKeptPairs
+                       : pairs_of(g) <= kMostPairs && has_tiles(g, kTiles);
+}
+
+bool is_for_winograd_weight(const Conv2dGeometry& g, DType dtype) {
+  if (dtype == DType::kBFloat16 && cpu_has_bf16()) return false;
+  return is_for_winograd(g) && g.options.stride == 1 && is_cached(g);
 }
 
 bool keeps(const PackedWeights* packed, uint64_t version) {
@@ -366,7 +371,7 @@ void conv2d_backward_input(const Conv2dGeometry& g, const Tensor& grad_y, const 
 
 void conv2d_backward_weight(const Conv2dGeometry& g, const Tensor& grad_y, const Tensor& x,
                             const Tensor& grad_weight, const Tensor& grad_bias) {
-  if (!is_for_winograd_weight(g) || grad_bias.defined()) {
+  if (!is_for_winograd_weight(g, x.dtype()) || grad_bias.defined()) {
     return conv2d_backward_weight_direct(g, grad_y, x, grad_weight, grad_bias);
   }
   const WinogradGradKernels& kernels = winograd_grad_kernels();

@@ -208,10 +208,15 @@ int64_t scratch_size(const WinogradConv& conv, int64_t threads) {
   return threads * Layout<Axis>(conv).size(division_of<Axis>(conv, threads).most);
 }
 
+/// From one of a panel's weights to the next, in floats: an odd number of cache lines, as above.
+int64_t weight_step(const WinogradConv& conv) {
+  return conv.in_channels * kPanel + kLineFloats;
+}
+
 template <class Axis>
 int64_t packed_size(const WinogradConv& conv) {
-  return ceil_div(conv.out_channels, kPanel) * kPanel * kWeightsOf<Axis> * conv.in_channels +
-         conv.in_channels;
+  const int64_t panels = ceil_div(conv.out_channels, kPanel);
+  return panels * kWeightsOf<Axis> * weight_step(conv) + conv.in_channels;
 }
 
 /// Brings into the L2 cache pixel (row, column) of the inputs of n tiles, line `line` of it.
@@ -241,7 +246,8 @@ void run_block(const WinogradConv& conv, int64_t first, int64_t last, int64_t fi
   const Layout<Axis> layout(conv);
   const int64_t n = last - first, depth = conv.in_channels;
   const int64_t panels = ceil_div(conv.out_channels, kPanel);
-  const float* zeros = conv.weights + panels * kPanel * kWeightsOf<Axis> * depth;
+  const int64_t step = weight_step(conv);
+  const float* zeros = conv.weights + panels * kWeightsOf<Axis> * step;
   float* const inputs = scratch;
   float* const sums = scratch + ceil_div(n, kRows) * layout.inputs;
   const auto transform =
@@ -261,13 +267,13 @@ void run_block(const WinogradConv& conv, int64_t first, int64_t last, int64_t fi
   const int64_t lines = fetches ? ceil_div(depth, kLineOf<T>) : 0;
   constexpr int kPixels = Axis::kInputs * Axis::kInputs;
   for (int64_t panel = first_panel; panel < last_panel; ++panel) {
-    const float* panel_weights = conv.weights + panel * kWeightsOf<Axis> * depth * kPanel;
+    const float* panel_weights = conv.weights + panel * kWeightsOf<Axis> * step;
     for (int i = 0; i < kProductsOf<Axis>; ++i) {
       const Product product = products.of[i];
       const Product next = products.of[i + 1 < kProductsOf<Axis> ? i + 1 : i];
-      const float* weights = panel_weights + product.weight * depth * kPanel;
+      const float* weights = panel_weights + product.weight * step;
       const FetchBoth fetch{inputs + next.input * layout.input_step,
-                            panel_weights + next.weight * depth * kPanel};
+                            panel_weights + next.weight * step};
       const int64_t last_line = i < kPixels ? lines * (panel + 1) / panels : 0;
       for (int64_t line = lines * panel / panels; line < last_line; ++line) {
         fetch_pixel<Axis>(x, tiling, last, n, i / Axis::kInputs, i % Axis::kInputs, line);
@@ -353,13 +359,13 @@ template <class Axis>
 void pack(const WinogradConv& conv, const WeightView& weights, float* to) {
   constexpr int kWeights = Axis::kWeights, kAll = kWeightsOf<Axis>;
   const int64_t depth = conv.in_channels, panels = ceil_div(conv.out_channels, kPanel);
-  const int64_t blocks = depth / kLanes;
+  const int64_t blocks = depth / kLanes, step = weight_step(conv);
   parallel_for(panels * blocks, 1, [=](int64_t task) {
     const int64_t panel = task / blocks, first = task % blocks * kLanes;
     const int64_t channels = least(kPanel, conv.out_channels - panel * kPanel);
     WeightBlock block;
     read_weights(weights, panel * kPanel, channels, first, block);
-    float* out = to + (panel * kAll * depth + first) * kPanel;
+    float* out = to + panel * kAll * step + first * kPanel;
     for (int i = 0; i < kLanes; ++i, out += kPanel) {
       for (int v = 0; v < kVectors; ++v) {
         Vector half[kWeights * 3], row[kWeights];
@@ -367,13 +373,13 @@ void pack(const WinogradConv& conv, const WeightView& weights, float* to) {
         for (int k = 0; k < kWeights; ++k) {
           Axis::transform_weights(half + k * 3, 1, row, 1);
           for (int j = 0; j < kWeights; ++j) {
-            store(row[j], out + (k * kWeights + j) * depth * kPanel + v * kLanes);
+            store(row[j], out + (k * kWeights + j) * step + v * kLanes);
           }
         }
       }
     }
   });
-  float* const zeros = to + panels * kAll * depth * kPanel;
+  float* const zeros = to + panels * kAll * step;
   for (int64_t c = 0; c < depth; ++c) zeros[c] = 0;
 }
 

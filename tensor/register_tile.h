@@ -10,6 +10,10 @@
 #include <ydistill/tensor/host_device.h>
 #include <ydistill/tensor/math.h>
 
+#if defined(__AVX512F__)
+#include <immintrin.h>
+#endif
+
 namespace ydistill::YD_CPU_LEVEL {
 
 #if defined(__AVX512F__)
@@ -29,11 +33,18 @@ YD_HOST_DEVICE Vector load(const float* from) {
   __builtin_memcpy(&v, from, sizeof(v));
   return v;
 }
-/// The same of bfloat16, which is widened.
-YD_HOST_DEVICE Vector load(const BFloat16* from) {
+YD_HOST_DEVICE Bits load_bits(const BFloat16* from) {
   HalfBits half;
   __builtin_memcpy(&half, from, sizeof(half));
-  return Vector(__builtin_convertvector(half, Bits) << 16);
+#if defined(__AVX512F__)
+  return Bits(_mm512_maskz_cvtepu16_epi32(0xffff, __m256i(half)));  // GCC 12 does it in halves
+#else
+  return __builtin_convertvector(half, Bits);
+#endif
+}
+/// The same of bfloat16, which is widened.
+YD_HOST_DEVICE Vector load(const BFloat16* from) {
+  return Vector(load_bits(from) << 16);
 }
 YD_HOST_DEVICE void store(const Vector& v, float* to) {
   __builtin_memcpy(to, &v, sizeof(v));

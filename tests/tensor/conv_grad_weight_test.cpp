@@ -81,12 +81,17 @@ double worst_relative(const Tensor& got, const Tensor& expected) {
 // Sums of up to some thousand products in float32 with random signs.
 constexpr double kTolerance = 3e-6;
 
+/// In both types; bfloat16 by pairs of outputs where the CPU multiplies it.
 void check_against_loops(const Layer& layer) {
   INFO(layer.str());
-  const Example example(layer);
-  const Example::Grads got = example.direct(), expected = example.expected();
-  CHECK(worst_relative(got.weight, expected.weight) < kTolerance);
-  CHECK(worst_relative(got.bias, expected.bias) < kTolerance);
+  for (const DType dtype : {DType::kFloat32, DType::kBFloat16}) {
+    Example example(layer);
+    example.x = example.x.to(dtype);
+    example.grad_y = example.grad_y.to(dtype);
+    const Example::Grads got = example.direct(), expected = example.expected();
+    CHECK(worst_relative(got.weight, expected.weight) < kTolerance);
+    CHECK(worst_relative(got.bias, expected.bias) < kTolerance);
+  }
 }
 
 TEST_CASE("conv_grad_weight: agrees with the float64 loops over kernels, strides and paddings") {
@@ -122,6 +127,19 @@ TEST_CASE("conv_grad_weight: agrees with the float64 loops in the layers of a YO
   }
 }
 
+TEST_CASE("conv_grad_weight: agrees with the float64 loops where outputs go in pairs") {
+  // Widths that leave the last pair with one output, chunks of several rows, blocks filled in part.
+  for (const int64_t in : {16, 32, 48, 64}) {
+    for (const int64_t width : {1, 2, 5, 8, 33}) {
+      check_against_loops({2, 7, width, in, 25, 3, 1, 1});
+      check_against_loops({2, 7, width, in, 12, 3, 2, 1});
+      check_against_loops({1, 7, width, in, 75, 1, 1, 0});
+      check_against_loops({1, 9, width + 3, in, 11, 6, 2, 2});
+    }
+  }
+  check_against_loops({1, 160, 160, 32, 64, 3, 2, 1});
+}
+
 TEST_CASE("conv_grad_weight: agrees with the float64 loops where nothing is packed") {
   for (const int64_t in : {16, 32, 48}) {
     for (const int64_t out : {1, 7, 32, 75}) {
@@ -151,14 +169,18 @@ TEST_CASE("conv_grad_weight: does not depend on the threads, to the last bit") {
                              Layer{4, 16, 16, 12, 32, 3, 1, 1},    // folded
                              Layer{2, 20, 20, 256, 255, 1, 1, 0}}) {
     INFO(layer.str());
-    const Example example(layer);
-    set_num_threads(1);
-    const Example::Grads one = example.direct();
-    for (const int threads : {2, 3, 4, 5}) {
-      set_num_threads(threads);
-      const Example::Grads several = example.direct();
-      CHECK(numbers_of(several.weight) == numbers_of(one.weight));
-      CHECK(numbers_of(several.bias) == numbers_of(one.bias));
+    for (const DType dtype : {DType::kFloat32, DType::kBFloat16}) {
+      Example example(layer);
+      example.x = example.x.to(dtype);
+      example.grad_y = example.grad_y.to(dtype);
+      set_num_threads(1);
+      const Example::Grads one = example.direct();
+      for (const int threads : {2, 3, 4, 5}) {
+        set_num_threads(threads);
+        const Example::Grads several = example.direct();
+        CHECK(numbers_of(several.weight) == numbers_of(one.weight));
+        CHECK(numbers_of(several.bias) == numbers_of(one.bias));
+      }
     }
   }
   set_num_threads(before);
@@ -179,11 +201,14 @@ TEST_CASE("conv_grad_weight: gives many threads work and keeps what they need sm
                            layer.kernel,
                            {layer.stride, layer.padding}};
     for (const int threads : {1, 2, 16}) {
-      const ConvGradWeightTask task =
-          plan_conv_grad_weight(g, conv_grad_weight_kernels().in_block, threads);
-      CHECK(task.num_units() * 8 >= threads * 7);  // blocks differ from level to level
-      CHECK(task.scratch * 4 <= 360 * 1024);
-      CHECK((task.groups == 1 || task.groups * task.num_weights() * 4 <= 1024 * 1024));
+      for (const bool has_pairs : {false, true}) {
+        const ConvGradWeightTask task =
+            plan_conv_grad_weight(g, conv_grad_weight_kernels().in_block, threads,
+                                  has_pairs ? DType::kBFloat16 : DType::kFloat32, has_pairs);
+        CHECK(task.num_units() * 8 >= threads * 7);  // blocks differ from level to level
+        CHECK(task.scratch * 4 <= (has_pairs ? 700 : 360) * 1024);
+        CHECK((task.groups == 1 || task.groups * task.num_weights() * 4 <= 1024 * 1024));
+      }
     }
   }
 }

@@ -9,6 +9,7 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <utility>
 #include <vector>
 
 #include "support/catch.h"
@@ -20,6 +21,7 @@ constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
 
 struct Layer {
   int64_t batch, height, width, in_channels, out_channels, stride;
+  bool is_wide = false;  // by F(5, 3) instead of F(4, 3)
   Conv2dOptions options() const { return {stride, 1}; }
   Shape input() const { return {batch, height, width, in_channels}; }
   Shape weights() const { return {out_channels, 3, 3, in_channels}; }
@@ -29,14 +31,14 @@ struct Layer {
 std::vector<Layer> layers() {
   std::vector<Layer> all;
   const int64_t channels[] = {16, 48, 32};
-  for (const int64_t stride : {1, 2}) {
+  for (const auto& [stride, is_wide] : {std::pair(1, false), {1, true}, {2, false}}) {
     for (int64_t side = 1; side <= 12; ++side) {
       all.push_back({1 + side % 3, side, 1 + side * 5 % 12, channels[side % 3],
-                     channels[side / 3 % 3], stride});
+                     channels[side / 3 % 3], stride, is_wide});
     }
-    all.push_back({2, 23, 21, 16, 48, stride});   // 2 x 9 tiles and more: the last group in part
-    all.push_back({1, 41, 64, 16, 16, stride});   // several blocks
-    all.push_back({1, 20, 20, 48, 112, stride});  // few tiles: threads share the channels
+    all.push_back({2, 23, 21, 16, 48, stride, is_wide});   // the last group of tiles in part
+    all.push_back({1, 41, 64, 16, 16, stride, is_wide});   // several blocks
+    all.push_back({1, 20, 20, 48, 112, stride, is_wide});  // few tiles: threads share the channels
   }
   return all;
 }
@@ -52,7 +54,11 @@ double worst_relative(const Tensor& got, const Tensor& expected) {
 }
 
 // Sums of up to 9 * 48 products in float32 with random signs, a few times the definition's error.
-constexpr double kTolerance = 5e-6;
+constexpr double kTolerance = 5e-6, kWideTolerance = 1e-5;
+
+double tolerance_of(const Layer& l) {
+  return l.is_wide ? kWideTolerance : kTolerance;
+}
 
 /// What the kernels make of it; y and the scratch memory begin as NaN.
 Tensor run(const WinogradKernels& kernels, WinogradConv conv, const WeightView& weights,
@@ -76,19 +82,22 @@ Tensor run(const WinogradKernels& kernels, WinogradConv conv, const WeightView& 
   return y;
 }
 
+const WinogradKernels& stride_1_kernels(const Layer& l) {
+  const WinogradTable& table = winograd_kernels();
+  return l.is_wide ? table.wide_stride_1 : table.stride_1;
+}
+
 Tensor run_forward(const Layer& l, const Tensor& x, const Tensor& w, const WinogradConv& options,
                    int64_t threads) {
-  const WinogradTable& table = winograd_kernels();
   const int64_t c = l.in_channels;
-  return run(l.stride == 1 ? table.stride_1 : table.stride_2, options,
+  return run(l.stride == 1 ? stride_1_kernels(l) : winograd_kernels().stride_2, options,
              {w.data<float>(), 9 * c, 3 * c, c, 1}, x,
              conv2d_geometry(l.input(), l.weights(), l.options()).output_shape(), threads);
 }
 
 Tensor run_backward(const Layer& l, const Tensor& grad_y, const Tensor& w, int64_t threads) {
-  const WinogradTable& table = winograd_kernels();
   const int64_t c = l.in_channels;
-  return run(l.stride == 1 ? table.stride_1 : table.stride_2_backward, {},
+  return run(l.stride == 1 ? stride_1_kernels(l) : winograd_kernels().stride_2_backward, {},
              {w.data<float>() + 8 * c, 1, -3 * c, -c, 9 * c}, grad_y, l.input(), threads);
 }
 
@@ -107,22 +116,22 @@ TEST_CASE("conv_winograd: forward and the gradient of the input agree with the f
     const Tensor bias = rng.uniform({l.out_channels}, -1, 1);
     const Conv2dGeometry g = conv2d_geometry(x.shape(), w.shape(), l.options());
     const Tensor grad_y = rng.uniform(g.output_shape(), -1, 1);
-    INFO(x.str() << " * " << w.str() << " stride " << l.stride);
+    INFO(x.str() << " * " << w.str() << " stride " << l.stride << (l.is_wide ? " wide" : ""));
     WinogradConv options{};
     CHECK(worst_relative(run_forward(l, x, w, options, 1),
-                         conv2d_forward(d(x), d(w), {}, l.options())) < kTolerance);
+                         conv2d_forward(d(x), d(w), {}, l.options())) < tolerance_of(l));
     options.bias = bias.data<float>();
     CHECK(worst_relative(run_forward(l, x, w, options, 1),
-                         conv2d_forward(d(x), d(w), d(bias), l.options())) < kTolerance);
+                         conv2d_forward(d(x), d(w), d(bias), l.options())) < tolerance_of(l));
     CHECK(worst_relative(run_backward(l, grad_y, w, 1),
                          conv2d_backward_input(d(grad_y), d(w), x.shape(), DType::kFloat64,
-                                               l.options())) < kTolerance);
+                                               l.options())) < tolerance_of(l));
   }
 }
 
 TEST_CASE("conv_winograd: SiLU comes before the residual") {
-  for (const int64_t stride : {1, 2}) {
-    const Layer l{2, 13, 9, 32, 48, stride};
+  for (const Layer& l :
+       {Layer{2, 13, 9, 32, 48, 1}, {2, 13, 9, 32, 48, 1, true}, {2, 13, 9, 32, 48, 2}}) {
     Rng rng(22);
     const Tensor x = rng.uniform(l.input(), -1, 1), w = rng.uniform(l.weights(), -0.1, 0.1);
     const Tensor y = conv2d_forward(d(x), d(w), {}, l.options());
@@ -134,7 +143,7 @@ TEST_CASE("conv_winograd: SiLU comes before the residual") {
     WinogradConv options{};
     options.silu = true;
     options.residual = residual.data<float>();
-    CHECK(worst_relative(run_forward(l, x, w, options, 2), y) < kTolerance);
+    CHECK(worst_relative(run_forward(l, x, w, options, 2), y) < tolerance_of(l));
   }
 }
 
@@ -155,7 +164,8 @@ TEST_CASE("conv_winograd: the same bits with any number of threads") {
 
 TEST_CASE("conv_winograd: a larger batch never asks for less memory") {
   const WinogradTable& table = winograd_kernels();
-  for (const WinogradKernels& kernels : {table.stride_1, table.stride_2, table.stride_2_backward}) {
+  for (const WinogradKernels& kernels :
+       {table.stride_1, table.wide_stride_1, table.stride_2, table.stride_2_backward}) {
     int64_t last = 0;
     for (int64_t batch = 1; batch < 40; ++batch) {
       WinogradConv conv{};
