@@ -3,8 +3,8 @@
 // that stay in the L1 cache while tiles of channels are summed in registers; a block's float sums
 // are flushed to double.
 #include <ydistill/layers/batch_norm_silu.h>
-#include <ydistill/tensor/math.h>
 #include <ydistill/tensor/parallel.h>
+#include <ydistill/tensor/vector_math.h>
 
 namespace ydistill::YD_CPU_LEVEL {
 namespace {
@@ -22,63 +22,47 @@ YD_HOST_DEVICE int64_t task_rows(int64_t channels) {
   return rows < 1 ? 1 : rows;
 }
 
-template <class T, class A>
-YD_HOST_DEVICE A silu_for(A x) {
-  if constexpr (sizeof(T) == 2) {
-    return silu_bf16(x);
-  } else {
-    return silu(x);
-  }
-}
-
-template <class T, class A>
-YD_HOST_DEVICE A silu_grad_for(A x) {
-  if constexpr (sizeof(T) == 2) {
-    return silu_grad_bf16(x);
-  } else {
-    return silu_grad(x);
-  }
-}
-
-/// Sums two quantities over rows x channels of one chunk, tile by tile. value(row, channel, a, b)
-/// gives both. Width is the number of channels held in registers.
-template <int kWidth, class A, class Value>
-YD_HOST_DEVICE void sum_tile(int64_t begin, int64_t end, int64_t first, int64_t width,
-                             int64_t channels, double* out, const Value& value) {
-  A a[kWidth] = {}, b[kWidth] = {};
+/// Sums two quantities over rows [begin, end) of the channels at kPacks places from `first` on:
+/// value(element, channel, a, b) adds both at a place of the tensor and of what is [channels].
+template <int kPacks, class T, class Value>
+YD_HOST_DEVICE void sum_tile(int64_t begin, int64_t end, const auto& first, int64_t channels,
+                             double* out, Value value) {
+  constexpr int64_t kPack = kPackOf<T>;
+  Pack<T> a[kPacks] = {}, b[kPacks] = {};
   for (int64_t row = begin; row < end; ++row) {
-    if (width == kWidth) {
-#pragma GCC ivdep
-      for (int c = 0; c < kWidth; ++c) value(row * channels, first + c, a[c], b[c]);
-    } else {
-      for (int64_t c = 0; c < width; ++c) value(row * channels, first + c, a[c], b[c]);
+    for (int k = 0; k < kPacks; ++k) {
+      const auto c = first.after(k * kPack);
+      value(c.after(row * channels), c, a[k], b[k]);
     }
   }
-  for (int64_t c = 0; c < width; ++c) {
-    out[first + c] += double(a[c]);
-    out[channels + first + c] += double(b[c]);
+  for (int k = 0; k < kPacks; ++k) {
+    const auto c = first.after(k * kPack);
+    c.template add<kPack>(a[k], out);
+    c.template add<kPack>(b[k], out + channels);
   }
 }
 
-template <class A, class Value>
+template <class T, class Value>
 YD_HOST_DEVICE void sum_chunks(int64_t rows, int64_t channels, int64_t rows_per_chunk,
                                double* partial, const Value& value) {
-  constexpr int kWidth = 32;
+  constexpr int64_t kWidth = 32, kPack = kPackOf<T>;  // channels that registers hold
   const int64_t step = block_rows(channels);
   parallel_ranges(rows, rows_per_chunk, [=](int64_t begin, int64_t end) {
     double* out = partial + begin / rows_per_chunk * 2 * channels;
     for (int64_t c = 0; c < 2 * channels; ++c) out[c] = 0;
     for (int64_t row = begin; row < end; row += step) {
       const int64_t row_end = row + step < end ? row + step : end;
-      int64_t first = 0;
-      for (; first + kWidth <= channels; first += kWidth) {
-        sum_tile<kWidth, A>(row, row_end, first, kWidth, channels, out, value);
+      int64_t c = 0;
+      for (; c + kWidth <= channels; c += kWidth) {
+        sum_tile<kWidth / kPack, T>(row, row_end, WholePack{c}, channels, out, value);
       }
-      for (; first + 16 <= channels; first += 16) {
-        sum_tile<16, A>(row, row_end, first, 16, channels, out, value);
+      for (; c + kPack <= channels; c += kPack) {
+        sum_tile<1, T>(row, row_end, WholePack{c}, channels, out, value);
       }
-      if (first < channels) {
-        sum_tile<16, A>(row, row_end, first, channels - first, channels, out, value);
+      if constexpr (kPack > 1) {
+        if (c < channels) {
+          sum_tile<1, T>(row, row_end, FirstOfPack{c, channels - c}, channels, out, value);
+        }
       }
     }
   });
@@ -87,11 +71,10 @@ YD_HOST_DEVICE void sum_chunks(int64_t rows, int64_t channels, int64_t rows_per_
 template <class T>
 void sums(const T* y, const T* shift, int64_t rows, int64_t channels, int64_t rows_per_chunk,
           double* partial) {
-  using A = Arithmetic<T>;
-  sum_chunks<A>(
+  sum_chunks<T>(
       rows, channels, rows_per_chunk,
-      partial, [=](int64_t row, int64_t c, A & a, A & b) __attribute__((always_inline)) {
-        const A d = A(y[row + c]) - A(shift[c]);
+      partial, [=](const auto& i, const auto& c, auto& a, auto& b) __attribute__((always_inline)) {
+        const Pack<T> d = i.load(y) - c.load(shift);
         a += d;
         b += d * d;
       });
@@ -100,48 +83,45 @@ void sums(const T* y, const T* shift, int64_t rows, int64_t channels, int64_t ro
 template <class T, class A = Arithmetic<T>>
 void grad_sums(const T* grad_out, const T* y, const A* scale, const A* offset, const A* mean,
                int64_t rows, int64_t channels, int64_t rows_per_chunk, double* partial, T* dz_out) {
-  if (dz_out != nullptr) {
-    sum_chunks<A>(
-        rows, channels, rows_per_chunk,
-        partial, [=](int64_t row, int64_t c, A & a, A & b) __attribute__((always_inline)) {
-          const A v = A(y[row + c]);
-          const A dz = A(grad_out[row + c]) * silu_grad_for<T>(scale[c] * v + offset[c]);
-          dz_out[row + c] = T(dz);
+  const auto sum = [=](auto is_kept) {
+    sum_chunks<T>(
+        rows, channels, rows_per_chunk, partial,
+        [=](const auto& i, const auto& c, auto& a, auto& b) __attribute__((always_inline)) {
+          const Pack<T> v = i.load(y);
+          const Pack<T> dz =
+              i.load(grad_out) * silu_grad_for<T>(c.load(scale) * v + c.load(offset));
+          if constexpr (decltype(is_kept)::value) i.store(dz, dz_out);
           a += dz;
-          b += dz * (v - mean[c]);
+          b += dz * (v - c.load(mean));
         });
-    return;
-  }
-  sum_chunks<A>(
-      rows, channels, rows_per_chunk,
-      partial, [=](int64_t row, int64_t c, A & a, A & b) __attribute__((always_inline)) {
-        const A v = A(y[row + c]);
-        const A dz = A(grad_out[row + c]) * silu_grad_for<T>(scale[c] * v + offset[c]);
-        a += dz;
-        b += dz * (v - mean[c]);
-      });
+  };
+  dz_out != nullptr ? sum(std::true_type()) : sum(std::false_type());
+}
+
+/// f(element, channel) for all places of rows x channels.
+template <class T, class F>
+YD_HOST_DEVICE void for_each_row(int64_t rows, int64_t channels, const F& f) {
+  parallel_ranges(rows, task_rows(channels), [=](int64_t begin, int64_t end) {
+    for (int64_t row = begin; row < end; ++row) {
+      for_each_pack<T>(
+          channels, [=](const auto& c)
+                        __attribute__((always_inline)) { f(c.after(row * channels), c); });
+    }
+  });
 }
 
 template <class T, class A = Arithmetic<T>>
-void apply(const T* __restrict__ y, const A* __restrict__ scale, const A* __restrict__ offset,
-           const T* residual, int64_t rows, int64_t channels, T* __restrict__ out) {
-  parallel_ranges(rows, task_rows(channels), [=](int64_t begin, int64_t end) {
-    for (int64_t row = begin; row < end; ++row) {
-      const T* in = y + row * channels;
-      T* to = out + row * channels;
-      if (residual != nullptr) {
-        const T* add = residual + row * channels;
-#pragma GCC ivdep
-        for (int64_t c = 0; c < channels; ++c) {
-          to[c] = T(silu_for<T>(scale[c] * A(in[c]) + offset[c]) + A(add[c]));
-        }
-      } else {
-#pragma GCC ivdep
-        for (int64_t c = 0; c < channels; ++c)
-          to[c] = T(silu_for<T>(scale[c] * A(in[c]) + offset[c]));
-      }
-    }
-  });
+void apply(const T* y, const A* scale, const A* offset, const T* residual, int64_t rows,
+           int64_t channels, T* out) {
+  const auto run = [=](auto has_residual) {
+    for_each_row<T>(
+        rows, channels, [=](const auto& i, const auto& c) __attribute__((always_inline)) {
+          Pack<T> value = silu_for<T>(c.load(scale) * i.load(y) + c.load(offset));
+          if constexpr (decltype(has_residual)::value) value += i.load(residual);
+          i.store(value, out);
+        });
+  };
+  residual != nullptr ? run(std::true_type()) : run(std::false_type());
 }
 
 // grad_y may be grad_out: each element is read before it is written.
@@ -149,40 +129,32 @@ template <class T, class A = Arithmetic<T>>
 void grad_input(const T* grad_out, bool has_dz, const T* y, const A* scale, const A* offset,
                 const A* mean, const A* slope, const A* intercept, int64_t rows, int64_t channels,
                 T* grad_y) {
-  parallel_ranges(rows, task_rows(channels), [=](int64_t begin, int64_t end) {
-    for (int64_t row = begin; row < end; ++row) {
-      const T* grad = grad_out + row * channels;
-      const T* in = y + row * channels;
-      T* to = grad_y + row * channels;
-      if (has_dz) {
-#pragma GCC ivdep
-        for (int64_t c = 0; c < channels; ++c) {
-          to[c] = T(scale[c] * A(grad[c]) + (slope[c] * (A(in[c]) - mean[c]) + intercept[c]));
-        }
-      } else {
-#pragma GCC ivdep
-        for (int64_t c = 0; c < channels; ++c) {
-          const A v = A(in[c]);
-          const A dz = A(grad[c]) * silu_grad_for<T>(scale[c] * v + offset[c]);
-          to[c] = T(scale[c] * dz + (slope[c] * (v - mean[c]) + intercept[c]));
-        }
-      }
-    }
-  });
+  const auto run = [=](auto has) {
+    for_each_row<T>(
+        rows, channels, [=](const auto& i, const auto& c) __attribute__((always_inline)) {
+          const Pack<T> v = i.load(y), s = c.load(scale);
+          Pack<T> dz = i.load(grad_out);
+          if constexpr (!decltype(has)::value) dz *= silu_grad_for<T>(s * v + c.load(offset));
+          i.store(s * dz + (c.load(slope) * (v - c.load(mean)) + c.load(intercept)), grad_y);
+        });
+  };
+  has_dz ? run(std::true_type()) : run(std::false_type());
 }
 
 template <class T>
 void silu_all(T* x, const T* residual, int64_t n) {
-  using A = Arithmetic<T>;
-  parallel_ranges(n, kElementsPerTask, [=](int64_t begin, int64_t end) {
-    if (residual != nullptr) {
-#pragma GCC ivdep
-      for (int64_t i = begin; i < end; ++i) x[i] = T(silu_for<T>(A(x[i])) + A(residual[i]));
-    } else {
-#pragma GCC ivdep
-      for (int64_t i = begin; i < end; ++i) x[i] = T(silu_for<T>(A(x[i])));
-    }
-  });
+  const auto run = [=](auto has_residual) {
+    parallel_ranges(n, kElementsPerTask, [=](int64_t begin, int64_t end) {
+      for_each_pack<T>(
+          end - begin, [=](const auto& c) __attribute__((always_inline)) {
+            const auto i = c.after(begin);
+            Pack<T> value = silu_for<T>(i.load(x));
+            if constexpr (decltype(has_residual)::value) value += i.load(residual);
+            i.store(value, x);
+          });
+    });
+  };
+  residual != nullptr ? run(std::true_type()) : run(std::false_type());
 }
 
 template <class T>

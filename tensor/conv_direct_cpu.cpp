@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <ydistill/tensor/direct_chunks.h>
 #include <ydistill/tensor/parallel.h>
+#include <ydistill/tensor/vector_math.h>
 
 namespace ydistill::YD_CPU_LEVEL {
 namespace {

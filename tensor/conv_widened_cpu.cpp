@@ -4,6 +4,7 @@
 // tiles and products at a time, and meets all output channels while it lies in the L2 cache.
 #include <ydistill/tensor/direct_chunks.h>
 #include <ydistill/tensor/parallel.h>
+#include <ydistill/tensor/vector_math.h>
 
 namespace ydistill::YD_CPU_LEVEL {
 namespace {

@@ -3,6 +3,7 @@
 // one of its own, and transformed to outputs. winograd_axes.h has the transforms.
 #include <ydistill/tensor/conv_winograd_kernels.h>
 #include <ydistill/tensor/parallel.h>
+#include <ydistill/tensor/vector_math.h>
 #include <ydistill/tensor/winograd_axes.h>
 
 namespace ydistill::YD_CPU_LEVEL {
@@ -71,15 +72,11 @@ YD_HOST_DEVICE void scatter_tile(const WinogradConv& conv, const Place& place, c
     for (int64_t i = 0; i < rows; ++i) {
       Vector row[kOut];
       Axis::transform_sums(half + i * kSums, 1, row, 1);
-      float values[kOut][kLanes];
-      for (int j = 0; j < kOut; ++j) store(row[j] + bias, values[j]);
       const int64_t pixel =
           (place.picture * conv.out_height + place.row + i) * conv.out_width + place.column;
       const int64_t at = pixel * conv.out_channels + first + c;
       for (int64_t j = 0; j < columns; ++j) {
-        const int64_t to = at + j * conv.out_channels;
-        finish_channels<kSilu, kResidual>(values[j], residual + (kResidual ? to : 0), kLanes,
-                                          y + to);
+        finish<kSilu, kResidual>(row[j] + bias, WholePack{at + j * conv.out_channels}, residual, y);
       }
     }
   }

@@ -10,7 +10,7 @@
 #include <ydistill/tensor/host_device.h>
 #include <ydistill/tensor/math.h>
 
-#if defined(__AVX512F__)
+#if defined(__AVX2__)
 #include <immintrin.h>
 #endif
 
@@ -33,14 +33,32 @@ YD_HOST_DEVICE Vector load(const float* from) {
   __builtin_memcpy(&v, from, sizeof(v));
   return v;
 }
-YD_HOST_DEVICE Bits load_bits(const BFloat16* from) {
-  HalfBits half;
-  __builtin_memcpy(&half, from, sizeof(half));
+// Of widening and narrowing by __builtin_convertvector GCC 12 makes several instructions.
+YD_HOST_DEVICE Bits widen(const HalfBits& half) {
 #if defined(__AVX512F__)
-  return Bits(_mm512_maskz_cvtepu16_epi32(0xffff, __m256i(half)));  // GCC 12 does it in halves
+  return Bits(_mm512_maskz_cvtepu16_epi32(0xffff, __m256i(half)));
+#elif defined(__AVX2__)
+  return Bits(_mm256_cvtepu16_epi32(__m128i(half)));
 #else
   return __builtin_convertvector(half, Bits);
 #endif
+}
+/// Of numbers below 2^16.
+YD_HOST_DEVICE HalfBits narrow(const Bits& bits) {
+#if defined(__AVX512F__)
+  return HalfBits(_mm512_maskz_cvtepi32_epi16(0xffff, __m512i(bits)));
+#elif defined(__AVX2__)
+  return HalfBits(_mm_packus_epi32(_mm256_castsi256_si128(__m256i(bits)),
+                                   _mm256_extracti128_si256(__m256i(bits), 1)));
+#else
+  return __builtin_convertvector(bits, HalfBits);
+#endif
+}
+
+YD_HOST_DEVICE Bits load_bits(const BFloat16* from) {
+  HalfBits half;
+  __builtin_memcpy(&half, from, sizeof(half));
+  return widen(half);
 }
 /// The same of bfloat16, which is widened.
 YD_HOST_DEVICE Vector load(const BFloat16* from) {
@@ -53,9 +71,8 @@ YD_HOST_DEVICE void store(const Vector& v, float* to) {
 /// Rounded as BFloat16(float) rounds.
 YD_HOST_DEVICE void store(const Vector& v, BFloat16* to) {
   const Bits bits = Bits(v);
-  const Bits is_nan = Bits(v != v);
-  const Bits up = (is_nan & 0x400000u & ~bits) | (~is_nan & (0x7fffu + ((bits >> 16) & 1u)));
-  const HalfBits half = __builtin_convertvector((bits + up) >> 16, HalfBits);
+  const Bits up = v == v ? 0x7fffu + ((bits >> 16) & 1u) : 0x400000u & ~bits;
+  const HalfBits half = narrow((bits + up) >> 16);
   __builtin_memcpy(static_cast<void*>(to), &half, sizeof(half));
 }
 
@@ -122,39 +139,6 @@ YD_HOST_DEVICE void add_products(const float* const* rows, int64_t begin, int64_
       const float x = row[i][k];
       for (int v = 0; v < kVectors; ++v) sums[i][v] += w[v] * x;
     }
-  }
-}
-
-/// What comes after a convolution: y = silu(sums) + residual, as the flags say.
-template <bool kSilu, bool kResidual>
-YD_HOST_DEVICE void finish_channels(const float* sums, const float* residual, int64_t channels,
-                                    float* y) {
-#pragma GCC ivdep
-  for (int64_t c = 0; c < channels; ++c) {
-    float value = sums[c];
-    if constexpr (kSilu) value = silu(value);
-    if constexpr (kResidual) value += residual[c];
-    y[c] = value;
-  }
-}
-template <bool kSilu, bool kResidual>
-YD_HOST_DEVICE void finish_channels(const float* sums, const BFloat16* residual, int64_t channels,
-                                    BFloat16* y) {
-  int64_t c = 0;
-  for (; c + kLanes <= channels; c += kLanes) {
-    float values[kLanes];
-#pragma GCC ivdep
-    for (int i = 0; i < kLanes; ++i) {
-      values[i] = kSilu ? silu_bf16(sums[c + i]) : sums[c + i];
-    }
-    Vector value = load(values);
-    if constexpr (kResidual) value += load(residual + c);
-    store(value, y + c);
-  }
-  for (; c < channels; ++c) {
-    float value = kSilu ? silu_bf16(sums[c]) : sums[c];
-    if constexpr (kResidual) value += float(residual[c]);
-    y[c] = BFloat16(value);
   }
 }
 
