@@ -53,6 +53,55 @@ TEST_CASE("batch_norm_silu: odd channel counts agree with double") {
   }
 }
 
+/// y's gradient from one of the output.
+Tensor grad_of(const Tensor& y, const Tensor& grad_out) {
+  const DType masters = y.dtype() == DType::kBFloat16 ? DType::kFloat32 : y.dtype();
+  const Shape c{y.size(-1)};
+  Tape tape;
+  const Var x = Var::leaf(y);
+  const Tensor mean = Tensor::zeros(c, masters), var = Tensor::full(c, 1, masters);
+  const Var out = batch_norm_silu(x, Var(Tensor::full(c, 1.5, masters)),
+                                  Var(Tensor::full(c, 0.25, masters)), mean, var, {});
+  tape.backward(out, grad_out.clone());
+  return x.grad();
+}
+
+TEST_CASE("batch_norm_silu: gradients of odd channel counts agree with double") {
+  for (const int64_t channels : {1, 3, 15, 16, 17, 33, 75}) {
+    for (const DType dtype : {DType::kFloat32, DType::kBFloat16}) {
+      Rng rng{uint64_t(channels)};
+      const Tensor y = rng.uniform({2, 5, 3, channels}, -2, 2).to(dtype);
+      const Tensor grad_out = rng.uniform(y.shape(), -1, 1).to(dtype);
+      INFO(channels << " channels, " << name_of(dtype));
+      const Tensor got = grad_of(y, grad_out);
+      const Tensor expected = grad_of(y.to(DType::kFloat64), grad_out.to(DType::kFloat64));
+      // bfloat16 rounds dz and the gradient, of up to 3, by up to 2^-8 of themselves.
+      const double limit = dtype == DType::kBFloat16 ? 2e-2 : 1e-5;
+      for (int64_t i = 0; i < got.numel(); ++i) {
+        REQUIRE(std::abs(got.at(i) - expected.at(i)) < limit);
+      }
+    }
+  }
+}
+
+TEST_CASE("silu: every bfloat16 gives SiLU but for its own rounding; a NaN stays one") {
+  const int64_t n = 1 << 16;
+  const Tensor x = Tensor::empty({n}, DType::kBFloat16);
+  for (int64_t i = 0; i < n; ++i) x.data<BFloat16>()[i].bits = uint16_t(i);
+  const Tensor before = x.to(DType::kFloat64);
+  silu_inplace(x, {});
+  for (int64_t i = 0; i < n; ++i) {
+    const double value = before.at(i), got = x.at(i);
+    INFO("silu of " << value);
+    if (std::isnan(value)) REQUIRE(std::isnan(got));
+    if (!std::isfinite(value)) continue;
+    const double expected = value / (1 + std::exp(-value));
+    // Half a unit of the last of 8 bits. A sigmoid below 2e-38 may be that.
+    REQUIRE(std::abs(got - expected) <=
+            std::abs(expected) * (1.0 / 256 + 2e-4) + std::abs(value) * 2e-38);
+  }
+}
+
 TEST_CASE("batch_norm_silu: wrong operands are refused by name") {
   CHECK_THROWS_WITH_TEXT(run(Tensor::zeros({1, 1, 1, 4})), ValueError, "one value a channel");
   const Tensor y = Tensor::zeros({2, 2, 2, 4});
