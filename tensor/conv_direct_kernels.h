@@ -45,7 +45,15 @@ struct DirectConvKernels {
 };
 YD_DECLARE_CPU_KERNELS(DirectConvKernels, direct_conv_kernels);
 
-/// For an x of bfloat16; weights as DirectConvKernels::pack() leaves them.
+/// For an x of bfloat16 with an even number of channels, where cpu_has_bf16(). Weights are rounded
+/// to bfloat16, [panels][kernel_height][kernel_width][pairs of in_channels][channels of a
+/// panel][2], then a window's row of zeros.
+struct PairConvKernels : DirectConvKernels {
+  bool serve;
+};
+YD_DECLARE_CPU_KERNELS(PairConvKernels, pair_conv_kernels);
+
+/// For an x of bfloat16 elsewhere; weights as DirectConvKernels::pack() leaves them.
 struct WidenedConvKernels {
   /// Floats of scratch memory that run() needs with that many threads.
   int64_t (*scratch_size)(const DirectConv& conv, int64_t threads);

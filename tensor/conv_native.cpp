@@ -63,17 +63,42 @@ bool is_cached(const Conv2dGeometry& g) {
   return pairs_of(g) <= kMostPairs;
 }
 
+/// Where the CPU multiplies bfloat16, twice as fast as float32, Winograd's algorithm in float32 is
+/// faster still with so many channels that the transforms count for little, and so few that its
+/// weights stay in a cache.
+bool is_for_winograd_beside_bf16(const Conv2dGeometry& g, bool keeps_weights) {
+  constexpr int64_t kLeastPairs = 32 * 32, kMostPairs = 192 * 192, kMostKeptPairs = 256 * 256;
+  constexpr int64_t kTiles = 64;
+  if (!is_for_winograd(g) || g.options.stride != 1 || pairs_of(g) < kLeastPairs) return false;
+  return keeps_weights ? pairs_of(g) <= kMostKeptPairs
+                       : pairs_of(g) <= kMostPairs && has_tiles(g, kTiles);
+}
+
+bool multiplies(DType dtype) {
+  return dtype == DType::kBFloat16 && cpu_has_bf16();
+}
+
 /// Kept, for inference and teachers, they are worth the memory up to a size, whatever the sizes of
 /// the pictures that they serve. In float32 training goes forward directly, with half the rounding.
 bool is_for_winograd_forward(const Conv2dGeometry& g, DType dtype, bool keeps_weights) {
   constexpr int64_t kMostPairs = 1 << 17;
+  if (multiplies(dtype)) return is_for_winograd_beside_bf16(g, keeps_weights);
   if (!is_for_winograd(g) || g.options.stride == 1) return is_for_winograd(g);
   if (keeps_weights) return pairs_of(g) <= kMostPairs;
   return dtype == DType::kBFloat16 && has_tiles(g, kTilesForStride2);
 }
 
-bool is_for_winograd_backward(const Conv2dGeometry& g) {
+bool is_for_winograd_backward(const Conv2dGeometry& g, DType dtype) {
+  if (multiplies(dtype)) return is_for_winograd_beside_bf16(g, /*keeps_weights=*/false);
   return is_for_winograd(g) && (g.options.stride == 1 || has_tiles(g, kTilesForStride2));
+}
+
+/// In the gradient of weights, pairs of outputs have more to gain from many channels.
+bool is_for_winograd_weight(const Conv2dGeometry& g, DType dtype) {
+  constexpr int64_t kLeastPairs = 48 * 48, kMostPairs = 192 * 192;
+  if (!is_for_winograd(g) || g.options.stride != 1) return false;
+  if (multiplies(dtype)) return pairs_of(g) >= kLeastPairs && pairs_of(g) <= kMostPairs;
+  return is_cached(g);
 }
 
 /// Beside an oneDNN that has AVX-512, as measured on a Zen 5. In float32 Winograd's algorithm is up
@@ -85,31 +110,29 @@ bool is_faster_in_float32(ConvDirection direction, const Conv2dGeometry& g, bool
       if (!is_for_winograd_forward(g, DType::kFloat32, keeps_weights)) return false;
       return keeps_weights || (is_cached(g) && has_tiles(g, kTiles));
     case ConvDirection::kBackwardInput:
-      return is_for_winograd_backward(g) && is_cached(g) && has_tiles(g, kTiles);
+      return is_for_winograd_backward(g, DType::kFloat32) && is_cached(g) && has_tiles(g, kTiles);
     case ConvDirection::kBackwardWeight:
       return g.kernel == 3 && (g.options.stride == 2 || pairs_of(g) > 256);
   }
   return false;
 }
 
-/// Where the CPU multiplies bfloat16, twice as fast as float32: Winograd's algorithm in float32 is
-/// faster still with so many channels that the transforms count for little and so few that its
-/// weights stay in a cache, and pairs of outputs in the gradient of the weights.
+/// The same where the CPU multiplies bfloat16. Without Winograd's algorithm both sides reach what
+/// its instruction gives; ours gain in a 1x1 whose pictures stay in the caches, where SiLU in the
+/// same pass counts, and in some gradients of stride 2.
 bool is_faster_in_bfloat16(ConvDirection direction, const Conv2dGeometry& g, bool keeps_weights) {
-  constexpr int64_t kLeastPairs = 32 * 32, kMostPairs = 192 * 192, kMostKeptPairs = 256 * 256;
-  constexpr int64_t kLeastPairsOf1x1 = 8 * 1024, kTiles = 64;
+  constexpr int64_t kMostNumbers = 4 << 20, kLeastPairsOf1x1 = 8 * 1024;
   if (direction == ConvDirection::kBackwardWeight) {
     if (g.in_channels % 16 != 0) return false;
     return g.kernel == 1 ? pairs_of(g) >= kLeastPairsOf1x1 : g.in_channels >= 32;
   }
-  if (!is_for_winograd(g) || g.options.stride != 1 || pairs_of(g) < kLeastPairs) return false;
-  return keeps_weights ? pairs_of(g) <= kMostKeptPairs
-                       : pairs_of(g) <= kMostPairs && has_tiles(g, kTiles);
-}
-
-bool is_for_winograd_weight(const Conv2dGeometry& g, DType dtype) {
-  if (dtype == DType::kBFloat16 && cpu_has_bf16()) return false;
-  return is_for_winograd(g) && g.options.stride == 1 && is_cached(g);
+  if (is_for_winograd_beside_bf16(g, keeps_weights)) return true;
+  if (direction == ConvDirection::kBackwardInput) {
+    return g.kernel == 3 && g.options.stride == 2 && g.in_channels >= 64 && g.out_channels <= 384 &&
+           g.out_channels % 2 == 0;
+  }
+  return keeps_weights && g.kernel == 1 && g.in_channels % 2 == 0 &&
+         g.input_shape().numel() + g.output_shape().numel() <= kMostNumbers;
 }
 
 bool keeps(const PackedWeights* packed, uint64_t version) {
@@ -185,10 +208,17 @@ struct Part {
   WeightView weights;
 };
 
+/// By pairs of channels where the CPU multiplies bfloat16.
+bool has_pairs(const DirectConv& conv) {
+  return conv.x_dtype == DType::kBFloat16 && conv.in_channels % 2 == 0 &&
+         pair_conv_kernels().serve && cpu_has_bf16();
+}
+
 void run_direct(std::vector<Part> parts, PackedWeights* packed, uint64_t version) {
-  const DirectConvKernels& kernels = direct_conv_kernels();
+  const DirectConv& first = parts[0].conv;  // all have as many channels
+  const bool is_widened = first.x_dtype == DType::kBFloat16 && !has_pairs(first);
+  const DirectConvKernels& kernels = has_pairs(first) ? pair_conv_kernels() : direct_conv_kernels();
   const WidenedConvKernels& widened = widened_conv_kernels();
-  const bool is_wide = parts[0].conv.x_dtype == DType::kFloat32;
   const int64_t threads = num_threads();
   int64_t floats = 0;
   for (const Part& part : parts) floats += kernels.packed_size(part.conv);
@@ -198,15 +228,14 @@ void run_direct(std::vector<Part> parts, PackedWeights* packed, uint64_t version
       to += kernels.packed_size(part.conv);
     }
   });
-  // All parts have as many output channels, and that alone decides the size.
   const auto scratch =
-      is_wide ? nullptr : allocate_storage(bytes_of(widened.scratch_size(parts[0].conv, threads)));
+      is_widened ? allocate_storage(bytes_of(widened.scratch_size(first, threads))) : nullptr;
   if (DryRun::is_on()) return;
   const float* weights = data_of(storage);
   for (Part& part : parts) {
     part.conv.weights = weights;
     weights += kernels.packed_size(part.conv);
-    is_wide ? kernels.run(part.conv) : widened.run(part.conv, threads, data_of(scratch));
+    is_widened ? widened.run(part.conv, threads, data_of(scratch)) : kernels.run(part.conv);
   }
 }
 
@@ -313,7 +342,7 @@ void conv2d_bias_silu(const Conv2dGeometry& g, const Tensor& x, const Tensor& we
 
 void conv2d_backward_input(const Conv2dGeometry& g, const Tensor& grad_y, const Tensor& weight,
                            const Tensor& grad_x) {
-  if (is_for_winograd_backward(g)) {
+  if (is_for_winograd_backward(g, grad_y.dtype())) {
     return run_winograd(g.options.stride == 1 ? stride_1_kernels(grad_y.dtype())
                                               : winograd_kernels().stride_2_backward,
                         {.dtype = grad_y.dtype(),

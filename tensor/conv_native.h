@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
-// Convolutions by our own kernels on dense NHWC: what a CPU without AVX-512 takes where they are
-// faster than oneDNN, and every CPU in a build without it. docs/performance.md says by how much.
-// YDISTILL_CONVOLUTIONS=own takes them wherever there are any, =onednn nowhere: to compare the two.
-// They compute in float32. Where the CPU has no instructions for bfloat16, activations in it are
-// theirs too: widened as they are read, rounded as they are written, half the memory. 3x3 with
-// stride 1, and with stride 2 where that is faster, goes by Winograd's algorithm
-// (conv_winograd_kernels.h), the rest as a matrix product whose left factor is never made
-// (conv_direct_kernels.h, conv_grad_weight.h).
+// Convolutions by our own kernels on dense NHWC, wherever they are faster than oneDNN, and in a
+// build without it everywhere. docs/performance.md says by how much. YDISTILL_CONVOLUTIONS=own
+// takes them wherever there are any, =onednn nowhere: to compare the two.
+//
+// 3x3 with stride 1, and with stride 2 where that is faster, goes by Winograd's algorithm in
+// float32 (conv_winograd_kernels.h), the rest as a matrix product whose left factor is never made
+// (conv_direct_kernels.h, conv_grad_weight.h). bfloat16 is widened as it is read and rounded as it
+// is written; where the CPU multiplies it, the matrix products are of pairs of it.
 //
 // Every output is summed by one thread, in an order that the shape alone decides: the same bits
 // with any number of threads.
@@ -17,9 +17,8 @@
 namespace ydistill::native {
 
 /// Whether these kernels take that direction of the convolution of an x, or with the gradient of a
-/// y, of that type. keeps_weights: what is laid out serves many calls; the answer is the same for
-/// all sizes of pictures then. Operands below are checked; weights, biases and their gradients are
-/// float32.
+/// y, of that type. keeps_weights: what is laid out serves many calls, with pictures of any size.
+/// Operands below are checked; weights, biases and their gradients are float32.
 bool takes(ConvDirection direction, const Conv2dGeometry& g, DType dtype,
            bool keeps_weights = false);
 

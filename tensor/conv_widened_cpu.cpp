@@ -89,7 +89,7 @@ template <bool kBegin>
       sum[i][v] = load((kBegin ? bias : sums + i * kPanel) + v * kLanes);
     }
   }
-  add_products<kRows>(row, 0, depth, weights, sum);
+  add_products(row, 0, depth, weights, sum);
   for (int i = 0; i < kRows; ++i) {
     for (int v = 0; v < kVectors; ++v) store(sum[i][v], sums + i * kPanel + v * kLanes);
   }

@@ -114,9 +114,9 @@ template <int kCount, bool kBegins>
       }
     }
     if (g + 1 < groups) {
-      add_products<kCount>(row, 0, depth, panel, sum, FetchRows{rows + rows_step});
+      add_products(row, 0, depth, panel, sum, FetchRows{rows + rows_step});
     } else {
-      add_products<kCount>(row, 0, depth, panel, sum, next);
+      add_products(row, 0, depth, panel, sum, next);
     }
 #pragma GCC unroll 12
     for (int i = 0; i < kCount; ++i) {

@@ -68,8 +68,14 @@ YD_HOST_DEVICE void store(const Vector& v, float* to) {
   __builtin_memcpy(to, &v, sizeof(v));
 }
 
-/// Rounded as BFloat16(float) rounds.
+/// Rounded as BFloat16(float) rounds. A file that is for AVX512_BF16 alone says YD_AVX512_BF16:
+/// there numbers below 2^-126 become zero.
 YD_HOST_DEVICE void store(const Vector& v, BFloat16* to) {
+#if defined(YD_AVX512_BF16)
+  const HalfBits rounded = HalfBits(_mm512_cvtneps_pbh(__m512(v)));
+  __builtin_memcpy(static_cast<void*>(to), &rounded, sizeof(rounded));
+  return;
+#endif
   const Bits bits = Bits(v);
   const Bits up = v == v ? 0x7fffu + ((bits >> 16) & 1u) : 0x400000u & ~bits;
   const HalfBits half = narrow((bits + up) >> 16);
@@ -122,22 +128,23 @@ struct FetchNothing {
   YD_HOST_DEVICE void operator()(int64_t) const {}
 };
 
-/// sums[i][.] += sum_{begin <= k < end} rows[i][k] panel[k - begin][.] for the first kCount rows.
-/// fetch(k) is called beside each k, to bring into the caches what comes next.
-template <int kCount, class Fetch = FetchNothing>
+/// sums[i][.] += sum_{begin <= k < end} rows[i][k] panel[k - begin][.] for the first kCount rows
+/// and kColumns vectors. fetch(k) is called beside each k, to bring into the caches what comes
+/// next.
+template <int kCount, int kColumns, class Fetch = FetchNothing>
 YD_HOST_DEVICE void add_products(const float* const* rows, int64_t begin, int64_t end,
-                                 const float* panel, Vector (&sums)[kCount][kVectors],
+                                 const float* panel, Vector (&sums)[kCount][kColumns],
                                  const Fetch& fetch = {}) {
   const float* row[kCount];
   for (int i = 0; i < kCount; ++i) row[i] = rows[i];
   for (int64_t k = begin; k < end; ++k, panel += kPanel) {
     fetch(k);
-    Vector w[kVectors];
-    for (int v = 0; v < kVectors; ++v) w[v] = load(panel + v * kLanes);
+    Vector w[kColumns];
+    for (int v = 0; v < kColumns; ++v) w[v] = load(panel + v * kLanes);
 #pragma GCC unroll 12
     for (int i = 0; i < kCount; ++i) {
       const float x = row[i][k];
-      for (int v = 0; v < kVectors; ++v) sums[i][v] += w[v] * x;
+      for (int v = 0; v < kColumns; ++v) sums[i][v] += w[v] * x;
     }
   }
 }

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: MIT
+// bfloat16 where the CPU multiplies it: a number is the pair of two neighbouring channels.
+#include <ydistill/tensor/conv_direct_kernels.h>
+#include <ydistill/tensor/parallel.h>
+
+#if defined(__AVX512F__)
+#include <immintrin.h>
+
+#include <type_traits>
+
+// All that is inlined into the product is compiled for it, so that it can be.
+#pragma GCC target("avx512bf16")
+#define YD_AVX512_BF16
+#endif
+
+#include <ydistill/tensor/conv_direct_tiles.h>
+
+namespace ydistill::YD_CPU_LEVEL {
+namespace {
+
+#if defined(__AVX512F__)
+constexpr bool kServes = true;
+
+struct PairProduct {
+  template <int kColumns>
+  static YD_HOST_DEVICE void add(const float* const* rows, int64_t begin, int64_t end,
+                                 const float* panel, Vector (&sums)[kPixels][kColumns]) {
+    const float* row[kPixels];
+    for (int i = 0; i < kPixels; ++i) row[i] = rows[i];
+    for (int64_t k = begin; k < end; ++k, panel += kPanel) {
+      __m512bh w[kColumns];
+      for (int v = 0; v < kColumns; ++v) w[v] = __m512bh(load(panel + v * kLanes));
+#pragma GCC unroll 12
+      for (int i = 0; i < kPixels; ++i) {
+        const __m512bh x = __m512bh(_mm512_set1_ps(row[i][k]));
+        for (int v = 0; v < kColumns; ++v) {
+          sums[i][v] = Vector(_mm512_dpbf16_ps(__m512(sums[i][v]), w[v], x));
+        }
+      }
+    }
+  }
+};
+
+void run(const DirectConv& conv) {
+  DirectConv pairs = conv;
+  pairs.in_channels /= 2;
+  // Logits and what else is wanted in float32 comes without SiLU.
+  conv.y_dtype == DType::kFloat32 ? run_as<PairProduct, float, false, false>(pairs)
+                                  : run_with<PairProduct, BFloat16>(pairs);
+}
+#else
+constexpr bool kServes = false;
+
+void run(const DirectConv&) {}
+#endif
+
+int64_t packed_size(const DirectConv& conv) {
+  const int64_t row = conv.kernel_width * conv.in_channels / 2;
+  return panels_of(conv) * kPanel * conv.kernel_height * row + row;
+}
+
+void pack(const DirectConv& conv, const WeightView& weights, float* to) {
+  const int64_t row = conv.kernel_width * conv.in_channels / 2, panels = panels_of(conv);
+  parallel_for(panels * conv.kernel_height, 1, [=](int64_t i) {
+    const int64_t panel = i / conv.kernel_height, p = i % conv.kernel_height;
+    const int64_t first = panel * kPanel, channels = least(kPanel, conv.out_channels - first);
+    float* out = to + i * row * kPanel;
+    for (int64_t q = 0; q < conv.kernel_width; ++q) {
+      const float* from = weights.base + first * weights.out + p * weights.row + q * weights.column;
+      for (int64_t c = 0; c < conv.in_channels; c += 2, out += kPanel) {
+        BFloat16 numbers[2 * kPanel] = {};
+        for (int64_t o = 0; o < channels; ++o) {
+          const float* pair = from + o * weights.out + c * weights.in;
+          numbers[2 * o] = BFloat16(pair[0]);
+          numbers[2 * o + 1] = BFloat16(pair[weights.in]);
+        }
+        __builtin_memcpy(out, numbers, sizeof(numbers));
+      }
+    }
+  });
+  fill_zero(to + panels * conv.kernel_height * row * kPanel, row);
+}
+
+}  // namespace
+
+const PairConvKernels& pair_conv_kernels() {
+  static const PairConvKernels kernels{{packed_size, pack, run}, kServes};
+  return kernels;
+}
+
+}  // namespace ydistill::YD_CPU_LEVEL
