@@ -38,7 +38,12 @@ const Case kCases[] = {{2, 12, 12, 32, 3, 1, 1},
                        {1, 11, 16, 32, 6, 2, 2},
                        {1, 9, 16, 16, 5, 1, 2},
                        {1, 8, 16, 16, 4, 3, 1},
-                       {1, 6, 16, 16, 3, 1, 0}};
+                       {1, 6, 16, 16, 3, 1, 0},
+                       // More products than are summed in one go; many tiles of a chunk.
+                       {1, 14, 80, 96, 3, 2, 1},
+                       {1, 5, 700, 40, 1, 1, 0},
+                       {1, 23, 66, 64, 3, 1, 1},
+                       {2, 11, 64, 64, 3, 1, 1}};
 
 double worst_relative(const Tensor& got, const Tensor& expected) {
   double worst = 0, scale = 1e-30;
