@@ -11,12 +11,18 @@ Tensor parts_on_cpu(const Tensor& values) {
   const int64_t n = values.numel();
   const Tensor parts =
       Tensor::zeros({std::max<int64_t>((n + kPerChunk - 1) / kPerChunk, 1)}, DType::kFloat64);
-  square_sum_kernels().square_sums(values.data<float>(), n, kPerChunk, parts.data<double>());
+  dispatch_float(values.dtype(), "square_sum", [&](auto type) {
+    using T = decltype(type);
+    kernels_for<T>(square_sum_kernels())(values.data<T>(), n, kPerChunk, parts.data<double>());
+  });
   return parts;
 }
 
 #ifdef YD_HAVE_CUDA
 Tensor parts_on_cuda(const Tensor& values) {
+  if (values.dtype() != DType::kFloat32) {
+    throw DTypeError("square_sum: takes float32 on a GPU, got {}", values.str());
+  }
   Tensor parts = cuda::square_sum_room(values.numel(), values.device());
   cuda::square_sum_parts(values, parts);
   return parts;
@@ -26,9 +32,6 @@ Tensor parts_on_cuda(const Tensor& values) {
 }  // namespace
 
 Tensor square_sum_parts(const Tensor& values) {
-  if (values.dtype() != DType::kFloat32) {
-    throw DTypeError("square_sum: takes float32, got {}", values.str());
-  }
   return YD_BACKEND(values.device(), parts_on_cpu(values), parts_on_cuda(values));
 }
 

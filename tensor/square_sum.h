@@ -7,8 +7,9 @@
 
 namespace ydistill {
 
-/// Sum of the squares of float32 `values`, in double and in a fixed order: the result does not
-/// depend on the threads. NaN or infinity if any value is. Waits for a GPU.
+/// Sum of the squares of `values`, float32 or on the CPU also float64, in double and in a fixed
+/// order: the result does not depend on the threads. NaN or infinity if any value is. Waits for a
+/// GPU.
 /// throws DTypeError.
 double square_sum(const Tensor& values);
 
@@ -25,7 +26,8 @@ void square_sum_parts(const Tensor& values, const Tensor& parts);
 
 struct SquareSumKernels {
   /// partial[i] = sum of squares of chunk i
-  void (*square_sums)(const float* values, int64_t n, int64_t per_chunk, double* partial);
+  void (*f32)(const float* values, int64_t n, int64_t per_chunk, double* partial);
+  void (*f64)(const double* values, int64_t n, int64_t per_chunk, double* partial);
 };
 YD_DECLARE_CPU_KERNELS(SquareSumKernels, square_sum_kernels);
 

@@ -5,7 +5,8 @@
 namespace ydistill::YD_CPU_LEVEL {
 namespace {
 
-void square_sums(const float* x, int64_t n, int64_t per_chunk, double* partial) {
+template <class T>
+void square_sums(const T* x, int64_t n, int64_t per_chunk, double* partial) {
   parallel_ranges(n, per_chunk, [=](int64_t begin, int64_t end) {
     constexpr int kLanes = 16;
     double lanes[kLanes] = {};
@@ -23,7 +24,7 @@ void square_sums(const float* x, int64_t n, int64_t per_chunk, double* partial) 
 }  // namespace
 
 const SquareSumKernels& square_sum_kernels() {
-  static const SquareSumKernels kernels{square_sums};
+  static const SquareSumKernels kernels{square_sums<float>, square_sums<double>};
   return kernels;
 }
 

@@ -141,7 +141,7 @@ void add_layer_kernels(KernelList& kernels) {
   kernels.add("square_sum.f32", kElements, [] {
     return [x = numbers<float>(kElements)] {
       double partial[4];
-      square_sum_kernels().square_sums(x.data(), kElements, kElements / 4, partial);
+      square_sum_kernels().f32(x.data(), kElements, kElements / 4, partial);
     };
   });
 }

@@ -3,6 +3,7 @@
 #include <ydistill/tensor/parallel.h>
 #include <ydistill/tensor/square_sum.h>
 
+#include <cmath>
 #include <limits>
 
 #include "support/catch.h"
@@ -30,9 +31,15 @@ TEST_CASE("square_sum: does not depend on the threads and shows NaN") {
   CHECK(std::isnan(square_sum(values)));
 }
 
-TEST_CASE("square_sum: refuses what is not float32") {
-  CHECK_THROWS_WITH_TEXT(square_sum(Tensor::full({3}, 1, DType::kFloat64)), DTypeError,
-                         "square_sum: takes float32");
+TEST_CASE("square_sum: float64 keeps what float32 would round away") {
+  const Tensor values = Tensor::full({(1 << 16) + 21}, 1, DType::kFloat64);
+  values.data<double>()[65540] = 1 + std::ldexp(1.0, -30);
+  CHECK(square_sum(values) == double(values.numel()) + std::ldexp(1.0, -29));
+}
+
+TEST_CASE("square_sum: refuses what is neither float32 nor float64") {
+  CHECK_THROWS_WITH_TEXT(square_sum(Tensor::full({3}, 1, DType::kBFloat16)), DTypeError,
+                         "square_sum: takes float32 or float64");
 }
 
 }  // namespace
