@@ -56,6 +56,11 @@ double norm(const Tensor& t) {
   return std::sqrt(sum);
 }
 
+/// The larger of two errors; infinite where one is not a number.
+double larger(double a, double b) {
+  return std::isnan(a) || std::isnan(b) ? INFINITY : std::max(a, b);
+}
+
 /// |a - b|
 double distance(const Tensor& a, const Tensor& b) {
   double sum = 0;
@@ -189,10 +194,10 @@ double worst_recorded(const Recorded& recorded, const std::string& prefix,
     if (expected == nullptr) continue;
     double worst = 0, scale = 0;
     for (int64_t i = 0; i < tensor.numel(); ++i) {
-      worst = std::max(worst, std::abs(tensor.at(i) - expected->at(i)));
-      scale = std::max(scale, std::abs(expected->at(i)));
+      worst = larger(worst, std::abs(tensor.at(i) - expected->at(i)));
+      scale = larger(scale, std::abs(expected->at(i)));
     }
-    share = std::max(share, worst / scale);
+    share = larger(share, worst / scale);
   }
   return share;
 }
@@ -202,7 +207,7 @@ double worst_norm(const Tensor& expected, const NamedTensors& got) {
   double share = 0;
   for (size_t i = 0; i < got.size(); ++i) {
     const double recorded = expected.at(int64_t(i));
-    share = std::max(share, std::abs(norm(got[i].second) - recorded) / recorded);
+    share = larger(share, std::abs(norm(got[i].second) - recorded) / recorded);
   }
   return share;
 }
@@ -229,11 +234,11 @@ void check_is_recorded(const Recorded& recorded, const State& end,
   for (size_t step = 0; step < path_losses.size(); ++step) {
     for (size_t k = 0; k < recorded.num_losses(); ++k) {
       const double expected = recorded.at("losses").at(int64_t(step * 4 + k));
-      losses = std::max(losses, std::abs(path_losses[step][k] / expected - 1));
+      losses = larger(losses, std::abs(path_losses[step][k] / expected - 1));
     }
   }
-  const double norms = std::max(worst_norm(recorded.at("param_norms"), end.values),
-                                worst_norm(recorded.at("ema_norms"), end.ema));
+  const double norms = larger(worst_norm(recorded.at("param_norms"), end.values),
+                              worst_norm(recorded.at("ema_norms"), end.ema));
   double entries = 0;
   for (const auto& [prefix, tensors] : {std::pair{"after.", &end.values},
                                         {"after.", &end.statistics},
@@ -241,7 +246,7 @@ void check_is_recorded(const Recorded& recorded, const State& end,
                                         {"ema.", &end.ema_statistics}}) {
     const double share = worst_recorded(recorded, prefix, *tensors);
     CHECK(share > 0);  // something was compared, and it was rounded
-    entries = std::max(entries, share);
+    entries = larger(entries, share);
   }
   fmt::print("{} in float64: losses part by {:.1e}, norms by {:.1e}, entries by {:.1e}\n",
              recorded.name, losses, norms, entries);
@@ -255,8 +260,9 @@ void check_is_recorded(const Recorded& recorded, const State& end,
 class StepShare {
  public:
   void add(const std::string& what, double error, double limit) {
-    if (error / limit <= worst_) return;
-    worst_ = error / limit;
+    const double share = larger(error / limit, worst_);
+    if (share == worst_) return;
+    worst_ = share;
     where_ = what;
   }
   /// Gradients of single tensors came within 2.1e-5 of their norm; a pixel chosen otherwise is
