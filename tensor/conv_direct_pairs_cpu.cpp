@@ -7,9 +7,14 @@
 #include <immintrin.h>
 
 #include <type_traits>
+#include <utility>
 
 // All that is inlined into the product is compiled for it, so that it can be.
+#if defined(__clang__)
+#pragma clang attribute push(__attribute__((target("avx512bf16"))), apply_to = function)
+#else
 #pragma GCC target("avx512bf16")
+#endif
 #define YD_AVX512_BF16
 #endif
 
@@ -89,3 +94,7 @@ const PairConvKernels& pair_conv_kernels() {
 }
 
 }  // namespace ydistill::YD_CPU_LEVEL
+
+#if defined(__AVX512F__) && defined(__clang__)
+#pragma clang attribute pop
+#endif

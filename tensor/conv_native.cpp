@@ -54,13 +54,13 @@ bool has_tiles(const Conv2dGeometry& g, int64_t least) {
 }
 constexpr int64_t kTilesForStride2 = 40;
 
-int64_t pairs_of(const Conv2dGeometry& g) {
+int64_t channel_pairs(const Conv2dGeometry& g) {
   return g.in_channels * g.out_channels;
 }
 /// Whether a number for each of the 36 products of a pair stays in a cache.
 bool is_cached(const Conv2dGeometry& g) {
   constexpr int64_t kMostPairs = 160 * 1024;
-  return pairs_of(g) <= kMostPairs;
+  return channel_pairs(g) <= kMostPairs;
 }
 
 /// Where the CPU multiplies bfloat16, twice as fast as float32, Winograd's algorithm in float32 is
@@ -69,9 +69,9 @@ bool is_cached(const Conv2dGeometry& g) {
 bool is_for_winograd_beside_bf16(const Conv2dGeometry& g, bool keeps_weights) {
   constexpr int64_t kLeastPairs = 32 * 32, kMostPairs = 192 * 192, kMostKeptPairs = 256 * 256;
   constexpr int64_t kTiles = 64;
-  if (!is_for_winograd(g) || g.options.stride != 1 || pairs_of(g) < kLeastPairs) return false;
-  return keeps_weights ? pairs_of(g) <= kMostKeptPairs
-                       : pairs_of(g) <= kMostPairs && has_tiles(g, kTiles);
+  if (!is_for_winograd(g) || g.options.stride != 1 || channel_pairs(g) < kLeastPairs) return false;
+  return keeps_weights ? channel_pairs(g) <= kMostKeptPairs
+                       : channel_pairs(g) <= kMostPairs && has_tiles(g, kTiles);
 }
 
 bool multiplies(DType dtype) {
@@ -84,7 +84,7 @@ bool is_for_winograd_forward(const Conv2dGeometry& g, DType dtype, bool keeps_we
   constexpr int64_t kMostPairs = 1 << 17;
   if (multiplies(dtype)) return is_for_winograd_beside_bf16(g, keeps_weights);
   if (!is_for_winograd(g) || g.options.stride == 1) return is_for_winograd(g);
-  if (keeps_weights) return pairs_of(g) <= kMostPairs;
+  if (keeps_weights) return channel_pairs(g) <= kMostPairs;
   return dtype == DType::kBFloat16 && has_tiles(g, kTilesForStride2);
 }
 
@@ -93,12 +93,12 @@ bool is_for_winograd_backward(const Conv2dGeometry& g, DType dtype) {
   return is_for_winograd(g) && (g.options.stride == 1 || has_tiles(g, kTilesForStride2));
 }
 
-/// In the gradient of weights, pairs of outputs have more to gain from many channels.
+/// Pairs of bfloat16 have more to gain from many channels.
 bool is_for_winograd_weight(const Conv2dGeometry& g, DType dtype) {
-  constexpr int64_t kLeastPairs = 48 * 48, kMostPairs = 192 * 192;
+  constexpr int64_t kLeastPairs = 48 * 48, kMostPairs = 192 * 192, kTiles = 64;
   if (!is_for_winograd(g) || g.options.stride != 1) return false;
-  if (multiplies(dtype)) return pairs_of(g) >= kLeastPairs && pairs_of(g) <= kMostPairs;
-  return is_cached(g);
+  if (!multiplies(dtype)) return is_cached(g);
+  return channel_pairs(g) >= kLeastPairs && channel_pairs(g) <= kMostPairs && has_tiles(g, kTiles);
 }
 
 /// Beside an oneDNN that has AVX-512, as measured on a Zen 5. In float32 Winograd's algorithm is up
@@ -112,7 +112,7 @@ bool is_faster_in_float32(ConvDirection direction, const Conv2dGeometry& g, bool
     case ConvDirection::kBackwardInput:
       return is_for_winograd_backward(g, DType::kFloat32) && is_cached(g) && has_tiles(g, kTiles);
     case ConvDirection::kBackwardWeight:
-      return g.kernel == 3 && (g.options.stride == 2 || pairs_of(g) > 256);
+      return g.kernel == 3 && (g.options.stride == 2 || channel_pairs(g) > 256);
   }
   return false;
 }
@@ -124,7 +124,7 @@ bool is_faster_in_bfloat16(ConvDirection direction, const Conv2dGeometry& g, boo
   constexpr int64_t kMostNumbers = 4 << 20, kLeastPairsOf1x1 = 8 * 1024;
   if (direction == ConvDirection::kBackwardWeight) {
     if (g.in_channels % 16 != 0) return false;
-    return g.kernel == 1 ? pairs_of(g) >= kLeastPairsOf1x1 : g.in_channels >= 32;
+    return g.kernel == 1 ? channel_pairs(g) >= kLeastPairsOf1x1 : g.in_channels >= 32;
   }
   if (is_for_winograd_beside_bf16(g, keeps_weights)) return true;
   if (direction == ConvDirection::kBackwardInput) {
@@ -318,7 +318,7 @@ bool takes(ConvDirection direction, const Conv2dGeometry& g, DType dtype, bool k
   if (!is_weight && (g.kernel > kMaxDirectKernel || g.kernel < g.options.stride)) return false;
   // Where the CPU does not multiply bfloat16, nobody else has kernels for it.
   if (kIsAlone || wish() == Wish::kOwn || (is_bf16 && !cpu_has_bf16())) return true;
-  if (is_bf16) return is_faster_in_bfloat16(direction, g, keeps_weights);
+  if (is_bf16) return !cpu_has_amx_bf16() && is_faster_in_bfloat16(direction, g, keeps_weights);
   if (cpu_level() == CpuLevel::kAvx512) return is_faster_in_float32(direction, g, keeps_weights);
   // oneDNN does a 1x1 as fast as it can be done, and does better with the few channels of a stem.
   return is_weight || (g.kernel > 1 && g.in_channels >= 16 && g.out_channels >= 16);

@@ -4,6 +4,9 @@
 #include <algorithm>
 #include <cstdlib>
 #include <string_view>
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
 
 namespace ydistill {
 namespace {
@@ -43,6 +46,17 @@ CpuLevel cpu_level() {
 bool cpu_has_bf16() {
 #if defined(__x86_64__)
   return cpu_level() == CpuLevel::kAvx512 && __builtin_cpu_supports("avx512bf16");
+#else
+  return false;
+#endif
+}
+
+bool cpu_has_amx_bf16() {
+#if defined(__x86_64__)
+  constexpr unsigned kAmxBf16 = 1u << 22;  // of leaf 7, edx
+  unsigned eax, ebx, ecx, edx;
+  return cpu_has_bf16() && __get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) != 0 &&
+         (edx & kAmxBf16) != 0;
 #else
   return false;
 #endif

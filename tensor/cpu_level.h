@@ -19,6 +19,8 @@ enum class CpuLevel { kBase, kAvx2, kAvx512 };
 CpuLevel cpu_level();
 /// Whether this CPU, at that level, multiplies bfloat16 (AVX512_BF16): twice the speed of float32.
 bool cpu_has_bf16();
+/// Whether it multiplies tiles of it too (AMX), which oneDNN knows to use: several times that.
+bool cpu_has_amx_bf16();
 /// "base", "avx2", "avx512"
 const char* name_of(CpuLevel level);
 

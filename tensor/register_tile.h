@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <utility>
 
 #include <ydistill/tensor/dtype.h>
 #include <ydistill/tensor/host_device.h>
@@ -82,19 +83,21 @@ YD_HOST_DEVICE void store(const Vector& v, BFloat16* to) {
   __builtin_memcpy(static_cast<void*>(to), &half, sizeof(half));
 }
 
+/// Numbers of a and b from `kFirst` on in turns.
+template <int kFirst, int... kLane>
+YD_HOST_DEVICE Vector in_turns(const Vector& a, const Vector& b,
+                               std::integer_sequence<int, kLane...>) {
+  return __builtin_shufflevector(a, b, (kFirst + kLane / 2 + kLane % 2 * kLanes)...);
+}
+
 /// Rows become columns.
 YD_HOST_DEVICE void transpose(Vector (&rows)[kLanes]) {
-  using Order [[gnu::vector_size(sizeof(Vector))]] = int32_t;
-  Order low, high;
-  for (int i = 0; i < kLanes; ++i) {
-    low[i] = i / 2 + i % 2 * kLanes;
-    high[i] = low[i] + kLanes / 2;
-  }
+  constexpr std::make_integer_sequence<int, kLanes> kAll{};
   for (int stride = 1; stride < kLanes; stride *= 2) {
     Vector mixed[kLanes];
     for (int i = 0; i < kLanes / 2; ++i) {
-      mixed[2 * i] = __builtin_shuffle(rows[i], rows[i + kLanes / 2], low);
-      mixed[2 * i + 1] = __builtin_shuffle(rows[i], rows[i + kLanes / 2], high);
+      mixed[2 * i] = in_turns<0>(rows[i], rows[i + kLanes / 2], kAll);
+      mixed[2 * i + 1] = in_turns<kLanes / 2>(rows[i], rows[i + kLanes / 2], kAll);
     }
     for (int i = 0; i < kLanes; ++i) rows[i] = mixed[i];
   }
