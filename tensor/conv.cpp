@@ -78,6 +78,7 @@ Conv2dGeometry conv2d_geometry(const Shape& x, const Shape& weight, const Conv2d
     throw ShapeError("conv2d: weight {} needs {} input channels, input {} has {}", weight.str(),
                      weight[3], x.str(), x[3]);
   }
+  if (weight.numel() == 0) throw ShapeError("conv2d: weight {} has no numbers", weight.str());
   if (weight[1] != weight[2] || options.stride < 1 || options.padding < 0) {
     throw ShapeError(
         "conv2d: kernel {}x{} stride {} padding {}: the kernel must be square, the "

@@ -65,6 +65,7 @@ class PackedWeights {
   struct NativeCopy {
     std::shared_ptr<Storage> weights;
     uint64_t version = 0;
+    const void* layout = nullptr;  ///< the kernels that laid them out
   };
   NativeCopy& native_copy() { return native_copy_; }
 

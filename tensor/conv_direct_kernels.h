@@ -49,7 +49,7 @@ YD_DECLARE_CPU_KERNELS(DirectConvKernels, direct_conv_kernels);
 /// to bfloat16, [panels][kernel_height][kernel_width][pairs of in_channels][channels of a
 /// panel][2], then a window's row of zeros.
 struct PairConvKernels : DirectConvKernels {
-  bool serve;
+  bool knows_pairs;
 };
 YD_DECLARE_CPU_KERNELS(PairConvKernels, pair_conv_kernels);
 

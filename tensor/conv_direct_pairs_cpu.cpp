@@ -24,7 +24,7 @@ namespace ydistill::YD_CPU_LEVEL {
 namespace {
 
 #if defined(__AVX512F__)
-constexpr bool kServes = true;
+constexpr bool kKnowsPairs = true;
 
 struct PairProduct {
   template <int kColumns>
@@ -54,7 +54,7 @@ void run(const DirectConv& conv) {
                                   : run_with<PairProduct, BFloat16>(pairs);
 }
 #else
-constexpr bool kServes = false;
+constexpr bool kKnowsPairs = false;
 
 void run(const DirectConv&) {}
 #endif
@@ -89,7 +89,7 @@ void pack(const DirectConv& conv, const WeightView& weights, float* to) {
 }  // namespace
 
 const PairConvKernels& pair_conv_kernels() {
-  static const PairConvKernels kernels{{packed_size, pack, run}, kServes};
+  static const PairConvKernels kernels{{packed_size, pack, run}, kKnowsPairs};
   return kernels;
 }
 

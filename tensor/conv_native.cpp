@@ -54,24 +54,25 @@ bool has_tiles(const Conv2dGeometry& g, int64_t least) {
 }
 constexpr int64_t kTilesForStride2 = 40;
 
-int64_t channel_pairs(const Conv2dGeometry& g) {
+/// Weights of one tap.
+int64_t weights_of_tap(const Conv2dGeometry& g) {
   return g.in_channels * g.out_channels;
 }
-/// Whether a number for each of the 36 products of a pair stays in a cache.
+/// Whether 36 times as many numbers stay in a cache.
 bool is_cached(const Conv2dGeometry& g) {
-  constexpr int64_t kMostPairs = 160 * 1024;
-  return channel_pairs(g) <= kMostPairs;
+  constexpr int64_t kMost = 160 * 1024;
+  return weights_of_tap(g) <= kMost;
 }
 
 /// Where the CPU multiplies bfloat16, twice as fast as float32, Winograd's algorithm in float32 is
 /// faster still with so many channels that the transforms count for little, and so few that its
 /// weights stay in a cache.
 bool is_for_winograd_beside_bf16(const Conv2dGeometry& g, bool keeps_weights) {
-  constexpr int64_t kLeastPairs = 32 * 32, kMostPairs = 192 * 192, kMostKeptPairs = 256 * 256;
+  constexpr int64_t kLeast = 32 * 32, kMost = 192 * 192, kMostKept = 256 * 256;
   constexpr int64_t kTiles = 64;
-  if (!is_for_winograd(g) || g.options.stride != 1 || channel_pairs(g) < kLeastPairs) return false;
-  return keeps_weights ? channel_pairs(g) <= kMostKeptPairs
-                       : channel_pairs(g) <= kMostPairs && has_tiles(g, kTiles);
+  if (!is_for_winograd(g) || g.options.stride != 1 || weights_of_tap(g) < kLeast) return false;
+  return keeps_weights ? weights_of_tap(g) <= kMostKept
+                       : weights_of_tap(g) <= kMost && has_tiles(g, kTiles);
 }
 
 bool multiplies(DType dtype) {
@@ -81,10 +82,10 @@ bool multiplies(DType dtype) {
 /// Kept, for inference and teachers, they are worth the memory up to a size, whatever the sizes of
 /// the pictures that they serve. In float32 training goes forward directly, with half the rounding.
 bool is_for_winograd_forward(const Conv2dGeometry& g, DType dtype, bool keeps_weights) {
-  constexpr int64_t kMostPairs = 1 << 17;
+  constexpr int64_t kMost = 1 << 17;
   if (multiplies(dtype)) return is_for_winograd_beside_bf16(g, keeps_weights);
   if (!is_for_winograd(g) || g.options.stride == 1) return is_for_winograd(g);
-  if (keeps_weights) return channel_pairs(g) <= kMostPairs;
+  if (keeps_weights) return weights_of_tap(g) <= kMost;
   return dtype == DType::kBFloat16 && has_tiles(g, kTilesForStride2);
 }
 
@@ -93,12 +94,13 @@ bool is_for_winograd_backward(const Conv2dGeometry& g, DType dtype) {
   return is_for_winograd(g) && (g.options.stride == 1 || has_tiles(g, kTilesForStride2));
 }
 
-/// Pairs of bfloat16 have more to gain from many channels.
+/// Pairs of bfloat16 have more to gain from many channels. The number of tiles has no say, so that
+/// a larger batch never needs less memory.
 bool is_for_winograd_weight(const Conv2dGeometry& g, DType dtype) {
-  constexpr int64_t kLeastPairs = 48 * 48, kMostPairs = 192 * 192, kTiles = 64;
+  constexpr int64_t kLeast = 48 * 48, kMost = 192 * 192;
   if (!is_for_winograd(g) || g.options.stride != 1) return false;
   if (!multiplies(dtype)) return is_cached(g);
-  return channel_pairs(g) >= kLeastPairs && channel_pairs(g) <= kMostPairs && has_tiles(g, kTiles);
+  return weights_of_tap(g) >= kLeast && weights_of_tap(g) <= kMost;
 }
 
 /// Beside an oneDNN that has AVX-512, as measured on a Zen 5. In float32 Winograd's algorithm is up
@@ -112,7 +114,7 @@ bool is_faster_in_float32(ConvDirection direction, const Conv2dGeometry& g, bool
     case ConvDirection::kBackwardInput:
       return is_for_winograd_backward(g, DType::kFloat32) && is_cached(g) && has_tiles(g, kTiles);
     case ConvDirection::kBackwardWeight:
-      return g.kernel == 3 && (g.options.stride == 2 || channel_pairs(g) > 256);
+      return g.kernel == 3 && (g.options.stride == 2 || weights_of_tap(g) > 256);
   }
   return false;
 }
@@ -121,10 +123,10 @@ bool is_faster_in_float32(ConvDirection direction, const Conv2dGeometry& g, bool
 /// its instruction gives; ours gain in a 1x1 whose pictures stay in the caches, where SiLU in the
 /// same pass counts, and in some gradients of stride 2.
 bool is_faster_in_bfloat16(ConvDirection direction, const Conv2dGeometry& g, bool keeps_weights) {
-  constexpr int64_t kMostNumbers = 4 << 20, kLeastPairsOf1x1 = 8 * 1024;
+  constexpr int64_t kMostNumbers = 4 << 20, kLeastOf1x1 = 8 * 1024;
   if (direction == ConvDirection::kBackwardWeight) {
     if (g.in_channels % 16 != 0) return false;
-    return g.kernel == 1 ? channel_pairs(g) >= kLeastPairsOf1x1 : g.in_channels >= 32;
+    return g.kernel == 1 ? weights_of_tap(g) >= kLeastOf1x1 : g.in_channels >= 32;
   }
   if (is_for_winograd_beside_bf16(g, keeps_weights)) return true;
   if (direction == ConvDirection::kBackwardInput) {
@@ -152,10 +154,11 @@ int64_t bytes_of(int64_t floats) {
   return floats * int64_t(sizeof(float));
 }
 
-/// `floats` numbers that `pack` writes: those of `packed` where they are up to date, else made now.
-template <class Pack>
-std::shared_ptr<Storage> packed_weights(int64_t floats, PackedWeights* packed, uint64_t version,
-                                        Pack&& pack) {
+/// `floats` numbers that `pack` writes in the layout of these kernels: those of `packed` where they
+/// are up to date, else made now.
+template <class Kernels, class Pack>
+std::shared_ptr<Storage> packed_weights(const Kernels& kernels, int64_t floats,
+                                        PackedWeights* packed, uint64_t version, Pack&& pack) {
   const int64_t bytes = bytes_of(floats);
   const bool keep = keeps(packed, version);
   if (keep && DryRun::is_on()) {
@@ -165,10 +168,12 @@ std::shared_ptr<Storage> packed_weights(int64_t floats, PackedWeights* packed, u
   std::shared_ptr<Storage> storage;
   if (keep) {
     PackedWeights::NativeCopy& copy = packed->native_copy();
-    if (copy.weights && copy.version == version) return copy.weights;
+    const bool is_same = copy.weights && copy.layout == &kernels && copy.weights->nbytes() == bytes;
+    if (is_same && copy.version == version) return copy.weights;
     const ArenaScope outside(nullptr);  // kept copies outlive the step
     if (!copy.weights || copy.weights->nbytes() != bytes) copy.weights = allocate_storage(bytes);
     copy.version = version;
+    copy.layout = &kernels;
     storage = copy.weights;
   } else {
     storage = allocate_storage(bytes);
@@ -193,7 +198,7 @@ WeightView backward_view(const Conv2dGeometry& g, const Tensor& weight, int64_t 
 
 void run_winograd(const WinogradKernels& kernels, WinogradConv conv, const WeightView& weights,
                   PackedWeights* packed, uint64_t version) {
-  const auto storage = packed_weights(kernels.packed_size(conv), packed, version,
+  const auto storage = packed_weights(kernels, kernels.packed_size(conv), packed, version,
                                       [&](float* to) { kernels.pack(conv, weights, to); });
   const int64_t threads = num_threads();
   const auto scratch = allocate_storage(bytes_of(kernels.scratch_size(conv, threads)));
@@ -211,7 +216,7 @@ struct Part {
 /// By pairs of channels where the CPU multiplies bfloat16.
 bool has_pairs(const DirectConv& conv) {
   return conv.x_dtype == DType::kBFloat16 && conv.in_channels % 2 == 0 &&
-         pair_conv_kernels().serve && cpu_has_bf16();
+         pair_conv_kernels().knows_pairs && cpu_has_bf16();
 }
 
 void run_direct(std::vector<Part> parts, PackedWeights* packed, uint64_t version) {
@@ -222,7 +227,7 @@ void run_direct(std::vector<Part> parts, PackedWeights* packed, uint64_t version
   const int64_t threads = num_threads();
   int64_t floats = 0;
   for (const Part& part : parts) floats += kernels.packed_size(part.conv);
-  const auto storage = packed_weights(floats, packed, version, [&](float* to) {
+  const auto storage = packed_weights(kernels, floats, packed, version, [&](float* to) {
     for (const Part& part : parts) {
       kernels.pack(part.conv, part.weights, to);
       to += kernels.packed_size(part.conv);

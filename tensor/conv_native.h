@@ -17,7 +17,8 @@
 namespace ydistill::native {
 
 /// Whether these kernels take that direction of the convolution of an x, or with the gradient of a
-/// y, of that type. keeps_weights: what is laid out serves many calls, with pictures of any size.
+/// y, of that type. keeps_weights: what is laid out serves many calls, with pictures of any size; a
+/// 1x1 in bfloat16 that is ours for few pictures and oneDNN's for many then has a copy of both.
 /// Operands below are checked; weights, biases and their gradients are float32.
 bool takes(ConvDirection direction, const Conv2dGeometry& g, DType dtype,
            bool keeps_weights = false);

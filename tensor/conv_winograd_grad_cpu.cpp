@@ -146,7 +146,7 @@ void run_of(const WinogradGrad& grad) {
   parallel_ranges(layout.sums(), 1 << 15, [=](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) sums[i] = 0;
   });
-  // A panel that channels fill in part keeps zeros in the rest.
+  // What a panel has behind its channels is multiplied, though nobody reads the sums.
   if (layout.inputs != x.channels || layout.outputs != g.channels) {
     const int64_t all = layout.transformed(layout.inputs + layout.outputs);
     parallel_ranges(all, 1 << 15, [=](int64_t begin, int64_t end) {

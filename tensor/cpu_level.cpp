@@ -53,10 +53,13 @@ bool cpu_has_bf16() {
 
 bool cpu_has_amx_bf16() {
 #if defined(__x86_64__)
-  constexpr unsigned kAmxBf16 = 1u << 22;  // of leaf 7, edx
-  unsigned eax, ebx, ecx, edx;
-  return cpu_has_bf16() && __get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) != 0 &&
-         (edx & kAmxBf16) != 0;
+  static const bool has = [] {               // asking takes microseconds where a hypervisor answers
+    constexpr unsigned kAmxBf16 = 1u << 22;  // of leaf 7, edx
+    unsigned eax, ebx, ecx, edx;
+    return cpu_has_bf16() && __get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) != 0 &&
+           (edx & kAmxBf16) != 0;
+  }();
+  return has;
 #else
   return false;
 #endif

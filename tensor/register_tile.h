@@ -73,13 +73,12 @@ YD_HOST_DEVICE void store(const Vector& v, float* to) {
 /// there numbers below 2^-126 become zero.
 YD_HOST_DEVICE void store(const Vector& v, BFloat16* to) {
 #if defined(YD_AVX512_BF16)
-  const HalfBits rounded = HalfBits(_mm512_cvtneps_pbh(__m512(v)));
-  __builtin_memcpy(static_cast<void*>(to), &rounded, sizeof(rounded));
-  return;
-#endif
+  const HalfBits half = HalfBits(_mm512_cvtneps_pbh(__m512(v)));
+#else
   const Bits bits = Bits(v);
   const Bits up = v == v ? 0x7fffu + ((bits >> 16) & 1u) : 0x400000u & ~bits;
   const HalfBits half = narrow((bits + up) >> 16);
+#endif
   __builtin_memcpy(static_cast<void*>(to), &half, sizeof(half));
 }
 

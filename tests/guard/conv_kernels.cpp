@@ -66,6 +66,9 @@ void add_direct(KernelList& kernels, const char* name, const Conv2dGeometry& g) 
   });
 }
 
+const WinogradKernels& wide_stride_1_kernels() {
+  return winograd_kernels().wide_stride_1;
+}
 const WinogradKernels& stride_1_kernels() {
   return winograd_kernels().stride_1;
 }
@@ -138,6 +141,7 @@ void add_conv_kernels(KernelList& kernels) {
   add_direct<BFloat16>(kernels, "conv_widened.3x3_stride_2", {1, 40, 40, 48, 48, 3, {2, 1}});
   add_direct<BFloat16>(kernels, "conv_widened.1x1", {1, 20, 20, 96, 96, 1, {1, 0}});
   add_winograd(kernels, "conv_winograd.forward", 20, 48, 1, stride_1_kernels);
+  add_winograd(kernels, "conv_winograd.forward_wide", 20, 48, 1, wide_stride_1_kernels);
   add_winograd(kernels, "conv_winograd.stride_2", 40, 48, 2, stride_2_kernels);
   add_winograd(kernels, "conv_winograd.stride_2_grad_input", 40, 48, 2, backward_kernels);
   add_winograd_grad(kernels, 20, 48);

@@ -176,6 +176,31 @@ TEST_CASE("conv2d: with SiLU and a residual in one pass it is what the passes gi
   }
 }
 
+TEST_CASE("conv2d: weights that are kept serve float32 and bfloat16 in turn") {
+  for (const int64_t kernel : {1, 3}) {
+    const Conv2dOptions options{1, kernel / 2};
+    Rng rng(16);
+    const auto rounded = [](const Tensor& t) { return t.to(DType::kBFloat16).to(DType::kFloat32); };
+    const Tensor x = rounded(rng.uniform({1, 9, 9, 64}, -1, 1));
+    const Tensor w = rounded(rng.uniform({64, kernel, kernel, 64}, -0.1, 0.1));
+    const Tensor bias = rng.uniform({64}, -1, 1);
+    const auto d = [](const Tensor& t) { return t.to(DType::kFloat64); };
+    const Tensor expected = conv2d_forward(d(x), d(w), d(bias), options);
+    for (double& z : std::span(expected.data<double>(), size_t(expected.numel()))) {
+      z /= 1 + std::exp(-z);
+    }
+    PackedWeights packed;
+    for (const DType dtype :
+         {DType::kFloat32, DType::kBFloat16, DType::kFloat32, DType::kBFloat16}) {
+      INFO(kernel << "x" << kernel << " " << name_of(dtype));
+      const Tensor y = conv2d_bias_silu_in_one_pass(x.to(dtype), w, bias, {}, options, &packed, 1);
+      if (!y.defined()) continue;
+      CHECK(worst_relative(y, expected) <
+            (dtype == DType::kBFloat16 ? kBFloat16Tolerance : kFloat32Tolerance));
+    }
+  }
+}
+
 TEST_CASE("conv2d: weights that are kept serve pictures of every size") {
   for (const int64_t stride : {1, 2}) {
     const Conv2dOptions options{stride, 1};
@@ -259,6 +284,9 @@ TEST_CASE("conv2d: wrong operands are refused by name") {
   CHECK_THROWS_WITH_TEXT(
       conv2d_forward(x, Tensor::zeros({64, 3, 3, 32}), Tensor::zeros({3}), {1, 1}), ShapeError,
       "64 output channels need [64]");
+  CHECK_THROWS_WITH_TEXT(
+      conv2d_forward(Tensor::zeros({1, 4, 4, 0}), Tensor::zeros({8, 1, 1, 0}), {}, {}), ShapeError,
+      "weight [8,1,1,0] has no numbers");
   CHECK_THROWS_AS(conv2d_forward(x, Tensor::zeros({64, 3, 3, 32}, DType::kFloat64), {}, {1, 1}),
                   DTypeError);
   CHECK_THROWS_WITH_TEXT(
