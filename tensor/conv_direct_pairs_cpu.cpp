@@ -23,6 +23,11 @@
 namespace ydistill::YD_CPU_LEVEL {
 namespace {
 
+DirectConv in_pairs(DirectConv conv) {
+  conv.in_channels /= 2;
+  return conv;
+}
+
 #if defined(__AVX512F__)
 constexpr bool kKnowsPairs = true;
 
@@ -47,8 +52,7 @@ struct PairProduct {
 };
 
 void run(const DirectConv& conv) {
-  DirectConv pairs = conv;
-  pairs.in_channels /= 2;
+  const DirectConv pairs = in_pairs(conv);
   // Logits and what else is wanted in float32 comes without SiLU.
   conv.y_dtype == DType::kFloat32 ? run_as<PairProduct, float, false, false>(pairs)
                                   : run_with<PairProduct, BFloat16>(pairs);
@@ -60,30 +64,18 @@ void run(const DirectConv&) {}
 #endif
 
 int64_t packed_size(const DirectConv& conv) {
-  const int64_t row = conv.kernel_width * conv.in_channels / 2;
-  return panels_of(conv) * kPanel * conv.kernel_height * row + row;
+  return packed_numbers(in_pairs(conv));
 }
 
 void pack(const DirectConv& conv, const WeightView& weights, float* to) {
-  const int64_t row = conv.kernel_width * conv.in_channels / 2, panels = panels_of(conv);
-  parallel_for(panels * conv.kernel_height, 1, [=](int64_t i) {
-    const int64_t panel = i / conv.kernel_height, p = i % conv.kernel_height;
-    const int64_t first = panel * kPanel, channels = least(kPanel, conv.out_channels - first);
-    float* out = to + i * row * kPanel;
-    for (int64_t q = 0; q < conv.kernel_width; ++q) {
-      const float* from = weights.base + first * weights.out + p * weights.row + q * weights.column;
-      for (int64_t c = 0; c < conv.in_channels; c += 2, out += kPanel) {
-        BFloat16 numbers[2 * kPanel] = {};
-        for (int64_t o = 0; o < channels; ++o) {
-          const float* pair = from + o * weights.out + c * weights.in;
-          numbers[2 * o] = BFloat16(pair[0]);
-          numbers[2 * o + 1] = BFloat16(pair[weights.in]);
-        }
-        __builtin_memcpy(out, numbers, sizeof(numbers));
-      }
+  pack_panels<2>(in_pairs(conv), weights, to, [=](const float* from, int64_t channels, float* out) {
+    BFloat16 numbers[2 * kPanel] = {};
+    for (int64_t o = 0; o < channels; ++o) {
+      numbers[2 * o] = BFloat16(from[o * weights.out]);
+      numbers[2 * o + 1] = BFloat16(from[o * weights.out + weights.in]);
     }
+    __builtin_memcpy(out, numbers, sizeof(numbers));
   });
-  fill_zero(to + panels * conv.kernel_height * row * kPanel, row);
 }
 
 }  // namespace

@@ -231,5 +231,30 @@ void run_with(const DirectConv& conv) {
   }
 }
 
+/// Numbers of all panels' weights, and a window's row of zeros.
+YD_HOST_DEVICE int64_t packed_numbers(const DirectConv& conv) {
+  return panels_of(conv) * kPanel * products_of(conv) + conv.kernel_width * conv.in_channels;
+}
+
+/// Lays them out: put(from, channels, out) writes a panel's numbers for the inputs at `from`, of
+/// which each number holds kInputs.
+template <int kInputs, class Put>
+YD_HOST_DEVICE void pack_panels(const DirectConv& conv, const WeightView& weights, float* to,
+                                const Put& put) {
+  const int64_t row = conv.kernel_width * conv.in_channels, panels = panels_of(conv);
+  parallel_for(panels * conv.kernel_height, 1, [=](int64_t i) {
+    const int64_t panel = i / conv.kernel_height, p = i % conv.kernel_height;
+    const int64_t first = panel * kPanel, channels = least(kPanel, conv.out_channels - first);
+    float* out = to + i * row * kPanel;
+    for (int64_t q = 0; q < conv.kernel_width; ++q) {
+      const float* from = weights.base + first * weights.out + p * weights.row + q * weights.column;
+      for (int64_t c = 0; c < conv.in_channels; ++c, out += kPanel) {
+        put(from + c * kInputs * weights.in, channels, out);
+      }
+    }
+  });
+  fill_zero(to + panels * kPanel * products_of(conv), row);
+}
+
 }  // namespace
 }  // namespace ydistill::YD_CPU_LEVEL

@@ -115,13 +115,6 @@ YD_HOST_DEVICE float sigmoid_bf16(float x) {
   return r * (2.0f - d * r);
 }
 
-YD_HOST_DEVICE float silu_bf16(float x) {
-  return x * sigmoid_bf16(x);
-}
-YD_HOST_DEVICE float silu_grad_bf16(float x) {
-  return silu_grad(x, sigmoid_bf16(x));
-}
-
 /// log(1 + u) for u in [0, 1], as 2 atanh(z) with z = u / (2 + u) <= 1/3: seven terms of the odd
 /// series, relative error below 4e-7 (of which 2e-8 from leaving off the rest).
 YD_HOST_DEVICE float log1p_unit(float u) {

@@ -78,7 +78,7 @@ struct WideStride1 {
   }
 
   static YD_HOST_DEVICE void transform_sums(const Vector* m, int step, Vector* to, int to_step) {
-    transform_wide_sums<5>(m, step, to, to_step);
+    transform_wide_sums(m, step, to, to_step);
   }
 
   static YD_HOST_DEVICE void transform_weights(const Vector* w, int step, Vector* to, int to_step) {

@@ -30,9 +30,8 @@ YD_HOST_DEVICE void transform_input(const Vector* x, int step, Vector* to, int t
   to[5 * to_step] = x1 - 2.5f * x3 + x5;
 }
 
-inline constexpr int kWidePoints = 7;
-/// Of those the three pairs, and what comes of them: the square, the sum and the product of the
-/// other two squares, one over the product of the differences from all other points.
+/// Of the seven points the three pairs, and what comes of them: the square, the sum and the product
+/// of the other two squares, one over the product of the differences from all other points.
 struct PointPair {
   float point, square, others_sum, others_product, inverse;
 };
@@ -63,8 +62,7 @@ YD_HOST_DEVICE void transform_wide_input(const Vector* x, int step, Vector* to, 
   }
 }
 
-/// A^T of seven numbers: the first kCount powers of the points, at most five.
-template <int kCount>
+/// A^T of seven numbers: five, the powers of the points from 0 to 4.
 YD_HOST_DEVICE void transform_wide_sums(const Vector* m, int step, Vector* to, int to_step) {
   Vector sums[3], differences[3];
   for (int i = 0; i < 3; ++i) {
@@ -78,10 +76,8 @@ YD_HOST_DEVICE void transform_wide_sums(const Vector* m, int step, Vector* to, i
   to[0] = m[0] + sums[0] + sums[1] + sums[2];
   to[to_step] = differences[0] + differences[1] + differences[2];
   to[2 * to_step] = of(a, b, c, sums);
-  if constexpr (kCount > 3) {
-    to[3 * to_step] = of(a, b, c, differences);
-    to[4 * to_step] = of(a * a, b * b, c * c, sums);
-  }
+  to[3 * to_step] = of(a, b, c, differences);
+  to[4 * to_step] = of(a * a, b * b, c * c, sums);
 }
 
 /// Pictures [batch, height, width, channels].

@@ -102,6 +102,16 @@ TEST_CASE("silu: every bfloat16 gives SiLU but for its own rounding; a NaN stays
   }
 }
 
+TEST_CASE("batch_norm_silu: a NaN in bfloat16 is one in the sums of the gradients") {
+  for (const float nan : {NAN, -NAN}) {
+    const BFloat16 y(nan), grad_out(1.0f);
+    const float one = 1, zero = 0;
+    double sums[2];
+    batch_norm_kernels().bf16.grad_sums(&grad_out, &y, &one, &zero, &zero, 1, 1, 1, sums, nullptr);
+    CHECK(std::isnan(sums[0]));
+  }
+}
+
 TEST_CASE("batch_norm_silu: wrong operands are refused by name") {
   CHECK_THROWS_WITH_TEXT(run(Tensor::zeros({1, 1, 1, 4})), ValueError, "one value a channel");
   const Tensor y = Tensor::zeros({2, 2, 2, 4});
