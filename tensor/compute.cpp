@@ -3,6 +3,7 @@
 
 #include <charconv>
 
+#include <ydistill/tensor/conv.h>
 #include <ydistill/tensor/cpu_level.h>
 #include <ydistill/tensor/error.h>
 #ifdef YD_HAVE_CUDA
@@ -22,10 +23,10 @@ std::string why_no_gpu() {
 #endif
 }
 
-/// Whether this CPU multiplies bfloat16, and something uses it.
+/// Whether this CPU gains by bfloat16, and something uses it.
 bool is_bf16_fast_on_cpu() {
 #ifdef YD_HAVE_ONEDNN
-  return cpu_has_bf16();
+  return cpu_has_fast_bf16();
 #else
   return false;
 #endif
@@ -87,6 +88,7 @@ Compute choose_compute(const std::string& device, const std::string& precision, 
                       precision);
   }
   if (compute.device.is_cuda()) return compute;
+  (void)conv_backend_name();  // refuses what no build knows in the environment's variables
   if (compute.precision == Precision::kTf32) {
     throw ConfigError(
         "precision: \"tf32\" is a GPU's; on this CPU use \"fp32\", \"bf16\" or \"auto\"");

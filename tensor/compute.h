@@ -33,9 +33,10 @@ struct Compute {
 };
 
 /// What a config's words mean on this machine. device: auto (a GPU where there is one), cpu, cuda
-/// or cuda:N; precision: auto (bf16 on a GPU and on a CPU that multiplies it, else fp32), fp32,
-/// tf32 (a GPU's) or bf16; other CPUs keep bf16 in memory and compute in fp32. throws ConfigError
-/// in one line for what this build or machine cannot do; nothing is replaced silently.
+/// or cuda:N; precision: auto (bf16 on a GPU and on a CPU that multiplies it faster, else fp32),
+/// fp32, tf32 (a GPU's) or bf16; other CPUs keep bf16 in memory and compute in fp32. throws
+/// ConfigError in one line for what this build or machine cannot do, ValueError for a variable of
+/// the environment; nothing is replaced silently.
 Compute choose_compute(const std::string& device, const std::string& precision,
                        bool autotune = false);
 

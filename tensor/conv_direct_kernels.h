@@ -45,9 +45,9 @@ struct DirectConvKernels {
 };
 YD_DECLARE_CPU_KERNELS(DirectConvKernels, direct_conv_kernels);
 
-/// For an x of bfloat16 with an even number of channels, where cpu_has_bf16(). Weights are rounded
-/// to bfloat16, [panels][kernel_height][kernel_width][pairs of in_channels][channels of a
-/// panel][2], then a window's row of zeros.
+/// For an x of bfloat16 with an even number of channels, where cpu_has_fast_bf16_pairs(). Weights
+/// are rounded to bfloat16, [panels][kernel_height][kernel_width][pairs of in_channels][channels of
+/// a panel][2], then a window's row of zeros.
 struct PairConvKernels : DirectConvKernels {
   bool knows_pairs;
 };

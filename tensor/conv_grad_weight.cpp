@@ -192,7 +192,7 @@ void conv2d_backward_weight_direct(const Conv2dGeometry& g, const Tensor& grad_y
                                    const Tensor& grad_weight, const Tensor& grad_bias) {
   const ConvGradWeightKernels& kernels = conv_grad_weight_kernels();
   const bool has_pairs = x.dtype() == DType::kBFloat16 && g.in_channels % 16 == 0 &&
-                         kernels.knows_pairs && cpu_has_bf16();
+                         kernels.knows_pairs && cpu_has_fast_bf16_pairs();
   const Task task = plan_conv_grad_weight(g, kernels.in_block, num_threads(), x.dtype(), has_pairs);
   const int64_t per_thread = divide_up(task.num_units(), num_threads());
   const int64_t scratch_step = std::max(task.scratch, scratch_floats(has_pairs));

@@ -74,7 +74,7 @@ ConvGradWeightTask plan_conv_grad_weight(const Conv2dGeometry& g, int64_t in_blo
 
 struct ConvGradWeightKernels {
   int64_t in_block;
-  bool knows_pairs;  ///< on a CPU for which cpu_has_bf16()
+  bool knows_pairs;  ///< on a CPU for which cpu_has_fast_bf16_pairs()
   /// Does units [first, last) on this thread. x [N,H,W,C], grad_y [N,OH,OW,O]; grad_weight and
   /// grad_bias (or null): added to where there is one group, else written, one after another with
   /// `group_step` floats between them.

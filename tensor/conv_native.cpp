@@ -75,8 +75,9 @@ bool is_for_winograd_beside_bf16(const Conv2dGeometry& g, bool keeps_weights) {
                        : weights_of_tap(g) <= kMost && has_tiles(g, kTiles);
 }
 
+/// Whether our own kernels multiply this dtype as it is, without widening it to float32.
 bool multiplies(DType dtype) {
-  return dtype == DType::kBFloat16 && cpu_has_bf16();
+  return dtype == DType::kBFloat16 && cpu_has_fast_bf16_pairs();
 }
 
 /// Kept, for inference and teachers, they are worth the memory up to a size, whatever the sizes of
@@ -216,7 +217,7 @@ struct Part {
 /// By pairs of channels where the CPU multiplies bfloat16.
 bool has_pairs(const DirectConv& conv) {
   return conv.x_dtype == DType::kBFloat16 && conv.in_channels % 2 == 0 &&
-         pair_conv_kernels().knows_pairs && cpu_has_bf16();
+         pair_conv_kernels().knows_pairs && cpu_has_fast_bf16_pairs();
 }
 
 void run_direct(std::vector<Part> parts, PackedWeights* packed, uint64_t version) {
@@ -321,8 +322,8 @@ bool takes(ConvDirection direction, const Conv2dGeometry& g, DType dtype, bool k
   if ((!is_bf16 && dtype != DType::kFloat32) || wish() == Wish::kOneDnn) return false;
   const bool is_weight = direction == ConvDirection::kBackwardWeight;
   if (!is_weight && (g.kernel > kMaxDirectKernel || g.kernel < g.options.stride)) return false;
-  // Where the CPU does not multiply bfloat16, nobody else has kernels for it.
-  if (kIsAlone || wish() == Wish::kOwn || (is_bf16 && !cpu_has_bf16())) return true;
+  // Where the CPU does not multiply bfloat16 fast, nobody else has fast kernels for it.
+  if (kIsAlone || wish() == Wish::kOwn || (is_bf16 && !cpu_has_fast_bf16())) return true;
   if (is_bf16) return !cpu_has_amx_bf16() && is_faster_in_bfloat16(direction, g, keeps_weights);
   if (cpu_level() == CpuLevel::kAvx512) return is_faster_in_float32(direction, g, keeps_weights);
   // oneDNN does a 1x1 as fast as it can be done, and does better with the few channels of a stem.

@@ -2,11 +2,14 @@
 #include <ydistill/tensor/cpu_level.h>
 
 #include <algorithm>
+#include <cstdint>
 #include <cstdlib>
 #include <string_view>
 #if defined(__x86_64__)
 #include <cpuid.h>
 #endif
+
+#include <ydistill/tensor/error.h>
 
 namespace ydistill {
 namespace {
@@ -26,14 +29,62 @@ CpuLevel detect() {
   return CpuLevel::kBase;
 }
 
+/// The variable's word; empty where it is not set.
+std::string_view wish(const char* variable) {
+  const char* const value = std::getenv(variable);
+  return value == nullptr ? std::string_view() : value;
+}
+
 CpuLevel choose() {
   const CpuLevel best = detect();
-  const char* wish = std::getenv("YDISTILL_CPU_LEVEL");
-  if (wish == nullptr) return best;
+  const std::string_view name = wish("YDISTILL_CPU_LEVEL");
+  if (name.empty()) return best;
   for (const CpuLevel level : {CpuLevel::kBase, CpuLevel::kAvx2, CpuLevel::kAvx512}) {
-    if (std::string_view(wish) == name_of(level)) return std::min(level, best);
+    if (name == name_of(level)) return std::min(level, best);
   }
-  return best;
+  throw ValueError("YDISTILL_CPU_LEVEL is \"{}\"; it can be base, avx2 or avx512", name);
+}
+
+bool choose_bf16_pairs() {
+#if defined(__x86_64__)
+  const bool has = cpu_level() == CpuLevel::kAvx512 && __builtin_cpu_supports("avx512bf16");
+  const bool is_fast = __builtin_cpu_is("amd");
+#else
+  const bool has = false, is_fast = false;
+#endif
+  const std::string_view name = wish("YDISTILL_BF16_PAIRS");
+  if (name.empty()) return has && is_fast;
+  if (name == "off") return false;
+  if (name != "on") throw ValueError("YDISTILL_BF16_PAIRS is \"{}\"; it can be on or off", name);
+  if (!has) {
+    throw ValueError(
+        "YDISTILL_BF16_PAIRS is \"on\", but at the level {} this CPU has no "
+        "instructions for it (AVX512_BF16)",
+        name_of(cpu_level()));
+  }
+  return true;
+}
+
+#if defined(__x86_64__)
+/// What the operating system keeps of a thread when another runs (the register XCR0).
+uint64_t kept_state() {
+  uint32_t low, high;
+  __asm__("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+  return uint64_t(high) << 32 | low;
+}
+#endif
+
+bool detect_amx_bf16() {
+#if defined(__x86_64__)
+  if (cpu_level() != CpuLevel::kAvx512) return false;
+  constexpr unsigned kAmxBf16 = 1u << 22;         // of leaf 7, edx
+  constexpr uint64_t kTiles = uint64_t(3) << 17;  // of XCR0: their sizes and their numbers
+  unsigned eax, ebx, ecx, edx;
+  return __get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) != 0 && (edx & kAmxBf16) != 0 &&
+         (kept_state() & kTiles) == kTiles;
+#else
+  return false;
+#endif
 }
 
 }  // namespace
@@ -43,26 +94,18 @@ CpuLevel cpu_level() {
   return level;
 }
 
-bool cpu_has_bf16() {
-#if defined(__x86_64__)
-  return cpu_level() == CpuLevel::kAvx512 && __builtin_cpu_supports("avx512bf16");
-#else
-  return false;
-#endif
+bool cpu_has_fast_bf16_pairs() {
+  static const bool has = choose_bf16_pairs();
+  return has;
 }
 
 bool cpu_has_amx_bf16() {
-#if defined(__x86_64__)
-  static const bool has = [] {               // asking takes microseconds where a hypervisor answers
-    constexpr unsigned kAmxBf16 = 1u << 22;  // of leaf 7, edx
-    unsigned eax, ebx, ecx, edx;
-    return cpu_has_bf16() && __get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) != 0 &&
-           (edx & kAmxBf16) != 0;
-  }();
+  static const bool has = detect_amx_bf16();  // a hypervisor takes microseconds to answer
   return has;
-#else
-  return false;
-#endif
+}
+
+bool cpu_has_fast_bf16() {
+  return cpu_has_fast_bf16_pairs() || cpu_has_amx_bf16();
 }
 
 const char* name_of(CpuLevel level) {

@@ -15,12 +15,19 @@ namespace ydistill {
 
 enum class CpuLevel { kBase, kAvx2, kAvx512 };
 
-/// The best level this CPU runs. YDISTILL_CPU_LEVEL=base|avx2|avx512 lowers it.
+/// The best level this CPU runs. YDISTILL_CPU_LEVEL=base|avx2|avx512 lowers it; throws ValueError
+/// for another word there.
 CpuLevel cpu_level();
-/// Whether this CPU, at that level, multiplies bfloat16 (AVX512_BF16): twice the speed of float32.
-bool cpu_has_bf16();
-/// Whether it multiplies tiles of it too (AMX), which oneDNN knows to use: several times that.
+/// Whether this CPU, at that level, is worth asking for products of pairs of bfloat16
+/// (AVX512_BF16). AMD's cores do them at twice the speed of float32. Intel's do not: a Xeon of 2023
+/// took four times as long for one as for a float32 multiply-add, half the speed. bench_machine
+/// measures it; YDISTILL_BF16_PAIRS=on|off decides otherwise. throws ValueError for another word
+/// there, and for "on" where the instructions are missing.
+bool cpu_has_fast_bf16_pairs();
+/// Whether it multiplies tiles of bfloat16 (AMX), which oneDNN knows to use: several times that.
 bool cpu_has_amx_bf16();
+/// Whether it multiplies bfloat16 faster than float32, one way or the other.
+bool cpu_has_fast_bf16();
 /// "base", "avx2", "avx512"
 const char* name_of(CpuLevel level);
 

@@ -89,12 +89,16 @@ TEST_CASE("command: messages that cannot be written stop nothing and go into no 
   }
 }
 
-TEST_CASE("command: a wish about convolutions that no build knows is refused in one line") {
+TEST_CASE("command: a wish about the CPU that no build knows is refused in one line") {
   const Setup setup;
+  const auto [variable, text] = GENERATE(table<const char*, const char*>(
+      {{"YDISTILL_CONVOLUTIONS=fast", "; this build knows own"},
+       {"YDISTILL_CPU_LEVEL=avx1", "; it can be base, avx2 or avx512"},
+       {"YDISTILL_BF16_PAIRS=yes", "; it can be on or off"}}));
+  // Before anything is read.
   const Outcome o =
-      setup.run("detect --weights tiny.safetensors --source val/images --out o --size 64",
-                "YDISTILL_CONVOLUTIONS=fast");
-  check_refused(o, 1, "YDISTILL_CONVOLUTIONS is \"fast\"; this build knows own");
+      setup.run("detect --weights none.safetensors --source val/images --out o", variable);
+  check_refused(o, 1, text);
   CHECK(num_lines(o.err) == 1);
 }
 
