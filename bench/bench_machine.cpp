@@ -100,7 +100,8 @@ void print(const Limits& limits, bool as_json) {
   fmt::print("{} threads, {}\n", num_threads(), name_of(cpu_level()));
   fmt::print("float32 multiply-adds      {:8.0f} GFLOP/s\n", limits.f32_gflops);
   if (limits.bf16_gflops > 0) {
-    fmt::print("bfloat16 dot products      {:8.0f} GFLOP/s\n", limits.bf16_gflops);
+    fmt::print("bfloat16 dot products      {:8.0f} GFLOP/s, {}\n", limits.bf16_gflops,
+               cpu_has_fast_bf16_pairs() ? "used" : "not used");
   } else {
     fmt::print("bfloat16 dot products          none (the processor lacks avx512_bf16)\n");
   }

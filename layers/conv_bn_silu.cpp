@@ -14,7 +14,7 @@ void initialise_uniform(const Tensor& t, int64_t fan_in, Rng& rng) {
 
 ConvBnSilu::ConvBnSilu(ParameterStore& store, const std::string& name,
                        const ConvBnSiluOptions& options)
-    : store_(store), options_(options), packed_(std::make_shared<PackedWeights>()) {
+    : store_(store), options_(options) {
   const int64_t k = options.kernel, out = options.out_channels;
   conv_ = {options.stride, options.padding >= 0 ? options.padding : k / 2};
   weight_ =
@@ -27,7 +27,8 @@ ConvBnSilu::ConvBnSilu(ParameterStore& store, const std::string& name,
 
 Var ConvBnSilu::forward(const Var& x, ForwardMode mode, const Var& residual) {
   if (mode == ForwardMode::kTrain) {
-    const Var y = conv2d(x, store_.var(weight_), {}, conv_, packed_, store_.version());
+    const Var y =
+        conv2d(x, store_.var(weight_), {}, conv_, store_.packed(weight_), store_.version());
     return batch_norm_silu(y, store_.var(gamma_), store_.var(beta_), store_.statistic(mean_),
                            store_.statistic(var_), batch_norm_, residual);
   }

@@ -37,7 +37,6 @@ class ConvBnSilu : public Module {
   Conv2dOptions conv_;
   BatchNormOptions batch_norm_;
   int weight_, gamma_, beta_, mean_, var_;
-  std::shared_ptr<PackedWeights> packed_;
   Tensor folded_weight_, folded_bias_;
   std::shared_ptr<PackedWeights> folded_packed_;
 };

@@ -21,7 +21,6 @@ DetectHead::DetectHead(ParameterStore& store, const std::string& name,
     weights_.push_back(
         store.add(prefix + ".weight", {out, 1, 1, in_channels[k]}, ParameterGroup::kDecay));
     biases_.push_back(store.add(prefix + ".bias", {out}, ParameterGroup::kBias));
-    packed_.push_back(std::make_shared<PackedWeights>());
   }
 }
 
@@ -31,8 +30,8 @@ std::vector<Var> DetectHead::forward(const std::vector<Var>& xs) {
   }
   std::vector<Var> heads;
   for (size_t k = 0; k < xs.size(); ++k) {
-    const Var y = conv2d(xs[k], store_.var(weights_[k]), store_.var(biases_[k]), {}, packed_[k],
-                         store_.version());
+    const Var y = conv2d(xs[k], store_.var(weights_[k]), store_.var(biases_[k]), {},
+                         store_.packed(weights_[k]), store_.version());
     const Shape& s = y.shape();
     heads.push_back(reshape(y, {s[0], s[1], s[2], anchors_, 5 + num_classes_}));
   }

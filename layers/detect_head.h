@@ -2,7 +2,6 @@
 // The last layer of YOLOv5: a 1x1 convolution with bias on each scale.
 #pragma once
 
-#include <memory>
 #include <string>
 #include <vector>
 
@@ -30,7 +29,6 @@ class DetectHead {
   int64_t anchors_, num_classes_;
   std::vector<int64_t> in_channels_;
   std::vector<int> weights_, biases_;
-  std::vector<std::shared_ptr<PackedWeights>> packed_;
 };
 
 }  // namespace ydistill

@@ -31,7 +31,8 @@ void ParameterStore::check_new(const std::string& name) const {
 int ParameterStore::add(std::string name, const Shape& shape, ParameterGroup group) {
   check_new(name);
   if (frozen_ && frozen_(name)) group = ParameterGroup::kFrozen;
-  parameters_.push_back({std::move(name), shape, group, {}});
+  const auto packed = shape.rank() == 4 ? std::make_shared<PackedWeights>() : nullptr;
+  parameters_.push_back({std::move(name), shape, group, {}, packed});
   return num_parameters() - 1;
 }
 
@@ -72,6 +73,45 @@ void ParameterStore::allocate() {
     s.value.fill(s.initial);
     begin += aligned(s.shape.numel(), dtype_);
   }
+}
+
+void ParameterStore::keep_rounded() {
+  if (rounded_.defined()) return;
+  const ArenaScope heap(nullptr);  // outlives any step
+  rounded_ = Tensor::zeros(values_.shape(), DType::kBFloat16, device_);
+  for (const Entry& p : parameters_) {
+    if (!p.packed) continue;
+    const int64_t begin = p.var.value().raw() - values_.raw();
+    p.packed->device_copy() = {view(rounded_, begin / size_of(dtype_), p.shape), /*version=*/0};
+  }
+  refresh_rounded();
+}
+
+void ParameterStore::refresh_rounded() {
+  if (!rounded_.defined() || rounded_version_ == version_) return;
+  const ArenaScope heap(nullptr);
+  rounded_.copy_from(values_.to(DType::kBFloat16));
+  mark_rounded();
+}
+
+void ParameterStore::mark_rounded() {
+  if (!rounded_.defined()) return;
+  rounded_version_ = version_;
+  for (const Entry& p : parameters_) {
+    if (!p.packed) continue;
+    // A convolution that pads its weights has put a copy of its own there.
+    PackedWeights::DeviceCopy& copy = p.packed->device_copy();
+    const std::byte* const begin = rounded_.raw();
+    const bool is_view =
+        copy.weights.raw() >= begin && copy.weights.raw() < begin + rounded_.nbytes();
+    if (is_view) copy.version = version_;
+  }
+}
+
+void ParameterStore::mark_statistics_changed() {
+  const bool was_rounded = rounded_version_ == version_;
+  mark_changed();
+  if (was_rounded) mark_rounded();
 }
 
 int64_t ParameterStore::num_elements() const {

@@ -13,11 +13,13 @@
 #include <array>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include <ydistill/autograd/var.h>
+#include <ydistill/tensor/conv.h>
 
 namespace ydistill {
 
@@ -51,6 +53,10 @@ class ParameterStore {
   /// The parameter as a leaf of the graph; its value and gradient are views of the flat buffers.
   const Var& var(int parameter) const { return at(parameters_, parameter).var; }
   const Tensor& statistic(int i) const { return at(statistics_, i).value; }
+  /// The working copies of a convolution's weights [O,K,K,C], valid for version().
+  const std::shared_ptr<PackedWeights>& packed(int parameter) const {
+    return at(parameters_, parameter).packed;
+  }
   /// Elements without the padding between parameters.
   int64_t num_elements() const;
 
@@ -66,6 +72,18 @@ class ParameterStore {
   /// Changes whenever the values may have changed; working copies are made anew then.
   uint64_t version() const { return version_; }
   void mark_changed() { ++version_; }
+  /// The same where only statistics have: rounded() stays what it is.
+  void mark_statistics_changed();
+
+  /// Keeps the values rounded to bfloat16 too, in a buffer of the same layout. Convolutions on a
+  /// GPU that need no padding read their weights there instead of rounding a copy each, as long as
+  /// whoever changes the values writes them there too and says so.
+  void keep_rounded();
+  const Tensor& rounded() const { return rounded_; }  ///< undefined unless kept
+  /// Rounds all values if they have changed since.
+  void refresh_rounded();
+  /// Says that rounded() is that of the values; nothing where none is kept.
+  void mark_rounded();
 
  private:
   struct Entry {
@@ -73,6 +91,7 @@ class ParameterStore {
     Shape shape;
     ParameterGroup group;
     Var var;
+    std::shared_ptr<PackedWeights> packed;
   };
   struct Statistic {
     std::string name;
@@ -91,9 +110,9 @@ class ParameterStore {
   std::function<bool(const std::string&)> frozen_;
   std::vector<Entry> parameters_;
   std::vector<Statistic> statistics_;
-  Tensor values_, grads_, statistics_flat_;
+  Tensor values_, grads_, statistics_flat_, rounded_;
   std::array<std::pair<int64_t, int64_t>, kNumParameterGroups + 1> ranges_{};
-  uint64_t version_ = 1;
+  uint64_t version_ = 1, rounded_version_ = 0;
 };
 
 }  // namespace ydistill

@@ -274,6 +274,15 @@ std::vector<std::string> conv_plan_report([[maybe_unused]] Device device) {
   return YD_BACKEND(device, plan_report_of_cpu(), cuda::conv_engine_report());
 }
 
+std::vector<SavedConvPlan> save_conv_plans([[maybe_unused]] Device device) {
+  return YD_BACKEND(device, std::vector<SavedConvPlan>(), cuda::save_conv_plans());
+}
+
+void offer_conv_plans([[maybe_unused]] Device device,
+                      [[maybe_unused]] const std::vector<SavedConvPlan>& plans) {
+  YD_BACKEND(device, void(), cuda::offer_conv_plans(plans));
+}
+
 std::string conv_backend_name([[maybe_unused]] Device device) {
   return YD_BACKEND(device, backend_name_of_cpu(), cuda::conv_engine_name());
 }

@@ -114,6 +114,21 @@ enum class ConvDirection { kForward, kBackwardInput, kBackwardWeight };
 /// kernels have no plans.
 std::vector<std::string> conv_plan_report(Device device = {});
 
+/// A choice of a GPU's library in words that outlive the process.
+struct SavedConvPlan {
+  std::string device;       ///< "NVIDIA H200"
+  std::string convolution;  ///< geometry, dtype and direction
+  std::string library;      ///< "cuDNN 9.19.0"; no other version reads the plan
+  std::string plan;         ///< the library's own description
+  bool is_timed = false;    ///< taken because it was the fastest, not by rules
+  bool operator==(const SavedConvPlan&) const = default;
+};
+/// The choices so far, less those that their library has no words for. On the CPU there are none.
+std::vector<SavedConvPlan> save_conv_plans(Device device);
+/// Convolutions that come from now on take these; one whose device or library is another now, or
+/// that the library refuses, is chosen anew, and so is one that was not timed where it is to be.
+void offer_conv_plans(Device device, const std::vector<SavedConvPlan>& plans);
+
 /// What computes convolutions on the device: "oneDNN 2.6.3", "cuDNN 9.19.0", "own kernels at the
 /// level avx2, oneDNN 2.6.3", "own kernels at the level avx512, plain loops"
 std::string conv_backend_name(Device device = {});

@@ -73,6 +73,9 @@ function(ydistill_add_cuda_library)
   target_compile_definitions(ydistill_cuda PRIVATE CUDNN_FRONTEND_SKIP_JSON_LIB)
   set_source_files_properties(${PROJECT_SOURCE_DIR}/tensor/cuda/conv_cudnn.cpp PROPERTIES
     COMPILE_OPTIONS $<$<CONFIG:Release>:-O1>)
-  target_link_libraries(ydistill_cuda PUBLIC ydistill_fmt PRIVATE ydistill_cuda_runtime)
+  # Where cuBLASLt is looked for when it is first needed, after the loader's own places.
+  set_source_files_properties(${PROJECT_SOURCE_DIR}/tensor/cuda/conv_cublas.cpp PROPERTIES
+    COMPILE_DEFINITIONS YDISTILL_CUDA_LIBRARIES="${CUDAToolkit_LIBRARY_DIR}")
+  target_link_libraries(ydistill_cuda PUBLIC ydistill_fmt PRIVATE ydistill_cuda_runtime ${CMAKE_DL_LIBS})
   ydistill_own_flags(ydistill_cuda)
 endfunction()

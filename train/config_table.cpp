@@ -365,15 +365,15 @@ std::vector<ConfigField> make_fields() {
                   .matching("^(auto|cpu|cuda(:[0-9]{1,3})?)$", is_device,
                             "\"auto\", \"cpu\", \"cuda\" or \"cuda:N\""));
   f.push_back(YD_KEY(precision,
-                     "of activations; auto: bf16 on a GPU and on a CPU with AVX-512 BF16, else "
-                     "fp32; printed; bf16 "
-                     "on any CPU halves their memory")
+                     "of activations; auto: bf16 on a GPU and on a CPU that multiplies it faster "
+                     "than float32 (AMD with AVX-512 BF16, AMX), else fp32; printed; bf16 on any "
+                     "CPU halves their memory")
                   .matching("^(auto|fp32|tf32|bf16)$", is_precision,
                             "one of \"auto\", \"fp32\", \"tf32\", \"bf16\""));
   f.push_back(
       YD_KEY(autotune,
-             "on a GPU: time the library's convolutions once and let it compile fused ones; "
-             "starts later, runs faster"));
+             "on a GPU: time the libraries' convolutions once, 1x1 ones as products of matrices "
+             "too, and compile fused ones; starts later, runs faster"));
 
   f.push_back(YD_KEY(run.dir, "folder of the runs, from the working directory"));
   f.push_back(YD_KEY(run.name, "folder of this run in run.dir; NAME2, NAME3 where it exists")

@@ -52,15 +52,21 @@ void Optimizer::stage(const OptimizerRates& rates) {
     numbers_.squares_correction = float(1 / std::sqrt(1 - std::pow(kAdamSquares, steps)));
   }
   numbers_.ema_keep = float(ema_.decay * (1 - std::exp(-double(updates_) / ema_.tau)));
+  store_.refresh_rounded();  // the step writes only what it changes
   YD_BACKEND(store_.device(), void(), cuda::optimizer_stage(numbers_, staged_));
+  mark_stepped();
+}
+
+void Optimizer::mark_stepped() {
   store_.mark_changed();
+  store_.mark_rounded();
 }
 
 void Optimizer::launch() {
   YD_BACKEND(store_.device(), launch_on_cpu(),
              cuda::optimizer_launch(store_, momentum_, squares_, ema_values_, ema_statistics_,
                                     staged_, partial_sums_, progress_));
-  store_.mark_changed();
+  mark_stepped();
 }
 
 void Optimizer::launch_on_cpu() {

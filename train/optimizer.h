@@ -100,7 +100,8 @@ class Optimizer {
 
  private:
   void launch_on_cpu();
-
+  /// The parameters have changed, and those that the store keeps rounded with them.
+  void mark_stepped();
   Tensor trained_grads() const;
 
   ParameterStore& store_;

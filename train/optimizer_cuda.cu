@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // One step is three kernels: parts of the gradients' square sum, the norm and what follows from it,
 // and one pass over all buffers with 16 bytes a thread. Bytes a parameter: the norm reads 4, the
-// pass reads 16 and writes 16. The host waits for none of them.
+// pass reads 16 and writes 16, 18 where the values are kept rounded too. The host waits for none.
 //
 // Groups begin at multiples of 64 bytes and the buffers are padded to such, so 16 bytes never
 // belong to two groups.
@@ -47,6 +47,7 @@ struct Store {
 template <OptimizerRule kRule>
 struct Step {
   float *values, *grads, *momentum, *squares, *ema, *ema_statistics;
+  BFloat16* rounded;  // or null
   const float* statistics;
   int64_t packs;
   int64_t group_ends[kNumParameterGroups];  // in packs
@@ -92,9 +93,16 @@ struct Step {
       e.v[k] = s.ema;
     }
     store(values + at, value);
+    if (rounded != nullptr) store_rounded(at, value);
     store(momentum + at, b);
     if constexpr (kHasSquares) store(squares + at, v);
     store(ema + at, e);
+  }
+
+  __device__ void store_rounded(int64_t at, const Pack<float, kWidth>& value) const {
+    Pack<BFloat16, kWidth> r;
+    for (int k = 0; k < kWidth; ++k) r.v[k] = BFloat16(value.v[k]);
+    store(rounded + at, r);
   }
 
   __device__ void average(int64_t at) const {
@@ -135,6 +143,7 @@ void launch_step(const ParameterStore& store, const Tensor& momentum, const Tens
                    squares.defined() ? squares.device_data<float>() : nullptr,
                    ema_values.device_data<float>(),
                    ema_statistics.device_data<float>(),
+                   store.rounded().defined() ? store.rounded().device_data<BFloat16>() : nullptr,
                    store.statistics().device_data<float>(),
                    values.numel() / kWidth,
                    {},

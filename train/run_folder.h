@@ -54,6 +54,7 @@ class RunFolder {
   const std::filesystem::path& path() const { return path_; }
   std::filesystem::path last() const { return path_ / "weights" / "last.safetensors"; }
   std::filesystem::path best() const { return path_ / "weights" / "best.safetensors"; }
+  std::filesystem::path conv_plans() const { return path_ / "plans.json"; }
 
   void write_config(const Config& config) const;
   /// Whether the folder's config.json says anything else than `config`; false where there is none.

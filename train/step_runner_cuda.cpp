@@ -90,6 +90,7 @@ class CudaRunner : public StepRunner {
     if (teacher != nullptr) teacher_arena_ = Arena::create(arena_->limit_bytes(), student.device());
     const ArenaScope heap(nullptr);
     sums_ = Tensor::zeros({int64_t(step_sums().size())}, DType::kFloat64, student.device());
+    if (student.activations() == DType::kBFloat16) student.parameters().keep_rounded();
   }
 
   ~CudaRunner() override {
@@ -112,12 +113,13 @@ class CudaRunner : public StepRunner {
     } else if (step.runs++ == 0) {
       compute(step.inputs);  // builds plans, finds out how much memory a step takes
     } else {
-      // Working copies of the weights must be made anew inside the graph, whatever is current.
-      student_.parameters().mark_changed();
+      // Working copies of the weights must be made anew inside the graph, whatever is current; but
+      // for those that the optimizer's step writes.
+      student_.parameters().mark_statistics_changed();
       step.graph.capture([&] { compute(step.inputs); });
       step.graph.launch();
     }
-    student_.parameters().mark_changed();
+    student_.parameters().mark_statistics_changed();
   }
 
   void step(const OptimizerRates& rates) override {
@@ -130,7 +132,6 @@ class CudaRunner : public StepRunner {
       step_graph_.capture([&] { optimizer_.launch(); });
       step_graph_.launch();
     }
-    student_.parameters().mark_changed();
   }
 
   StepSums take() override {

@@ -13,6 +13,7 @@
 #include <ydistill/tensor/io/writable_folder.h>
 #include <ydistill/tensor/parallel.h>
 #include <ydistill/train/cache_plan.h>
+#include <ydistill/train/conv_plans_file.h>
 #include <ydistill/train/loader_options.h>
 #include <ydistill/train/pictures.h>
 #include <ydistill/train/run_reporter.h>
@@ -77,6 +78,9 @@ class Trainer {
         trained_model(load_checkpoint(folder_->last(), PtWeights::kEma).spec, config_, compute_);
     open_rest();
     state_ = load_train_state(folder_->last(), *student_, *optimizer_);
+    if (compute_.device.is_cuda()) {
+      offer_conv_plans(compute_.device, read_conv_plans(folder_->conv_plans(), say_));
+    }
     fit_to_data();
     describe();
     open_report();
@@ -480,6 +484,15 @@ class Trainer {
     steps_since_save_ = 0;
     state_.batches = loader_->batches_per_epoch();
     save_train_state(folder_->last(), state_, config_, *student_, *optimizer_, train_data_->names);
+    if (compute_.device.is_cuda()) keep_conv_plans();
+  }
+
+  /// A resumed run takes the same ones, so that it needs not time them and gets the same bits.
+  void keep_conv_plans() {
+    const size_t plans = conv_plan_report(compute_.device).size();
+    if (plans == kept_plans_) return;
+    write_conv_plans(folder_->conv_plans(), save_conv_plans(compute_.device));
+    kept_plans_ = plans;
   }
 
   void report_unreadable() {
@@ -502,6 +515,7 @@ class Trainer {
   std::unique_ptr<Schedule> schedule_;
   std::shared_ptr<Arena> arena_;
   std::unique_ptr<StepRunner> runner_;
+  size_t kept_plans_ = 0;  // of the GPU's convolutions, in the run's folder
   std::unique_ptr<RunReporter> reporter_;
   TrainState state_;
   Clock::time_point start_;

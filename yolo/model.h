@@ -51,6 +51,8 @@ class Model {
 
   const GraphSpec& spec() const { return spec_; }
   Device device() const { return store_->device(); }
+  /// Of activations and their gradients.
+  DType activations() const { return activations_; }
   ParameterStore& parameters() { return *store_; }
   const ParameterStore& parameters() const { return *store_; }
   /// True where the first module is a 6x6 stride-2 stem, kept as the 3x3 one on Focus input.

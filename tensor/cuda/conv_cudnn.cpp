@@ -1,22 +1,14 @@
 // SPDX-License-Identifier: MIT
-// The one file that knows cuDNN: its graph API through the cudnn-frontend headers. A convolution's
-// plan is chosen once (by cuDNN's rules, or timed where asked for), kept in a table under
-// everything that it depends on, and run with workspace from the arena.
+// The one file that knows cuDNN: its graph API through the cudnn-frontend headers.
 #include <cudnn_frontend.h>
 
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <atomic>
-#include <limits>
 #include <map>
-#include <mutex>
-#include <tuple>
 #include <unordered_map>
 
-#include <ydistill/tensor/cuda/conv.h>
 #include <ydistill/tensor/cuda/conv_cudnn.h>
-#include <ydistill/tensor/cuda/conv_engine.h>
+#include <ydistill/tensor/cuda/conv_plan.h>
 #include <ydistill/tensor/cuda/runtime.h>
 #include <ydistill/tensor/error.h>
 
@@ -25,24 +17,10 @@ namespace {
 
 namespace fe = cudnn_frontend;
 
-bool autotune_plans = false;
-
 /// Plans that want more are not taken: what a layer's activations need at most, not a second model.
 constexpr int64_t kMaxWorkspaceBytes = int64_t(1) << 30;
-/// Of the plans, cuDNN's guess at the fastest first, this many are timed.
-constexpr int kTimedPlans = 16;
-constexpr int kTimedRuns = 5;
-
 /// Names of the tensors in a graph, the same in every direction.
 enum Uid : int64_t { kA = 1, kB = 2, kBias = 3, kOut = 4 };
-
-std::string describe(const ConvProblem& p) {
-  static constexpr const char* kDirections[] = {"forward", "backward input", "backward weight"};
-  return fmt::format("{} {} -> {}, {}x{} stride {} padding {}, {}{}", name_of(p.dtype),
-                     p.g.input_shape().str(), p.g.output_shape().str(), p.g.kernel, p.g.kernel,
-                     p.g.options.stride, p.g.options.padding, kDirections[int(p.direction)],
-                     p.bias_silu ? " + bias + silu" : "");
-}
 
 /// cuDNN's texts go on over many lines; the first says what is wrong.
 std::string first_line(const std::string& text) {
@@ -150,33 +128,44 @@ void restrict_candidates(ConvGraph& graph, const ConvProblem& p) {
   }
 }
 
-/// Asks cuDNN which engines could run the problem. False, with the reason, if none. The handle may
-/// be null where the graph has the properties of a device.
-bool find_candidates(ConvGraph& graph, const ConvProblem& p, cudnnHandle_t handle,
-                     std::string& reason) {
+/// What cuDNN says to `steps` of getting a graph ready, in one line: empty if all is well.
+template <class F>
+std::string complaint(F&& steps) {
   try {
-    fe::error_t status = graph.validate();
-    if (status.is_good()) {
-      status =
-          handle != nullptr ? graph.build_operation_graph(handle) : graph.build_operation_graph();
-    }
-    if (status.is_good()) {
-      status = graph.create_execution_plans({fe::HeurMode_t::A, fe::HeurMode_t::FALLBACK});
-    }
-    if (status.is_good()) {
-      restrict_candidates(graph, p);
-      status = graph.check_support();
-    }
-    if (status.is_bad()) reason = first_line(status.get_message());
-    return status.is_good();
+    fe::error_t status = steps();
+    return status.is_bad() ? first_line(status.get_message()) : "";
   } catch (const fe::cudnnException& error) {
-    reason = first_line(error.what());
-    return false;
+    return first_line(error.what());
   }
 }
 
+#define YD_CUDNN_TRY(expression)                                        \
+  if (const fe::error_t yd_status = (expression); yd_status.is_bad()) { \
+    return yd_status;                                                   \
+  }
+
+/// The handle may be null where the graph has the properties of a device.
+fe::error_t make_operations(ConvGraph& graph, cudnnHandle_t handle) {
+  YD_CUDNN_TRY(graph.validate());
+  return handle != nullptr ? graph.build_operation_graph(handle) : graph.build_operation_graph();
+}
+
+/// Asks cuDNN which engines could run the problem. False, with the reason, if none.
+bool find_candidates(ConvGraph& graph, const ConvProblem& p, cudnnHandle_t handle,
+                     std::string& reason) {
+  reason = complaint([&]() -> fe::error_t {
+    YD_CUDNN_TRY(make_operations(graph, handle));
+    YD_CUDNN_TRY(graph.create_execution_plans({fe::HeurMode_t::A, fe::HeurMode_t::FALLBACK}));
+    restrict_candidates(graph, p);
+    return graph.check_support();
+  });
+  return reason.empty();
+}
+
 /// One handle a thread, device and stream, so that none is shared by work that overlaps.
-cudnnHandle_t handle(int device) {
+cudnnHandle_t handle() {
+  int device = 0;
+  YD_CUDA_CHECK(cudaGetDevice(&device));
   struct Handle {
     cudnnHandle_t handle = nullptr;
     Handle() = default;
@@ -199,187 +188,84 @@ cudnnHandle_t handle(int device) {
   return found.handle;
 }
 
-int current_device() {
-  int device = 0;
-  YD_CUDA_CHECK(cudaGetDevice(&device));
-  return device;
-}
-
-bool is_capturing() {
-  cudaStreamCaptureStatus status = cudaStreamCaptureStatusNone;
-  YD_CUDA_CHECK(cudaStreamIsCapturing(current_stream(), &status));
-  return status != cudaStreamCaptureStatusNone;
-}
-
-struct Plan {
-  std::shared_ptr<ConvGraph> graph;  // null: cuDNN has none
-  int64_t workspace = 0;
-  std::string engine;
-  std::string reason;  // why there is none
-  std::atomic<bool> tuned = false;
-  std::mutex tuning;
-
-  /// Names what the graph runs from now on.
-  void take() {
-    workspace = graph->get_workspace_size();
-    (void)graph->get_plan_name(engine);
-  }
-};
-
-using Key = std::tuple<int, int64_t, int64_t, int64_t, int64_t, int64_t, int64_t, int64_t, int64_t,
-                       DType, ConvDirection, bool, bool>;
-
-Key key_of(const ConvProblem& p, int device) {
-  return {device,       p.g.batch,          p.g.in_height,
-          p.g.in_width, p.g.in_channels,    p.g.out_channels,
-          p.g.kernel,   p.g.options.stride, p.g.options.padding,
-          p.dtype,      p.direction,        p.bias_silu,
-          p.tf32};
-}
-
-struct Table {
-  std::mutex mutex;
-  std::map<Key, std::pair<ConvProblem, std::shared_ptr<Plan>>> plans;
-};
-/// Never destroyed: when the process ends, cuDNN may be gone before it.
-Table& table() {
-  static Table& plans = *new Table;
-  return plans;
-}
-
-std::shared_ptr<Plan> build(const ConvProblem& p, int device) {
-  auto plan = std::make_shared<Plan>();
-  const auto graph = make_graph(p, p.dtype);
-  if (!find_candidates(*graph, p, handle(device), plan->reason)) return plan;
-  fe::error_t status = graph->build_plans(fe::BuildPlanPolicy_t::HEURISTICS_CHOICE);
-  if (status.is_bad()) {
-    plan->reason = first_line(status.get_message());
-    return plan;
-  }
-  plan->graph = graph;
-  plan->take();
-  return plan;
-}
-
-std::shared_ptr<Plan> plan_for(const ConvProblem& p, int device) {
-  Table& t = table();
-  const std::lock_guard lock(t.mutex);
-  auto& slot = t.plans[key_of(p, device)];
-  if (!slot.second) {
-    if (is_capturing()) {
-      throw LibraryError("cudnn: {} must run once before it is captured in a graph", describe(p));
-    }
-    slot = {p, build(p, device)};
-  }
-  return slot.second;
-}
-
-using Operands = std::unordered_map<int64_t, void*>;
-
-/// Milliseconds of one run of candidate `index`, which is built; infinity where it cannot run.
-float time_candidate(const ConvGraph& graph, int64_t index, Operands& operands, int device) {
-  struct Event {
-    cudaEvent_t event = nullptr;
-    Event() { YD_CUDA_CHECK(cudaEventCreate(&event)); }
-    Event(const Event&) = delete;
-    Event& operator=(const Event&) = delete;
-    ~Event() { cudaEventDestroy(event); }
-  };
-  constexpr float kNever = std::numeric_limits<float>::infinity();
-  const ArenaScope heap(nullptr);  // the step's arena shall not grow for what runs once
-  std::shared_ptr<Storage> workspace;
+/// cuDNN's own description of a plan; empty where it has none.
+std::string words_of(const fe::ExecutionPlan& plan) {
   try {
-    workspace =
-        allocate_storage(graph.get_workspace_size_plan_at_index(index), Device::cuda(device));
-  } catch (const OutOfMemoryError&) {
-    return kNever;
+    return plan.getJsonRepresentation();
+  } catch (const fe::cudnnException&) {
+    return "";
   }
-  const auto run = [&] {
-    return graph.execute_plan_at_index(handle(device), operands, workspace->data(), index)
-        .is_good();
-  };
-  if (!run()) return kNever;
-  const Event begin, end;
-  YD_CUDA_CHECK(cudaEventRecord(begin.event, current_stream()));
-  for (int i = 0; i < kTimedRuns; ++i) {
-    if (!run()) return kNever;
-  }
-  YD_CUDA_CHECK(cudaEventRecord(end.event, current_stream()));
-  YD_CUDA_CHECK(cudaEventSynchronize(end.event));
-  float milliseconds = 0;
-  YD_CUDA_CHECK(cudaEventElapsedTime(&milliseconds, begin.event, end.event));
-  return milliseconds / kTimedRuns;
 }
 
-/// Times the candidates on the operands and takes the fastest. cudnn-frontend's own autotune()
-/// looks into every candidate, also into those that were left out or did not build.
-void tune(Plan& plan, const ConvProblem& p, Operands& operands, int device) {
-  ConvGraph& graph = *plan.graph;
-  auto& built = graph.candidates().execution_plans;
-  int64_t best = graph.candidates().candidate;
-  float shortest = std::numeric_limits<float>::infinity();
-  int timed = 0;
-  for (int64_t i = 0; i < int64_t(built.size()) && timed < kTimedPlans; ++i) {
-    if (graph.build_plan_at_index(i).is_bad()) continue;
-    ++timed;
-    const float milliseconds = time_candidate(graph, i, operands, device);
-    if (milliseconds < shortest) {
-      shortest = milliseconds;
-      best = i;
-    }
+class CudnnPlan : public ConvPlan {
+ public:
+  CudnnPlan(std::shared_ptr<ConvGraph> graph, int64_t index, std::string name,
+            const ConvProblem& problem)
+      : graph_(std::move(graph)), index_(index), name_(std::move(name)), problem_(problem) {}
+  ~CudnnPlan() override { built().reset(); }  // the graph goes on with its other plans
+
+  std::string name() const override { return name_; }
+  int64_t workspace_bytes() const override {
+    return graph_->get_workspace_size_plan_at_index(index_);
   }
-  check(graph.build_plan_at_index(best), "taking the fastest plan", p);
-  for (int64_t i = 0; i < int64_t(built.size()); ++i) {
-    if (i != best) built[size_t(i)].reset();
+  void run(const ConvOperands& operands, void* workspace) const override {
+    std::unordered_map<int64_t, void*> addresses{{kA, const_cast<void*>(operands.a)},
+                                                 {kB, const_cast<void*>(operands.b)},
+                                                 {kOut, operands.out}};
+    if (problem_.bias_silu) addresses.emplace(kBias, const_cast<void*>(operands.bias));
+    check(graph_->execute_plan_at_index(handle(), addresses, workspace, index_), "running",
+          problem_);
   }
-  plan.take();
+  std::string saved() const override { return words_of(*built()); }
+
+ private:
+  std::shared_ptr<fe::ExecutionPlan>& built() const {
+    return graph_->candidates().execution_plans[size_t(index_)];
+  }
+
+  std::shared_ptr<ConvGraph> graph_;
+  int64_t index_;
+  std::string name_;
+  ConvProblem problem_;
+};
+
+std::vector<ConvPlanBuilder> plans(const ConvProblem& problem, std::string& reason) {
+  std::vector<ConvPlanBuilder> builders;
+  const auto graph = make_graph(problem, problem.dtype);
+  if (!find_candidates(*graph, problem, handle(), reason)) return builders;
+  for (int64_t i = 0; i < graph->get_execution_plan_count(); ++i) {
+    builders.push_back([graph, i, problem]() -> std::unique_ptr<ConvPlan> {
+      if (!complaint([&] { return graph->build_plan_at_index(i); }).empty()) return nullptr;
+      std::string name;
+      (void)graph->get_plan_name_at_index(i, name);
+      return std::make_unique<CudnnPlan>(graph, i, name, problem);
+    });
+  }
+  return builders;
+}
+
+std::unique_ptr<ConvPlan> restore(const ConvProblem& problem, const std::string& saved,
+                                  std::string& reason) {
+  const auto graph = make_graph(problem, problem.dtype);
+  reason = complaint([&]() -> fe::error_t {
+    YD_CUDNN_TRY(make_operations(*graph, handle()));
+    return graph->candidates().build_plans(handle(), saved);
+  });
+  if (!reason.empty()) return nullptr;
+  return std::make_unique<CudnnPlan>(graph, 0, graph->candidates().execution_plans[0]->getTag(),
+                                     problem);
+}
+
+std::string name() {
+  const size_t v = cudnnGetVersion();
+  return fmt::format("cuDNN {}.{}.{}", v / 10000, v / 100 % 100, v % 100);
 }
 
 }  // namespace
 
-void set_autotune(bool autotune) {
-  autotune_plans = autotune;
-}
-
-bool has_conv_engine(const ConvProblem& problem) {
-  return plan_for(problem, current_device())->graph != nullptr;
-}
-
-void run_conv_engine(const ConvProblem& problem, const void* a, const void* b, const void* bias,
-                     void* out) {
-  const int device = current_device();
-  const std::shared_ptr<Plan> plan = plan_for(problem, device);
-  if (!plan->graph) {
-    throw LibraryError("cudnn: no engine for {}: {}", describe(problem), plan->reason);
-  }
-  Operands operands{{kA, const_cast<void*>(a)}, {kB, const_cast<void*>(b)}, {kOut, out}};
-  if (problem.bias_silu) operands.emplace(kBias, const_cast<void*>(bias));
-  if (autotune_plans && !plan->tuned && !is_capturing()) {
-    const std::lock_guard lock(plan->tuning);
-    if (!plan->tuned) tune(*plan, problem, operands, device);
-    plan->tuned = true;
-  }
-  const auto workspace = allocate_storage(plan->workspace, Device::cuda(device));
-  check(plan->graph->execute(handle(device), operands, workspace->data()), "running", problem);
-}
-
-std::vector<std::string> conv_engine_report() {
-  Table& t = table();
-  const std::lock_guard lock(t.mutex);
-  std::vector<std::string> lines;
-  for (const auto& [key, entry] : t.plans) {
-    const auto& [problem, plan] = entry;
-    lines.push_back(fmt::format("{}: {}", describe(problem),
-                                plan->graph ? fmt::format("{}, workspace {:.1f} MiB", plan->engine,
-                                                          double(plan->workspace) / 1048576.0)
-                                            : "none (" + plan->reason + ")"));
-  }
-  return lines;
-}
-
-std::string conv_engine_name() {
-  const size_t v = cudnnGetVersion();
-  return fmt::format("cuDNN {}.{}.{}", v / 10000, v / 100 % 100, v % 100);
+const ConvLibrary& cudnn_library() {
+  static constexpr ConvLibrary kLibrary{name, plans, restore};
+  return kLibrary;
 }
 
 ConvCandidates conv_candidates(const ConvProblem& problem, const std::string& device_description,
@@ -399,6 +285,8 @@ ConvCandidates conv_candidates(const ConvProblem& problem, const std::string& de
       return found;
     }
     found.workspace_bytes = graph->get_workspace_size();
+    const auto& candidates = graph->candidates();
+    found.saved = words_of(*candidates.execution_plans[size_t(candidates.candidate)]);
   }
   for (int64_t i = 0; i < graph->get_execution_plan_count(); ++i) {
     if (graph->candidates().check_support_at_index(i).is_bad()) continue;

@@ -14,6 +14,7 @@ struct ConvCandidates {
   int64_t count = 0;
   std::string first;            ///< cuDNN's name of the one it thinks fastest
   int64_t workspace_bytes = 0;  ///< of the one that was built
+  std::string saved;            ///< the same one in cuDNN's words, see ConvPlan::saved
   std::string reason;           ///< why there is none
 };
 

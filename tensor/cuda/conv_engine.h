@@ -30,6 +30,7 @@ inline Conv2dGeometry padded(const Conv2dGeometry& g, DType dtype) {
 /// False where the library has no kernel that computes exactly this.
 bool has_conv_engine(const ConvProblem& problem);
 
+/// By the plan that was chosen on the first call: without set_autotune by the libraries' rules.
 /// Addresses on the GPU. forward: a = x, b = weights, out = y; backward input: a = grad_y,
 /// b = weights, out = grad_x; backward weight: a = grad_y, b = x, out = the weights' gradient,
 /// overwritten. bias: [O] float32, only with bias_silu.
@@ -39,6 +40,11 @@ void run_conv_engine(const ConvProblem& problem, const void* a, const void* b, c
 
 /// One line a plan built so far.
 std::vector<std::string> conv_engine_report();
+
+/// See conv.h.
+std::vector<SavedConvPlan> save_conv_plans();
+void offer_conv_plans(const std::vector<SavedConvPlan>& plans);
+
 /// "cuDNN 9.19.0"
 std::string conv_engine_name();
 

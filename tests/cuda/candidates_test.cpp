@@ -175,6 +175,19 @@ TEST_CASE("cudnn: no weight gradient of bf16 operands has a float32 result") {
   CHECK(answer.without_plan.size() == answer.asked);
 }
 
+// What plans.json of a run holds.
+TEST_CASE("cudnn: a plan is saved in cuDNN's words, with its engine and the device") {
+  const std::string reason = why_not();
+  if (!reason.empty()) YD_SKIP(reason);
+  for (const DType dtype : {DType::kBFloat16, DType::kFloat32}) {
+    const ConvProblem problem{{16, 40, 40, 64, 128, 3, {1, 1}}, dtype};
+    const ConvCandidates found = cuda::conv_candidates(problem, device_description(), dtype);
+    INFO(found.saved);
+    CHECK(found.saved.find("\"engineId\":") != std::string::npos);
+    CHECK(found.saved.find("\"deviceName\":\"NVIDIA H200\"") != std::string::npos);
+  }
+}
+
 TEST_CASE("cudnn: a description of no device is refused in one line") {
   const ConvProblem any{{1, 8, 8, 8, 8, 3, {1, 1}}, DType::kBFloat16};
   CHECK_THROWS_WITH_TEXT(cuda::conv_candidates(any, "{}", any.dtype), LibraryError,

@@ -154,6 +154,46 @@ TEST_CASE("gpu: sgd leaves out and counts a step whose gradient is not finite") 
   CHECK(gpu.state()[0].at(0) != before[0].at(0));
 }
 
+/// Bits of `got` that are not those of `expected`.
+int64_t different_bits(const Tensor& got, const Tensor& expected) {
+  const Tensor a = got.to(Device::cpu()), b = expected.to(Device::cpu());
+  int64_t count = 0;
+  for (int64_t i = 0; i < a.numel(); ++i) count += a.at(i) != b.at(i) ? 1 : 0;
+  return count;
+}
+
+TEST_CASE("gpu: values kept rounded are the rounded values after every step") {
+  YD_NEEDS_GPU();
+  for (const OptimizerRule rule : {OptimizerRule::kSgd, OptimizerRule::kAdamW}) {
+    Trained gpu(Device::cuda(), {0.9, 20}, rule);
+    ParameterStore& store = gpu.store;
+    store.keep_rounded();
+    const auto check_rounded = [&] {
+      CHECK(different_bits(store.rounded(), store.values().to(DType::kBFloat16)) == 0);
+      // What a convolution without padding reads is a part of it, and up to date.
+      PackedWeights::DeviceCopy& copy = store.packed(1)->device_copy();
+      CHECK(different_bits(copy.weights, store.var(1).value().to(DType::kBFloat16)) == 0);
+      CHECK(copy.version == store.version());
+    };
+    check_rounded();
+    for (int step = 1; step <= 3; ++step) {
+      gpu.set_grads(step);
+      if (step == 2) gpu.set_one_grad(std::nan(""));  // left out
+      gpu.sgd->step(rates_of(step));
+      check_rounded();
+    }
+    store.mark_statistics_changed();
+    check_rounded();
+    // Changed by others, frozen ones too: they are rounded anew before the next step.
+    store.values().copy_from(Rng(9).uniform(store.values().shape(), -1, 1));
+    store.mark_changed();
+    CHECK(store.packed(1)->device_copy().version != store.version());
+    gpu.set_grads(1);
+    gpu.sgd->step(rates_of(1));
+    check_rounded();
+  }
+}
+
 TEST_CASE("gpu: a captured step replays with the rates staged last") {
   YD_NEEDS_GPU();
   Trained eager(Device::cuda()), replayed(Device::cuda());

@@ -264,6 +264,21 @@ TEST_CASE("gpu: a run that was stopped and resumed equals the uninterrupted one 
   CHECK(same_checkpoint(a.run, b.run));
 }
 
+TEST_CASE("gpu: a run keeps its plans beside it and is resumed with them, damaged or not") {
+  YD_NEEDS_GPU();
+  const Setup setup;
+  Quiet part(4), rest;
+  const auto outcome = train(setup.config("cuda", {"autotune=true"}), part);
+  CHECK(!outcome.finished);
+  const std::string plans = test::read_file(outcome.run / "plans.json");
+  CHECK(plans.find("backward weight") != std::string::npos);
+  CHECK(plans.find("\"timed\": true") != std::string::npos);
+  test::write_file(outcome.run / "plans.json", plans.substr(0, plans.size() / 2));
+  resume_training(outcome.run, rest);
+  CHECK(rest.log.find("plans.json is damaged; plans are chosen anew") != std::string::npos);
+  CHECK(test::read_file(outcome.run / "plans.json").find("backward weight") != std::string::npos);
+}
+
 TEST_CASE("gpu: a run whose samples are made on the GPU equals one with the CPU's bit for bit") {
   YD_NEEDS_GPU();
   const Setup setup;

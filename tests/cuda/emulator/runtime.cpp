@@ -19,7 +19,9 @@ dim3 threadIdx, blockIdx, blockDim, gridDim;
 struct EmulatedStream {
   std::vector<std::function<void()>>* captured = nullptr;
 };
-struct EmulatedEvent {};
+struct EmulatedEvent {
+  double milliseconds = 0;
+};
 struct EmulatedGraph {
   std::vector<std::function<void()>> work;
 };
@@ -52,6 +54,7 @@ struct Scheduler {
 };
 Scheduler scheduler;
 std::vector<std::function<void()>>* capturing = nullptr;
+double clock_ms = 0;
 
 [[noreturn]] void stop(const char* text) {
   std::fprintf(stderr, "cuda emulator: %s\n", text);
@@ -236,6 +239,10 @@ uint64_t exchange(uint64_t value, int source) {
   return result;
 }
 
+void pass(double milliseconds) {
+  clock_ms += milliseconds;
+}
+
 }  // namespace cuda_emulator
 
 using cuda_emulator::capturing;
@@ -325,6 +332,10 @@ cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode) {
   stream->captured = capturing = new std::vector<std::function<void()>>;
   return cudaSuccess;
 }
+cudaError_t cudaStreamIsCapturing(cudaStream_t, cudaStreamCaptureStatus* status) {
+  *status = capturing != nullptr ? cudaStreamCaptureStatusActive : cudaStreamCaptureStatusNone;
+  return cudaSuccess;
+}
 cudaError_t cudaThreadExchangeStreamCaptureMode(cudaStreamCaptureMode* mode) {
   static cudaStreamCaptureMode current = cudaStreamCaptureModeThreadLocal;
   std::swap(current, *mode);
@@ -356,7 +367,15 @@ cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned) {
   *event = new EmulatedEvent;
   return cudaSuccess;
 }
-cudaError_t cudaEventRecord(cudaEvent_t, cudaStream_t) {
+cudaError_t cudaEventCreate(cudaEvent_t* event) {
+  return cudaEventCreateWithFlags(event, 0);
+}
+cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t) {
+  event->milliseconds = cuda_emulator::clock_ms;
+  return cudaSuccess;
+}
+cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t begin, cudaEvent_t end) {
+  *milliseconds = float(end->milliseconds - begin->milliseconds);
   return cudaSuccess;
 }
 cudaError_t cudaEventSynchronize(cudaEvent_t) {

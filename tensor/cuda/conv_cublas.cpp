@@ -1,0 +1,260 @@
+// SPDX-License-Identifier: MIT
+// The one file that knows cuBLASLt. The library is loaded when a product is first timed: linked, it
+// would cost every start a fifth of a second and 200 MiB.
+#include <cublasLt.h>
+#include <dlfcn.h>
+
+#include <fmt/format.h>
+
+#include <charconv>
+#include <iterator>
+#include <map>
+#include <mutex>
+
+#include <ydistill/tensor/cuda/conv_matmul.h>
+#include <ydistill/tensor/cuda/conv_plan.h>
+#include <ydistill/tensor/cuda/runtime.h>
+#include <ydistill/tensor/error.h>
+
+namespace ydistill::cuda {
+namespace {
+
+/// Plans that want more are not taken; what NVIDIA advises for Hopper.
+constexpr uint64_t kMaxWorkspaceBytes = uint64_t(32) << 20;
+constexpr int kMostPlans = 8;
+
+#define YD_FOR_EACH_FUNCTION(X)                                                                    \
+  X(Create)                                                                                        \
+  X(GetVersion)                                                                                    \
+  X(GetStatusString) X(Matmul) X(MatmulAlgoCheck) X(MatmulAlgoConfigGetAttribute)                  \
+      X(MatmulAlgoGetHeuristic) X(MatmulDescCreate) X(MatmulDescDestroy) X(MatmulDescSetAttribute) \
+          X(MatmulPreferenceCreate) X(MatmulPreferenceDestroy) X(MatmulPreferenceSetAttribute)     \
+              X(MatrixLayoutCreate) X(MatrixLayoutDestroy)
+
+/// The library's functions, each under its name without "cublasLt".
+struct Functions {
+#define YD_MEMBER(name) decltype(&cublasLt##name) name = nullptr;
+  YD_FOR_EACH_FUNCTION(YD_MEMBER)
+#undef YD_MEMBER
+  std::string reason;  // why they are missing; empty where they are there
+};
+
+Functions load_functions() {
+  Functions f;
+  void* library = nullptr;
+  const std::string name = fmt::format("libcublasLt.so.{}", CUBLAS_VER_MAJOR);
+  for (const std::string& path : {name, std::string(YDISTILL_CUDA_LIBRARIES) + "/" + name}) {
+    if (library == nullptr) library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
+  }
+  if (library == nullptr) {
+    f.reason = fmt::format("{} cannot be loaded", name);
+    return f;
+  }
+#define YD_LOAD(function)                                                                    \
+  f.function = reinterpret_cast<decltype(f.function)>(dlsym(library, "cublasLt" #function)); \
+  if (f.function == nullptr) f.reason = name + " lacks cublasLt" #function;
+  YD_FOR_EACH_FUNCTION(YD_LOAD)
+#undef YD_LOAD
+  return f;
+}
+#undef YD_FOR_EACH_FUNCTION
+
+const Functions& functions() {
+  static const Functions& loaded = *new Functions(load_functions());  // as long as the process
+  return loaded;
+}
+
+void check(cublasStatus_t status, const char* call) {
+  if (status != CUBLAS_STATUS_SUCCESS) {
+    throw LibraryError("cublasLt: {} in {}", functions().GetStatusString(status), call);
+  }
+}
+#define YD_CUBLAS(function, ...) check(functions().function(__VA_ARGS__), "cublasLt" #function)
+
+/// One a device, for all threads.
+cublasLtHandle_t handle() {
+  static std::mutex mutex;
+  static auto& handles = *new std::map<int, cublasLtHandle_t>;
+  int device = 0;
+  YD_CUDA_CHECK(cudaGetDevice(&device));
+  const std::lock_guard lock(mutex);
+  cublasLtHandle_t& found = handles[device];
+  if (found == nullptr) YD_CUBLAS(Create, &found);
+  return found;
+}
+
+/// The product as the library is told of it.
+class Description {
+ public:
+  explicit Description(const ConvProblem& p) {
+    const bool is_bf16 = p.dtype == DType::kBFloat16;
+    const cudaDataType_t type = is_bf16 ? CUDA_R_16BF : CUDA_R_32F;
+    const bool rounds = !is_bf16 && p.tf32;
+    const cublasComputeType_t compute = rounds ? CUBLAS_COMPUTE_32F_FAST_TF32 : CUBLAS_COMPUTE_32F;
+    const Matmul m = matmul_of(p);
+    try {
+      YD_CUBLAS(MatmulDescCreate, &matmul, compute, CUDA_R_32F);
+      transpose(CUBLASLT_MATMUL_DESC_TRANSA, m.transpose_left);
+      transpose(CUBLASLT_MATMUL_DESC_TRANSB, m.transpose_right);
+      left = layout(type, m.left_rows(), m.left_columns());
+      right = layout(type, m.right_rows(), m.right_columns());
+      out = layout(type, m.m, m.n);
+    } catch (const LibraryError&) {
+      destroy();
+      throw;
+    }
+  }
+  ~Description() { destroy(); }
+  Description(const Description&) = delete;
+  Description& operator=(const Description&) = delete;
+
+  cublasLtMatmulDesc_t matmul = nullptr;
+  cublasLtMatrixLayout_t left = nullptr, right = nullptr, out = nullptr;
+
+ private:
+  void transpose(cublasLtMatmulDescAttributes_t factor, bool is_transposed) {
+    const int32_t op = is_transposed ? CUBLAS_OP_T : CUBLAS_OP_N;
+    YD_CUBLAS(MatmulDescSetAttribute, matmul, factor, &op, sizeof op);
+  }
+  static cublasLtMatrixLayout_t layout(cudaDataType_t type, int64_t rows, int64_t columns) {
+    cublasLtMatrixLayout_t made = nullptr;
+    YD_CUBLAS(MatrixLayoutCreate, &made, type, uint64_t(rows), uint64_t(columns), rows);
+    return made;
+  }
+  void destroy() {
+    for (cublasLtMatrixLayout_t each : {left, right, out}) {
+      if (each != nullptr) functions().MatrixLayoutDestroy(each);
+    }
+    if (matmul != nullptr) functions().MatmulDescDestroy(matmul);
+  }
+};
+
+class MatmulPlan : public ConvPlan {
+ public:
+  MatmulPlan(std::shared_ptr<const Description> description,
+             const cublasLtMatmulHeuristicResult_t& choice)
+      : description_(std::move(description)),
+        algorithm_(choice.algo),
+        workspace_bytes_(int64_t(choice.workspaceSize)) {}
+
+  std::string name() const override {
+    return fmt::format("{} algorithm {}, tile {}, split {}", cublas_library().name(),
+                       attribute(CUBLASLT_ALGO_CONFIG_ID), attribute(CUBLASLT_ALGO_CONFIG_TILE_ID),
+                       attribute(CUBLASLT_ALGO_CONFIG_SPLITK_NUM));
+  }
+  int64_t workspace_bytes() const override { return workspace_bytes_; }
+  void run(const ConvOperands& operands, void* workspace) const override {
+    const float one = 1, zero = 0;
+    const Description& d = *description_;
+    YD_CUBLAS(Matmul, handle(), d.matmul, &one, operands.b, d.left, operands.a, d.right, &zero,
+              operands.out, d.out, operands.out, d.out, &algorithm_, workspace,
+              size_t(workspace_bytes_), current_stream());
+  }
+  /// The algorithm's words in hexadecimal: for the same version of the library.
+  std::string saved() const override {
+    return fmt::format("{:016x}", fmt::join(algorithm_.data, "-"));
+  }
+
+ private:
+  int32_t attribute(cublasLtMatmulAlgoConfigAttributes_t which) const {
+    int32_t value = -1;
+    size_t written = 0;
+    (void)functions().MatmulAlgoConfigGetAttribute(&algorithm_, which, &value, sizeof value,
+                                                   &written);
+    return value;
+  }
+
+  std::shared_ptr<const Description> description_;
+  cublasLtMatmulAlgo_t algorithm_;
+  int64_t workspace_bytes_;
+};
+
+/// Up to kMostPlans that sum in float32: a sum in parts is put together in the compute type, not in
+/// the result's.
+std::vector<cublasLtMatmulHeuristicResult_t> ask(const Description& d) {
+  struct Preference {
+    cublasLtMatmulPreference_t handle = nullptr;
+    Preference() { YD_CUBLAS(MatmulPreferenceCreate, &handle); }
+    ~Preference() { functions().MatmulPreferenceDestroy(handle); }
+    Preference(const Preference&) = delete;
+    Preference& operator=(const Preference&) = delete;
+  } const preference;
+  const uint32_t reductions = CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE;
+  YD_CUBLAS(MatmulPreferenceSetAttribute, preference.handle,
+            CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &kMaxWorkspaceBytes,
+            sizeof kMaxWorkspaceBytes);
+  YD_CUBLAS(MatmulPreferenceSetAttribute, preference.handle,
+            CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK, &reductions, sizeof reductions);
+  std::vector<cublasLtMatmulHeuristicResult_t> found(kMostPlans);
+  int count = 0;
+  const cublasStatus_t status =
+      functions().MatmulAlgoGetHeuristic(handle(), d.matmul, d.left, d.right, d.out, d.out,
+                                         preference.handle, kMostPlans, found.data(), &count);
+  if (status == CUBLAS_STATUS_NOT_SUPPORTED)
+    count = 0;
+  else
+    check(status, "cublasLtMatmulAlgoGetHeuristic");
+  found.resize(size_t(count));
+  return found;
+}
+
+std::vector<ConvPlanBuilder> plans(const ConvProblem& problem, std::string& reason) {
+  std::vector<ConvPlanBuilder> builders;
+  if (!is_matmul(problem)) {
+    reason = "not a product of matrices";
+    return builders;
+  }
+  if (!functions().reason.empty()) {
+    reason = functions().reason;
+    return builders;
+  }
+  const auto description = std::make_shared<const Description>(problem);
+  for (const cublasLtMatmulHeuristicResult_t& choice : ask(*description)) {
+    if (choice.state != CUBLAS_STATUS_SUCCESS) continue;
+    builders.push_back([=] { return std::make_unique<MatmulPlan>(description, choice); });
+  }
+  if (builders.empty()) reason = "cuBLASLt has no algorithm";
+  return builders;
+}
+
+bool parse(const std::string& saved, cublasLtMatmulAlgo_t& algorithm) {
+  constexpr size_t kDigits = 16, kWords = std::size(cublasLtMatmulAlgo_t{}.data);
+  if (saved.size() != kWords * (kDigits + 1) - 1) return false;
+  for (size_t i = 0; i < kWords; ++i) {
+    const char* const begin = saved.data() + i * (kDigits + 1);
+    const auto parsed = std::from_chars(begin, begin + kDigits, algorithm.data[i], 16);
+    if (parsed.ec != std::errc() || parsed.ptr != begin + kDigits) return false;
+  }
+  return true;
+}
+
+std::unique_ptr<ConvPlan> restore(const ConvProblem& problem, const std::string& saved,
+                                  std::string& reason) {
+  cublasLtMatmulHeuristicResult_t choice{};
+  reason = functions().reason;
+  if (!is_matmul(problem) || !parse(saved, choice.algo)) reason = "not a plan of cuBLASLt";
+  if (!reason.empty()) return nullptr;
+  const auto d = std::make_shared<const Description>(problem);
+  const cublasStatus_t status = functions().MatmulAlgoCheck(handle(), d->matmul, d->left, d->right,
+                                                            d->out, d->out, &choice.algo, &choice);
+  if (status != CUBLAS_STATUS_SUCCESS) {
+    reason = functions().GetStatusString(status);
+    return nullptr;
+  }
+  return std::make_unique<MatmulPlan>(d, choice);
+}
+
+std::string name() {
+  if (!functions().reason.empty()) return "cuBLASLt";
+  const size_t v = functions().GetVersion();
+  return fmt::format("cuBLASLt {}.{}.{}", v / 10000, v / 100 % 100, v % 100);
+}
+
+}  // namespace
+
+const ConvLibrary& cublas_library() {
+  static constexpr ConvLibrary kLibrary{name, plans, restore};
+  return kLibrary;
+}
+
+}  // namespace ydistill::cuda

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: MIT
+// Ways to compute one convolution, as a library offers them. conv_engine.cpp chooses between them.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <ydistill/tensor/cuda/conv_engine.h>
+
+namespace ydistill::cuda {
+
+/// Addresses on the GPU, as run_conv_engine takes them.
+struct ConvOperands {
+  const void* a;
+  const void* b;
+  const void* bias;
+  void* out;
+};
+
+/// One of the library's kernels, ready to run. Destroyed with whatever the library keeps for it.
+class ConvPlan {
+ public:
+  ConvPlan() = default;
+  virtual ~ConvPlan() = default;
+  ConvPlan(const ConvPlan&) = delete;
+  ConvPlan& operator=(const ConvPlan&) = delete;
+
+  /// The library's name of the kernel.
+  virtual std::string name() const = 0;
+  virtual int64_t workspace_bytes() const = 0;
+  /// On the thread's stream. throws LibraryError.
+  virtual void run(const ConvOperands& operands, void* workspace) const = 0;
+  /// What ConvLibrary::restore makes the same plan from; empty where the library has no words.
+  virtual std::string saved() const = 0;
+};
+
+/// Null where the library finds that the plan cannot run after all.
+using ConvPlanBuilder = std::function<std::unique_ptr<ConvPlan>()>;
+
+/// What is asked of a library.
+struct ConvLibrary {
+  /// With its version: "cuDNN 9.19.0".
+  std::string (*name)();
+  /// Plans that compute exactly the problem, with the same bits every time and sums in float32, the
+  /// library's guess at the fastest first. Where there is none, `reason` says why.
+  std::vector<ConvPlanBuilder> (*plans)(const ConvProblem& problem, std::string& reason);
+  /// A plan that was saved; null, and the reason, where the library does not take it.
+  std::unique_ptr<ConvPlan> (*restore)(const ConvProblem& problem, const std::string& saved,
+                                       std::string& reason);
+};
+
+/// Convolutions as such.
+const ConvLibrary& cudnn_library();
+/// Those that are products of matrices: 1x1 with stride 1. Loaded when first asked for plans.
+const ConvLibrary& cublas_library();
+
+/// "bfloat16 [8,40,40,64] -> [8,40,40,128], 1x1 stride 1 padding 0, forward": all that a plan
+/// depends on but the device.
+std::string describe(const ConvProblem& problem);
+
+}  // namespace ydistill::cuda
