@@ -26,10 +26,12 @@ constexpr int kMostPlans = 8;
 #define YD_FOR_EACH_FUNCTION(X)                                                                    \
   X(Create)                                                                                        \
   X(GetVersion)                                                                                    \
-  X(GetStatusString) X(Matmul) X(MatmulAlgoCheck) X(MatmulAlgoConfigGetAttribute)                  \
-      X(MatmulAlgoGetHeuristic) X(MatmulDescCreate) X(MatmulDescDestroy) X(MatmulDescSetAttribute) \
-          X(MatmulPreferenceCreate) X(MatmulPreferenceDestroy) X(MatmulPreferenceSetAttribute)     \
-              X(MatrixLayoutCreate) X(MatrixLayoutDestroy)
+  X(GetStatusString)                                                                               \
+  X(Matmul)                                                                                        \
+  X(MatmulAlgoCheck) X(MatmulAlgoConfigGetAttribute) X(MatmulAlgoGetHeuristic) X(MatmulDescCreate) \
+      X(MatmulDescDestroy) X(MatmulDescSetAttribute) X(MatmulPreferenceCreate)                     \
+          X(MatmulPreferenceDestroy) X(MatmulPreferenceSetAttribute) X(MatrixLayoutCreate)         \
+              X(MatrixLayoutDestroy)
 
 /// The library's functions, each under its name without "cublasLt".
 struct Functions {

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
-// The convolution of inference, which no op of the training table runs.
+// The convolution of inference, which no op of the training table runs, and every plan that the
+// libraries offer.
 #include <ydistill/layers/batch_norm_silu.h>
 #include <ydistill/tensor/cuda/conv.h>
+#include <ydistill/tensor/cuda/conv_plan.h>
 #include <ydistill/tensor/random.h>
 
 #include <algorithm>
@@ -55,6 +57,90 @@ TEST_CASE("gpu: a convolution with bias and silu and residual agrees with its pa
     }
   }
   cuda::set_fuse_inference(false);
+}
+
+constexpr int kMostPlans = 16;  // as autotune times
+
+/// Operands of a problem on the GPU, and what the CPU makes of them.
+struct Worked {
+  Tensor a, b, expected;
+
+  explicit Worked(const cuda::ConvProblem& p) {
+    const Shape x = p.g.input_shape(), y = p.g.output_shape(), w = p.g.weight_shape();
+    const auto numbers = [&](uint64_t seed, const Shape& shape) {
+      return Rng(seed).uniform(shape, -1, 1).to(p.dtype).to(DType::kFloat32);
+    };
+    switch (p.direction) {
+      case ConvDirection::kForward:
+        a = numbers(1, x);
+        b = numbers(2, w);
+        expected = conv2d_forward(a, b, {}, p.g.options);
+        break;
+      case ConvDirection::kBackwardInput:
+        a = numbers(1, y);
+        b = numbers(2, w);
+        expected = conv2d_backward_input(a, b, x, DType::kFloat32, p.g.options);
+        break;
+      case ConvDirection::kBackwardWeight:
+        a = numbers(1, y);
+        b = numbers(2, x);
+        expected = Tensor::zeros(w);
+        conv2d_backward_weight(a, b, p.g.options, expected, {});
+        break;
+    }
+    a = a.to(p.dtype).to(Device::cuda());
+    b = b.to(p.dtype).to(Device::cuda());
+  }
+
+  Tensor run(const cuda::ConvPlan& plan, DType dtype) const {
+    const Tensor out = Tensor::empty(expected.shape(), dtype, Device::cuda());
+    const auto workspace = allocate_storage(plan.workspace_bytes(), Device::cuda());
+    plan.run({a.raw(), b.raw(), nullptr, out.raw()}, workspace->data());
+    return out.to(Device::cpu()).to(DType::kFloat32);
+  }
+};
+
+/// Runs the plans of both libraries, and what comes back from their words; returns how many.
+int check_plans(const cuda::ConvProblem& problem) {
+  const Worked work(problem);
+  // Sums in another order; a rounding to bfloat16 of the result.
+  const double tolerance = problem.dtype == DType::kFloat32 ? 1e-5 : 1.0 / 128;
+  int count = 0;
+  for (const cuda::ConvLibrary* library : {&cuda::cudnn_library(), &cuda::cublas_library()}) {
+    std::string reason;
+    int of_library = 0;
+    for (const cuda::ConvPlanBuilder& build : library->plans(problem, reason)) {
+      const std::unique_ptr<cuda::ConvPlan> plan = build();
+      if (!plan) continue;
+      INFO(cuda::describe(problem) << " by " << plan->name());
+      const Tensor out = work.run(*plan, problem.dtype);
+      CHECK(difference(out, work.expected) < tolerance);
+      if (const std::string words = plan->saved(); !words.empty()) {
+        const std::unique_ptr<cuda::ConvPlan> again = library->restore(problem, words, reason);
+        INFO(reason);
+        REQUIRE(again);
+        CHECK(difference(work.run(*again, problem.dtype), out) == 0);
+      }
+      ++count;
+      if (++of_library == kMostPlans) break;
+    }
+  }
+  return count;
+}
+
+TEST_CASE("gpu: every plan offered for a convolution computes it, saved and restored too") {
+  YD_NEEDS_GPU();
+  for (const DType dtype : {DType::kFloat32, DType::kBFloat16}) {
+    for (const ConvDirection direction :
+         {ConvDirection::kForward, ConvDirection::kBackwardInput, ConvDirection::kBackwardWeight}) {
+      const auto problem = [&](int64_t kernel, int64_t stride) {
+        return cuda::ConvProblem{{2, 9, 7, 16, 24, kernel, {stride, kernel / 2}}, dtype, direction};
+      };
+      CHECK(check_plans(problem(1, 1)) >= 2);  // of either library
+      CHECK(check_plans(problem(3, 1)) >= 1);
+      CHECK(check_plans(problem(3, 2)) >= 1);
+    }
+  }
 }
 
 }  // namespace
