@@ -108,6 +108,7 @@ class CudaRunner : public StepRunner {
     }
     check_targets("train", batch.targets, image_shape(batch)[0], student_.spec().num_classes);
     ShapedStep& step = upload(batch);
+    student_.parameters().refresh_rounded();  // the graphs read them as they are
     if (step.graph.captured()) {
       step.graph.launch();
     } else if (step.runs++ == 0) {

@@ -10,6 +10,7 @@
 #include <iterator>
 #include <map>
 #include <mutex>
+#include <type_traits>
 
 #include <ydistill/tensor/cuda/conv_matmul.h>
 #include <ydistill/tensor/cuda/conv_plan.h>
@@ -23,21 +24,23 @@ namespace {
 constexpr uint64_t kMaxWorkspaceBytes = uint64_t(32) << 20;
 constexpr int kMostPlans = 8;
 
-#define YD_FOR_EACH_FUNCTION(X)                                                                    \
-  X(Create)                                                                                        \
-  X(GetVersion)                                                                                    \
-  X(GetStatusString)                                                                               \
-  X(Matmul)                                                                                        \
-  X(MatmulAlgoCheck) X(MatmulAlgoConfigGetAttribute) X(MatmulAlgoGetHeuristic) X(MatmulDescCreate) \
-      X(MatmulDescDestroy) X(MatmulDescSetAttribute) X(MatmulPreferenceCreate)                     \
-          X(MatmulPreferenceDestroy) X(MatmulPreferenceSetAttribute) X(MatrixLayoutCreate)         \
-              X(MatrixLayoutDestroy)
-
 /// The library's functions, each under its name without "cublasLt".
 struct Functions {
-#define YD_MEMBER(name) decltype(&cublasLt##name) name = nullptr;
-  YD_FOR_EACH_FUNCTION(YD_MEMBER)
-#undef YD_MEMBER
+  decltype(&cublasLtCreate) Create = nullptr;
+  decltype(&cublasLtGetVersion) GetVersion = nullptr;
+  decltype(&cublasLtGetStatusString) GetStatusString = nullptr;
+  decltype(&cublasLtMatmul) Matmul = nullptr;
+  decltype(&cublasLtMatmulAlgoCheck) MatmulAlgoCheck = nullptr;
+  decltype(&cublasLtMatmulAlgoConfigGetAttribute) MatmulAlgoConfigGetAttribute = nullptr;
+  decltype(&cublasLtMatmulAlgoGetHeuristic) MatmulAlgoGetHeuristic = nullptr;
+  decltype(&cublasLtMatmulDescCreate) MatmulDescCreate = nullptr;
+  decltype(&cublasLtMatmulDescDestroy) MatmulDescDestroy = nullptr;
+  decltype(&cublasLtMatmulDescSetAttribute) MatmulDescSetAttribute = nullptr;
+  decltype(&cublasLtMatmulPreferenceCreate) MatmulPreferenceCreate = nullptr;
+  decltype(&cublasLtMatmulPreferenceDestroy) MatmulPreferenceDestroy = nullptr;
+  decltype(&cublasLtMatmulPreferenceSetAttribute) MatmulPreferenceSetAttribute = nullptr;
+  decltype(&cublasLtMatrixLayoutCreate) MatrixLayoutCreate = nullptr;
+  decltype(&cublasLtMatrixLayoutDestroy) MatrixLayoutDestroy = nullptr;
   std::string reason;  // why they are missing; empty where they are there
 };
 
@@ -52,14 +55,27 @@ Functions load_functions() {
     f.reason = fmt::format("{} cannot be loaded", name);
     return f;
   }
-#define YD_LOAD(function)                                                                    \
-  f.function = reinterpret_cast<decltype(f.function)>(dlsym(library, "cublasLt" #function)); \
-  if (f.function == nullptr) f.reason = name + " lacks cublasLt" #function;
-  YD_FOR_EACH_FUNCTION(YD_LOAD)
-#undef YD_LOAD
+  const auto find = [&](auto& function, const char* symbol) {
+    function = reinterpret_cast<std::decay_t<decltype(function)>>(dlsym(library, symbol));
+    if (function == nullptr) f.reason = fmt::format("{} lacks {}", name, symbol);
+  };
+  find(f.Create, "cublasLtCreate");
+  find(f.GetVersion, "cublasLtGetVersion");
+  find(f.GetStatusString, "cublasLtGetStatusString");
+  find(f.Matmul, "cublasLtMatmul");
+  find(f.MatmulAlgoCheck, "cublasLtMatmulAlgoCheck");
+  find(f.MatmulAlgoConfigGetAttribute, "cublasLtMatmulAlgoConfigGetAttribute");
+  find(f.MatmulAlgoGetHeuristic, "cublasLtMatmulAlgoGetHeuristic");
+  find(f.MatmulDescCreate, "cublasLtMatmulDescCreate");
+  find(f.MatmulDescDestroy, "cublasLtMatmulDescDestroy");
+  find(f.MatmulDescSetAttribute, "cublasLtMatmulDescSetAttribute");
+  find(f.MatmulPreferenceCreate, "cublasLtMatmulPreferenceCreate");
+  find(f.MatmulPreferenceDestroy, "cublasLtMatmulPreferenceDestroy");
+  find(f.MatmulPreferenceSetAttribute, "cublasLtMatmulPreferenceSetAttribute");
+  find(f.MatrixLayoutCreate, "cublasLtMatrixLayoutCreate");
+  find(f.MatrixLayoutDestroy, "cublasLtMatrixLayoutDestroy");
   return f;
 }
-#undef YD_FOR_EACH_FUNCTION
 
 const Functions& functions() {
   static const Functions& loaded = *new Functions(load_functions());  // as long as the process

@@ -140,6 +140,22 @@ TEST_CASE("gpu: two trainings give the same bits") {
   CHECK(difference(a.weights(), b.weights()) == 0);
 }
 
+TEST_CASE("gpu: weights that others change between captured steps in bfloat16 are seen") {
+  YD_NEEDS_GPU();
+  Training changed(kGpuBf16), fresh(kGpuBf16);
+  const std::vector<Batch> batches = five_batches();
+  changed.steps(batches);
+  // Everything that a step starts from, as it was in the beginning.
+  const auto copy = [](const Tensor& to, const Tensor& from) { to.copy_from(from); };
+  ParameterStore& store = changed.student->parameters();
+  copy(store.values(), fresh.weights());
+  copy(store.statistics(), fresh.student->parameters().statistics());
+  store.mark_changed();
+  const StepSums got = changed.steps({batches[0]}), expected = fresh.steps({batches[0]});
+  CHECK(got.box == expected.box);
+  CHECK(got.obj == expected.obj);
+}
+
 TEST_CASE("gpu: batches of other sizes and more targets than before go on without a mistake") {
   YD_NEEDS_GPU();
   std::vector<Batch> batches = five_batches();
