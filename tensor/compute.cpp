@@ -59,6 +59,13 @@ Device choose_device(const std::string& name) {
   return Device::cuda(index);
 }
 
+/// throws ValueError for what no build knows in the variables of the environment.
+void check_environment() {
+  (void)cpu_level();
+  (void)cpu_has_fast_bf16_pairs();
+  (void)conv_backend_name();
+}
+
 }  // namespace
 
 const char* name_of(Precision precision) {
@@ -74,6 +81,7 @@ const char* name_of(Precision precision) {
 }
 
 Compute choose_compute(const std::string& device, const std::string& precision, bool autotune) {
+  check_environment();
   Compute compute{choose_device(device)};
   compute.autotune = autotune && compute.device.is_cuda();
   if (precision == "auto") {
@@ -88,7 +96,6 @@ Compute choose_compute(const std::string& device, const std::string& precision, 
                       precision);
   }
   if (compute.device.is_cuda()) return compute;
-  (void)conv_backend_name();  // refuses what no build knows in the environment's variables
   if (compute.precision == Precision::kTf32) {
     throw ConfigError(
         "precision: \"tf32\" is a GPU's; on this CPU use \"fp32\", \"bf16\" or \"auto\"");

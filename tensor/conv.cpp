@@ -278,6 +278,14 @@ std::vector<SavedConvPlan> save_conv_plans([[maybe_unused]] Device device) {
   return YD_BACKEND(device, std::vector<SavedConvPlan>(), cuda::save_conv_plans());
 }
 
+uint64_t conv_plans_revision([[maybe_unused]] Device device) {
+  return YD_BACKEND(device, 0, cuda::conv_plans_revision());
+}
+
+std::vector<std::string> take_conv_notes([[maybe_unused]] Device device) {
+  return YD_BACKEND(device, std::vector<std::string>(), cuda::take_conv_notes());
+}
+
 void offer_conv_plans([[maybe_unused]] Device device,
                       [[maybe_unused]] const std::vector<SavedConvPlan>& plans) {
   YD_BACKEND(device, void(), cuda::offer_conv_plans(plans));

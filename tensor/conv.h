@@ -55,7 +55,8 @@ class PackedWeights {
   PackedWeights& operator=(PackedWeights&&) noexcept;
   struct Impl;
   Impl& impl() { return *impl_; }
-  /// The GPU's copy: the weights in the activations' dtype, channels padded; see conv_cuda.cu.
+  /// The GPU's copy: the weights in the activations' dtype, channels padded; see conv_cuda.cu. Or
+  /// where ParameterStore keeps them in bfloat16.
   struct DeviceCopy {
     Tensor weights;
     uint64_t version = 0;
@@ -123,11 +124,17 @@ struct SavedConvPlan {
   bool is_timed = false;    ///< taken because it was the fastest, not by rules
   bool operator==(const SavedConvPlan&) const = default;
 };
-/// The choices so far, less those that their library has no words for. On the CPU there are none.
+/// The choices so far, less those that their library has no words for, and what was offered beyond
+/// them. On the CPU there are none.
 std::vector<SavedConvPlan> save_conv_plans(Device device);
+/// Rises whenever save_conv_plans has something new.
+uint64_t conv_plans_revision(Device device);
 /// Convolutions that come from now on take these; one whose device or library is another now, or
 /// that the library refuses, is chosen anew, and so is one that was not timed where it is to be.
 void offer_conv_plans(Device device, const std::vector<SavedConvPlan>& plans);
+/// A line each for what went otherwise than asked: offered plans that were not taken, a library
+/// that could not be timed. Each is told once.
+std::vector<std::string> take_conv_notes(Device device);
 
 /// What computes convolutions on the device: "oneDNN 2.6.3", "cuDNN 9.19.0", "own kernels at the
 /// level avx2, oneDNN 2.6.3", "own kernels at the level avx512, plain loops"

@@ -13,8 +13,9 @@
 // Few input channels would leave most of a block empty: there the window of an output, K K C
 // numbers, is packed as if it were the channels of a 1x1 convolution ("folded"). And a 1x1
 // convolution with few channels works too little on what it reads to be worth packing ("direct").
-// Where the CPU multiplies bfloat16, two outputs side by side are one number of a panel ("pairs"):
-// its instruction adds up two products. Each tap of a row then has pixels of its own in the panel.
+// Where the CPU multiplies bfloat16 fast, two outputs side by side are one number of a panel
+// ("pairs"): its instruction adds up two products. Each tap of a row then has pixels of its own in
+// the panel.
 //
 // A number of grad_weight is the sum over the chunks in their order, whatever the threads: these
 // share out the tiles. Where the weights are few, groups of pictures are summed on their own and

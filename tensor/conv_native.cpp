@@ -120,9 +120,9 @@ bool is_faster_in_float32(ConvDirection direction, const Conv2dGeometry& g, bool
   return false;
 }
 
-/// The same where the CPU multiplies bfloat16. Without Winograd's algorithm both sides reach what
-/// its instruction gives; ours gain in a 1x1 whose pictures stay in the caches, where SiLU in the
-/// same pass counts, and in some gradients of stride 2.
+/// The same where the CPU multiplies bfloat16 fast. Without Winograd's algorithm both sides reach
+/// what its instruction gives; ours gain in a 1x1 whose pictures stay in the caches, where SiLU in
+/// the same pass counts, and in some gradients of stride 2.
 bool is_faster_in_bfloat16(ConvDirection direction, const Conv2dGeometry& g, bool keeps_weights) {
   constexpr int64_t kMostNumbers = 4 << 20, kLeastOf1x1 = 8 * 1024;
   if (direction == ConvDirection::kBackwardWeight) {
@@ -214,7 +214,7 @@ struct Part {
   WeightView weights;
 };
 
-/// By pairs of channels where the CPU multiplies bfloat16.
+/// By pairs of channels where the CPU multiplies bfloat16 fast.
 bool has_pairs(const DirectConv& conv) {
   return conv.x_dtype == DType::kBFloat16 && conv.in_channels % 2 == 0 &&
          pair_conv_kernels().knows_pairs && cpu_has_fast_bf16_pairs();

@@ -69,7 +69,7 @@ bool choose_bf16_pairs() {
 /// What the operating system keeps of a thread when another runs (the register XCR0).
 uint64_t kept_state() {
   uint32_t low, high;
-  __asm__("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+  __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
   return uint64_t(high) << 32 | low;
 }
 #endif

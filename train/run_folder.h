@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The folder of a run: config.json, results.csv, pictures, weights/{last,best}.safetensors.
+// The folder of a run: config.json, results.csv, pictures, weights/{last,best}.safetensors, on a
+// GPU plans.json.
 #pragma once
 
 #include <cstdint>

@@ -489,10 +489,11 @@ class Trainer {
 
   /// A resumed run takes the same ones, so that it needs not time them and gets the same bits.
   void keep_conv_plans() {
-    const size_t plans = conv_plan_report(compute_.device).size();
-    if (plans == kept_plans_) return;
+    for (const std::string& note : take_conv_notes(compute_.device)) say_("convolutions: " + note);
+    const uint64_t revision = conv_plans_revision(compute_.device);
+    if (revision == kept_plans_) return;
     write_conv_plans(folder_->conv_plans(), save_conv_plans(compute_.device));
-    kept_plans_ = plans;
+    kept_plans_ = revision;
   }
 
   void report_unreadable() {
@@ -515,7 +516,7 @@ class Trainer {
   std::unique_ptr<Schedule> schedule_;
   std::shared_ptr<Arena> arena_;
   std::unique_ptr<StepRunner> runner_;
-  size_t kept_plans_ = 0;  // of the GPU's convolutions, in the run's folder
+  uint64_t kept_plans_ = 0;  // revision of the plans in the run's folder
   std::unique_ptr<RunReporter> reporter_;
   TrainState state_;
   Clock::time_point start_;

@@ -26,7 +26,7 @@ void conv2d_backward_weight(const Conv2dGeometry& g, const Tensor& grad_y, const
 /// first. For the whole process.
 void set_allow_tf32(bool allow);
 bool allow_tf32();
-/// Whether a plan is chosen by timing candidates on first use instead of by the library's rules.
+/// Whether a plan is chosen by timing candidates on first use instead of by the libraries' rules.
 /// Two runs may then choose differently, and differ in rounding.
 void set_autotune(bool autotune);
 /// Whether conv2d_bias_silu may use a kernel that the library compiles for it, a second or so each;

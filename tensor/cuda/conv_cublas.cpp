@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The one file that knows cuBLASLt. The library is loaded when a product is first timed: linked, it
-// would cost every start a fifth of a second and 200 MiB.
+// The one file that knows cuBLASLt. The library is loaded when it is first asked for plans or its
+// version: linked, it would cost every start a fifth of a second and 200 MiB.
 #include <cublasLt.h>
 #include <dlfcn.h>
 
@@ -23,6 +23,8 @@ namespace {
 /// Plans that want more are not taken; what NVIDIA advises for Hopper.
 constexpr uint64_t kMaxWorkspaceBytes = uint64_t(32) << 20;
 constexpr int kMostPlans = 8;
+/// Of operands: weights are parts of one buffer.
+constexpr uint32_t kAlignment = 16;
 
 /// The library's functions, each under its name without "cublasLt".
 struct Functions {
@@ -30,6 +32,7 @@ struct Functions {
   decltype(&cublasLtGetVersion) GetVersion = nullptr;
   decltype(&cublasLtGetStatusString) GetStatusString = nullptr;
   decltype(&cublasLtMatmul) Matmul = nullptr;
+  decltype(&cublasLtMatmulAlgoCapGetAttribute) MatmulAlgoCapGetAttribute = nullptr;
   decltype(&cublasLtMatmulAlgoCheck) MatmulAlgoCheck = nullptr;
   decltype(&cublasLtMatmulAlgoConfigGetAttribute) MatmulAlgoConfigGetAttribute = nullptr;
   decltype(&cublasLtMatmulAlgoGetHeuristic) MatmulAlgoGetHeuristic = nullptr;
@@ -63,6 +66,7 @@ Functions load_functions() {
   find(f.GetVersion, "cublasLtGetVersion");
   find(f.GetStatusString, "cublasLtGetStatusString");
   find(f.Matmul, "cublasLtMatmul");
+  find(f.MatmulAlgoCapGetAttribute, "cublasLtMatmulAlgoCapGetAttribute");
   find(f.MatmulAlgoCheck, "cublasLtMatmulAlgoCheck");
   find(f.MatmulAlgoConfigGetAttribute, "cublasLtMatmulAlgoConfigGetAttribute");
   find(f.MatmulAlgoGetHeuristic, "cublasLtMatmulAlgoGetHeuristic");
@@ -197,12 +201,17 @@ std::vector<cublasLtMatmulHeuristicResult_t> ask(const Description& d) {
     Preference(const Preference&) = delete;
     Preference& operator=(const Preference&) = delete;
   } const preference;
-  const uint32_t reductions = CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE;
-  YD_CUBLAS(MatmulPreferenceSetAttribute, preference.handle,
-            CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &kMaxWorkspaceBytes,
-            sizeof kMaxWorkspaceBytes);
-  YD_CUBLAS(MatmulPreferenceSetAttribute, preference.handle,
-            CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK, &reductions, sizeof reductions);
+  const auto prefer = [&](cublasLtMatmulPreferenceAttributes_t what, auto value) {
+    YD_CUBLAS(MatmulPreferenceSetAttribute, preference.handle, what, &value, sizeof value);
+  };
+  prefer(CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, kMaxWorkspaceBytes);
+  prefer(CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK,
+         uint32_t(CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE));
+  for (const auto operand :
+       {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES,
+        CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES}) {
+    prefer(operand, kAlignment);
+  }
   std::vector<cublasLtMatmulHeuristicResult_t> found(kMostPlans);
   int count = 0;
   const cublasStatus_t status =
@@ -218,18 +227,17 @@ std::vector<cublasLtMatmulHeuristicResult_t> ask(const Description& d) {
 
 std::vector<ConvPlanBuilder> plans(const ConvProblem& problem, std::string& reason) {
   std::vector<ConvPlanBuilder> builders;
-  if (!is_matmul(problem)) {
-    reason = "not a product of matrices";
+  reason = is_matmul(problem) ? functions().reason : "not a product of matrices";
+  if (!reason.empty()) return builders;
+  try {
+    const auto description = std::make_shared<const Description>(problem);
+    for (const cublasLtMatmulHeuristicResult_t& choice : ask(*description)) {
+      if (choice.state != CUBLAS_STATUS_SUCCESS) continue;
+      builders.push_back([=] { return std::make_unique<MatmulPlan>(description, choice); });
+    }
+  } catch (const LibraryError& error) {
+    reason = error.what();
     return builders;
-  }
-  if (!functions().reason.empty()) {
-    reason = functions().reason;
-    return builders;
-  }
-  const auto description = std::make_shared<const Description>(problem);
-  for (const cublasLtMatmulHeuristicResult_t& choice : ask(*description)) {
-    if (choice.state != CUBLAS_STATUS_SUCCESS) continue;
-    builders.push_back([=] { return std::make_unique<MatmulPlan>(description, choice); });
   }
   if (builders.empty()) reason = "cuBLASLt has no algorithm";
   return builders;
@@ -240,26 +248,49 @@ bool parse(const std::string& saved, cublasLtMatmulAlgo_t& algorithm) {
   if (saved.size() != kWords * (kDigits + 1) - 1) return false;
   for (size_t i = 0; i < kWords; ++i) {
     const char* const begin = saved.data() + i * (kDigits + 1);
+    if (i > 0 && begin[-1] != '-') return false;
     const auto parsed = std::from_chars(begin, begin + kDigits, algorithm.data[i], 16);
     if (parsed.ec != std::errc() || parsed.ptr != begin + kDigits) return false;
   }
   return true;
 }
 
+/// Whether operands as they are aligned here will do.
+bool takes_alignment(const cublasLtMatmulAlgo_t& algorithm) {
+  for (const auto operand :
+       {CUBLASLT_ALGO_CAP_MIN_ALIGNMENT_A_BYTES, CUBLASLT_ALGO_CAP_MIN_ALIGNMENT_B_BYTES,
+        CUBLASLT_ALGO_CAP_MIN_ALIGNMENT_C_BYTES, CUBLASLT_ALGO_CAP_MIN_ALIGNMENT_D_BYTES}) {
+    uint32_t bytes = 0;
+    size_t written = 0;
+    YD_CUBLAS(MatmulAlgoCapGetAttribute, &algorithm, operand, &bytes, sizeof bytes, &written);
+    if (bytes > kAlignment) return false;
+  }
+  return true;
+}
+
 std::unique_ptr<ConvPlan> restore(const ConvProblem& problem, const std::string& saved,
                                   std::string& reason) {
-  cublasLtMatmulHeuristicResult_t choice{};
+  cublasLtMatmulAlgo_t algorithm{};
   reason = functions().reason;
-  if (!is_matmul(problem) || !parse(saved, choice.algo)) reason = "not a plan of cuBLASLt";
+  if (!is_matmul(problem) || !parse(saved, algorithm)) reason = "not a plan of cuBLASLt";
   if (!reason.empty()) return nullptr;
-  const auto d = std::make_shared<const Description>(problem);
-  const cublasStatus_t status = functions().MatmulAlgoCheck(handle(), d->matmul, d->left, d->right,
-                                                            d->out, d->out, &choice.algo, &choice);
-  if (status != CUBLAS_STATUS_SUCCESS) {
-    reason = functions().GetStatusString(status);
+  try {
+    const auto d = std::make_shared<const Description>(problem);
+    cublasLtMatmulHeuristicResult_t result{};
+    check(functions().MatmulAlgoCheck(handle(), d->matmul, d->left, d->right, d->out, d->out,
+                                      &algorithm, &result),
+          "cublasLtMatmulAlgoCheck");
+    check(result.state, "cublasLtMatmulAlgoCheck");
+    if (result.workspaceSize > kMaxWorkspaceBytes || !takes_alignment(algorithm)) {
+      reason = "the plan wants more memory, or its operands better aligned, than there is";
+      return nullptr;
+    }
+    result.algo = algorithm;
+    return std::make_unique<MatmulPlan>(d, result);
+  } catch (const LibraryError& error) {
+    reason = error.what();
     return nullptr;
   }
-  return std::make_unique<MatmulPlan>(d, choice);
 }
 
 std::string name() {
@@ -271,7 +302,7 @@ std::string name() {
 }  // namespace
 
 const ConvLibrary& cublas_library() {
-  static constexpr ConvLibrary kLibrary{name, plans, restore};
+  static constexpr ConvLibrary kLibrary{"cuBLASLt", name, plans, restore};
   return kLibrary;
 }
 

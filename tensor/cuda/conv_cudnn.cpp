@@ -264,7 +264,7 @@ std::string name() {
 }  // namespace
 
 const ConvLibrary& cudnn_library() {
-  static constexpr ConvLibrary kLibrary{name, plans, restore};
+  static constexpr ConvLibrary kLibrary{"cuDNN", name, plans, restore};
   return kLibrary;
 }
 

@@ -5,14 +5,15 @@
 #include <fmt/format.h>
 
 #include <array>
-#include <atomic>
 #include <limits>
 #include <map>
 #include <mutex>
 #include <tuple>
+#include <utility>
 
 #include <ydistill/tensor/cuda/conv.h>
 #include <ydistill/tensor/cuda/conv_engine.h>
+#include <ydistill/tensor/cuda/conv_matmul.h>
 #include <ydistill/tensor/cuda/conv_plan.h>
 #include <ydistill/tensor/cuda/device.h>
 #include <ydistill/tensor/cuda/runtime.h>
@@ -45,14 +46,12 @@ bool is_capturing() {
   return status != cudaStreamCaptureStatusNone;
 }
 
-/// A convolution's plan and where it came from.
+/// What computes a convolution.
 struct Choice {
-  ConvProblem problem;
-  std::unique_ptr<ConvPlan> plan;  // null: no library has one
+  std::shared_ptr<const ConvPlan> plan;  // null: no library has one
   const ConvLibrary* library = nullptr;
-  std::string reason;               // why there is none
-  std::atomic<bool> tuned = false;  // now, or in an earlier run
-  std::mutex tuning;
+  std::string reason;     // why there is none
+  bool is_timed = false;  // now, or in an earlier run
 };
 
 using Key = std::tuple<int, int64_t, int64_t, int64_t, int64_t, int64_t, int64_t, int64_t, int64_t,
@@ -66,11 +65,27 @@ Key key_of(const ConvProblem& p, int device) {
           p.tf32};
 }
 
+/// Behind `mutex` everything; what is in it is copied out, never referred to.
 struct Table {
+  struct Entry {
+    ConvProblem problem;
+    Choice choice;
+  };
   std::mutex mutex;
-  std::map<Key, std::shared_ptr<Choice>> choices;
+  std::map<Key, Entry> entries;
+  uint64_t revision = 0;
+  std::map<int, std::string> device_names;
   /// What an earlier run chose, by device and convolution.
   std::map<std::pair<std::string, std::string>, SavedConvPlan> earlier;
+  /// Why plans of an earlier run were not taken, and how many.
+  std::map<std::string, int> refusals;
+  std::string no_products;  // why 1x1 convolutions could not be timed as products
+
+  const std::string& device_name(int device) {
+    std::string& name = device_names[device];
+    if (name.empty()) name = device_info(device).name;
+    return name;
+  }
 };
 /// Never destroyed: when the process ends, the libraries may be gone before it.
 Table& table() {
@@ -78,47 +93,65 @@ Table& table() {
   return all;
 }
 
-/// As in the earlier run, if the library still takes that plan.
-bool choose_as_before(Choice& choice, const SavedConvPlan& before) {
-  if (autotune_plans && !before.is_timed) return false;
+/// As in the earlier run, if the library still takes that plan; else without a plan, and why.
+Choice choose_as_before(const ConvProblem& problem, const SavedConvPlan& before) {
+  Choice choice;
+  choice.is_timed = before.is_timed;
   for (const ConvLibrary* library : libraries()) {
-    if (library->name() != before.library) continue;
-    choice.plan = library->restore(choice.problem, before.plan, choice.reason);
+    if (!before.library.starts_with(library->brand)) continue;
     choice.library = library;
-    choice.tuned = choice.plan != nullptr && before.is_timed;
+    if (const std::string name = library->name(); name != before.library) {
+      choice.reason = fmt::format("they are {}'s, this is {}", before.library, name);
+    } else {
+      choice.plan = library->restore(problem, before.plan, choice.reason);
+    }
+    return choice;
   }
-  return choice.plan != nullptr;
+  choice.reason = fmt::format("they are {}'s, which is not known", before.library);
+  return choice;
 }
 
-void choose_by_rules(Choice& choice) {
+Choice choose_by_rules(const ConvProblem& problem) {
+  Choice choice;
   for (const ConvLibrary* library : libraries()) {
     std::string reason;
-    for (const ConvPlanBuilder& build : library->plans(choice.problem, reason)) {
+    for (const ConvPlanBuilder& build : library->plans(problem, reason)) {
       choice.plan = build();
       choice.library = library;
-      if (choice.plan) return;
+      if (choice.plan) return choice;
     }
     if (choice.reason.empty()) choice.reason = reason.empty() ? "none could be built" : reason;
   }
+  return choice;
 }
 
-std::shared_ptr<Choice> choice_for(const ConvProblem& p, int device) {
+/// The choice for a convolution that comes for the first time.
+Choice choose(Table& t, const ConvProblem& problem, int device) {
+  if (!t.earlier.empty()) {
+    const auto before = t.earlier.find({t.device_name(device), describe(problem)});
+    if (before != t.earlier.end() && (before->second.is_timed || !autotune_plans)) {
+      const Choice choice = choose_as_before(problem, before->second);
+      if (choice.plan) return choice;
+      ++t.refusals[choice.reason];
+    }
+  }
+  return choose_by_rules(problem);
+}
+
+Choice choice_for(const ConvProblem& problem, int device) {
   Table& t = table();
   const std::lock_guard lock(t.mutex);
-  std::shared_ptr<Choice>& slot = t.choices[key_of(p, device)];
-  if (slot) return slot;
+  const Key key = key_of(problem, device);
+  const auto found = t.entries.find(key);
+  if (found != t.entries.end()) return found->second.choice;
   if (is_capturing()) {
-    throw LibraryError("conv2d: {} must run once before it is captured in a graph", describe(p));
+    throw LibraryError("conv2d: {} must run once before it is captured in a graph",
+                       describe(problem));
   }
-  const auto choice = std::make_shared<Choice>();
-  choice->problem = p;
-  const auto before =
-      t.earlier.empty() ? t.earlier.end() : t.earlier.find({device_info(device).name, describe(p)});
-  if (before == t.earlier.end() || !choose_as_before(*choice, before->second)) {
-    choice->reason.clear();
-    choose_by_rules(*choice);
-  }
-  return slot = choice;
+  const Choice choice = choose(t, problem, device);
+  t.entries.emplace(key, Table::Entry{problem, choice});
+  ++t.revision;
+  return choice;
 }
 
 /// A mark in the stream whose time can be read.
@@ -160,14 +193,15 @@ float time_plan(const ConvPlan& plan, const ConvOperands& operands, int device) 
   }
 }
 
-/// Times what the libraries offer on the operands and takes the fastest.
-void tune(Choice& choice, const ConvOperands& operands, int device) {
+/// Times what the libraries offer on the operands; the fastest, or `choice` where none runs.
+Choice time_all(Choice choice, const ConvProblem& problem, const ConvOperands& operands, int device,
+                std::string& no_products) {
   float shortest = kNever;
   for (const ConvLibrary* library : libraries()) {
     std::string reason;
     int timed = 0;
-    for (const ConvPlanBuilder& build : library->plans(choice.problem, reason)) {
-      std::unique_ptr<ConvPlan> plan = build();
+    for (const ConvPlanBuilder& build : library->plans(problem, reason)) {
+      std::shared_ptr<const ConvPlan> plan = build();
       if (!plan) continue;
       const float milliseconds = time_plan(*plan, operands, device);
       if (milliseconds < shortest) {
@@ -177,7 +211,26 @@ void tune(Choice& choice, const ConvOperands& operands, int device) {
       }
       if (++timed == kTimedPlans) break;
     }
+    if (library == &cublas_library() && is_matmul(problem)) no_products = reason;
   }
+  choice.is_timed = true;
+  return choice;
+}
+
+/// The choice by timing; one convolution after the other, whichever threads ask.
+Choice tuned(const ConvProblem& problem, const ConvOperands& operands, int device) {
+  static std::mutex tuning;
+  const std::lock_guard one(tuning);
+  const Choice before = choice_for(problem, device);
+  if (before.is_timed) return before;  // by another thread in the meantime
+  std::string no_products;
+  const Choice choice = time_all(before, problem, operands, device, no_products);
+  Table& t = table();
+  const std::lock_guard lock(t.mutex);
+  t.entries.at(key_of(problem, device)).choice = choice;
+  ++t.revision;
+  if (!no_products.empty()) t.no_products = no_products;
+  return choice;
 }
 
 }  // namespace
@@ -195,37 +248,35 @@ void set_autotune(bool autotune) {
 }
 
 bool has_conv_engine(const ConvProblem& problem) {
-  return choice_for(problem, current_device())->plan != nullptr;
+  return choice_for(problem, current_device()).plan != nullptr;
 }
 
 void run_conv_engine(const ConvProblem& problem, const void* a, const void* b, const void* bias,
                      void* out) {
   const int device = current_device();
-  const std::shared_ptr<Choice> choice = choice_for(problem, device);
-  if (!choice->plan) {
-    throw LibraryError("conv2d: no plan for {}: {}", describe(problem), choice->reason);
+  Choice choice = choice_for(problem, device);
+  if (!choice.plan) {
+    throw LibraryError("conv2d: no plan for {}: {}", describe(problem), choice.reason);
   }
   const ConvOperands operands{a, b, bias, out};
-  if (autotune_plans && !choice->tuned && !is_capturing()) {
-    const std::lock_guard lock(choice->tuning);
-    if (!choice->tuned) tune(*choice, operands, device);
-    choice->tuned = true;
+  if (autotune_plans && !choice.is_timed && !is_capturing()) {
+    choice = tuned(problem, operands, device);
   }
-  const auto workspace = allocate_storage(choice->plan->workspace_bytes(), Device::cuda(device));
-  choice->plan->run(operands, workspace->data());
+  const auto workspace = allocate_storage(choice.plan->workspace_bytes(), Device::cuda(device));
+  choice.plan->run(operands, workspace->data());
 }
 
 std::vector<std::string> conv_engine_report() {
   Table& t = table();
   const std::lock_guard lock(t.mutex);
   std::vector<std::string> lines;
-  for (const auto& [key, choice] : t.choices) {
-    const ConvPlan* const plan = choice->plan.get();
-    lines.push_back(fmt::format("{}: {}", describe(choice->problem),
+  for (const auto& [key, entry] : t.entries) {
+    const ConvPlan* const plan = entry.choice.plan.get();
+    lines.push_back(fmt::format("{}: {}", describe(entry.problem),
                                 plan != nullptr
                                     ? fmt::format("{}, workspace {:.1f} MiB", plan->name(),
                                                   double(plan->workspace_bytes()) / 1048576.0)
-                                    : "none (" + choice->reason + ")"));
+                                    : "none (" + entry.choice.reason + ")"));
   }
   return lines;
 }
@@ -233,20 +284,51 @@ std::vector<std::string> conv_engine_report() {
 std::vector<SavedConvPlan> save_conv_plans() {
   Table& t = table();
   const std::lock_guard lock(t.mutex);
-  std::vector<SavedConvPlan> saved;
-  for (const auto& [key, choice] : t.choices) {
-    const std::string text = choice->plan ? choice->plan->saved() : "";
-    if (text.empty()) continue;
-    saved.push_back({device_info(std::get<0>(key)).name, describe(choice->problem),
-                     choice->library->name(), text, choice->tuned});
+  auto saved = t.earlier;  // less what comes now: other sizes, other devices
+  for (const auto& [key, entry] : t.entries) {
+    const Choice& choice = entry.choice;
+    const std::string words = choice.plan ? choice.plan->saved() : "";
+    if (words.empty()) continue;
+    const std::string& device = t.device_name(std::get<0>(key));
+    const std::string convolution = describe(entry.problem);
+    saved[{device, convolution}] = {device, convolution, choice.library->name(), words,
+                                    choice.is_timed};
   }
-  return saved;
+  std::vector<SavedConvPlan> plans;
+  for (auto& [key, plan] : saved) plans.push_back(std::move(plan));
+  return plans;
+}
+
+uint64_t conv_plans_revision() {
+  Table& t = table();
+  const std::lock_guard lock(t.mutex);
+  return t.revision;
 }
 
 void offer_conv_plans(const std::vector<SavedConvPlan>& plans) {
+  const int device = current_device();
   Table& t = table();
   const std::lock_guard lock(t.mutex);
-  for (const SavedConvPlan& plan : plans) t.earlier[{plan.device, plan.convolution}] = plan;
+  const std::string& name = t.device_name(device);
+  for (const SavedConvPlan& plan : plans) {
+    if (plan.device != name) {
+      ++t.refusals[fmt::format("they are for {}, this is {}", plan.device, name)];
+    }
+    t.earlier[{plan.device, plan.convolution}] = plan;
+  }
+}
+
+std::vector<std::string> take_conv_notes() {
+  Table& t = table();
+  const std::lock_guard lock(t.mutex);
+  std::vector<std::string> notes;
+  for (const auto& [reason, count] : std::exchange(t.refusals, {})) {
+    notes.push_back(fmt::format("{} kept plans are not taken ({}); chosen anew", count, reason));
+  }
+  if (const std::string reason = std::exchange(t.no_products, ""); !reason.empty()) {
+    notes.push_back(fmt::format("1x1 were not timed as products of matrices: {}", reason));
+  }
+  return notes;
 }
 
 std::string conv_engine_name() {

@@ -43,7 +43,9 @@ std::vector<std::string> conv_engine_report();
 
 /// See conv.h.
 std::vector<SavedConvPlan> save_conv_plans();
+uint64_t conv_plans_revision();
 void offer_conv_plans(const std::vector<SavedConvPlan>& plans);
+std::vector<std::string> take_conv_notes();
 
 /// "cuDNN 9.19.0"
 std::string conv_engine_name();

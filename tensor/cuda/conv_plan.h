@@ -41,10 +41,12 @@ using ConvPlanBuilder = std::function<std::unique_ptr<ConvPlan>()>;
 
 /// What is asked of a library.
 struct ConvLibrary {
+  const char* brand;  ///< "cuDNN"
   /// With its version: "cuDNN 9.19.0".
   std::string (*name)();
   /// Plans that compute exactly the problem, with the same bits every time and sums in float32, the
-  /// library's guess at the fastest first. Where there is none, `reason` says why.
+  /// library's guess at the fastest first. Where there is none, `reason` says why. Operands are
+  /// aligned to 16 bytes.
   std::vector<ConvPlanBuilder> (*plans)(const ConvProblem& problem, std::string& reason);
   /// A plan that was saved; null, and the reason, where the library does not take it.
   std::unique_ptr<ConvPlan> (*restore)(const ConvProblem& problem, const std::string& saved,
@@ -53,7 +55,7 @@ struct ConvLibrary {
 
 /// Convolutions as such.
 const ConvLibrary& cudnn_library();
-/// Those that are products of matrices: 1x1 with stride 1. Loaded when first asked for plans.
+/// Those that are products of matrices: 1x1 with stride 1. Loaded when it is first asked anything.
 const ConvLibrary& cublas_library();
 
 /// "bfloat16 [8,40,40,64] -> [8,40,40,128], 1x1 stride 1 padding 0, forward": all that a plan

@@ -3,11 +3,13 @@
 #include <ydistill/tensor/cuda/conv.h>
 #include <ydistill/tensor/cuda/conv_engine.h>
 #include <ydistill/tensor/cuda/conv_plan.h>
+#include <ydistill/tensor/cuda/graph.h>
 #include <ydistill/tensor/random.h>
 
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <utility>
 
 #include "conv_libraries.h"
 #include "support/catch.h"
@@ -163,6 +165,49 @@ TEST_CASE("conv plans: what was chosen is saved in words, and taken again withou
   CHECK(kernel_of(problem_of(16)) == "emulated cuDNN 1 kernel 1");
 }
 
+TEST_CASE("conv plans: what was offered and has not come yet is saved too") {
+  const ConvLibraries libraries({});
+  const SavedConvPlan there{"other GPU", "a convolution", "emulated cuDNN 1", "1", true};
+  SavedConvPlan here = there;
+  here.device = "emulated GPU";
+  cuda::offer_conv_plans({there, here});
+  run(problem_of(23));
+  const std::vector<SavedConvPlan> plans = cuda::save_conv_plans();
+  for (const SavedConvPlan& offered : {there, here}) {
+    CHECK(std::count(plans.begin(), plans.end(), offered) == 1);
+  }
+  CHECK(!saved_of(problem_of(23)).empty());
+}
+
+TEST_CASE("conv plans: the revision rises with every choice and every timing, else not") {
+  const ConvLibraries libraries({});
+  const auto risen = [&, last = cuda::conv_plans_revision()]() mutable {
+    const uint64_t now = cuda::conv_plans_revision();
+    return now > std::exchange(last, now);
+  };
+  run(problem_of(24));
+  CHECK(risen());
+  run(problem_of(24));
+  CHECK_FALSE(risen());
+  const Autotune on;
+  run(problem_of(24));
+  CHECK(risen());
+  run(problem_of(24));
+  CHECK_FALSE(risen());
+}
+
+TEST_CASE(
+    "conv plans: a convolution that is first met in a capture is refused and leaves no trace") {
+  const ConvLibraries libraries({});
+  const size_t before = cuda::conv_engine_report().size();
+  cuda::Graph graph;
+  CHECK_THROWS_WITH_TEXT(graph.capture([] { cuda::has_conv_engine(problem_of(25)); }), LibraryError,
+                         "must run once before it is captured");
+  CHECK(cuda::conv_engine_report().size() == before);
+  run(problem_of(25));
+  CHECK(cuda::conv_engine_report().size() == before + 1);
+}
+
 TEST_CASE("conv plans: a saved plan of another device, version or nonsense is chosen anew") {
   const ConvLibraries libraries({});
   const auto offer = [](int64_t pixels, SavedConvPlan plan) {
@@ -171,6 +216,7 @@ TEST_CASE("conv plans: a saved plan of another device, version or nonsense is ch
     run(problem_of(pixels));
     return kernel_of(problem_of(pixels));
   };
+  cuda::take_conv_notes();
   CHECK(offer(17, {"emulated GPU", "", "emulated cuDNN 1", "1"}) == "emulated cuDNN 1 kernel 1");
   {
     const Autotune on;  // what was not timed is timed now
@@ -181,6 +227,18 @@ TEST_CASE("conv plans: a saved plan of another device, version or nonsense is ch
   CHECK(offer(20, {"emulated GPU", "", "emulated cuDNN 1", "7"}) == "emulated cuDNN 1 kernel 0");
   CHECK(offer(21, {"emulated GPU", "", "emulated cuBLASLt 1", "0"}) ==
         "emulated cuBLASLt 1 kernel 0");
+  CHECK(offer(26, {"emulated GPU", "", "another library", "0"}) == "emulated cuDNN 1 kernel 0");
+  // Each is said, once.
+  CHECK(cuda::take_conv_notes() ==
+        std::vector<std::string>{
+            "1 kept plans are not taken (no such kernel); chosen anew",
+            "1 kept plans are not taken (they are another library's, which is not known); chosen "
+            "anew",
+            "1 kept plans are not taken (they are emulated cuDNN 2's, this is emulated cuDNN 1); "
+            "chosen anew",
+            "1 kept plans are not taken (they are for other GPU, this is emulated GPU); chosen "
+            "anew"});
+  CHECK(cuda::take_conv_notes().empty());
 }
 
 }  // namespace

@@ -280,7 +280,7 @@ TEST_CASE("gpu: a run that was stopped and resumed equals the uninterrupted one 
   CHECK(same_checkpoint(a.run, b.run));
 }
 
-TEST_CASE("gpu: a run keeps its plans beside it and is resumed with them, damaged or not") {
+TEST_CASE("gpu: a run keeps its plans beside it; where they are damaged it says so and goes on") {
   YD_NEEDS_GPU();
   const Setup setup;
   Quiet part(4), rest;

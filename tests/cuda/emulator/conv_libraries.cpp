@@ -152,13 +152,15 @@ std::vector<ConvPlanBuilder> cublas_plans(const ConvProblem& problem, std::strin
 }  // namespace
 
 const ConvLibrary& cudnn_library() {
-  static constexpr ConvLibrary kLibrary{[] { return "emulated cuDNN " + version; }, cudnn_plans,
+  static constexpr ConvLibrary kLibrary{"emulated cuDNN",
+                                        [] { return "emulated cuDNN " + version; }, cudnn_plans,
                                         restore<cudnn_library, 2>};
   return kLibrary;
 }
 
 const ConvLibrary& cublas_library() {
-  static constexpr ConvLibrary kLibrary{[] { return "emulated cuBLASLt " + version; }, cublas_plans,
+  static constexpr ConvLibrary kLibrary{"emulated cuBLASLt",
+                                        [] { return "emulated cuBLASLt " + version; }, cublas_plans,
                                         restore<cublas_library, 1>};
   return kLibrary;
 }
