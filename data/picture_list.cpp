@@ -18,13 +18,6 @@ namespace fs = std::filesystem;
 
 constexpr const char* kFolderLeftOut = "folder left out";
 
-/// Formats that other tools read and this one does not: dropped, but not silently.
-bool has_foreign_picture_suffix(const fs::path& path) {
-  constexpr std::array<std::string_view, 9> kForeign{".webp", ".tif", ".tiff", ".gif", ".mpo",
-                                                     ".dng",  ".pfm", ".heic", ".avif"};
-  return std::find(kForeign.begin(), kForeign.end(), lower_suffix(path)) != kForeign.end();
-}
-
 class FolderWalk {
  public:
   explicit FolderWalk(const fs::path& root) : root_(root) {
@@ -67,6 +60,7 @@ class FolderWalk {
           read(entry.path(), nullptr);
         }
       } else if (has_picture_suffix(entry.path()) || has_foreign_picture_suffix(entry.path())) {
+        // The foreign ones are dropped later, but not silently.
         list_.pictures.push_back({entry.path(), root_, 0});
       }
     }
@@ -108,6 +102,12 @@ std::string lower_suffix(const fs::path& path) {
 bool has_picture_suffix(const fs::path& path) {
   const std::string suffix = lower_suffix(path);
   return suffix == ".jpg" || suffix == ".jpeg" || suffix == ".png" || suffix == ".bmp";
+}
+
+bool has_foreign_picture_suffix(const fs::path& path) {
+  constexpr std::array<std::string_view, 9> kForeign{".webp", ".tif", ".tiff", ".gif", ".mpo",
+                                                     ".dng",  ".pfm", ".heic", ".avif"};
+  return std::find(kForeign.begin(), kForeign.end(), lower_suffix(path)) != kForeign.end();
 }
 
 }  // namespace ydistill::reading

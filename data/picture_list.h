@@ -33,5 +33,7 @@ PictureList list_pictures(const std::filesystem::path& source);
 std::string lower_suffix(const std::filesystem::path& path);
 /// True for .jpg, .jpeg, .png, .bmp, whatever the case.
 bool has_picture_suffix(const std::filesystem::path& path);
+/// True for pictures of formats that other tools read and this one does not: .webp, .tif, ...
+bool has_foreign_picture_suffix(const std::filesystem::path& path);
 
 }  // namespace ydistill::reading

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
 #include <fmt/format.h>
-#include <glob.h>
 
 #include <algorithm>
 #include <charconv>
@@ -19,46 +18,13 @@
 #include <ydistill/tensor/io/writable_folder.h>
 #include <ydistill/tensor/parallel.h>
 #include <ydistill/tools/command.h>
+#include <ydistill/tools/picture_files.h>
 #include <ydistill/yolo/checkpoint.h>
 
 namespace ydistill::tools {
 namespace {
 
 namespace fs = std::filesystem;
-
-bool looks_like_picture(const fs::path& path) {
-  static const std::set<std::string> kExtensions{".jpg", ".jpeg", ".png", ".bmp"};
-  std::string extension = path.extension().string();
-  std::transform(extension.begin(), extension.end(), extension.begin(),
-                 [](unsigned char c) { return char(std::tolower(c)); });
-  return kExtensions.count(extension) != 0;
-}
-
-/// A file, the pictures of a folder, or those a pattern matches, sorted.
-std::vector<fs::path> pictures_of(const std::string& source) {
-  std::vector<fs::path> paths;
-  std::error_code ignored;
-  if (fs::is_directory(source, ignored)) {
-    for (const auto& entry : fs::directory_iterator(source)) {
-      if (entry.is_regular_file() && looks_like_picture(entry.path()))
-        paths.push_back(entry.path());
-    }
-  } else if (fs::exists(source, ignored)) {
-    paths.emplace_back(source);
-  } else {
-    glob_t found = {};
-    if (glob(source.c_str(), 0, nullptr, &found) == 0) {
-      for (size_t i = 0; i < found.gl_pathc; ++i) paths.emplace_back(found.gl_pathv[i]);
-    }
-    globfree(&found);
-  }
-  std::sort(paths.begin(), paths.end());
-  if (paths.empty()) {
-    throw FileError("{}: no such picture, no folder with pictures, and no pattern that matches one",
-                    source);
-  }
-  return paths;
-}
 
 /// A name in the output folder that no earlier picture has taken.
 std::string output_stem(const fs::path& picture, std::set<std::string>& taken) {
@@ -327,7 +293,8 @@ Run add_detect(CLI::App& app) {
   cmd->add_flag("--timing", args->timing,
                 "say where the time went, milliseconds by stage, in all and a picture; pictures/s");
   return [args] {
-    const std::vector<fs::path> paths = pictures_of(args->source);
+    const PictureFiles source = pictures_of(args->source);
+    const std::vector<fs::path>& paths = source.paths;
     check_apart(paths, args->out);
     check_folder_is_writable(args->out);
     if (args->threads > 0) set_num_threads(args->threads);
@@ -346,6 +313,7 @@ Run add_detect(CLI::App& app) {
     std::error_code error;
     fs::create_directories(args->out, error);
     if (error) throw FileError("{}: the folder cannot be made: {}", args->out, error.message());
+    if (!source.left_out.empty()) message(source.left_out);
     const auto start = std::chrono::steady_clock::now();
     Found found(args->out);
     for (size_t i = 0; i < paths.size(); i += size_t(args->batch)) {

@@ -72,6 +72,30 @@ TEST_CASE("command: detect takes a file name that is no UTF-8") {
   CHECK(fs::exists(setup.dir / "o" / "a\xff\n.txt"));
 }
 
+TEST_CASE("command: detect says how many files of a folder are of kinds that it does not read") {
+  const Setup setup;
+  for (const char* name : {"a.gif", "b.GIF", "c.webp", "d.tif", "e.mp4", "notes.txt"})
+    test::write_file(setup.dir / "mixed" / name, "");
+  const std::string detect =
+      "detect --weights tiny.safetensors --source mixed --out o --size 64 --json";
+  check_refused(setup.run(detect), 1,
+                "mixed: no picture in this folder, .jpg, .jpeg, .png or .bmp wanted; 5 files are "
+                "left out, of kinds that are not read (.gif, .mp4, .tif, .webp)\n");
+  fs::copy_file(setup.dir / "val/images/p000.png", setup.dir / "mixed/p.PNG");
+  fs::create_symlink("nowhere", setup.dir / "mixed/q.png");
+  const Outcome o = setup.run(detect);
+  INFO(o.err);
+  CHECK(o.code == 0);
+  CHECK(nlohmann::json::parse(o.out).at("images").size() == 1);
+  CHECK(o.err.find("mixed: 5 files are left out, of kinds that are not read (.gif, .mp4, .tif, "
+                   ".webp)\n") != std::string::npos);
+  CHECK(o.err.find("mixed/q.png: no such picture\n") != std::string::npos);
+  CHECK(num_lines(o.err) == 4);  // the picture's own line and how many could not be read
+  const Outcome all =
+      setup.run("detect --weights tiny.safetensors --source val/images --out o --size 64 --json");
+  CHECK(all.err.find("left out") == std::string::npos);
+}
+
 TEST_CASE("command: messages that cannot be written stop nothing and go into no file") {
   const Setup setup;
   const std::string with_full = "sh -c 'exec \"$@\" 2>/dev/full' sh";

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: MIT
+#include <ydistill/tools/picture_files.h>
+
+#include <fmt/ranges.h>
+#include <glob.h>
+
+#include <algorithm>
+#include <array>
+#include <set>
+#include <string_view>
+#include <system_error>
+
+#include <ydistill/data/picture_list.h>
+#include <ydistill/tensor/error.h>
+#include <ydistill/tensor/io/text.h>
+
+namespace ydistill::tools {
+namespace {
+
+namespace fs = std::filesystem;
+
+bool is_film(const fs::path& file) {
+  constexpr std::array<std::string_view, 9> kFilms{".mp4",  ".avi", ".mov", ".mkv", ".webm",
+                                                   ".mpeg", ".mpg", ".m4v", ".wmv"};
+  return std::find(kFilms.begin(), kFilms.end(), reading::lower_suffix(file)) != kFilms.end();
+}
+
+/// What a folder holds besides pictures that are read.
+struct Rest {
+  int64_t files = 0;  ///< pictures and films of kinds that are not read
+  std::set<std::string> suffixes;
+  bool has_folders = false;
+
+  std::string str() const {
+    return fmt::format("{} {} left out, of kinds that are not read ({})", files,
+                       files == 1 ? "file is" : "files are", fmt::join(suffixes, ", "));
+  }
+};
+
+PictureFiles pictures_in(const fs::path& folder) {
+  PictureFiles found;
+  Rest rest;
+  std::error_code error, ignored;
+  fs::directory_iterator at(folder, error);
+  for (; !error && at != fs::directory_iterator(); at.increment(error)) {
+    const fs::path& path = at->path();
+    if (at->is_directory(ignored)) {
+      rest.has_folders = true;
+    } else if (reading::has_picture_suffix(path)) {  // a link to nowhere too: reading it says so
+      found.paths.push_back(path);
+    } else if (reading::has_foreign_picture_suffix(path) || is_film(path)) {
+      ++rest.files;
+      rest.suffixes.insert(reading::lower_suffix(path));
+    }
+  }
+  const std::string name = printable(folder.string());
+  if (error) throw FileError("{}: {}", name, error.message());
+  if (found.paths.empty()) {
+    throw FileError("{}: no picture in this folder, .jpg, .jpeg, .png or .bmp wanted{}{}", name,
+                    rest.files > 0 ? "; " + rest.str() : "",
+                    rest.has_folders ? "; folders in it are not searched" : "");
+  }
+  if (rest.files > 0) found.left_out = fmt::format("{}: {}", name, rest.str());
+  return found;
+}
+
+}  // namespace
+
+PictureFiles pictures_of(const std::string& source) {
+  PictureFiles found;
+  std::error_code ignored;
+  if (fs::is_directory(source, ignored)) {
+    found = pictures_in(source);
+  } else if (fs::exists(source, ignored)) {
+    found.paths.emplace_back(source);
+  } else {
+    glob_t matched = {};
+    if (glob(source.c_str(), 0, nullptr, &matched) == 0) {
+      for (size_t i = 0; i < matched.gl_pathc; ++i) found.paths.emplace_back(matched.gl_pathv[i]);
+    }
+    globfree(&matched);
+  }
+  if (found.paths.empty()) {
+    throw FileError("{}: no such picture, no folder, and no pattern that matches a file",
+                    printable(source));
+  }
+  std::sort(found.paths.begin(), found.paths.end());
+  return found;
+}
+
+}  // namespace ydistill::tools
