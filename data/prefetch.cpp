@@ -122,7 +122,14 @@ void Prefetcher::work() {
   for (;;) {
     int64_t slot = 0;
     Pending* pending = nullptr;
-    work_.wait(lock, [&] { return stops_ || (pending = claim(slot)) != nullptr; });
+    try {
+      work_.wait(lock, [&] { return stops_ || (pending = claim(slot)) != nullptr; });
+    } catch (...) {  // no memory for another batch: those that were begun are the last
+      opening_failure_ = std::current_exception();
+      next_batch_ = end_;
+      done_.notify_all();
+      continue;
+    }
     if (stops_) return;
     lock.unlock();
     std::exception_ptr failure;
@@ -150,10 +157,15 @@ std::unique_ptr<Prefetcher::Pending> Prefetcher::make_next() {
 
 std::unique_ptr<Prefetcher::Pending> Prefetcher::await_next() {
   std::unique_lock lock(mutex_);
-  if (pending_.empty() && next_batch_ >= end_) return nullptr;
   done_.wait(lock, [&] {
-    return !pending_.empty() && pending_.front()->slots_done == pending_.front()->slots();
+    return is_at_end() ||
+           (!pending_.empty() && pending_.front()->slots_done == pending_.front()->slots());
   });
+  if (is_at_end()) {
+    if (!opening_failure_) return nullptr;
+    has_failed_ = true;
+    std::rethrow_exception(opening_failure_);
+  }
   std::unique_ptr<Pending> pending = std::move(pending_.front());
   pending_.pop_front();
   lock.unlock();

@@ -37,7 +37,8 @@ class Prefetcher {
   Prefetcher(const Prefetcher&) = delete;
   Prefetcher& operator=(const Prefetcher&) = delete;
 
-  /// False at the end. What a worker threw is thrown when its batch's turn comes, and ends it all.
+  /// False at the end. What a worker threw is thrown when its batch's turn comes, and ends it all;
+  /// so does memory that is not there for another batch, after those that were begun.
   bool next(Batch& batch);
   double seconds_waited() const { return seconds_waited_; }
 
@@ -59,6 +60,7 @@ class Prefetcher {
   std::unique_ptr<Pending> await_next();
   void work();
   Pending* claim(int64_t& slot);
+  bool is_at_end() const { return pending_.empty() && next_batch_ >= end_; }
 
   BatchMaker& maker_;
   const int64_t end_;
@@ -69,6 +71,7 @@ class Prefetcher {
   std::condition_variable work_, done_;
   std::deque<std::unique_ptr<Pending>> pending_;
   int64_t next_batch_;
+  std::exception_ptr opening_failure_;  // why there is no batch after pending_
   bool stops_ = false;
   std::vector<std::thread> threads_;
 };
