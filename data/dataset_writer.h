@@ -37,7 +37,9 @@ bool has_outline(const Label& label);
 /// `value` with up to three decimals, without zeros at their end.
 std::string pixels(double value);
 
-/// Writes a small file, making its folder. throws FileError.
+/// Makes a folder and those above it. throws FileError.
+void make_folder(const std::filesystem::path& folder);
+/// Writes a small new file, making its folder. throws FileError.
 void write_text(const std::filesystem::path& file, const std::string& text);
 
 void write_yolo(std::span<const NamedSplit> splits, const std::filesystem::path& folder);

@@ -7,7 +7,6 @@
 #include <array>
 #include <cctype>
 #include <cmath>
-#include <fstream>
 #include <set>
 #include <system_error>
 #include <utility>
@@ -17,6 +16,7 @@
 #include <ydistill/data/image.h>
 #include <ydistill/data/picture_list.h>
 #include <ydistill/tensor/error.h>
+#include <ydistill/tensor/io/new_file.h>
 #include <ydistill/tensor/io/text.h>
 
 namespace ydistill {
@@ -45,12 +45,17 @@ std::string pixels(double value) {
 }
 
 void write_text(const fs::path& file, const std::string& text) {
+  make_folder(file.parent_path());
+  write_new_file(file, text);
+}
+
+void make_folder(const fs::path& folder) {
   std::error_code error;
-  fs::create_directories(file.parent_path(), error);
-  std::ofstream stream(file, std::ios::binary);
-  stream << text;
-  stream.close();
-  if (!stream) throw FileError("{}: cannot be written", printable(file.string()));
+  fs::create_directories(folder, error);
+  if (error) {
+    throw FileError("{}: the folder cannot be made: {}", printable(folder.string()),
+                    error.message());
+  }
 }
 
 fs::path picture_folder(DatasetFormat format, const std::string& split) {
@@ -139,11 +144,11 @@ std::vector<writing::NamedSplit> name_samples(std::span<const DatasetSplit> spli
 
 void transfer_picture(const fs::path& from, const fs::path& to, PictureTransfer transfer) {
   std::error_code error;
-  const char* what = "copied";
+  const char* what = "";
   switch (transfer) {
     case PictureTransfer::kCopy:
-      fs::copy_file(from, to, error);
-      break;
+      copy_to_new_file(from, to);
+      return;
     case PictureTransfer::kHardLink:
       what = "hard-linked";
       fs::create_hard_link(fs::canonical(from, error), to, error);
@@ -220,7 +225,7 @@ void write_dataset(std::span<const DatasetSplit> splits, DatasetFormat format,
   const std::vector<writing::NamedSplit> named = name_samples(splits, format);
   for (const writing::NamedSplit& split : named) {
     const fs::path pictures = folder.path() / writing::picture_folder(format, split.name);
-    fs::create_directories(pictures);
+    writing::make_folder(pictures);
     reading::for_each_picture(int64_t(split.samples.size()), [&](int64_t i) {
       const writing::NamedSample& sample = split.samples[size_t(i)];
       transfer_picture(sample.sample->image, pictures / sample.file_name(), transfer);

@@ -47,7 +47,7 @@ std::string annotation_text(const NamedSample& named, const std::vector<std::str
 }  // namespace
 
 void write_voc(std::span<const NamedSplit> splits, const fs::path& folder) {
-  fs::create_directories(folder / "Annotations");
+  make_folder(folder / "Annotations");
   for (const NamedSplit& split : splits) {
     std::string list;
     for (const NamedSample& named : split.samples) list += named.stem + "\n";

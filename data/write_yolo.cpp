@@ -60,7 +60,7 @@ std::string data_yaml(std::span<const NamedSplit> splits) {
 
 void write_yolo(std::span<const NamedSplit> splits, const fs::path& folder) {
   for (const NamedSplit& split : splits) {
-    fs::create_directories(folder / "labels" / split.name);
+    make_folder(folder / "labels" / split.name);
     reading::for_each_picture(int64_t(split.samples.size()), [&](int64_t i) {
       const NamedSample& named = split.samples[size_t(i)];
       if (!named.sample->labelled) return;

@@ -1,8 +1,4 @@
 // SPDX-License-Identifier: MIT
-#include <csignal>
-
-#include <sys/resource.h>
-
 #include <ydistill/data/image.h>
 #include <ydistill/tensor/error.h>
 #include <ydistill/tensor/random.h>
@@ -11,6 +7,7 @@
 #include "data/pictures.h"
 #include "support/catch.h"
 #include "support/files.h"
+#include "support/small_disk.h"
 
 namespace ydistill::test {
 namespace {
@@ -29,26 +26,6 @@ std::string jpeg_bytes() {
   write_jpeg(dir / "a.jpg", noise(64, 48, 1), 90);
   return read_file(dir / "a.jpg");
 }
-
-/// While it lives, no file of this process grows beyond `bytes`: what a full disk looks like.
-class FileSizeLimit {
- public:
-  explicit FileSizeLimit(rlim_t bytes) {
-    old_handler_ = std::signal(SIGXFSZ, SIG_IGN);
-    getrlimit(RLIMIT_FSIZE, &old_);
-    rlimit small = old_;
-    small.rlim_cur = bytes;
-    setrlimit(RLIMIT_FSIZE, &small);
-  }
-  ~FileSizeLimit() {
-    setrlimit(RLIMIT_FSIZE, &old_);
-    std::signal(SIGXFSZ, old_handler_);
-  }
-
- private:
-  rlimit old_{};
-  void (*old_handler_)(int) = nullptr;
-};
 
 }  // namespace
 
@@ -193,7 +170,7 @@ TEST_CASE("image: a full disk leaves the old picture as it was") {
   write_png(dir / "a.png", slope(8, 8));
   const std::string before = read_file(dir / "a.png");
   {
-    const FileSizeLimit limit(64);
+    const SmallDisk disk(64);
     CHECK_THROWS_WITH_TEXT(write_png(dir / "a.png", noise(64, 64, 1)), FileError, "a.png");
     CHECK_THROWS_WITH_TEXT(write_jpeg(dir / "b.jpg", noise(64, 64, 1)), FileError, "b.jpg");
   }

@@ -9,6 +9,7 @@
 #include "data/pictures.h"
 #include "support/catch.h"
 #include "support/files.h"
+#include "support/small_disk.h"
 
 namespace ydistill::test {
 namespace {
@@ -164,6 +165,33 @@ TEST_CASE("convert: what cannot be written leaves nothing behind") {
                            fmt::format("split \"{}\": YAML and JSON read that as a value", word));
   }
   CHECK(std::distance(fs::directory_iterator(out.path()), {}) == 1);
+}
+
+TEST_CASE("convert: a full disk is told with the file and the system's reason") {
+  const TempDir dir, out;
+  fs::create_directories(dir / "images");
+  write_png(dir / "images/a.png", noise(100, 100, 1));
+  write_file(dir / "labels/a.txt", "0 0.5 0.5 0.2 0.2\n");
+  const Dataset data = load_dataset({Kind::kYolo, dir / "images", "", ""}, {"x"});
+  const auto copy = [&](DatasetFormat format) {
+    write(data, format, out / "new", "train", PictureTransfer::kCopy);
+  };
+  {
+    const SmallDisk disk(20'000);  // less than the picture
+    CHECK_THROWS_WITH_TEXT(copy(DatasetFormat::kYolo), FileError,
+                           "a.png: cannot be copied to " + (out / "new.part").string());
+    CHECK_THROWS_WITH_TEXT(copy(DatasetFormat::kYolo), FileError, "a.png: File too large");
+  }
+  write_png(dir / "images/a.png", slope(10, 10));
+  {
+    const SmallDisk disk(150);  // more than the picture, less than what is said about it
+    REQUIRE(fs::file_size(dir / "images/a.png") < 150);
+    CHECK_THROWS_WITH_TEXT(copy(DatasetFormat::kVoc), FileError,
+                           "a.xml: cannot be written: File too large");
+    CHECK_THROWS_WITH_TEXT(copy(DatasetFormat::kCoco), FileError,
+                           "instances_train.json: cannot be written: File too large");
+  }
+  CHECK(fs::is_empty(out.path()));
 }
 
 }  // namespace ydistill::test

@@ -3,7 +3,6 @@
 
 #include <fcntl.h>
 #include <signal.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -14,9 +13,11 @@
 
 #include "support/catch.h"
 #include "support/files.h"
+#include "support/small_disk.h"
 
 using namespace ydistill;
 using ydistill::test::read_file;
+using ydistill::test::SmallDisk;
 using ydistill::test::TempDir;
 using ydistill::test::write_file;
 
@@ -29,26 +30,6 @@ std::vector<std::string> names_in(const std::filesystem::path& folder) {
   }
   return names;
 }
-
-/// While it lives, no file of this process may grow beyond `bytes`: what a full disk is like, for a
-/// user without rights.
-class SmallDisk {
- public:
-  explicit SmallDisk(rlim_t bytes) {
-    old_action_ = signal(SIGXFSZ, SIG_IGN);
-    getrlimit(RLIMIT_FSIZE, &old_limit_);
-    const rlimit limit{.rlim_cur = bytes, .rlim_max = old_limit_.rlim_max};
-    setrlimit(RLIMIT_FSIZE, &limit);
-  }
-  ~SmallDisk() {
-    setrlimit(RLIMIT_FSIZE, &old_limit_);
-    signal(SIGXFSZ, old_action_);
-  }
-
- private:
-  rlimit old_limit_{};
-  sighandler_t old_action_ = SIG_DFL;
-};
 
 }  // namespace
 
