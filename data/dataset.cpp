@@ -67,6 +67,7 @@ Dataset load_listed(const DataSource& source, DataYaml yaml,
   pictures.path = yaml.paths.front();
   pictures.more.assign(yaml.paths.begin() + 1, yaml.paths.end());
   pictures.cache_folder = source.cache_folder;
+  pictures.stop = source.stop;
   Dataset dataset = reading::load_yolo(pictures, names);
   dataset.notes.insert(dataset.notes.begin(), yaml.notes.begin(), yaml.notes.end());
   return dataset;

@@ -9,6 +9,7 @@
 #include <array>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <span>
 #include <string>
 #include <vector>
@@ -83,6 +84,8 @@ struct DataSource {
   /// empty: nowhere.
   std::filesystem::path cache_folder = {};
   Classes classes = Classes::kAll;
+  /// Asked between pictures, by the calling thread: true gives the reading up. Empty: never.
+  std::function<bool()> stop = {};
 };
 
 /// Pictures narrower or lower than this are dropped, as YOLOv5 does.
@@ -126,7 +129,8 @@ inline constexpr int64_t kMaxClasses = 10000;
 /// file that says otherwise is listed.
 ///
 /// throws FileError: a source that is missing or malformed, or without one usable picture; the
-/// message then says how many were dropped and the first reason.
+/// message then says how many were dropped and the first reason. StoppedError where source.stop
+/// says so.
 Dataset load_dataset(const DataSource& source, const std::vector<std::string>& names = {});
 
 /// Puts the pictures of a source without labels behind those of `dataset`. A picture that is there

@@ -304,25 +304,28 @@ Dataset load_coco(const DataSource& source, std::vector<std::string> names) {
   // Spares the pictures' headers; the list of pictures and what is wrong stand in the JSON alone.
   LabelCache cache(source.cache_folder, source, fmt::format("{}", fmt::join(names, "\n")));
   std::vector<PictureReport> reports(pictures.size());
-  for_each_picture(int64_t(pictures.size()), [&](int64_t i) {
-    const CocoPicture& picture = pictures[size_t(i)];
-    PictureReport& report = reports[size_t(i)];
-    const fs::path path = source.images / fs::path(picture.file_name);
-    std::string stamp = cache.stamp(path, source.path);
-    if (cache.find(path, stamp, report)) return;
-    open_sample(report, path, source.path, 0);
-    if (!report.sample) return;
-    report.labels_dropped = picture.labels_dropped;
-    report.labels_ignored = picture.crowds;
-    if (picture.has_size) compare_size(report, picture.width, picture.height, source.path, 0);
-    for (const CocoBox& box : picture.boxes) {
-      if (add_box(report, box.class_id, box.x, box.y, box.x + box.w, box.y + box.h, source.path, 0,
-                  box.what)) {
-        report.sample->labels.back().polygon = outline_of(box.pieces, *report.sample);
-      }
-    }
-    cache.keep(path, std::move(stamp), report);
-  });
+  for_each_picture(
+      int64_t(pictures.size()),
+      [&](int64_t i) {
+        const CocoPicture& picture = pictures[size_t(i)];
+        PictureReport& report = reports[size_t(i)];
+        const fs::path path = source.images / fs::path(picture.file_name);
+        std::string stamp = cache.stamp(path, source.path);
+        if (cache.find(path, stamp, report)) return;
+        open_sample(report, path, source.path, 0);
+        if (!report.sample) return;
+        report.labels_dropped = picture.labels_dropped;
+        report.labels_ignored = picture.crowds;
+        if (picture.has_size) compare_size(report, picture.width, picture.height, source.path, 0);
+        for (const CocoBox& box : picture.boxes) {
+          if (add_box(report, box.class_id, box.x, box.y, box.x + box.w, box.y + box.h, source.path,
+                      0, box.what)) {
+            report.sample->labels.back().polygon = outline_of(box.pieces, *report.sample);
+          }
+        }
+        cache.keep(path, std::move(stamp), report);
+      },
+      source.stop);
   Dataset dataset =
       assemble(source.path, std::move(reports), std::move(names), file.take_findings());
   dataset.labels_dropped += file.stray_labels();

@@ -115,16 +115,22 @@ void compare_size(PictureReport& report, double width, double height,
        kKept});
 }
 
-void for_each_picture(int64_t n, const std::function<void(int64_t)>& body) {
+void for_each_picture(int64_t n, const std::function<void(int64_t)>& body,
+                      const std::function<bool()>& stop) {
   // Mostly waiting for the disk, so more threads than cores.
   const int64_t wanted = 2 * int64_t(std::max(1u, std::thread::hardware_concurrency()));
   const int64_t num_threads = std::min<int64_t>({n, wanted, 16});
   std::atomic<int64_t> next{0};
   std::mutex mutex;
   std::exception_ptr failure;
+  const std::thread::id caller = std::this_thread::get_id();
   const auto work = [&] {
+    const bool may_stop = stop && std::this_thread::get_id() == caller;
     try {
-      for (int64_t i = next++; i < n; i = next++) body(i);
+      for (int64_t i = next++; i < n; i = next++) {
+        if (may_stop && stop()) throw StoppedError("stopped while pictures were read");
+        body(i);
+      }
     } catch (...) {
       const std::lock_guard lock(mutex);
       if (!failure) failure = std::current_exception();

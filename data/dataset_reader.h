@@ -50,7 +50,9 @@ void compare_size(PictureReport& report, double width, double height,
                   const std::filesystem::path& file, int64_t line);
 
 /// Calls body(i) for i in [0, n) on several threads; the first exception is thrown again.
-void for_each_picture(int64_t n, const std::function<void(int64_t)>& body);
+/// stop: see DataSource. throws StoppedError.
+void for_each_picture(int64_t n, const std::function<void(int64_t)>& body,
+                      const std::function<bool()>& stop = {});
 
 /// Puts the reports together in order. throws FileError where no sample is left.
 Dataset assemble(const std::filesystem::path& source, std::vector<PictureReport> reports,

@@ -186,16 +186,19 @@ Dataset load_voc(const DataSource& source, std::vector<std::string> names) {
   const std::vector<ListedId> ids = read_split(split);
   LabelCache cache(source.cache_folder, source, "");
   std::vector<PictureReport> reports(ids.size());
-  for_each_picture(int64_t(ids.size()), [&](int64_t i) {
-    const ListedId& listed = ids[size_t(i)];
-    PictureReport& report = reports[size_t(i)];
-    const fs::path picture = find_picture(source.path, listed.id);
-    const fs::path file = source.path / "Annotations" / (listed.id + ".xml");
-    std::string stamp = cache.stamp(picture, file);
-    if (cache.find(picture, stamp, report)) return;
-    read_picture(picture, file, listed, split, report);
-    cache.keep(picture, std::move(stamp), report);
-  });
+  for_each_picture(
+      int64_t(ids.size()),
+      [&](int64_t i) {
+        const ListedId& listed = ids[size_t(i)];
+        PictureReport& report = reports[size_t(i)];
+        const fs::path picture = find_picture(source.path, listed.id);
+        const fs::path file = source.path / "Annotations" / (listed.id + ".xml");
+        std::string stamp = cache.stamp(picture, file);
+        if (cache.find(picture, stamp, report)) return;
+        read_picture(picture, file, listed, split, report);
+        cache.keep(picture, std::move(stamp), report);
+      },
+      source.stop);
   if (names.empty()) {
     std::set<std::string> found;
     for (const PictureReport& report : reports) {

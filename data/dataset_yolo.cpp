@@ -156,19 +156,22 @@ Dataset load_yolo(const DataSource& source, std::vector<std::string> names) {
   const std::vector<ListedPicture>& pictures = list.pictures;
   LabelCache cache(source.cache_folder, source, std::to_string(names.size()));
   std::vector<PictureReport> reports(pictures.size());
-  for_each_picture(int64_t(pictures.size()), [&](int64_t i) {
-    const ListedPicture& picture = pictures[size_t(i)];
-    PictureReport& report = reports[size_t(i)];
-    const fs::path labels = has_labels ? label_file_of(picture.path) : fs::path();
-    std::string stamp = cache.stamp(picture.path, labels);
-    if (!cache.find(picture.path, stamp, report)) {
-      open_sample(report, picture.path, picture.listed_in, picture.line);
-      if (!report.sample) return;
-      if (has_labels) read_labels(report, labels, names.size());
-      cache.keep(picture.path, std::move(stamp), report);
-    }
-    if (report.sample) report.sample->labelled = has_labels;
-  });
+  for_each_picture(
+      int64_t(pictures.size()),
+      [&](int64_t i) {
+        const ListedPicture& picture = pictures[size_t(i)];
+        PictureReport& report = reports[size_t(i)];
+        const fs::path labels = has_labels ? label_file_of(picture.path) : fs::path();
+        std::string stamp = cache.stamp(picture.path, labels);
+        if (!cache.find(picture.path, stamp, report)) {
+          open_sample(report, picture.path, picture.listed_in, picture.line);
+          if (!report.sample) return;
+          if (has_labels) read_labels(report, labels, names.size());
+          cache.keep(picture.path, std::move(stamp), report);
+        }
+        if (report.sample) report.sample->labelled = has_labels;
+      },
+      source.stop);
   if (names.empty()) {
     int64_t num_classes = 0;
     for (const PictureReport& report : reports) {

@@ -19,8 +19,8 @@ std::vector<Tensor> Teacher::logits(const Tensor& images) {
   return heads;
 }
 
-void check_teacher(const GraphSpec& student, const std::vector<std::string>& student_names,
-                   const GraphSpec& teacher, const std::vector<std::string>& teacher_names) {
+void check_teacher_names(const std::vector<std::string>& student_names,
+                         const std::vector<std::string>& teacher_names) {
   if (student_names.size() != teacher_names.size()) {
     throw ConfigError(
         "teacher: it knows {} classes, the student {}; both need the same classes in "
@@ -35,6 +35,11 @@ void check_teacher(const GraphSpec& student, const std::vector<std::string>& stu
           c, teacher_names[c], student_names[c]);
     }
   }
+}
+
+void check_teacher(const GraphSpec& student, const std::vector<std::string>& student_names,
+                   const GraphSpec& teacher, const std::vector<std::string>& teacher_names) {
+  check_teacher_names(student_names, teacher_names);
   if (student.anchors.strides != teacher.anchors.strides) {
     throw ConfigError("teacher: its heads have strides {}, the student's {}",
                       fmt::join(teacher.anchors.strides, ", "),

@@ -34,6 +34,7 @@ YD_DEFINE_ERROR(FileError);         ///< a file that is missing, unreadable, mal
 YD_DEFINE_ERROR(ConfigError);       ///< a configuration key or value; the message names its path
 YD_DEFINE_ERROR(OutOfMemoryError);  ///< a request beyond the memory limit; names both sizes
 YD_DEFINE_ERROR(NotFiniteError);    ///< NaN or infinity where training cannot go on
+YD_DEFINE_ERROR(StoppedError);      ///< work given up because that was asked for
 YD_DEFINE_ERROR(LibraryError);      ///< a status of oneDNN, CUDA, cuDNN, ...: expression and text
 
 #undef YD_DEFINE_ERROR

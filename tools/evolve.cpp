@@ -30,7 +30,7 @@ Run add_evolve(CLI::App& app) {
   cmd->add_flag("--quiet", args->quiet, "print nothing but errors");
   return [args] {
     Progress progress(args->quiet ? Progress::Words::kQuiet : Progress::Words::kNormal);
-    catch_stop_signals();
+    catch_stop_signals(args->quiet ? OnSignal::kQuiet : OnSignal::kSay);
     const Config config = load_config(args->config, args->overrides);
     const EvolveOutcome outcome = evolve(config, args->folder, args->generations, progress);
     if (outcome.finished) {

@@ -4,9 +4,11 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <csignal>
 #include <cstdio>
 #include <nlohmann/json.hpp>
+#include <string_view>
 
 #include <ydistill/tools/command.h>
 
@@ -15,8 +17,16 @@ namespace {
 
 volatile std::sig_atomic_t stop_flag = 0;
 
+/// What the first signal says: the work at hand may take a while to end. Empty: nothing.
+std::string_view stop_notice;
+
 void on_signal(int signal) {
   if (stop_flag != 0 && signal == SIGINT) _exit(128 + signal);
+  if (stop_flag == 0 && !stop_notice.empty()) {
+    const int before = errno;
+    (void)!write(STDERR_FILENO, stop_notice.data(), stop_notice.size());
+    errno = before;
+  }
   stop_flag = 1;
 }
 
@@ -34,7 +44,12 @@ void print_event(const nlohmann::ordered_json& event) {
 
 }  // namespace
 
-void catch_stop_signals() {
+void catch_stop_signals(OnSignal words) {
+  if (words == OnSignal::kSay) {
+    constexpr std::string_view kNotice = "\nstopping soon; a second Ctrl-C ends it at once\n";
+    // In a terminal a line may be open, with the ^C that was typed.
+    stop_notice = isatty(STDERR_FILENO) != 0 ? kNotice : kNotice.substr(1);
+  }
   struct sigaction action = {}, before = {};
   action.sa_handler = on_signal;
   action.sa_flags = SA_RESTART;  // else what is being written is lost
@@ -128,10 +143,13 @@ void JsonProgress::epoch(const EpochResult& result, int64_t epochs, double waiti
 }
 
 void JsonProgress::done(const TrainOutcome& outcome) {
-  print_event({{"event", "done"},
-               {"finished", outcome.finished},
-               {"folder", outcome.run.string()},
-               {"best", (outcome.run / "weights" / "best.safetensors").string()}});
+  nlohmann::ordered_json event{{"event", "done"}, {"finished", outcome.finished}};
+  event["folder"] = event["best"] = nullptr;
+  if (!outcome.run.empty()) {
+    event["folder"] = outcome.run.string();
+    event["best"] = (outcome.run / "weights" / "best.safetensors").string();
+  }
+  print_event(event);
 }
 
 void JsonProgress::error(const std::string& text) {

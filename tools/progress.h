@@ -9,9 +9,13 @@
 
 namespace ydistill::tools {
 
+enum class OnSignal {
+  kSay,   ///< one line on standard error, at once
+  kQuiet  ///< nothing
+};
 /// From now on SIGINT, SIGTERM and SIGHUP only set a flag; a second SIGINT ends the process at
 /// once. One of them that the parent had ignored, as nohup does, stays so.
-void catch_stop_signals();
+void catch_stop_signals(OnSignal on_signal);
 bool stop_signal_came();
 
 /// A live line in a terminal; elsewhere a line an epoch. All on standard error.

@@ -26,7 +26,7 @@ Run add_train(CLI::App& app) {
   cmd->add_flag("--json", args->json, "print events for programs, one JSON object a line")
       ->excludes(quiet);
   return [args] {
-    catch_stop_signals();
+    catch_stop_signals(args->quiet || args->json ? OnSignal::kQuiet : OnSignal::kSay);
     const auto run = [&args](TrainEvents& events) {
       if (args->config.empty() == args->resume.empty()) {
         throw ConfigError("train: name a config file, or a run folder with --resume, not both");

@@ -77,7 +77,7 @@ Run add_val(CLI::App& app) {
     EvaluateOptions options;
     options.val = config.val;
     options.workers = int(config.train.workers);
-    catch_stop_signals();
+    catch_stop_signals(OnSignal::kSay);
     options.stop = stop_signal_came;
     const auto arena = Arena::create(0, compute.device);
     const ArenaScope scope(arena);

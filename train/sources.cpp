@@ -139,9 +139,21 @@ void check_named_files(const Config& config) {
   if (!config.model.graph.empty()) (void)graph_of(config.model.graph);
 }
 
+std::vector<std::string> names_before_reading(const Config& config) {
+  std::vector<std::string> names = config.data.names;
+  const DataSourceConfig source = train_source(config);
+  if (names.empty() && source.kind() == DataSourceConfig::Kind::kYaml) {
+    names = read_data_yaml(source.yaml, source.split).names;
+  }
+  if (config.train.single_class && names.size() > 1) return {"object"};
+  return names;
+}
+
 Reading reading_of(const Config& config) {
-  return {config.data.names, config.train.single_class ? Classes::kSingle : Classes::kAll,
-          cache_folder_of(config.data)};
+  return {config.data.names,
+          config.train.single_class ? Classes::kSingle : Classes::kAll,
+          cache_folder_of(config.data),
+          {}};
 }
 
 Reading validation_reading(const Config& config, const std::vector<std::string>& names) {
@@ -186,16 +198,18 @@ Dataset load_source(const DataSourceConfig& source, const Reading& reading) {
   DataSource opened = data_source(source);
   opened.cache_folder = reading.cache_folder;
   opened.classes = reading.classes;
+  opened.stop = reading.stop;
   Dataset dataset = load_dataset(opened, reading.names);
   check_some_labels_kept(source, reading, dataset);
   return dataset;
 }
 
-Dataset load_unlabelled(const DataConfig& data) {
+Dataset load_unlabelled(const DataConfig& data, const Stop& stop) {
   DataSource source;
   source.kind = DataSource::Kind::kPictures;
   source.path = data.unlabeled->pictures;
   source.cache_folder = cache_folder_of(data);
+  source.stop = stop;
   return load_dataset(source);
 }
 
@@ -212,8 +226,8 @@ std::shared_ptr<const Dataset> open_dataset(const DataSourceConfig& source, cons
 
 std::shared_ptr<const Dataset> with_unlabelled(std::shared_ptr<const Dataset> labelled,
                                                const DataConfig& data, const Say& say,
-                                               int max_findings) {
-  Dataset pictures = load_unlabelled(data);
+                                               int max_findings, const Stop& stop) {
+  Dataset pictures = load_unlabelled(data, stop);
   say("data.unlabeled: " + pictures.summary());
   auto both = std::make_shared<Dataset>(*labelled);
   both->findings.clear();  // said before

@@ -16,16 +16,27 @@
 namespace ydistill {
 
 using Say = std::function<void(const std::string&)>;
+/// True: give up with StoppedError. Asked by the thread that calls, between pictures.
+using Stop = std::function<bool()>;
 
 /// Whether the weights and the graph that a training's config names are there. throws FileError;
 /// ConfigError for a graph that is none.
 void check_named_files(const Config& config);
+
+/// The classes of a training as far as its config knows them before the data is read: by
+/// data.names or the names of a data.yaml, and train.single_class. Empty: the data alone says.
+/// throws FileError for a data.yaml that cannot be read.
+std::vector<std::string> names_before_reading(const Config& config);
+
+/// Findings that are said one by one unless a caller wants more; the rest are counted.
+inline constexpr int kMaxFindings = 20;
 
 /// How the labels of a config's sources are read.
 struct Reading {
   std::vector<std::string> names = {};  ///< given classes; empty: what the data says
   Classes classes = Classes::kAll;
   std::filesystem::path cache_folder = {};  ///< DataSource::cache_folder
+  Stop stop = {};
 };
 /// By data.names, train.single_class and data.label_cache.
 Reading reading_of(const Config& config);
@@ -43,17 +54,18 @@ Reading model_reading(const Config& config, const std::vector<std::string>& name
 /// their classes (VOC, COCO) were all dropped, none being of the given names.
 Dataset load_source(const DataSourceConfig& source, const Reading& reading);
 /// The pictures of data.unlabeled, none of them labelled. throws FileError.
-Dataset load_unlabelled(const DataConfig& data);
+Dataset load_unlabelled(const DataConfig& data, const Stop& stop = {});
 
 /// load_source; what is found and noted is said, one line each, at most `max_findings`, and which
 /// classes were found where none were given.
 std::shared_ptr<const Dataset> open_dataset(const DataSourceConfig& source, const Reading& reading,
-                                            const Say& say, int max_findings = 20);
+                                            const Say& say, int max_findings = kMaxFindings);
 
 /// The labelled pictures and, behind them, the unlabelled ones of data.unlabeled.
 std::shared_ptr<const Dataset> with_unlabelled(std::shared_ptr<const Dataset> labelled,
                                                const DataConfig& data, const Say& say,
-                                               int max_findings = 20);
+                                               int max_findings = kMaxFindings,
+                                               const Stop& stop = {});
 
 /// The student: from weights, from a graph, or a graph filled with weights; its head replaced where
 /// the classes are others. Says what was loaded and what not. throws ConfigError, FileError.

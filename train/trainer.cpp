@@ -55,9 +55,12 @@ class Trainer {
     // Told before the data is read, not after it.
     check_named_files(config_);
     check_folder_is_writable(config_.run.dir);
+    read_teacher();
     open_data();
     student_ = make_student(config_, *train_data_, compute_, say_);
+    check_stop();
     open_rest();
+    check_stop();
     folder_ = RunFolder::create(config_.run);
     folder_->write_config(config_);
     save();  // a kill from now on finds something to go on
@@ -73,6 +76,7 @@ class Trainer {
       say_(fmt::format("run: {} is not what the run was begun with; the checkpoint's config holds",
                        (folder_->path() / "config.json").string()));
     }
+    read_teacher();
     open_data();
     student_ =
         trained_model(load_checkpoint(folder_->last(), PtWeights::kEma).spec, config_, compute_);
@@ -107,7 +111,7 @@ class Trainer {
     start_ = Clock::now();
     events_.started(folder_->path(), config_.train.epochs);
     while (!state_.finished) {
-      if (!train_epoch() || !finish_epoch(outcome)) {
+      if (events_.stop_requested() || !train_epoch() || !finish_epoch(outcome)) {
         save();
         say_(
             fmt::format("run: stopped in epoch {} after {} of {} batches; continue with "
@@ -120,11 +124,33 @@ class Trainer {
     return true;
   }
 
+  /// For before the first batch, while there is nothing to save. throws StoppedError.
+  void check_stop() {
+    if (events_.stop_requested()) throw StoppedError("stopped before the first batch");
+  }
+
+  /// Refuses a teacher of other classes before the data is read, where they are known.
+  void read_teacher() {
+    if (!config_.teacher) return;
+    check_stop();
+    teacher_file_ = load_checkpoint(config_.teacher->weights, PtWeights::kEma);
+    const std::vector<std::string> names = names_before_reading(config_);
+    if (!names.empty()) check_teacher_names(names, teacher_file_->class_names);
+  }
+
   void open_data() {
-    train_data_ = open_dataset(train_source(config_), reading_of(config_), say_);
-    val_data_ =
-        open_dataset(val_source(config_), validation_reading(config_, train_data_->names), say_);
-    if (config_.data.unlabeled) train_data_ = with_unlabelled(train_data_, config_.data, say_);
+    check_stop();
+    const auto stop = [this] { return events_.stop_requested(); };
+    Reading reading = reading_of(config_);
+    reading.stop = stop;
+    train_data_ = open_dataset(train_source(config_), reading, say_);
+    reading = validation_reading(config_, train_data_->names);
+    reading.stop = stop;
+    val_data_ = open_dataset(val_source(config_), reading, say_);
+    if (config_.data.unlabeled) {
+      train_data_ = with_unlabelled(train_data_, config_.data, say_, kMaxFindings, stop);
+    }
+    check_stop();
   }
 
   void open_rest() {
@@ -134,11 +160,11 @@ class Trainer {
                         student_->spec().max_stride(), config_.train.image_size);
     }
     if (config_.teacher) {
-      const Checkpoint checkpoint = load_checkpoint(config_.teacher->weights, PtWeights::kEma);
-      check_teacher(student_->spec(), names, checkpoint.spec, checkpoint.class_names);
-      teacher_ = std::make_unique<Teacher>(checkpoint, compute_);
-      say_(fmt::format("teacher: {} from {}", checkpoint.spec.name,
+      check_teacher(student_->spec(), names, teacher_file_->spec, teacher_file_->class_names);
+      teacher_ = std::make_unique<Teacher>(*teacher_file_, compute_);
+      say_(fmt::format("teacher: {} from {}", teacher_file_->spec.name,
                        config_.teacher->weights.string()));
+      teacher_file_.reset();
     }
     losses_ = losses_of(config_, student_->spec(), teacher_ ? &teacher_->spec() : nullptr);
     optimizer_ = std::make_unique<Optimizer>(
@@ -507,6 +533,7 @@ class Trainer {
   Say say_;
   std::shared_ptr<const Dataset> train_data_, val_data_;
   std::unique_ptr<Model> student_;
+  std::optional<Checkpoint> teacher_file_;  // until teacher_ is there
   std::unique_ptr<Teacher> teacher_;
   StepLosses losses_;
   Compute compute_;
@@ -531,14 +558,26 @@ class Trainer {
 
 TrainOutcome train(const Config& config, TrainEvents& events) {
   Trainer trainer(config, events);
-  trainer.start();
+  try {
+    trainer.start();
+  } catch (const StoppedError&) {
+    events.message("run: stopped before the first batch; there is no run folder yet");
+    return {};
+  }
   return trainer.run();
 }
 
 TrainOutcome resume_training(const std::filesystem::path& run, TrainEvents& events) {
   RunFolder folder = RunFolder::open(run);
   Trainer trainer(read_train_config(folder.last()), events);
-  trainer.resume(std::move(folder));
+  try {
+    trainer.resume(std::move(folder));
+  } catch (const StoppedError&) {
+    events.message(fmt::format("run: stopped before it went on; {} is as it was", run.string()));
+    TrainOutcome outcome;
+    outcome.run = run;
+    return outcome;
+  }
   return trainer.run();
 }
 

@@ -34,12 +34,13 @@ class TrainEvents {
   virtual void detail(const std::string&) {}
   virtual void step(const StepProgress& progress) = 0;
   virtual void epoch(const EpochResult& result, int64_t epochs, double waiting_share) = 0;
-  /// True ends the run cleanly after the current batch, with a checkpoint.
+  /// True ends the run cleanly after the current batch, with a checkpoint; before the first batch
+  /// at the next picture that is read, without a run folder where there was none.
   virtual bool stop_requested() = 0;
 };
 
 struct TrainOutcome {
-  std::filesystem::path run;
+  std::filesystem::path run;         ///< empty: stopped before there was a folder
   bool finished = false;             ///< false: stopped, to be resumed
   EvaluateResult last;               ///< of the last epoch, where that was validated
   std::vector<EpochResult> results;  ///< of the epochs that are done

@@ -79,6 +79,24 @@ TEST_CASE("yolo: where no threads can be had the calling one reads all pictures"
   CHECK(load_dataset(yolo(dir / "images")).samples.size() == 5);
 }
 
+TEST_CASE("yolo: reading is given up at the next picture once it is to stop") {
+  const TempDir dir;
+  for (int i = 0; i < 4; ++i) write_picture(dir / fmt::format("images/{}.png", i));
+  write_file(dir / "set.yaml", "train: images\nnames: [x]\n");
+  int asked = 0;
+  for (const DataSource::Kind kind : {DataSource::Kind::kYolo, DataSource::Kind::kYaml}) {
+    DataSource source = yolo(dir / "images");
+    if (kind == DataSource::Kind::kYaml) source = {kind, dir / "set.yaml", "train", "", {}};
+    source.stop = [&] { return ++asked > 1; };
+    const NoThreads none;  // the calling thread, which asks, reads them all
+    asked = 0;
+    CHECK_THROWS_AS(load_dataset(source), StoppedError);
+    CHECK(asked == 2);
+    source.stop = [&] { return false; };
+    CHECK(load_dataset(source).samples.size() == 4);
+  }
+}
+
 TEST_CASE("yolo: a folder is searched with its subfolders in sorted order") {
   const TempDir dir;
   write_picture(dir / "images/b.png");

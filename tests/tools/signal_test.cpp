@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -69,6 +70,47 @@ TEST_CASE(
       INFO(name);
       CHECK(std::memcmp(tensor.raw(), b.at(name).raw(), size_t(tensor.nbytes())) == 0);
     }
+  }
+}
+
+/// Waits until the file has the text. False: the child ended before.
+bool wait_for_text(const fs::path& file, const std::string& text, pid_t child) {
+  for (;;) {
+    if (fs::exists(file) && test::read_file(file).find(text) != std::string::npos) return true;
+    if (waitpid(child, nullptr, WNOHANG) != 0) return false;
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+}
+
+TEST_CASE("command: a signal before the first batch is answered at once and leaves no run folder") {
+  const Setup setup;
+  const std::string config = test::read_file(setup.dir / "cfg.json");
+  fs::remove(setup.dir / "cfg.json");
+  REQUIRE(mkfifo((setup.dir / "cfg.json").c_str(), 0600) == 0);  // it waits for its config
+  for (const int signal : {SIGINT, SIGTERM}) {
+    fs::remove(setup.dir / "err.txt");
+    const pid_t child = fork();
+    if (child == 0) {
+      if (chdir(setup.dir.path().c_str()) != 0) _exit(99);
+      if (freopen("err.txt", "w", stderr) == nullptr) _exit(99);
+      execl(YD_TOOL, YD_TOOL, "train", "cfg.json", nullptr);
+      _exit(99);
+    }
+    const int fifo = open((setup.dir / "cfg.json").c_str(), O_WRONLY);  // once it reads
+    REQUIRE(fifo >= 0);
+    kill(child, signal);
+    CHECK(wait_for_text(setup.dir / "err.txt", "stopping soon; a second Ctrl-C ends it at once\n",
+                        child));
+    CHECK(write(fifo, config.data(), config.size()) == ssize_t(config.size()));
+    close(fifo);
+    int status = 0;
+    REQUIRE(waitpid(child, &status, 0) == child);
+    const std::string said = test::read_file(setup.dir / "err.txt");
+    INFO(said);
+    CHECK((WIFEXITED(status) && WEXITSTATUS(status) == 0));
+    CHECK(said.find("run: stopped before the first batch") != std::string::npos);
+    CHECK(said.find("data: ") == std::string::npos);
+    CHECK_FALSE(fs::exists(setup.dir / "runs"));
   }
 }
 

@@ -404,6 +404,85 @@ TEST_CASE("train: a teacher of other classes is refused by name before a run fol
   CHECK_FALSE(std::filesystem::exists(setup.dir / "runs" / "exp"));
 }
 
+TEST_CASE("train: a teacher of other classes is refused before the data is read, where known") {
+  const Setup setup;
+  Quiet first;
+  const TrainOutcome taught = train(setup.config({"run.name=teacher", "train.epochs=1"}), first);
+  const std::string teacher =
+      "teacher={\"weights\":\"" + (taught.run / "weights/best.safetensors").string() + "\"}";
+  test::write_file(setup.dir / "set.yaml",
+                   "train: train/images\nval: val/images\nnames: [wide, tall]\n");
+  const std::string yaml_source =
+      "data.train={\"yaml\":\"" + (setup.dir / "set.yaml").string() + "\",\"split\":\"train\"}";
+  Quiet named, yaml, single, numbered;
+  const std::string names_first = "its class 1 is \"high\", the student's is \"tall\"";
+  CHECK_THROWS_WITH_TEXT(train(setup.config({teacher, "data.names=[\"wide\",\"tall\"]"}), named),
+                         ConfigError, names_first);
+  CHECK_THROWS_WITH_TEXT(train(setup.config({teacher, yaml_source, "data.names=[]"}), yaml),
+                         ConfigError, names_first);
+  CHECK_THROWS_WITH_TEXT(train(setup.config({teacher, "train.single_class=true"}), single),
+                         ConfigError, "it knows 2 classes, the student 1");
+  for (const Quiet& events : {named, yaml, single}) CHECK(events.log.empty());
+  // The labels alone say that there are two classes and so what they are called.
+  CHECK_THROWS_WITH_TEXT(train(setup.config({teacher, "data.names=[]"}), numbered), ConfigError,
+                         "its class 0 is \"wide\", the student's is \"class0\"");
+  CHECK(numbered.log.find("data: 12 pictures") != std::string::npos);
+}
+
+/// Stops the run as soon as it has said something that begins so.
+class StopAt : public Quiet {
+ public:
+  explicit StopAt(std::string beginning) : beginning_(std::move(beginning)) {}
+  void message(const std::string& line) override {
+    Quiet::message(line);
+    stops_ = stops_ || line.starts_with(beginning_);
+  }
+  bool stop_requested() override { return stops_; }
+
+ private:
+  const std::string beginning_;
+  bool stops_ = false;
+};
+
+TEST_CASE("train: stopped while its data is read it leaves nothing and says so") {
+  const Setup setup;
+  // After the training pictures, before those of validation; and after the weights.
+  for (const char* last : {"data: 12 pictures", "model: "}) {
+    INFO(last);
+    StopAt events(last);
+    const TrainOutcome outcome = train(setup.config(), events);
+    CHECK_FALSE(outcome.finished);
+    CHECK(outcome.run.empty());
+    CHECK(events.steps == 0);
+    CHECK(events.log.find("data: 6 pictures") ==
+          (last[0] == 'd' ? std::string::npos : events.log.find("data: 6 pictures")));
+    CHECK(
+        events.log.ends_with("run: stopped before the first batch; there is no run folder yet\n"));
+    CHECK_FALSE(std::filesystem::exists(setup.dir / "runs"));
+  }
+}
+
+TEST_CASE("train: stopped before its first batch it can be resumed, with the bits of a whole run") {
+  const Setup setup;
+  Quiet whole, rest;
+  train(setup.config({"run.name=whole"}), whole);
+  StopAt first("run: "), again("data: 12 pictures");
+  const TrainOutcome stopped = train(setup.config({"run.name=cut"}), first);
+  CHECK_FALSE(stopped.finished);
+  CHECK(first.steps == 0);
+  CHECK(first.log.find("run: stopped in epoch 0 after 0 of 3 batches; continue with") !=
+        std::string::npos);
+  const TrainOutcome once_more = resume_training(stopped.run, again);
+  CHECK_FALSE(once_more.finished);
+  CHECK(once_more.run == stopped.run);
+  CHECK(again.steps == 0);
+  CHECK(again.log.ends_with("run: stopped before it went on; " + stopped.run.string() +
+                            " is as it was\n"));
+  CHECK(resume_training(stopped.run, rest).finished);
+  check_same_bits(setup.dir / "runs/whole/weights/last.safetensors",
+                  stopped.run / "weights/last.safetensors");
+}
+
 TEST_CASE("train: samples cannot be made on a GPU where the run is on the CPU") {
   const Setup setup;
   Quiet events;
