@@ -219,17 +219,19 @@ void check_split_names(std::span<const std::string> names, DatasetFormat format)
 }
 
 void write_dataset(std::span<const DatasetSplit> splits, DatasetFormat format,
-                   PictureTransfer transfer, const fs::path& out) {
+                   PictureTransfer transfer, const fs::path& out,
+                   const std::function<bool()>& stop) {
   check_splits(splits, format);
   FolderInTheMaking folder(out.has_filename() ? out : out.parent_path());
   const std::vector<writing::NamedSplit> named = name_samples(splits, format);
   for (const writing::NamedSplit& split : named) {
     const fs::path pictures = folder.path() / writing::picture_folder(format, split.name);
     writing::make_folder(pictures);
-    reading::for_each_picture(int64_t(split.samples.size()), [&](int64_t i) {
+    const auto take = [&](int64_t i) {
       const writing::NamedSample& sample = split.samples[size_t(i)];
       transfer_picture(sample.sample->image, pictures / sample.file_name(), transfer);
-    });
+    };
+    reading::for_each_picture(int64_t(split.samples.size()), take, stop);
   }
   switch (format) {
     case DatasetFormat::kYolo:

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <span>
 #include <string>
 #include <vector>
@@ -35,9 +36,11 @@ struct DatasetSplit {
 /// (Sample::labelled) go without a label file in YOLO and are left out in the other two.
 /// All is written beside `out` first and renamed at the end: `out` is whole or not there.
 /// throws FileError: `out` exists, something cannot be written or linked; ValueError for splits
-/// whose class names differ, and as check_split_names.
+/// whose class names differ, and as check_split_names; StoppedError where `stop`, asked between
+/// pictures, says so.
 void write_dataset(std::span<const DatasetSplit> splits, DatasetFormat format,
-                   PictureTransfer transfer, const std::filesystem::path& out);
+                   PictureTransfer transfer, const std::filesystem::path& out,
+                   const std::function<bool()>& stop = {});
 
 /// What splits may be called. throws ValueError for a name that is no word of letters, digits, -, _
 /// and ., is a word that YAML reads as a value ("null", "yes"), is given twice, or (YOLO) is

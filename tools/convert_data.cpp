@@ -15,6 +15,7 @@
 #include <ydistill/tensor/io/text_file.h>
 #include <ydistill/tensor/io/writable_folder.h>
 #include <ydistill/tools/command.h>
+#include <ydistill/tools/progress.h>
 
 namespace ydistill::tools {
 namespace {
@@ -154,6 +155,7 @@ int convert(const Args& args) {
   std::vector<std::string> split_names;
   for (const NamedSource& source : named) {
     sources.push_back(source.source);
+    sources.back().stop = stop_signal_came;
     split_names.push_back(source.split);
   }
   const std::map<std::string, DatasetFormat> formats{
@@ -174,7 +176,8 @@ int convert(const Args& args) {
       {"copy", PictureTransfer::kCopy},
       {"hardlink", PictureTransfer::kHardLink},
       {"symlink", PictureTransfer::kSymbolicLink}};
-  write_dataset(splits, formats.at(args.to), transfers.at(args.pictures), args.out);
+  write_dataset(splits, formats.at(args.to), transfers.at(args.pictures), args.out,
+                stop_signal_came);
   for (const DatasetSplit& split : splits) {
     message(fmt::format("{}: {}", split.name, split.data->summary()));
   }
@@ -205,7 +208,15 @@ Run add_convert_data(CLI::App& app) {
   cmd->add_option("--pictures", args->pictures, "copy, hardlink or symlink")
       ->check(CLI::IsMember({"copy", "hardlink", "symlink"}))
       ->capture_default_str();
-  return [args] { return convert(*args); };
+  return [args] {
+    catch_stop_signals(OnSignal::kSay);  // else what is half written would stay
+    try {
+      return convert(*args);
+    } catch (const StoppedError&) {
+      message(fmt::format("convert-data: stopped; {} is not written", args->out));
+      return kRunFailed;
+    }
+  };
 }
 
 }  // namespace ydistill::tools

@@ -59,6 +59,25 @@ std::string no_such_command(const CLI::App& app, const std::string& word) {
                      fmt::join(names, ", "));
 }
 
+/// An option that a command does not have, with one that is spelled nearly the same.
+std::string no_such_option(const CLI::App& command, const std::string& word) {
+  const std::string given = word.substr(0, word.find('='));
+  std::string nearest;
+  size_t least = given.size() < 6 ? 2 : 3;  // edits; further away it is another word
+  for (const CLI::Option* option : command.get_options()) {
+    for (const std::string& name : option->get_lnames()) {
+      const size_t distance = size_t(ydistill::edit_distance("--" + name, given));
+      if (distance >= least) continue;
+      least = distance;
+      nearest = "--" + name;
+    }
+  }
+  const bool takes_keys = command.get_option_no_throw("overrides") != nullptr;
+  const char* hint = takes_keys ? " (a config's keys are given as key.path=value)" : "";
+  return fmt::format("{} has no option {}{}", command.get_name(), given,
+                     nearest.empty() ? hint : fmt::format(" (did you mean {}?)", nearest));
+}
+
 /// What is wrong with the command line.
 std::string problem_of(const CLI::App& app, const CLI::ParseError& error) {
   const std::vector<std::string> rest = app.remaining();
@@ -67,7 +86,19 @@ std::string problem_of(const CLI::App& app, const CLI::ParseError& error) {
     return first.starts_with("-") ? first + " is no option, a command was expected"
                                   : no_such_command(app, first);
   }
+  for (const CLI::App* command : app.get_subcommands()) {
+    for (const std::string& word : command->remaining()) {
+      if (word.starts_with("-")) return no_such_option(*command, word);
+    }
+  }
   std::string text = error.what();
+  const std::string not_converted = "Could not convert: ";
+  const size_t equals = text.find(" = ");
+  if (text.starts_with(not_converted) && equals != std::string::npos) {
+    return fmt::format("{}: a number wanted, got \"{}\"",
+                       text.substr(not_converted.size(), equals - not_converted.size()),
+                       text.substr(equals + 3));
+  }
   const std::string given_more_than_once = "At Most 1 required but received ";
   const size_t at = text.find(given_more_than_once);
   if (at != std::string::npos)

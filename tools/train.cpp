@@ -28,8 +28,13 @@ Run add_train(CLI::App& app) {
   return [args] {
     catch_stop_signals(args->quiet || args->json ? OnSignal::kQuiet : OnSignal::kSay);
     const auto run = [&args](TrainEvents& events) {
-      if (args->config.empty() == args->resume.empty()) {
-        throw ConfigError("train: name a config file, or a run folder with --resume, not both");
+      if (args->config.empty() && args->resume.empty()) {
+        throw ConfigError("train: name a config file, or a run folder with --resume");
+      }
+      if (!args->config.empty() && !args->resume.empty()) {
+        throw ConfigError(
+            "train: --resume {}: a run goes on with its own config; {} cannot be given beside it",
+            args->resume, args->config);
       }
       if (!args->resume.empty()) return resume_training(args->resume, events);
       return train(load_config(args->config, args->overrides), events);

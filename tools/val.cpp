@@ -66,7 +66,9 @@ Run add_val(CLI::App& app) {
     const Compute compute = choose_compute(config.device, config.precision, config.autotune);
     use_compute(compute);
     if (config.model.weights.empty()) {
-      throw ConfigError("model.weights: val needs the weights of a trained model");
+      throw ConfigError(
+          "model.weights: val needs the weights of a trained model; give "
+          "model.weights=FILE");
     }
     Checkpoint checkpoint = load_checkpoint(config.model.weights, PtWeights::kEma);
     const auto dataset =

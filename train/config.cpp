@@ -166,6 +166,18 @@ void apply_members(Config& config, const std::string& path, const Json& json,
   }
 }
 
+/// The key of a section that a single word was perhaps meant for; "" where there is none.
+std::string key_meant_by(const std::string& section, const std::string& word) {
+  const bool is_weights = word.ends_with(".pt") || word.ends_with(".safetensors");
+  for (const ConfigField& field : config_fields()) {
+    if (parent_path(field.path) != section) continue;
+    if (field.kind == ConfigKind::kGraph) return field.path;
+    const bool is_file_of_weights = field.path == "model.weights";
+    if (field.kind == ConfigKind::kPath && (is_weights || !is_file_of_weights)) return field.path;
+  }
+  return "";
+}
+
 void apply(Config& config, const std::string& path, const Json& json, const Origin& origin) {
   if (const ConfigField* field = find_config_field(path)) {
     apply_field(config, *field, json, origin);
@@ -178,8 +190,10 @@ void apply(Config& config, const std::string& path, const Json& json, const Orig
     return;
   }
   if (!json.is_object()) {
-    throw ConfigError("{}: {}: expected an object{}, got {}", origin.name, path,
-                      section->emplace ? " or null" : "", shown(json));
+    const std::string key = json.is_string() ? key_meant_by(path, json.get<std::string>()) : "";
+    throw ConfigError("{}: {}: expected an object{}, got {}{}", origin.name, path,
+                      section->emplace ? " or null" : "", shown(json),
+                      key.empty() ? "" : fmt::format("; did you mean {}?", key));
   }
   if (section->emplace && (section->replaced_whole || !section->present(config))) {
     section->emplace(config, true);
@@ -216,6 +230,15 @@ class TwiceGivenKeys {
   std::vector<std::set<std::string>> open_;
 };
 
+/// What was perhaps given instead of a config.
+std::string hint_about(const std::string& source, const std::string& text) {
+  if (text.find('\0') != std::string::npos) return "; a config is JSON, this file is no text";
+  if (source.ends_with(".yaml") || source.ends_with(".yml")) {
+    return "; a config is JSON, and names a data.yaml as \"data\": {\"yaml\": \"data.yaml\"}";
+  }
+  return "";
+}
+
 Json parse_text(const std::string& text, const std::string& source) {
   if (json_nests_beyond(text)) {
     throw ConfigError("{}: lists and objects are nested more than {} deep", source,
@@ -228,7 +251,7 @@ Json parse_text(const std::string& text, const std::string& source) {
     }
     return json;
   } catch (const Json::exception& error) {
-    throw ConfigError("{}: {}", source, json_problem(error, text));
+    throw ConfigError("{}: {}{}", source, json_problem(error, text), hint_about(source, text));
   }
 }
 

@@ -225,7 +225,10 @@ EvolveOutcome evolve(const Config& config, const fs::path& folder, int64_t gener
   const FolderLock lock(folder);
   remove_left_temporaries(folder);
   const std::string text = to_json(config) + "\n";
-  if (!fs::exists(folder / "config.json", error)) {
+  // What a mistaken config left before its first training holds no search.
+  const bool is_begun =
+      fs::exists(folder / "evolve.csv", error) || fs::exists(folder / "gen000", error);
+  if (!is_begun || !fs::exists(folder / "config.json", error)) {
     write_file_atomically(folder / "config.json", text);
   } else if (read_text_file(folder / "config.json") != text) {
     throw ConfigError("{}: holds the search of another config; name another folder",

@@ -298,12 +298,17 @@ GraphSpec with_fitting_anchors(GraphSpec spec, const Config& config, const Datas
 }
 
 std::unique_ptr<Model> make_student(const Config& config, const Dataset& dataset,
-                                    const Compute& compute, const Say& say) {
+                                    const Compute& compute, const Say& say,
+                                    std::optional<Checkpoint> weights) {
   const std::vector<std::string>& names = dataset.names;
   const int64_t classes = int64_t(names.size());
   const bool has_weights = !config.model.weights.empty();
   Checkpoint checkpoint;
-  if (has_weights) checkpoint = load_checkpoint(config.model.weights, PtWeights::kModel);
+  if (weights) {
+    checkpoint = std::move(*weights);
+  } else if (has_weights) {
+    checkpoint = load_checkpoint(config.model.weights, PtWeights::kModel);
+  }
   GraphSpec spec = config.model.graph.empty() ? checkpoint.spec : graph_of(config.model.graph);
   if (has_weights && !config.model.graph.empty() && spec.name != checkpoint.spec.name) {
     say(fmt::format("model: weights of {} go into the graph {}", checkpoint.spec.name, spec.name));

@@ -68,9 +68,11 @@ std::shared_ptr<const Dataset> with_unlabelled(std::shared_ptr<const Dataset> la
                                                const Stop& stop = {});
 
 /// The student: from weights, from a graph, or a graph filled with weights; its head replaced where
-/// the classes are others. Says what was loaded and what not. throws ConfigError, FileError.
+/// the classes are others. Says what was loaded and what not. weights: of model.weights, where that
+/// was read before. throws ConfigError, FileError.
 std::unique_ptr<Model> make_student(const Config& config, const Dataset& dataset,
-                                    const Compute& compute, const Say& say);
+                                    const Compute& compute, const Say& say,
+                                    std::optional<Checkpoint> weights = {});
 
 /// The spec, or the same with anchors fitted to the data set's labels (train.autoanchor). Says the
 /// best possible recall of either.

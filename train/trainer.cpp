@@ -55,9 +55,15 @@ class Trainer {
     // Told before the data is read, not after it.
     check_named_files(config_);
     check_folder_is_writable(config_.run.dir);
+    (void)train_source(config_);
+    (void)val_source(config_);
     read_teacher();
+    std::optional<Checkpoint> weights;
+    if (!config_.model.weights.empty()) {
+      weights = load_checkpoint(config_.model.weights, PtWeights::kModel);
+    }
     open_data();
-    student_ = make_student(config_, *train_data_, compute_, say_);
+    student_ = make_student(config_, *train_data_, compute_, say_, std::move(weights));
     check_stop();
     open_rest();
     check_stop();
@@ -222,6 +228,9 @@ class Trainer {
                     conv_backend_name(compute_.device), train_data_->samples.size(),
                     loader_->batches_per_epoch(), schedule_->accumulate(1 << 30),
                     std::max<int64_t>(schedule_->warmup_iterations(), 0)));
+    if (!config_.data.yaml.empty() && config_.data.train && config_.data.val) {
+      say_("data.yaml: has no effect beside data.train and data.val");
+    }
     const AugmentConfig& augment = config_.augment;
     if (augment.mixup > 0 || augment.copy_paste > 0 || augment.mosaic9 > 0) {
       if (config_.train.rect || augment.mosaic == 0) {
@@ -443,9 +452,12 @@ class Trainer {
     const int64_t patience = config_.train.patience;
     const bool may_give_up = patience > 0 && state_.epoch - state_.best_epoch >= patience;
     options.on_batch = reporter_->watch_student(is_last || may_give_up);
-    {
+    try {
       const ArenaScope scope(arena_);
       outcome.last = evaluate(*model, val_data_, options);
+    } catch (const NotFiniteError& error) {
+      throw NotFiniteError("epoch {}: its validation: {}; lower train.lr0", state_.epoch,
+                           error.what());
     }
     model.reset();  // its memory serves the checkpoints
     if (events_.stop_requested()) return false;

@@ -230,6 +230,11 @@ Checkpoint load_checkpoint(const std::filesystem::path& path, PtWeights prefer) 
   if (!std::filesystem::exists(path, ignored)) {
     throw FileError("{}: no such file (weights are .pt or .safetensors)", path.string());
   }
+  if (std::filesystem::is_directory(path, ignored)) {
+    const std::filesystem::path best = path / "weights" / "best.safetensors";
+    throw FileError("{}: a folder; a file wanted, .pt or .safetensors{}", path.string(),
+                    std::filesystem::exists(best, ignored) ? ", such as " + best.string() : "");
+  }
   const bool pt = is_zip(path) || path.extension() != ".safetensors";
   Checkpoint checkpoint = pt ? from_pt(path, prefer) : from_safetensors(path);
   finish(path.string(), checkpoint);

@@ -167,6 +167,18 @@ TEST_CASE("convert: what cannot be written leaves nothing behind") {
   CHECK(std::distance(fs::directory_iterator(out.path()), {}) == 1);
 }
 
+TEST_CASE("convert: writing that is given up leaves nothing behind") {
+  const TempDir dir, out;
+  const Dataset data = boxes(dir);
+  const DatasetSplit splits[] = {{"train", &data}};
+  int asked = 0;
+  CHECK_THROWS_AS(write_dataset(splits, DatasetFormat::kYolo, PictureTransfer::kCopy, out / "new",
+                                [&] { return ++asked > 0; }),
+                  StoppedError);
+  CHECK(asked == 1);
+  CHECK(fs::is_empty(out.path()));
+}
+
 TEST_CASE("convert: a full disk is told with the file and the system's reason") {
   const TempDir dir, out;
   fs::create_directories(dir / "images");

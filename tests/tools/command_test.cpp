@@ -354,7 +354,9 @@ TEST_CASE("command: wrong usage is told in one line that says where to read on")
   for (const auto& [args, text] :
        {std::pair{"", "; see ydistill --help"},
         {"dance", "; see ydistill --help"},
-        {"train cfg.json --epochs 3", "--epochs; see ydistill train --help"},
+        {"train cfg.json --epochs 3",
+         "train has no option --epochs (a config's keys are given as key.path=value); see ydistill "
+         "train"},
         {"detect --source a --out o", "--weights is required; see ydistill detect --help"},
         {"convert-data a --to avi --out o", "avi not in {yolo,voc,coco}; see ydistill convert"}}) {
     const Outcome o = setup.run(args);

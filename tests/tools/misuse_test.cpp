@@ -42,6 +42,45 @@ TEST_CASE("command: contradictory and repeated options are refused, not ignored"
   CHECK_FALSE(fs::exists(setup.dir / "o"));
 }
 
+TEST_CASE("command: an option that a command lacks is named with the nearest one") {
+  const Setup setup;
+  check_refused(setup.run("check cfg.json --quik"), 2,
+                "check has no option --quik (did you mean --quick?); see ydistill check --help");
+  const std::string detect = "detect --weights tiny.safetensors --source val/images --out o ";
+  check_refused(setup.run(detect + "--img 64"), 2, "detect has no option --img; see ydistill");
+  check_refused(setup.run(detect + "--confg=0.3"), 2, "no option --confg (did you mean --conf?)");
+  check_refused(setup.run(detect + "--size 1e2"), 2, "--size: a number wanted, got \"1e2\"");
+  CHECK_FALSE(fs::exists(setup.dir / "o"));
+}
+
+TEST_CASE("command: what was given instead of a config, of weights or of a run is told") {
+  const Setup setup;
+  test::write_file(setup.dir / "set.yaml", "train: train/images\nnames: [wide, high]\n");
+  check_refused(setup.run("train set.yaml"), 2,
+                "a config is JSON, and names a data.yaml as \"data\": {\"yaml\": \"data.yaml\"}");
+  check_refused(setup.run("val tiny.safetensors"), 2, "a config is JSON, this file is no text");
+  const std::string detect = "detect --source val/images --out o --weights ";
+  check_refused(setup.run(detect + "train"), 1,
+                "train: a folder; a file wanted, .pt or .safetensors\n");
+  test::write_file(setup.dir / "run/weights/best.safetensors", "");
+  check_refused(setup.run(detect + "run"), 1, "such as run/weights/best.safetensors\n");
+  for (const auto& [given, meant] : {std::pair{"data.train=train/images", "data.train.yolo"},
+                                     {"data=set.yaml", "data.yaml"},
+                                     {"teacher=tiny.safetensors", "teacher.weights"},
+                                     {"model=yolov5n", "model.graph"},
+                                     {"model=tiny.safetensors", "model.weights"}}) {
+    check_refused(setup.run(std::string("train cfg.json ") + given), 2,
+                  fmt::format("; did you mean {}?\n", meant));
+  }
+  check_refused(setup.run("train --resume run train.epochs=3"), 2,
+                "a run goes on with its own config; train.epochs=3 cannot be given beside it");
+  check_refused(setup.run("train"), 2, "name a config file, or a run folder with --resume\n");
+  check_refused(setup.run("compare cfg.json"), 1, "cfg.json: a file; the folder of a run is");
+  check_refused(setup.run("report cfg.json"), 1, "cfg.json: a file; the folder of a run is");
+  check_refused(setup.run("report none"), 1, "none: no such folder; the folder of a run is");
+  CHECK_FALSE(fs::exists(setup.dir / "runs"));
+}
+
 TEST_CASE("command: no picture and no config is overwritten by what is said about it") {
   const Setup setup;
   const std::string before = test::read_file(setup.dir / "val/images/p000.png");

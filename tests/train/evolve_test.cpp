@@ -89,6 +89,16 @@ TEST_CASE("evolve: a folder in the way that is not of this search is left alone 
       ConfigError, "gen000 is not of this search");
 }
 
+TEST_CASE("evolve: what a config with a mistake left in the folder is in the way of no other") {
+  const Setup setup;
+  Quiet events;
+  const auto search = setup.dir / "search";
+  CHECK_THROWS_AS(evolve(setup.config({"model.graph=none.json"}), search, 1, events), Error);
+  REQUIRE(std::filesystem::exists(search / "config.json"));
+  CHECK(evolve(setup.config({"train.epochs=1"}), search, 1, events).finished);
+  CHECK_NOTHROW(evolve(setup.config({"train.epochs=1"}), search, 1, events));
+}
+
 TEST_CASE("evolve: a folder with the search of another config is refused") {
   const Setup setup;
   Quiet events;

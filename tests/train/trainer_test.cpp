@@ -429,6 +429,43 @@ TEST_CASE("train: a teacher of other classes is refused before the data is read,
   CHECK(numbered.log.find("data: 12 pictures") != std::string::npos);
 }
 
+TEST_CASE("train: weights that cannot be read and a set that is missing are told before the rest") {
+  const Setup setup;
+  test::write_file(setup.dir / "text.pt", "no weights");
+  Quiet events;
+  const std::string weights = "model.weights=" + (setup.dir / "text.pt").string();
+  CHECK_THROWS_WITH_TEXT(train(setup.config({weights}), events), FileError,
+                         "text.pt: is a text file, not a checkpoint");
+  CHECK_THROWS_WITH_TEXT(train(setup.config({"data.val=null"}), events), ConfigError,
+                         "data.val: missing; validation needs pictures");
+  CHECK(events.log.empty());
+}
+
+TEST_CASE("train: a network that diverges in the last batch is told as that, with what to change") {
+  const Setup setup;
+  Quiet events;
+  CHECK_THROWS_WITH_TEXT(
+      train(setup.config({"train.lr0=1e30", "train.batch=12", "train.warmup_epochs=0",
+                          "train.warmup_min_iterations=0"}),
+            events),
+      NotFiniteError,
+      "epoch 0: its validation: nms: picture 0, box 0: NaN or infinity in the "
+      "network's output; lower train.lr0");
+  CHECK(events.steps == 1);
+}
+
+TEST_CASE("train: a data.yaml beside sources of its own is said to have no effect") {
+  const Setup setup;
+  test::write_file(setup.dir / "set.yaml", "train: train/images\nnames: [wide, high]\n");
+  Quiet events, plain;
+  const std::string yaml = "data.yaml=" + (setup.dir / "set.yaml").string();
+  train(setup.config({"train.epochs=1", yaml}), events);
+  train(setup.config({"train.epochs=1"}), plain);
+  CHECK(events.log.find("data.yaml: has no effect beside data.train and data.val\n") !=
+        std::string::npos);
+  CHECK(plain.log.find("no effect") == std::string::npos);
+}
+
 /// Stops the run as soon as it has said something that begins so.
 class StopAt : public Quiet {
  public:

@@ -143,7 +143,8 @@ namespace {
 void check_is_run(const fs::path& folder) {
   std::error_code error;
   if (!fs::is_directory(folder, error)) {
-    throw FileError("{}: no such folder; the folder of a run is wanted", folder.string());
+    throw FileError("{}: {}; the folder of a run is wanted", folder.string(),
+                    fs::exists(folder, error) ? "a file" : "no such folder");
   }
   if (!fs::exists(folder / "config.json", error)) {
     throw FileError("{}: not the folder of a run, there is no config.json in it", folder.string());
