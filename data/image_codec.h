@@ -30,6 +30,10 @@ std::optional<JpegHeader> parse_jpeg_header(std::span<const uint8_t> bytes,
 /// Whether the end marker is there, walking on from scan_start.
 bool jpeg_reaches_end(std::span<const uint8_t> bytes, size_t scan_start);
 
+/// The same picture without what decoders only warn about in the header: stray bytes between
+/// segments, a version of JFIF or a transform of Adobe that nobody knows. For a parsed header.
+std::vector<uint8_t> with_plain_header(std::span<const uint8_t> bytes, const JpegHeader& header);
+
 /// The number in `count` <= 4 bytes from `at` on, which are there, the most significant first.
 inline uint32_t big_endian(std::span<const uint8_t> bytes, size_t at, size_t count) {
   uint32_t value = 0;

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: MIT
 #include <turbojpeg.h>
 
+#include <algorithm>
 #include <memory>
+#include <string>
 #include <string_view>
+#include <vector>
 
 #include <ydistill/data/image_codec.h>
 #include <ydistill/tensor/error.h>
@@ -19,11 +22,34 @@ Handle open_handle(tjhandle handle) {
 }
 
 /// Warnings under which the pixels are still whole: stray bytes between segments, a version number
-/// nobody knows. All others mean that part of the picture was made up.
+/// nobody knows. All others mean that part of the picture was made up; stray bytes before a restart
+/// marker too, because they are what is left of a damaged interval.
 bool is_harmless(std::string_view warning) {
-  return warning.find("extraneous bytes") != std::string_view::npos ||
-         warning.find("revision number") != std::string_view::npos ||
+  const size_t marker = warning.find("before marker 0x");
+  if (warning.find("extraneous bytes") != std::string_view::npos) {
+    const std::string_view code = warning.substr(std::min(marker, warning.size() - 1));
+    return !(code.size() == 18 && code[16] == 'd' && code[17] >= '0' && code[17] <= '7');
+  }
+  return warning.find("revision number") != std::string_view::npos ||
          warning.find("Adobe color transform") != std::string_view::npos;
+}
+
+/// Fills the pixels. The first warning, of which there may be more; empty: none.
+/// throws FileError for what cannot be decoded.
+std::string decode(std::span<const uint8_t> bytes, const JpegHeader& header,
+                   std::vector<uint8_t>& pixels, const std::filesystem::path& path) {
+  const Handle handle = open_handle(tjInitDecompress());
+  // TJFLAG_LIMITSCANS refuses pictures that hide hours of work in thousands of scans.
+  const int status = tjDecompress2(
+      handle.get(), bytes.data(), static_cast<unsigned long>(bytes.size()), pixels.data(),
+      int(header.width), 0, int(header.height), header.components == 4 ? TJPF_CMYK : TJPF_RGB,
+      TJFLAG_ACCURATEDCT | TJFLAG_LIMITSCANS);
+  if (status == 0) return "";
+  const std::string text = tjGetErrorStr2(handle.get());
+  if (tjGetErrorCode(handle.get()) != TJERR_WARNING || !is_harmless(text)) {
+    throw FileError("{}: cannot be decoded: {}", printable(path.string()), text);
+  }
+  return text;
 }
 
 /// Adobe writes CMYK inverted, so 255 is no ink: R = C K / 255.
@@ -40,21 +66,12 @@ void cmyk_to_rgb(const std::vector<uint8_t>& cmyk, std::vector<uint8_t>& rgb) {
 
 Image decode_turbojpeg(std::span<const uint8_t> bytes, const JpegHeader& header,
                        const std::filesystem::path& path) {
-  const Handle handle = open_handle(tjInitDecompress());
   const bool is_cmyk = header.components == 4;
   const int channels = is_cmyk ? 4 : 3;
   std::vector<uint8_t> pixels(size_t(header.width * header.height * channels));
-  // TJFLAG_LIMITSCANS refuses pictures that hide hours of work in thousands of scans.
-  const int status =
-      tjDecompress2(handle.get(), bytes.data(), static_cast<unsigned long>(bytes.size()),
-                    pixels.data(), int(header.width), 0, int(header.height),
-                    is_cmyk ? TJPF_CMYK : TJPF_RGB, TJFLAG_ACCURATEDCT | TJFLAG_LIMITSCANS);
-  if (status != 0) {
-    const std::string_view text = tjGetErrorStr2(handle.get());
-    const bool is_warning = tjGetErrorCode(handle.get()) == TJERR_WARNING;
-    if (!is_warning || !is_harmless(text)) {
-      throw FileError("{}: cannot be decoded: {}", printable(path.string()), text);
-    }
+  if (!decode(bytes, header, pixels, path).empty()) {
+    // The library keeps the first warning alone, and a worse one may have followed it.
+    decode(with_plain_header(bytes, header), header, pixels, path);
   }
   Image image;
   image.width = header.width;

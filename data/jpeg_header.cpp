@@ -6,7 +6,9 @@
 #include <ydistill/tensor/io/text.h>
 
 #include <algorithm>
+#include <cstddef>
 #include <cstring>
+#include <string_view>
 
 namespace ydistill {
 namespace {
@@ -99,6 +101,35 @@ std::optional<JpegHeader> parse_jpeg_header(std::span<const uint8_t> bytes,
       return header;
     }
   }
+}
+
+std::vector<uint8_t> with_plain_header(std::span<const uint8_t> bytes, const JpegHeader& header) {
+  constexpr uint8_t kApp0 = 0xe0, kApp14 = 0xee;
+  constexpr std::string_view kJfif("JFIF\0", 5), kAdobe("Adobe");
+  std::vector<uint8_t> plain(bytes.begin(), bytes.begin() + 2);
+  for (size_t at = 2; at < header.scan_start;) {
+    while (bytes[at] != 0xff) ++at;
+    while (bytes[at] == 0xff) ++at;
+    const uint8_t marker = bytes[at++];
+    if (marker == 0 || marker == 1 || marker == kStartOfImage || is_restart(marker)) continue;
+    const size_t length = big_endian(bytes, at, 2), begin = plain.size();
+    plain.insert(plain.end(), {0xff, marker});
+    plain.insert(plain.end(), bytes.begin() + std::ptrdiff_t(at),
+                 bytes.begin() + std::ptrdiff_t(at + length));
+    at += length;
+    uint8_t* const segment = plain.data() + begin + 4;
+    const auto is = [&](uint8_t wanted, std::string_view name, size_t least) {
+      return marker == wanted && length - 2 >= least &&
+             std::equal(name.begin(), name.end(), segment);
+    };
+    if (is(kApp0, kJfif, 7)) segment[5] = 1;
+    if (is(kApp14, kAdobe, 12)) {
+      const uint8_t assumed = header.components == 4 ? 2 : 1;  // as decoders do
+      if (segment[11] != 0) segment[11] = assumed;
+    }
+  }
+  plain.insert(plain.end(), bytes.begin() + std::ptrdiff_t(header.scan_start), bytes.end());
+  return plain;
 }
 
 bool jpeg_reaches_end(std::span<const uint8_t> bytes, size_t scan_start) {

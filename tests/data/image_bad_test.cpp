@@ -60,6 +60,30 @@ TEST_CASE("image: a JPEG whose middle is missing is refused by libjpeg-turbo") {
   CHECK_THROWS_WITH_TEXT(read_image(dir / "a.jpg"), FileError, "a.jpg: cannot be decoded: ");
 }
 
+/// `jpeg` with bytes put before the first quantisation table, behind the JFIF segment.
+std::string with_stray_bytes(const std::string& jpeg, const std::string& bytes) {
+  const size_t at = jpeg.find("\xff\xdb");
+  return jpeg.substr(0, at) + bytes + jpeg.substr(at);
+}
+
+TEST_CASE("image: stray bytes between segments are passed over, and hide no damage behind them") {
+  const TempDir dir;
+  const std::string jpeg = jpeg_bytes();
+  write_file(dir / "a.jpg", jpeg);
+  std::string other_version = jpeg;
+  other_version[jpeg.find("JFIF") + 5] = 9;
+  for (const std::string& odd : {with_stray_bytes(jpeg, "abc"), other_version,
+                                 with_stray_bytes(other_version, "a\xff\xff")}) {
+    write_file(dir / "odd.jpg", odd);
+    CHECK(read_image(dir / "odd.jpg").rgb == read_image(dir / "a.jpg").rgb);
+#ifdef YDISTILL_TEST_TURBOJPEG
+    write_file(dir / "odd.jpg", odd.substr(0, odd.size() / 2) + odd.substr(odd.size() - 2));
+    CHECK_THROWS_WITH_TEXT(read_image(dir / "odd.jpg"), FileError,
+                           "odd.jpg: cannot be decoded: Corrupt JPEG data: premature end");
+#endif
+  }
+}
+
 TEST_CASE("image: a PNG cut short is refused") {
   const TempDir dir;
   write_png(dir / "a.png", noise(64, 48, 1));
