@@ -117,6 +117,10 @@ void compare_size(PictureReport& report, double width, double height,
 
 void for_each_picture(int64_t n, const std::function<void(int64_t)>& body,
                       const std::function<bool()>& stop) {
+  const auto check_stop = [&stop] {
+    if (stop && stop()) throw StoppedError("stopped while pictures were read");
+  };
+  check_stop();  // the others may leave the calling thread, which asks, no picture
   // Mostly waiting for the disk, so more threads than cores.
   const int64_t wanted = 2 * int64_t(std::max(1u, std::thread::hardware_concurrency()));
   const int64_t num_threads = std::min<int64_t>({n, wanted, 16});
@@ -125,10 +129,10 @@ void for_each_picture(int64_t n, const std::function<void(int64_t)>& body,
   std::exception_ptr failure;
   const std::thread::id caller = std::this_thread::get_id();
   const auto work = [&] {
-    const bool may_stop = stop && std::this_thread::get_id() == caller;
+    const bool asks = std::this_thread::get_id() == caller;
     try {
       for (int64_t i = next++; i < n; i = next++) {
-        if (may_stop && stop()) throw StoppedError("stopped while pictures were read");
+        if (asks) check_stop();
         body(i);
       }
     } catch (...) {
