@@ -172,6 +172,12 @@ int convert(const Args& args) {
     for (const Finding& finding : datasets[i].findings) message("data: " + finding.str());
     splits.push_back({split_names[i], &datasets[i]});
   }
+  if (datasets.front().names.empty()) {
+    throw ConfigError(
+        "convert-data: {}: no label found, and so no class; YOLO labels of a/images/b.jpg are "
+        "looked for in a/labels/b.txt and a/images/b.txt; pictures without labels need --names",
+        args.paths.front());
+  }
   const std::map<std::string, PictureTransfer> transfers{
       {"copy", PictureTransfer::kCopy},
       {"hardlink", PictureTransfer::kHardLink},

@@ -19,6 +19,7 @@
 #include <ydistill/tensor/parallel.h>
 #include <ydistill/tools/command.h>
 #include <ydistill/tools/picture_files.h>
+#include <ydistill/tools/progress.h>
 #include <ydistill/yolo/checkpoint.h>
 
 namespace ydistill::tools {
@@ -316,11 +317,14 @@ Run add_detect(CLI::App& app) {
     if (!source.left_out.empty()) message(source.left_out);
     const auto start = std::chrono::steady_clock::now();
     Found found(args->out);
-    for (size_t i = 0; i < paths.size(); i += size_t(args->batch)) {
+    catch_stop_signals(OnSignal::kSay);  // else what is half written would stay
+    size_t done = 0;
+    for (size_t i = 0; i < paths.size() && !stop_signal_came(); i += size_t(args->batch)) {
       const auto next =
           std::span(paths).subspan(i, std::min(size_t(args->batch), paths.size() - i));
       try {
         detect_and_write(detector, next, found, timing);
+        done += next.size();
       } catch (const OutOfMemoryError& problem) {
         if (args->batch == 1) throw;
         throw OutOfMemoryError(
@@ -342,7 +346,11 @@ Run add_detect(CLI::App& app) {
     write_file_atomically(fs::path(args->out) / "detections.json", text + "\n");
     if (args->json) print_json(text);
     if (found.unreadable > 0)
-      message(fmt::format("{} of {} pictures could not be read", found.unreadable, paths.size()));
+      message(fmt::format("{} of {} pictures could not be read", found.unreadable, done));
+    if (done < paths.size()) {
+      message(fmt::format("detect: stopped after {} of {} pictures", done, paths.size()));
+      return kRunFailed;
+    }
     return found.unreadable == int64_t(paths.size()) ? kRunFailed : 0;
   };
 }

@@ -73,6 +73,9 @@ Run add_val(CLI::App& app) {
     Checkpoint checkpoint = load_checkpoint(config.model.weights, PtWeights::kEma);
     const auto dataset =
         open_dataset(val_source(config), model_reading(config, checkpoint.class_names), message);
+    if (dataset->num_labels() == 0) {
+      message("data.val: none of its pictures has a label: every figure will be 0");
+    }
     const auto model = make_validated_model(checkpoint, dataset->names, compute);
     message(fmt::format("model: {} from {} on {}", checkpoint.spec.name,
                         config.model.weights.string(), describe(compute)));

@@ -232,7 +232,7 @@ class TwiceGivenKeys {
 
 /// What was perhaps given instead of a config.
 std::string hint_about(const std::string& source, const std::string& text) {
-  if (text.find('\0') != std::string::npos) return "; a config is JSON, this file is no text";
+  if (text.find('\0') != std::string::npos) return "; a config is JSON, this file is no UTF-8 text";
   if (source.ends_with(".yaml") || source.ends_with(".yml")) {
     return "; a config is JSON, and names a data.yaml as \"data\": {\"yaml\": \"data.yaml\"}";
   }

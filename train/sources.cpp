@@ -204,6 +204,18 @@ Dataset load_source(const DataSourceConfig& source, const Reading& reading) {
   return dataset;
 }
 
+void check_has_labels(const DataSourceConfig& source, const Dataset& training) {
+  if (training.num_labels() > 0) return;
+  const auto kind = source.kind();
+  const bool is_yolo =
+      kind == DataSourceConfig::Kind::kYolo || kind == DataSourceConfig::Kind::kYaml;
+  throw ConfigError(
+      "data.train: none of its {} pictures has a label{}{}", training.samples.size(),
+      training.labels_dropped > 0 ? fmt::format(", {} were dropped", training.labels_dropped) : "",
+      is_yolo ? "; those of a/images/b.jpg are looked for in a/labels/b.txt and a/images/b.txt"
+              : "");
+}
+
 Dataset load_unlabelled(const DataConfig& data, const Stop& stop) {
   DataSource source;
   source.kind = DataSource::Kind::kPictures;

@@ -53,6 +53,9 @@ Reading model_reading(const Config& config, const std::vector<std::string>& name
 /// Reads the pictures and labels of a source. throws FileError; ConfigError where labels that name
 /// their classes (VOC, COCO) were all dropped, none being of the given names.
 Dataset load_source(const DataSourceConfig& source, const Reading& reading);
+/// throws ConfigError for training pictures without a single label, saying where labels were looked
+/// for: nothing can be learnt from them.
+void check_has_labels(const DataSourceConfig& source, const Dataset& training);
 /// The pictures of data.unlabeled, none of them labelled. throws FileError.
 Dataset load_unlabelled(const DataConfig& data, const Stop& stop = {});
 

@@ -150,9 +150,13 @@ class Trainer {
     Reading reading = reading_of(config_);
     reading.stop = stop;
     train_data_ = open_dataset(train_source(config_), reading, say_);
+    check_has_labels(train_source(config_), *train_data_);
     reading = validation_reading(config_, train_data_->names);
     reading.stop = stop;
     val_data_ = open_dataset(val_source(config_), reading, say_);
+    if (val_data_->num_labels() == 0) {
+      say_("data.val: none of its pictures has a label: every figure of the validation will be 0");
+    }
     if (config_.data.unlabeled) {
       train_data_ = with_unlabelled(train_data_, config_.data, say_, kMaxFindings, stop);
     }

@@ -58,7 +58,8 @@ TEST_CASE("command: what was given instead of a config, of weights or of a run i
   test::write_file(setup.dir / "set.yaml", "train: train/images\nnames: [wide, high]\n");
   check_refused(setup.run("train set.yaml"), 2,
                 "a config is JSON, and names a data.yaml as \"data\": {\"yaml\": \"data.yaml\"}");
-  check_refused(setup.run("val tiny.safetensors"), 2, "a config is JSON, this file is no text");
+  check_refused(setup.run("val tiny.safetensors"), 2,
+                "a config is JSON, this file is no UTF-8 text");
   const std::string detect = "detect --source val/images --out o --weights ";
   check_refused(setup.run(detect + "train"), 1,
                 "train: a folder; a file wanted, .pt or .safetensors\n");
@@ -79,6 +80,27 @@ TEST_CASE("command: what was given instead of a config, of weights or of a run i
   check_refused(setup.run("report cfg.json"), 1, "cfg.json: a file; the folder of a run is");
   check_refused(setup.run("report none"), 1, "none: no such folder; the folder of a run is");
   CHECK_FALSE(fs::exists(setup.dir / "runs"));
+}
+
+TEST_CASE("command: pictures none of which has a label are refused, saying where it was looked") {
+  const Setup setup;
+  fs::rename(setup.dir / "train/labels", setup.dir / "train/annotations");
+  for (const char* names : {"", " data.names=[]"}) {
+    const Outcome o = setup.run(std::string("train cfg.json --quiet") + names);
+    check_refused(o, 2,
+                  "data.train: none of its 8 pictures has a label; those of a/images/b.jpg are "
+                  "looked for in a/labels/b.txt and a/images/b.txt\n");
+  }
+  CHECK_FALSE(fs::exists(setup.dir / "runs"));
+  const std::string convert = "convert-data train/images --to yolo --out o";
+  check_refused(setup.run(convert), 2,
+                "train/images: no label found, and so no class; YOLO labels");
+  CHECK_FALSE(fs::exists(setup.dir / "o"));
+  CHECK(setup.run(convert + " --names wide").code == 0);
+  fs::rename(setup.dir / "val/labels", setup.dir / "val/annotations");
+  const Outcome val = setup.run("val cfg.json model.weights=tiny.safetensors");
+  CHECK(val.code == 0);
+  CHECK(val.err.find("data.val: none of its pictures has a label: ") != std::string::npos);
 }
 
 TEST_CASE("command: no picture and no config is overwritten by what is said about it") {

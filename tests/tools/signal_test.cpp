@@ -114,6 +114,43 @@ TEST_CASE("command: a signal before the first batch is answered at once and leav
   }
 }
 
+TEST_CASE("command: detect stopped by a signal has written what it found, and nothing by halves") {
+  const Setup setup;
+  constexpr size_t kPictures = 500;
+  fs::create_directories(setup.dir / "many");
+  for (size_t i = 0; i < kPictures; ++i) {
+    fs::create_hard_link(setup.dir / "val/images/p000.png",
+                         setup.dir / fmt::format("many/{:03}.png", i));
+  }
+  const pid_t child = fork();
+  if (child == 0) {
+    ::signal(SIGTERM, SIG_DFL);
+    if (chdir(setup.dir.path().c_str()) != 0) _exit(99);
+    if (freopen("err.txt", "w", stderr) == nullptr) _exit(99);
+    execl(YD_TOOL, YD_TOOL, "detect", "--weights", "tiny.safetensors", "--size", "64", "--source",
+          "many", "--out", "o", nullptr);
+    _exit(99);
+  }
+  REQUIRE(wait_for_text(setup.dir / "err.txt", "many/000.png: ", child));
+  kill(child, SIGTERM);
+  int status = 0;
+  REQUIRE(waitpid(child, &status, 0) == child);
+  const std::string said = test::read_file(setup.dir / "err.txt");
+  INFO(said);
+  CHECK((WIFEXITED(status) && WEXITSTATUS(status) == 1));
+  const auto document = nlohmann::json::parse(test::read_file(setup.dir / "o/detections.json"));
+  const size_t done = document.at("images").size();
+  CHECK(done > 0);
+  CHECK(done < kPictures);
+  CHECK(said.ends_with(fmt::format("detect: stopped after {} of 500 pictures\n", done)));
+  size_t texts = 0;
+  for (const auto& entry : fs::directory_iterator(setup.dir / "o")) {
+    CHECK(entry.path().extension() != ".tmp");
+    texts += entry.path().extension() == ".txt" ? 1 : 0;
+  }
+  CHECK(texts == done);
+}
+
 TEST_CASE("command: a signal that the parent ignored, as nohup does, ends no training") {
   const Setup setup;
   for (const int signal : {SIGHUP, SIGINT, SIGTERM}) {
