@@ -185,6 +185,7 @@ class CocoFile {
 
   void read_annotations() {
     for (const Json& entry : list("annotations")) read_annotation(entry);
+    if (pictures_.empty()) fail("its list \"images\" is empty");
     for (const auto& [id, category] : categories_) {
       if (category.annotations == 0) continue;
       findings_.push_back({path_, 0,

@@ -45,9 +45,12 @@ std::vector<NamedSource> parts_of(const Args& args, const std::string& from) {
   if (args.paths.size() != 1) throw ConfigError("convert-data: {} takes one path", from);
   std::vector<std::string> splits = args.splits;
   if (splits.empty() && from == "yaml") splits = data_yaml_splits(args.paths[0]);
+  if (splits.empty() && from == "yaml") {
+    throw FileError("{}: names no pictures, a key train, val or test wanted", args.paths[0]);
+  }
   if (splits.empty()) {
-    throw ConfigError("convert-data: --split: missing; {} needs the name of a {}", from,
-                      from == "voc" ? "list in ImageSets/Main" : "split in the file");
+    throw ConfigError(
+        "convert-data: --split: missing; voc needs the name of a list in ImageSets/Main");
   }
   std::vector<NamedSource> sources;
   const auto kind = from == "voc" ? DataSource::Kind::kVoc : DataSource::Kind::kYaml;

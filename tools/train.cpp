@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <fmt/format.h>
 
+#include <filesystem>
 #include <memory>
 
 #include <ydistill/tools/command.h>
@@ -35,6 +36,11 @@ Run add_train(CLI::App& app) {
         throw ConfigError(
             "train: --resume {}: a run goes on with its own config; {} cannot be given beside it",
             args->resume, args->config);
+      }
+      std::error_code ignored;
+      if (args->resume.empty() && std::filesystem::is_directory(args->config, ignored)) {
+        throw ConfigError("train: {}: a folder; a config file wanted, or --resume {} to go on",
+                          args->config, args->config);
       }
       if (!args->resume.empty()) return resume_training(args->resume, events);
       return train(load_config(args->config, args->overrides), events);

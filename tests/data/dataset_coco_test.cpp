@@ -189,7 +189,7 @@ TEST_CASE("coco: files that are no COCO files are refused") {
                          "it has no list \"images\"");
   CHECK_THROWS_WITH_TEXT(load(R"({"categories": [], "images": []})"), FileError,
                          "it has no list \"annotations\"");
-  CHECK_THROWS_WITH_TEXT(load(coco_json("[]", "")), FileError, "no picture found");
+  CHECK_THROWS_WITH_TEXT(load(coco_json("[]", "")), FileError, "its list \"images\" is empty");
   CHECK_THROWS_WITH_TEXT(load(coco_json("[{\"id\": 1}]", "")), FileError,
                          "without id and file_name");
   CHECK_THROWS_WITH_TEXT(load(coco_json("[7]", "")), FileError, "without id and file_name");

@@ -76,6 +76,17 @@ TEST_CASE("command: what was given instead of a config, of weights or of a run i
   check_refused(setup.run("train --resume run train.epochs=3"), 2,
                 "a run goes on with its own config; train.epochs=3 cannot be given beside it");
   check_refused(setup.run("train"), 2, "name a config file, or a run folder with --resume\n");
+  check_refused(setup.run("train run"), 2,
+                "run: a folder; a config file wanted, or --resume run to go on");
+  check_refused(setup.run("train --resume cfg.json"), 1,
+                "cfg.json: a file; the folder of a run is wanted");
+  test::write_file(setup.dir / "empty.yaml", "names: [wide, high]\n");
+  check_refused(setup.run("convert-data empty.yaml --to coco --out o"), 1,
+                "empty.yaml: names no pictures, a key train, val or test wanted");
+  test::write_file(setup.dir / "empty.json",
+                   R"({"images": [], "annotations": [], "categories": []})");
+  check_refused(setup.run("convert-data empty.json --images val/images --to yolo --out o"), 1,
+                "empty.json: its list \"images\" is empty");
   check_refused(setup.run("compare cfg.json"), 1, "cfg.json: a file; the folder of a run is");
   check_refused(setup.run("report cfg.json"), 1, "cfg.json: a file; the folder of a run is");
   check_refused(setup.run("report none"), 1, "none: no such folder; the folder of a run is");
