@@ -181,19 +181,17 @@ TEST_CASE("conv plans: what was offered and has not come yet is saved too") {
 
 TEST_CASE("conv plans: the revision rises with every choice and every timing, else not") {
   const ConvLibraries libraries({});
-  const auto risen = [&, last = cuda::conv_plans_revision()]() mutable {
-    const uint64_t now = cuda::conv_plans_revision();
-    return now > std::exchange(last, now);
+  uint64_t last = cuda::conv_plans_revision();
+  const auto rises_with_a_run = [&] {
+    run(problem_of(24));
+    const uint64_t before = std::exchange(last, cuda::conv_plans_revision());
+    return last > before;
   };
-  run(problem_of(24));
-  CHECK(risen());
-  run(problem_of(24));
-  CHECK_FALSE(risen());
+  CHECK(rises_with_a_run());
+  CHECK_FALSE(rises_with_a_run());
   const Autotune on;
-  run(problem_of(24));
-  CHECK(risen());
-  run(problem_of(24));
-  CHECK_FALSE(risen());
+  CHECK(rises_with_a_run());
+  CHECK_FALSE(rises_with_a_run());
 }
 
 TEST_CASE(
