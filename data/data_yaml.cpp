@@ -23,6 +23,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
+// A YAML file names one long text as often as it likes (&a, *a); here each is a copy.
+constexpr size_t kMaxNameBytes = 1000, kMaxPathBytes = 4096;
+
 std::optional<int64_t> whole_number(const std::string& text) {
   int64_t value = 0;
   const char* end = text.data() + text.size();
@@ -62,6 +65,10 @@ class YamlFile {
       if (!item.IsScalar() || item.Scalar().empty()) {
         fail(item.Mark(), split + ": a folder, a list file, or a list of those wanted");
       }
+      if (item.Scalar().size() > kMaxPathBytes) {
+        fail(item.Mark(), fmt::format("{}: a path of {} bytes, at most {} are taken", split,
+                                      item.Scalar().size(), kMaxPathBytes));
+      }
       found.push_back(item.Scalar());
     };
     if (node.IsSequence()) {
@@ -83,6 +90,10 @@ class YamlFile {
       return names;
     }
     if (node.IsSequence()) {
+      if (int64_t(node.size()) > kMaxClasses) {
+        fail(node.Mark(),
+             fmt::format("names: {} of them, at most {} are taken", node.size(), kMaxClasses));
+      }
       for (const auto& item : node) names.push_back(name_of(item));
     } else if (node.IsMap()) {
       names = names_of_map(node);
@@ -122,6 +133,10 @@ class YamlFile {
  private:
   std::string name_of(const YAML::Node& node) const {
     if (!node.IsScalar() || node.Scalar().empty()) fail(node.Mark(), "names: a name is no word");
+    if (node.Scalar().size() > kMaxNameBytes) {
+      fail(node.Mark(), fmt::format("names: a name of {} bytes, at most {} are taken",
+                                    node.Scalar().size(), kMaxNameBytes));
+    }
     return node.Scalar();
   }
 

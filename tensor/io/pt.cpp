@@ -24,6 +24,7 @@ namespace {
 constexpr int kMaxModuleDepth = 64;
 constexpr int64_t kMaxSteps = 10'000'000;
 constexpr size_t kMaxNameBytes = 1000;
+constexpr size_t kMaxClassNames = 100'000;
 
 class CheckpointReader {
  public:
@@ -264,6 +265,14 @@ class CheckpointReader {
     if (!text && !number) {
       fail(fmt::format("class {} is called {}, expected a text", result_.class_names.size(),
                        document_.describe(name)));
+    }
+    // A pickle names one long text as often as it likes; here each is a copy.
+    if (text && text->size() > kMaxNameBytes) {
+      fail(fmt::format("class {} has a name of {} bytes, {} are allowed",
+                       result_.class_names.size(), text->size(), kMaxNameBytes));
+    }
+    if (result_.class_names.size() >= kMaxClassNames) {
+      fail(fmt::format("it has more than {} class names", kMaxClassNames));
     }
     result_.class_names.push_back(text ? std::string(*text) : std::to_string(*number));
   }

@@ -125,6 +125,11 @@ TEST_CASE("data.yaml: faults are refused with file and line") {
   check_refused("train: a/images\nnames: []\n", ":2: names: there is none");
   check_refused("train: a/images\nnames: [a, a]\n", ":2: names: \"a\" stands there twice");
   check_refused("train: a/images\nnames: [a, [b]]\n", ":2: names: a name is no word");
+  check_refused("train: a/images\nnames: [" + std::string(1001, 'a') + "]\n",
+                ":2: names: a name of 1001 bytes, at most 1000 are taken");
+  std::string many = "train: a/images\nnames: [&a x";
+  for (int i = 0; i < 10'000; ++i) many += ", *a";
+  check_refused(many + "]\n", ":2: names: 10001 of them, at most 10000 are taken");
   check_refused("train: a/images\nnames: {0: a, 2: b}\n", ":2: names: there is an id 2 but none 1");
   check_refused("train: a/images\nnames: {1: a, 2: b}\n", ":2: names: there is an id 1 but none 0");
   check_refused("train: a/images\nnames:\n  0: a\n  x: b\n", ":4: names: \"x\" is no class id");
@@ -135,6 +140,8 @@ TEST_CASE("data.yaml: faults are refused with file and line") {
   check_refused("val: a/images\n" + kNames, ":1: no train pictures: the key \"train\" is missing");
   check_refused("train:\n" + kNames, ":2: no train pictures");
   check_refused("train: {a: b}\n" + kNames, ":1: train: a folder, a list file, or a list");
+  check_refused("train: [a/images, " + std::string(4097, 'a') + "]\n" + kNames,
+                ":1: train: a path of 4097 bytes, at most 4096 are taken");
   check_refused("train: []\n" + kNames, ":1: train: an empty list");
   check_refused("train: none/images\n" + kNames, ":1: train: there is no none/images; tried /");
   check_refused("train: a/images\npath: [x]\n" + kNames, ":2: path: one word wanted");

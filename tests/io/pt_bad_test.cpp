@@ -210,6 +210,11 @@ TEST_CASE("pt: odd facts are refused by name") {
   check_refused(with("names", pkl::list({pkl::none()})), tiny_storages(), "class 0 is called None");
   check_refused(with("names", "}(K\x01" + pkl::text("a") + "u"), tiny_storages(),
                 "class names have the key the number 1, expected 0 to 0");
+  check_refused(with("names", pkl::list({pkl::text(std::string(1001, 'a'))})), tiny_storages(),
+                "class 0 has a name of 1001 bytes, 1000 are allowed");
+  std::string many = "](" + pkl::text("a") + "q\x63";
+  for (int i = 0; i < 100'000; ++i) many += "h\x63";
+  check_refused(with("names", many + "e"), tiny_storages(), "it has more than 100000 class names");
   check_refused(with("yaml", pkl::dict({{"nc", pkl::global("os", "system")}})), tiny_storages(),
                 "bad.pt: the model's yaml holds the global 'os.system'");
   check_refused(with("stride", pkl::list({pkl::integer(0)})), tiny_storages(),
