@@ -92,6 +92,20 @@ class PictureFile {
   std::vector<uint8_t> bytes_, piece_;
 };
 
+/// Each 8x8 block of a JPEG takes a bit or more, and components together have at least half as many
+/// blocks as the picture, so that a small file cannot ask for a large picture. Arithmetic coding
+/// could do with less; a plain picture in it is taken up to the free pixels.
+void check_jpeg_bytes(const PictureFile& file, const JpegHeader& header,
+                      const std::filesystem::path& path) {
+  constexpr int64_t kFreePixels = int64_t(1) << 22, kPixelsPerByte = 2 * 64 * 8;
+  const int64_t pixels = header.width * header.height;
+  const int64_t wanted = (pixels - kFreePixels) / kPixelsPerByte;
+  if (int64_t(file.size()) < wanted) {
+    throw FileError("{}: the JPEG is cut short: {}x{} pixels in {} bytes, {} or more wanted",
+                    printable(path.string()), header.width, header.height, file.size(), wanted);
+  }
+}
+
 /// Checks the headers; reads the whole file only where the first part does not tell.
 JpegHeader check_jpeg(PictureFile& file, const std::filesystem::path& path) {
   std::optional<JpegHeader> header = parse_jpeg_header(file.bytes(), path);
@@ -109,6 +123,7 @@ JpegHeader check_jpeg(PictureFile& file, const std::filesystem::path& path) {
     throw FileError("{}: the JPEG is cut short: it has no end marker", printable(path.string()));
   }
   check_picture_size(header->width, header->height, path);
+  check_jpeg_bytes(file, *header, path);
   return *header;
 }
 

@@ -11,6 +11,7 @@
 
 #include <ydistill/layers/focus.h>
 #include <ydistill/tensor/io/safetensors.h>
+#include <ydistill/tensor/io/text.h>
 #include <ydistill/tensor/parallel.h>
 #include <ydistill/yolo/graph_guess.h>
 
@@ -51,11 +52,61 @@ void take_anchors(Checkpoint& checkpoint) {
   if (differ) checkpoint.spec = checkpoint.spec.with_anchors(anchors);
 }
 
+/// Weights of a network's convolutions.
+double num_weights(const GraphSpec& spec) {
+  double sum = 0;
+  for (const LayerSpec& layer : spec.layers) {
+    const double out = double(layer.out_channels), hidden = std::floor(out / 2);
+    const double taps = double(layer.kernel * layer.kernel), repeats = double(layer.repeats);
+    double in = 0;
+    for (const int64_t channels : layer.in_channels) in += double(channels);
+    switch (layer.type) {
+      case LayerType::kConv:
+        sum += in * out * taps;
+        break;
+      case LayerType::kFocus:
+        sum += 4 * in * out * taps;
+        break;
+      case LayerType::kBottleneck:
+        sum += in * hidden + 9 * hidden * out;
+        break;
+      case LayerType::kC3:
+        sum += 2 * in * hidden + 2 * hidden * out + repeats * 10 * hidden * hidden;
+        break;
+      case LayerType::kSpp:
+        sum += in / 2 * (in + 4 * out);
+        break;
+      case LayerType::kDetect:
+        sum += in * double(spec.anchors_per_head() * (5 + spec.num_classes));
+        break;
+      case LayerType::kUpsample:
+      case LayerType::kConcat:
+        break;
+    }
+  }
+  return sum;
+}
+
+/// A description of a few bytes can ask for a network of terabytes. Some weights may be missing, as
+/// the heads of one that others are trained from.
+void check_size(const std::string& path, const Checkpoint& checkpoint) {
+  constexpr double kMayBeMissing = 1 << 26;
+  double held = 0;
+  for (const auto& [name, tensor] : checkpoint.tensors) held += double(tensor.numel());
+  const double wanted = num_weights(checkpoint.spec);
+  if (wanted > held + kMayBeMissing) {
+    throw FileError("{}: describes a network of {:.0f} weights and holds {:.0f} numbers", path,
+                    wanted, held);
+  }
+}
+
 void finish(const std::string& path, Checkpoint& checkpoint) {
+  check_size(path, checkpoint);
   for (auto& [name, tensor] : checkpoint.tensors) {
     if (tensor.dtype() != DType::kInt64 && tensor.dtype() != DType::kUInt8) {
       tensor = tensor.to(DType::kFloat32);
-      if (!all_finite(tensor)) throw FileError("{}: {} holds NaN or infinity", path, name);
+      if (!all_finite(tensor))
+        throw FileError("{}: {} holds NaN or infinity", path, printable(name, 120));
     }
   }
   try {

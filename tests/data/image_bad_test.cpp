@@ -144,6 +144,21 @@ TEST_CASE("image: a picture that claims too many pixels is refused before it is 
   check_refused(png, "65536x65536 pixels, at most 268435456 are read");
 }
 
+TEST_CASE("image: a JPEG of a few bytes that claims millions of pixels is refused") {
+  std::string jpeg = jpeg_bytes();
+  const size_t frame = jpeg.find("\xff\xc0");
+  REQUIRE(frame != std::string::npos);
+  jpeg.replace(frame + 5, 4, "\x3f\xff\x3f\xfe");  // 16383, 16382
+  check_refused(jpeg, fmt::format("cut short: 16382x16383 pixels in {} bytes, {} or more wanted",
+                                  jpeg.size(), (int64_t(16382) * 16383 - (1 << 22)) / 1024));
+}
+
+TEST_CASE("image: a JPEG of one colour is read whatever its size") {
+  const TempDir dir;
+  write_jpeg(dir / "plain.jpg", Image::filled(4096, 2048, 90), 50);
+  CHECK(read_image(dir / "plain.jpg").width == 4096);
+}
+
 TEST_CASE("image: a JPEG without height is refused") {
   std::string jpeg = jpeg_bytes();
   const size_t frame = jpeg.find("\xff\xc0");

@@ -153,6 +153,17 @@ TEST_CASE("checkpoint: anchors of no size are refused and the file named") {
                          "a.safetensors: graph: the anchors of a scale are width, height");
 }
 
+TEST_CASE("checkpoint: a small file cannot ask for a large network") {
+  const test::TempDir dir;
+  Checkpoint small = tiny_checkpoint();
+  small.spec = graph_from_json(R"({"nc": 2, "anchors": [[14, 14]],
+    "backbone": [[-1, 1, "Conv", [65536, 3, 2]], [-1, 1, "Conv", [65536, 15]]],
+    "head": [[-1, 1, "Detect", ["nc", "anchors"]]]})");
+  save_checkpoint(dir / "a.safetensors", small);
+  CHECK_THROWS_WITH_TEXT(load_checkpoint(dir / "a.safetensors", PtWeights::kEma), FileError,
+                         "a.safetensors: describes a network of 966369869824 weights and holds ");
+}
+
 TEST_CASE("checkpoint: a missing file is named") {
   CHECK_THROWS_WITH_TEXT(load_checkpoint("nowhere.pt", PtWeights::kEma), FileError,
                          "nowhere.pt: no such file");
