@@ -3,8 +3,6 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <fstream>
-#include <iterator>
 #include <map>
 #include <optional>
 #include <span>
@@ -14,6 +12,7 @@
 #include <ydistill/data/image.h>
 #include <ydistill/tensor/error.h>
 #include <ydistill/tensor/io/text.h>
+#include <ydistill/tensor/io/text_file.h>
 
 namespace ydistill {
 namespace {
@@ -21,10 +20,11 @@ namespace {
 namespace fs = std::filesystem;
 
 std::optional<std::string> read_bytes(const fs::path& path) {
-  std::ifstream stream(path, std::ios::binary);
-  std::string bytes{std::istreambuf_iterator<char>(stream), {}};
-  if (!stream && !stream.eof()) return std::nullopt;
-  return bytes;
+  try {
+    return read_text_file(path);
+  } catch (const FileError&) {
+    return std::nullopt;
+  }
 }
 
 /// 64-bit FNV-1a. Files that agree in it and in size are compared byte by byte.

@@ -4,8 +4,6 @@
 #include <ydistill/data/label_cache.h>
 
 #include <cstring>
-#include <fstream>
-#include <iterator>
 #include <optional>
 #include <string_view>
 #include <type_traits>
@@ -13,6 +11,7 @@
 
 #include <ydistill/tensor/error.h>
 #include <ydistill/tensor/io/atomic_file.h>
+#include <ydistill/tensor/io/text_file.h>
 
 namespace ydistill::reading {
 namespace {
@@ -147,8 +146,12 @@ LabelCache::LabelCache(const fs::path& folder, const DataSource& source,
 }
 
 void LabelCache::read() {
-  std::ifstream stream(file_, std::ios::binary);
-  const std::string bytes{std::istreambuf_iterator<char>(stream), {}};
+  std::string bytes;
+  try {
+    bytes = read_text_file(file_);
+  } catch (const FileError&) {
+    return;  // none yet, or one that cannot be read
+  }
   if (bytes.size() < kMagic.size() + sizeof(uint64_t) || !bytes.starts_with(kMagic)) return;
   const std::string_view body(bytes.data(), bytes.size() - sizeof(uint64_t));
   uint64_t sum = 0, count = 0;

@@ -120,4 +120,15 @@ TEST_CASE("label cache: where it cannot be written a note says so") {
   CHECK(data.notes[0].find("the label cache is not kept: ") == 0);
 }
 
+TEST_CASE("label cache: one that cannot be read counts as empty") {
+  const CachedSet set;
+  const Dataset first = set.load();
+  const fs::path file = set.file();
+  fs::remove(file);
+  fs::create_directory(file);  // what reading fails on, as on a broken disk
+  const Dataset second = set.load();
+  CHECK(second.samples.size() == first.samples.size());
+  CHECK(second.samples[0].labels == first.samples[0].labels);
+}
+
 }  // namespace ydistill::test

@@ -7,6 +7,8 @@
 #include <map>
 #include <utility>
 
+#include <ydistill/tensor/error.h>
+
 #include "support/catch.h"
 #include "support/files.h"
 
@@ -176,6 +178,13 @@ TEST_CASE("tensorboard: a file that grows is appended to and a file of another p
   // A resumed run that has to do its last epoch again.
   update_event_file(path, some_events(2));
   CHECK(test::read_file(path) == encode_event_file(some_events(2)));
+}
+
+TEST_CASE("tensorboard: a folder in the place of the file is refused by its name") {
+  const test::TempDir dir;
+  std::filesystem::create_directory(dir / "events");
+  CHECK_THROWS_WITH_TEXT(update_event_file(dir / "events", some_events(1)), FileError,
+                         "events: a file wanted, found a folder");
 }
 
 TEST_CASE("tensorboard: a record cut in the middle is completed") {

@@ -8,11 +8,11 @@
 #include <bit>
 #include <cerrno>
 #include <cstring>
-#include <fstream>
-#include <iterator>
+#include <system_error>
 
 #include <ydistill/tensor/error.h>
 #include <ydistill/tensor/io/atomic_file.h>
+#include <ydistill/tensor/io/text_file.h>
 
 namespace ydistill {
 namespace {
@@ -138,8 +138,8 @@ std::string encode_event_file(std::span<const TensorBoardEvent> events) {
 void update_event_file(const std::filesystem::path& path,
                        std::span<const TensorBoardEvent> events) {
   const std::string wanted = encode_event_file(events);
-  std::ifstream in(path, std::ios::binary);
-  const std::string there{std::istreambuf_iterator<char>(in), {}};
+  std::error_code error;
+  const std::string there = std::filesystem::exists(path, error) ? read_text_file(path) : "";
   if (!there.empty() && wanted.starts_with(there)) {
     append_to_file(path, std::string_view(wanted).substr(there.size()));
   } else {
