@@ -101,6 +101,13 @@ class Annotation {
       report.drop_label(file_, line, "an object without <name>");
       return;
     }
+    if (!is_utf8(name)) {  // reports and checkpoints could not hold it
+      report.drop_label(
+          file_, line,
+          fmt::format("class \"{}\" is no UTF-8, and the XML does not say what else it is",
+                      printable(name, 40)));
+      return;
+    }
     if (trim(object.child_value("difficult")) == "1") {
       ++report.labels_ignored;
       return;

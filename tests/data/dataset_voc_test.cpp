@@ -136,6 +136,15 @@ TEST_CASE("voc: objects without name or box are dropped and listed") {
   CHECK(all.find("p.xml:19: dog: <xmin> is \"\", a number wanted") != std::string::npos);
 }
 
+TEST_CASE("voc: a class whose name is no UTF-8 is dropped and listed") {
+  const Dataset set = with_objects(object("B\xe4r", corners(10, 10, 30, 30)) +
+                                   object("B\xc3\xa4r", corners(40, 10, 60, 30)));
+  CHECK(set.names == std::vector<std::string>{"B\xc3\xa4r"});
+  REQUIRE(set.findings.size() == 1);
+  CHECK(set.findings[0].line == 3);
+  CHECK(set.findings[0].reason.find("class \"B\\xe4r\" is no UTF-8") == 0);
+}
+
 TEST_CASE("voc: malformed XML drops the picture and names the line") {
   VocFolder voc;
   voc.picture("good", annotation(""));

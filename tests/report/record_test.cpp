@@ -49,6 +49,11 @@ TEST_CASE("results: padded columns as YOLOv5 writes them are read and others ref
                          "r.csv:3: 1 columns, the first line has 2");
   CHECK_THROWS_WITH_TEXT(parse_results("epoch,a\n0,x\n", "r.csv"), FileError,
                          "r.csv:2: \"x\" is no number");
+  CHECK_THROWS_WITH_TEXT(parse_results("epoch,a\n0,\x1b" + std::string(99, 'x') + "\n", "r.csv"),
+                         FileError,
+                         "r.csv:2: \"\\x1b" + std::string(36, 'x') + "...\" is no number");
+  CHECK_THROWS_WITH_TEXT(parse_results("epoch,\xe4\n0,1\n", "r.csv"), FileError,
+                         "r.csv:1: not the results of a run, a column's name is no UTF-8");
   for (const char* epoch : {"-1", "nan", "1e300"}) {
     CHECK_THROWS_WITH_TEXT(parse_results(fmt::format("epoch,a\n{},1\n", epoch), "r.csv"), FileError,
                            fmt::format("r.csv:2: epoch \"{}\", 0 to 1000000000 wanted", epoch));

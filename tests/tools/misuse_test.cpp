@@ -168,6 +168,15 @@ TEST_CASE("command: detect says how many files of a folder are of kinds that it 
   CHECK(all.err.find("left out") == std::string::npos);
 }
 
+TEST_CASE("command: info takes a file name that is no UTF-8") {
+  const Setup setup;
+  fs::copy_file(setup.dir / "tiny.safetensors", setup.dir / "b\xff.safetensors");
+  const Outcome o = setup.run("info b\xff.safetensors --json");
+  INFO(o.err);
+  REQUIRE(o.code == 0);
+  CHECK(nlohmann::json::parse(o.out).at("num_classes") == 2);
+}
+
 TEST_CASE("command: messages that cannot be written stop nothing and go into no file") {
   const Setup setup;
   const std::string with_full = "sh -c 'exec \"$@\" 2>/dev/full' sh";

@@ -4,6 +4,7 @@
 #include <sstream>
 
 #include <ydistill/tensor/error.h>
+#include <ydistill/tensor/io/text.h>
 #include <ydistill/train/report/record.h>
 
 namespace ydistill {
@@ -61,6 +62,9 @@ EpochTable parse_results(const std::string& text, const std::string& source) {
       if (cells.front() != "epoch") {
         throw FileError("{}:1: not the results of a run, the first column is not `epoch`", source);
       }
+      if (!is_utf8(line)) {
+        throw FileError("{}:1: not the results of a run, a column's name is no UTF-8", source);
+      }
       table.columns.assign(cells.begin() + 1, cells.end());
       continue;
     }
@@ -74,7 +78,7 @@ EpochTable parse_results(const std::string& text, const std::string& source) {
       double value = 0;
       const auto [end, error] = std::from_chars(cell.data(), cell.data() + cell.size(), value);
       if (error != std::errc() || end != cell.data() + cell.size()) {
-        throw FileError("{}:{}: \"{}\" is no number", source, number, cell);
+        throw FileError("{}:{}: \"{}\" is no number", source, number, printable(cell, 40));
       }
       row.push_back(value);
     }
