@@ -293,7 +293,8 @@ class CocoFile {
 }  // namespace
 
 Dataset load_coco(const DataSource& source, std::vector<std::string> names) {
-  if (!fs::is_directory(source.images)) {
+  std::error_code error;
+  if (!fs::is_directory(source.images, error)) {
     throw FileError("{}: not a folder, the pictures of {} wanted",
                     printable(source.images.string()), printable(source.path.string()));
   }

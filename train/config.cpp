@@ -117,9 +117,9 @@ bool is_relocated_path(const ConfigField& field, const std::string& text) {
 }
 
 [[noreturn]] void unknown_key(const Origin& origin, const std::string& path) {
-  const std::string nearest = nearest_config_path(path);
+  const std::string nearest = nearest_config_path(path), key = printable(path, 120);
   if (!nearest.empty()) {
-    throw ConfigError("{}: {}: unknown key; did you mean {}?", origin.name, path, nearest);
+    throw ConfigError("{}: {}: unknown key; did you mean {}?", origin.name, key, nearest);
   }
   std::vector<std::string> siblings;
   const auto add = [&](const std::string& known) {
@@ -127,8 +127,8 @@ bool is_relocated_path(const ConfigField& field, const std::string& text) {
   };
   for (const ConfigSection& s : config_sections()) add(s.path);
   for (const ConfigField& f : config_fields()) add(f.path);
-  if (siblings.empty()) throw ConfigError("{}: {}: unknown key", origin.name, path);
-  throw ConfigError("{}: {}: unknown key; known here: {}", origin.name, path,
+  if (siblings.empty()) throw ConfigError("{}: {}: unknown key", origin.name, key);
+  throw ConfigError("{}: {}: unknown key; known here: {}", origin.name, key,
                     fmt::join(siblings, ", "));
 }
 
@@ -418,7 +418,7 @@ Config parse_config(const std::string& json_text, const fs::path& base_dir,
 
 Config load_config(const fs::path& file, std::span<const std::string> overrides) {
   return parse_config(read_text_file(file), fs::absolute(file).parent_path(), overrides,
-                      file.string());
+                      printable(file.string()));
 }
 
 std::string to_json(const Config& config) {

@@ -13,6 +13,7 @@
 #include <ydistill/tensor/error.h>
 #include <ydistill/tensor/io/json_nesting.h>
 #include <ydistill/tensor/io/json_problem.h>
+#include <ydistill/tensor/io/text.h>
 #include <ydistill/tensor/io/text_file.h>
 #include <ydistill/yolo/graph_table.h>
 
@@ -50,13 +51,18 @@ int64_t scaled_repeats(int64_t repeats, double depth) {
   return std::max<int64_t>(int64_t(std::nearbyint(double(repeats) * depth)), 1);
 }
 
+/// For a message: on one line, cut where it is long.
+std::string shown(const json& value) {
+  return printable(value.dump(), 100);
+}
+
 /// Reads one module of the list; `what` opens its error messages.
 class LayerReader {
  public:
   LayerReader(const json& entry, int index) : index_(index) {
     if (!entry.is_array() || entry.size() != 4 || !entry[1].is_number_integer() ||
         !entry[2].is_string() || !entry[3].is_array()) {
-      fail("expected [from, repeats, \"Type\", [arguments]], got " + entry.dump());
+      fail("expected [from, repeats, \"Type\", [arguments]], got " + shown(entry));
     }
     from_ = entry[0];
     repeats_ = entry[1].get<int64_t>();
@@ -66,8 +72,8 @@ class LayerReader {
   }
 
   [[noreturn]] void fail(const std::string& reason) const {
-    throw ValueError("graph: module {}{}: {}", index_, type_.empty() ? "" : " (" + type_ + ")",
-                     reason);
+    throw ValueError("graph: module {}{}: {}", index_,
+                     type_.empty() ? "" : " (" + printable(type_, 40) + ")", reason);
   }
 
   void check_repeats(int64_t repeats) const {
@@ -107,7 +113,7 @@ class LayerReader {
   int64_t integer(size_t i, int64_t fallback, int64_t low, int64_t high) const {
     if (i >= args_.size()) return fallback;
     if (!args_[i].is_number_integer()) {
-      fail(fmt::format("argument {} must be an integer, got {}", i, args_[i].dump()));
+      fail(fmt::format("argument {} must be an integer, got {}", i, shown(args_[i])));
     }
     const int64_t value = args_[i].get<int64_t>();
     if (value < low || value > high) {
@@ -122,7 +128,7 @@ class LayerReader {
   bool boolean(size_t i, bool fallback) const {
     if (i >= args_.size()) return fallback;
     if (!args_[i].is_boolean()) {
-      fail(fmt::format("argument {} must be true or false, got {}", i, args_[i].dump()));
+      fail(fmt::format("argument {} must be true or false, got {}", i, shown(args_[i])));
     }
     return args_[i].get<bool>();
   }
@@ -182,7 +188,7 @@ LayerSpec read_layer(const LayerReader& in, const std::vector<LayerSpec>& before
       const json windows = layer.type_name == "SPP" ? json{5, 9, 13} : json(5);
       if (in.num_args() > 1 && in.arg(1) != windows) {
         in.fail(
-            fmt::format("windows {} are not supported, only {}", in.arg(1).dump(), windows.dump()));
+            fmt::format("windows {} are not supported, only {}", shown(in.arg(1)), windows.dump()));
       }
       break;
     }
@@ -224,7 +230,7 @@ std::vector<std::vector<std::array<double, 2>>> read_anchors(const json& anchors
         })) {
       throw ValueError(
           "graph: the anchors of a scale are width, height, width, height, ... > 0, got {}",
-          head.dump());
+          shown(head));
     }
     for (size_t i = 0; i < head.size(); i += 2) {
       pairs.push_back({head[i].get<double>(), head[i + 1].get<double>()});
@@ -237,7 +243,7 @@ std::vector<std::vector<std::array<double, 2>>> read_anchors(const json& anchors
 double read_multiple(const json& spec, const char* key) {
   const json value = spec.value(key, json(1.0));
   if (!value.is_number() || !(value.get<double>() > 0) || value.get<double>() > 100) {
-    throw ValueError("graph: {} must be a number > 0, got {}", key, value.dump());
+    throw ValueError("graph: {} must be a number > 0, got {}", key, shown(value));
   }
   return value.get<double>();
 }
@@ -245,7 +251,7 @@ double read_multiple(const json& spec, const char* key) {
 int64_t read_classes(const json& spec) {
   const json value = spec.value("nc", json(80));
   if (!value.is_number_integer() || value.get<int64_t>() < 1 || value.get<int64_t>() > 100000) {
-    throw ValueError("graph: nc must be an integer >= 1, got {}", value.dump());
+    throw ValueError("graph: nc must be an integer >= 1, got {}", shown(value));
   }
   return value.get<int64_t>();
 }

@@ -35,7 +35,9 @@ class HeaderEvents {
 
   bool null() { return unexpected("null"); }
   bool boolean(bool) { return unexpected("true or false"); }
-  bool number_float(double, const std::string& text) { return unexpected("the number " + text); }
+  bool number_float(double, const std::string& text) {
+    return unexpected("the number " + printable(text, 40));
+  }
   bool number_integer(int64_t value) { return unexpected("the number " + std::to_string(value)); }
   bool number_unsigned(uint64_t value) {
     if (at_ != At::kSizes && at_ != At::kOffsets) {

@@ -75,6 +75,8 @@ TEST_CASE("safetensors: headers that are not of the form") {
   check_refused("{\"a\xff\":1}", 0, "the header is not JSON");
   check_refused("[]", 0, "the header is a list, expected an object");
   check_refused("7", 0, "the header is the number 7, expected an object");
+  check_refused(std::string(50, '7'), 0,
+                "the header is the number " + std::string(40, '7') + "..., expected an");
   check_refused(quoted("{'a':null}"), 0, "\"a\" is null, expected an object");
   check_refused(quoted("{'a':[1]}"), 0, "\"a\" is a list, expected an object");
   check_refused(quoted("{'a':{}}"), 0, "\"a\": needs dtype, shape and data_offsets");

@@ -220,6 +220,9 @@ TEST_CASE("config: an unknown key is refused with the nearest known one") {
   refused(R"("trian": {})", "trian: unknown key; did you mean train?");
   refused(R"("val": {"bacth": 3})", "val.bacth: unknown key; did you mean val.batch?");
   refused(R"("train": {"imgsz": 3})", "train.imgsz: unknown key; did you mean train.image_size?");
+  refused(R"("a\nb": 1)", "cfg.json: a\\x0ab: unknown key; known here: ");
+  refused(R"("train": {"x)" + std::string(200, 'y') + R"(": 1})",
+          "cfg.json: train.x" + std::string(113, 'y') + "...: unknown key");
   refused(R"("teecher": {"weights": "x"})", "teecher: unknown key; did you mean teacher?");
   refused(R"("run": {"colour of the sky": 1})",
           "run.colour of the sky: unknown key; known here: dir, name");

@@ -48,6 +48,9 @@ TEST_CASE("graph: a description of ones own is checked module by module") {
     CHECK_THROWS_WITH_TEXT(graph_from_json(with(from, to)), ValueError, why);
   };
   refuse("\"C3\", [16]", "\"C4\", [16]", "module 2 (C4): unknown type");
+  refuse("\"C3\", [16]", "\"C\\n3\", [16]", "module 2 (C\\x0a3): unknown type");
+  refuse("[8, 6, 2, 2]", "[\"" + std::string(200, 'x') + "\", 6, 2, 2]",
+         "argument 0 must be an integer, got \"" + std::string(99, 'x') + "...");
   refuse("[[-1, 3], 1, \"Concat\"", "[[-1, 30], 1, \"Concat\"",
          "`from` 30 names no earlier module");
   refuse("[[-1, 3], 1, \"Concat\"", "[[-1, 1], 1, \"Concat\"", "strides 8 and 4");

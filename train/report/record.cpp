@@ -8,6 +8,7 @@
 #include <ydistill/tensor/error.h>
 #include <ydistill/tensor/io/json_nesting.h>
 #include <ydistill/tensor/io/json_problem.h>
+#include <ydistill/tensor/io/text.h>
 
 namespace ydistill {
 namespace {
@@ -262,7 +263,7 @@ RunRecord parse_record(const std::string& text, const std::string& source) {
     const json j = json::parse(text);
     if (j.at("format") != kFormat) {
       throw FileError("{}: a report of format {}, this release reads {}", source,
-                      j.at("format").dump(), kFormat);
+                      printable(j.at("format").dump(), 40), kFormat);
     }
     RunRecord r;
     r.name = j.at("name");
