@@ -155,6 +155,25 @@ TEST_CASE("record: lists that do not fit together are refused and said which") {
   refused(r, "a box holds 1e+30, fractions from 0 to 1 wanted");
 }
 
+TEST_CASE("record: where things are counted only whole numbers are taken") {
+  const std::string good = to_json(some_record());
+  const auto refused = [&](const std::string& key, const std::string& value,
+                           const std::string& text) {
+    INFO(key);
+    const size_t at = good.find(key);
+    REQUIRE(at != std::string::npos);
+    const size_t begin = at + key.size(), end = good.find_first_of(",]}", begin);
+    CHECK_THROWS_WITH_TEXT(
+        parse_record(good.substr(0, begin) + value + good.substr(end), "report.json"), FileError,
+        "report.json: not the report of a run: " + text);
+  };
+  refused("\"epochs_planned\":", "1e300", "1e+300 is no whole number");
+  refused("\"epochs\":[", "0.5", "0.5 is no whole number");
+  refused("\"confusion\":[", "-1e300", "-1e+300 is no whole number");
+  refused("\"num_findings\":", "null", "null is no whole number");
+  refused("\"class_counts\":", "{\"a\":1}, \"x\":[1", "{\"a\":1} is no list");
+}
+
 TEST_CASE("record: thinned curves keep their ends") {
   MetricsResult m;
   m.per_class.resize(1);

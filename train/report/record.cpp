@@ -35,6 +35,20 @@ std::string jpeg_of(const json& uri) {
   return from_base64(text.substr(std::string_view(kJpegUri).size()));
 }
 
+/// The library itself would cut a fraction off, and 1e300 down to whatever comes of it.
+int64_t whole(const json& value) {
+  if (!value.is_number_integer()) {
+    throw ValueError("{} is no whole number", printable(value.dump(), 40));
+  }
+  return value.get<int64_t>();
+}
+std::vector<int64_t> wholes(const json& list) {
+  if (!list.is_array()) throw ValueError("{} is no list", printable(list.dump(), 40));
+  std::vector<int64_t> values;
+  for (const json& value : list) values.push_back(whole(value));
+  return values;
+}
+
 json json_of(const std::vector<Fact>& facts) {
   json list = json::array();
   for (const Fact& f : facts) list.push_back({f.name, f.value});
@@ -53,7 +67,7 @@ json json_of(const ShownBox& b) {
 std::vector<ShownBox> boxes_of(const json& list) {
   std::vector<ShownBox> boxes;
   for (const json& b : list) {
-    boxes.push_back({b.at(0), b.at(1), b.at(2), b.at(3), b.at(4), b.at(5), b.at(6)});
+    boxes.push_back({b.at(0), b.at(1), b.at(2), b.at(3), whole(b.at(4)), b.at(5), b.at(6)});
   }
   return boxes;
 }
@@ -77,8 +91,9 @@ json json_of(const std::vector<ShownPicture>& pictures) {
 std::vector<ShownPicture> pictures_of(const json& list) {
   std::vector<ShownPicture> pictures;
   for (const json& p : list) {
-    pictures.push_back({p.at("name"), p.at("width"), p.at("height"), jpeg_of(p.at("jpeg")),
-                        p.at("f1"), boxes_of(p.at("labels")), boxes_of(p.at("found"))});
+    pictures.push_back({p.at("name"), whole(p.at("width")), whole(p.at("height")),
+                        jpeg_of(p.at("jpeg")), p.at("f1"), boxes_of(p.at("labels")),
+                        boxes_of(p.at("found"))});
   }
   return pictures;
 }
@@ -106,8 +121,8 @@ json json_of(const MetricsResult& m) {
 }
 MetricsResult metrics_of(const json& j) {
   MetricsResult m;
-  m.images = j.at("images");
-  m.instances = j.at("instances");
+  m.images = whole(j.at("images"));
+  m.instances = whole(j.at("instances"));
   m.precision = j.at("precision");
   m.recall = j.at("recall");
   m.map50 = j.at("map50");
@@ -115,11 +130,11 @@ MetricsResult metrics_of(const json& j) {
   m.best_score = j.at("best_score");
   for (const json& k : j.at("per_class")) {
     ClassMetrics c;
-    c.class_id = k.at("class");
+    c.class_id = whole(k.at("class"));
     c.name = k.at("name");
-    c.images = k.at("images");
-    c.instances = k.at("instances");
-    c.detections = k.at("detections");
+    c.images = whole(k.at("images"));
+    c.instances = whole(k.at("instances"));
+    c.detections = whole(k.at("detections"));
     c.precision = k.at("precision");
     c.recall = k.at("recall");
     c.f1 = k.at("f1");
@@ -143,8 +158,8 @@ json json_of(const std::optional<ValidationRecord>& v) {
 }
 std::optional<ValidationRecord> validation_of(const json& j) {
   if (j.is_null()) return std::nullopt;
-  return ValidationRecord{j.at("epoch"), metrics_of(j.at("metrics")),
-                          j.at("confusion").get<std::vector<int64_t>>(), pictures_of(j.at("worst")),
+  return ValidationRecord{whole(j.at("epoch")), metrics_of(j.at("metrics")),
+                          wholes(j.at("confusion")), pictures_of(j.at("worst")),
                           pictures_of(j.at("best"))};
 }
 
@@ -160,9 +175,9 @@ json json_of(const DataRecord& d) {
 DataRecord data_of(const json& j) {
   DataRecord d;
   d.summary = j.at("summary");
-  d.class_counts = j.at("class_counts").get<std::vector<int64_t>>();
+  d.class_counts = wholes(j.at("class_counts"));
   d.findings = j.at("findings").get<std::vector<std::string>>();
-  d.num_findings = j.at("num_findings");
+  d.num_findings = whole(j.at("num_findings"));
   d.boxes = j.at("boxes").get<std::vector<std::array<float, 4>>>();
   return d;
 }
@@ -269,13 +284,13 @@ RunRecord parse_record(const std::string& text, const std::string& source) {
     r.name = j.at("name");
     r.started = j.at("started");
     r.finished = j.at("finished");
-    r.epochs_planned = j.at("epochs_planned");
+    r.epochs_planned = whole(j.at("epochs_planned"));
     r.classes = j.at("classes").get<std::vector<std::string>>();
     r.model = facts_of(j.at("model"));
     r.machine = facts_of(j.at("machine"));
     const json& results = j.at("results");
     r.results.columns = results.at("columns").get<std::vector<std::string>>();
-    r.results.epochs = results.at("epochs").get<std::vector<int64_t>>();
+    r.results.epochs = wholes(results.at("epochs"));
     for (const json& row : results.at("rows")) {
       r.results.rows.emplace_back();
       for (const json& value : row) {  // JSON has no NaN, it becomes null
@@ -283,7 +298,7 @@ RunRecord parse_record(const std::string& text, const std::string& source) {
       }
     }
     for (const json& s : j.at("speed")) {
-      r.speed.push_back({s.at("epoch"), s.at("ended"), s.at("train_seconds"),
+      r.speed.push_back({whole(s.at("epoch")), s.at("ended"), s.at("train_seconds"),
                          s.at("validation_seconds"), s.at("images_per_second"),
                          s.at("waiting_share")});
     }
