@@ -5,12 +5,14 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 #include <iterator>
 #include <sstream>
 
 #include <ydistill/tensor/error.h>
 #include <ydistill/tensor/io/atomic_file.h>
 #include <ydistill/tensor/io/folder_lock.h>
+#include <ydistill/tensor/io/text.h>
 #include <ydistill/tensor/io/text_file.h>
 #include <ydistill/tensor/random.h>
 #include <ydistill/train/config_table.h>
@@ -141,9 +143,13 @@ std::vector<Generation> read_generations(const fs::path& file, const Config& con
     for (;;) {
       double number = 0;
       const auto [next, failure] = std::from_chars(at, end, number);
-      if (failure != std::errc()) break;
+      const bool is_number = failure == std::errc() && std::isfinite(number);
+      if (!is_number || (next != end && *next != ',')) {
+        throw FileError("{}:{}: \"{}\" is no number", file.string(), generations.size() + 2,
+                        printable({at, std::find(at, end, ',')}, 40));
+      }
       numbers.push_back(number);
-      if (next == end || *next != ',') break;
+      if (next == end) break;
       at = next + 1;
     }
     if (numbers.size() != 4 + evolved_keys(config).size()) {

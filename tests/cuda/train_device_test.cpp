@@ -210,13 +210,18 @@ class Quiet : public TrainEvents {
   explicit Quiet(int64_t stop_after = -1) : stop_after_(stop_after) {}
   void message(const std::string& line) override { log += line + "\n"; }
   void step(const StepProgress&) override {}
+  void started(const std::filesystem::path&, int64_t) override { has_started_ = true; }
   void epoch(const EpochResult& result, int64_t, double) override { results.push_back(result); }
-  bool stop_requested() override { return stop_after_ >= 0 && asked_++ >= stop_after_; }
+  /// Asked before an epoch's first batch and after each batch; before the run starts it is not.
+  bool stop_requested() override {
+    return has_started_ && stop_after_ >= 0 && asked_++ >= stop_after_;
+  }
   std::string log;
   std::vector<EpochResult> results;
 
  private:
   int64_t stop_after_, asked_ = 0;
+  bool has_started_ = false;
 };
 
 struct Setup {

@@ -99,6 +99,28 @@ TEST_CASE("evolve: what a config with a mistake left in the folder is in the way
   CHECK_NOTHROW(evolve(setup.config({"train.epochs=1"}), search, 1, events));
 }
 
+TEST_CASE("evolve: a damaged list of generations is refused with the line and the word") {
+  const Setup setup;
+  const Config config = setup.config({"train.epochs=1"});
+  Quiet events;
+  evolve(config, setup.dir / "search", 1, events);
+  const std::filesystem::path file = setup.dir / "search/evolve.csv";
+  const std::string good = test::read_file(file);
+  const auto refused = [&](const std::string& row, const std::string& text) {
+    INFO(row);
+    test::write_file(file, good.substr(0, good.find('\n') + 1) + row + "\n");
+    CHECK_THROWS_WITH_TEXT(evolve(config, setup.dir / "search", 1, events), FileError,
+                           "evolve.csv:2: " + text);
+  };
+  const std::string row = good.substr(good.find('\n') + 1, good.rfind('\n') - good.find('\n') - 1);
+  refused("0,nan" + row.substr(row.find(',', 2)), "\"nan\" is no number");
+  refused(row + "x", "\"0x\" is no number");
+  refused(row + ",", "\"\" is no number");
+  refused("0,0.5", "2 numbers, 28 wanted");
+  test::write_file(file, good);
+  CHECK(evolve(config, setup.dir / "search", 1, events).finished);
+}
+
 TEST_CASE("evolve: a folder with the search of another config is refused") {
   const Setup setup;
   Quiet events;
