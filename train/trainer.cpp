@@ -150,7 +150,14 @@ class Trainer {
     Reading reading = reading_of(config_);
     reading.stop = stop;
     train_data_ = open_dataset(train_source(config_), reading, say_);
-    check_has_labels(train_source(config_), *train_data_);
+    if (!config_.teacher) {
+      check_has_labels(train_source(config_), *train_data_);
+    } else if (train_data_->num_labels() == 0) {
+      say_(
+          "data.train: none of its pictures has a label: the detection loss takes them for "
+          "pictures "
+          "of nothing; data.unlabeled is for those that nobody labelled");
+    }
     reading = validation_reading(config_, train_data_->names);
     reading.stop = stop;
     val_data_ = open_dataset(val_source(config_), reading, say_);

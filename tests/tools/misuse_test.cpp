@@ -103,6 +103,13 @@ TEST_CASE("command: pictures none of which has a label are refused, saying where
                   "looked for in a/labels/b.txt and a/images/b.txt\n");
   }
   CHECK_FALSE(fs::exists(setup.dir / "runs"));
+  // A teacher may have something to say about them all the same.
+  const Outcome taught =
+      setup.run("train cfg.json train.epochs=1 run.name=t teacher.weights=tiny.safetensors");
+  INFO(taught.err);
+  CHECK(taught.code == 0);
+  CHECK(taught.err.find("data.train: none of its pictures has a label: the detection loss") !=
+        std::string::npos);
   const std::string convert = "convert-data train/images --to yolo --out o";
   check_refused(setup.run(convert), 2,
                 "train/images: no label found, and so no class; YOLO labels");
