@@ -10,6 +10,12 @@ find_package(CUDAToolkit REQUIRED)
 find_path(YDISTILL_CUDNN_INCLUDE_DIR cudnn.h
   HINTS ${CUDNN_ROOT} ENV CUDNN_ROOT ${CUDAToolkit_INCLUDE_DIRS} PATH_SUFFIXES include REQUIRED)
 
+# The toolkit's, or that of Python's packages beside cuDNN's. Without it cuDNN does all convolutions.
+find_path(YDISTILL_CUBLASLT_INCLUDE_DIR cublasLt.h
+  HINTS ${CUDAToolkit_INCLUDE_DIRS} ${CUDNN_ROOT}/../cu13 ${CUDNN_ROOT}/../cublas $ENV{CUDNN_ROOT}/../cu13
+        $ENV{CUDNN_ROOT}/../cublas PATH_SUFFIXES include)
+mark_as_advanced(YDISTILL_CUBLASLT_INCLUDE_DIR)
+
 # Headers: a system package's, or those that scripts/install_deps.sh unpacks from the pip package.
 find_path(YDISTILL_CUDNN_FRONTEND_INCLUDE_DIR cudnn_frontend.h
   HINTS ${PROJECT_SOURCE_DIR}/build/cudnn-frontend/include ${CUDNN_FRONTEND_ROOT}
@@ -73,9 +79,15 @@ function(ydistill_add_cuda_library)
   target_compile_definitions(ydistill_cuda PRIVATE CUDNN_FRONTEND_SKIP_JSON_LIB)
   set_source_files_properties(${PROJECT_SOURCE_DIR}/tensor/cuda/conv_cudnn.cpp PROPERTIES
     COMPILE_OPTIONS $<$<CONFIG:Release>:-O1>)
-  # Where cuBLASLt is looked for when it is first needed, after the loader's own places.
-  set_source_files_properties(${PROJECT_SOURCE_DIR}/tensor/cuda/conv_cublas.cpp PROPERTIES
-    COMPILE_DEFINITIONS YDISTILL_CUDA_LIBRARIES="${CUDAToolkit_LIBRARY_DIR}")
+  if(YDISTILL_CUBLASLT_INCLUDE_DIR)
+    # The library is looked for when it is first needed: where the loader looks, then beside its header.
+    get_filename_component(root ${YDISTILL_CUBLASLT_INCLUDE_DIR} DIRECTORY)
+    set_source_files_properties(${PROJECT_SOURCE_DIR}/tensor/cuda/conv_cublas.cpp PROPERTIES
+      COMPILE_DEFINITIONS "YD_HAVE_CUBLASLT;YDISTILL_CUBLASLT_FOLDERS=\"${CUDAToolkit_LIBRARY_DIR}\",\"${root}/lib\""
+      INCLUDE_DIRECTORIES ${YDISTILL_CUBLASLT_INCLUDE_DIR})
+  else()
+    message(STATUS "cublasLt.h not found: 1x1 convolutions on a GPU by cuDNN alone")
+  endif()
   target_link_libraries(ydistill_cuda PUBLIC ydistill_fmt PRIVATE ydistill_cuda_runtime ${CMAKE_DL_LIBS})
   ydistill_own_flags(ydistill_cuda)
 endfunction()

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The one file that knows cuBLASLt. The library is loaded when it is first asked for plans or its
 // version: linked, it would cost every start a fifth of a second and 200 MiB.
+#if defined(YD_HAVE_CUBLASLT)
 #include <cublasLt.h>
 #include <dlfcn.h>
 
@@ -11,6 +12,7 @@
 #include <map>
 #include <mutex>
 #include <type_traits>
+#endif
 
 #include <ydistill/tensor/cuda/conv_matmul.h>
 #include <ydistill/tensor/cuda/conv_plan.h>
@@ -19,6 +21,8 @@
 
 namespace ydistill::cuda {
 namespace {
+
+#if defined(YD_HAVE_CUBLASLT)
 
 /// Plans that want more are not taken; what NVIDIA advises for Hopper.
 constexpr uint64_t kMaxWorkspaceBytes = uint64_t(32) << 20;
@@ -49,10 +53,10 @@ struct Functions {
 
 Functions load_functions() {
   Functions f;
-  void* library = nullptr;
   const std::string name = fmt::format("libcublasLt.so.{}", CUBLAS_VER_MAJOR);
-  for (const std::string& path : {name, std::string(YDISTILL_CUDA_LIBRARIES) + "/" + name}) {
-    if (library == nullptr) library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
+  void* library = dlopen(name.c_str(), RTLD_NOW | RTLD_LOCAL);
+  for (const std::string folder : {YDISTILL_CUBLASLT_FOLDERS}) {
+    if (library == nullptr) library = dlopen((folder + "/" + name).c_str(), RTLD_NOW | RTLD_LOCAL);
   }
   if (library == nullptr) {
     f.reason = fmt::format("{} cannot be loaded", name);
@@ -298,6 +302,25 @@ std::string name() {
   const size_t v = functions().GetVersion();
   return fmt::format("cuBLASLt {}.{}.{}", v / 10000, v / 100 % 100, v % 100);
 }
+
+#else
+
+std::vector<ConvPlanBuilder> plans(const ConvProblem&, std::string& reason) {
+  reason = "this build has no cuBLASLt (its header cublasLt.h was not found)";
+  return {};
+}
+
+std::unique_ptr<ConvPlan> restore(const ConvProblem& problem, const std::string&,
+                                  std::string& reason) {
+  plans(problem, reason);
+  return nullptr;
+}
+
+std::string name() {
+  return "no cuBLASLt";
+}
+
+#endif
 
 }  // namespace
 

@@ -151,7 +151,9 @@ TEST_CASE("gpu: every plan offered for a convolution computes it, saved and rest
                                  /*bias_silu=*/false,
                                  numbers.tf32};
       };
-      CHECK(check_plans(cuda::cublas_library(), problem(1, 1)) > 0);
+      if (cuda::cublas_library().name() != "no cuBLASLt") {  // built without its header
+        CHECK(check_plans(cuda::cublas_library(), problem(1, 1)) > 0);
+      }
       CHECK(check_plans(cuda::cudnn_library(), problem(1, 1)) > 0);
       CHECK(check_plans(cuda::cudnn_library(), problem(3, 1)) > 0);
       CHECK(check_plans(cuda::cudnn_library(), problem(3, 2)) > 0);
