@@ -105,8 +105,9 @@ void finish(const std::string& path, Checkpoint& checkpoint) {
   for (auto& [name, tensor] : checkpoint.tensors) {
     if (tensor.dtype() != DType::kInt64 && tensor.dtype() != DType::kUInt8) {
       tensor = tensor.to(DType::kFloat32);
-      if (!all_finite(tensor))
+      if (!all_finite(tensor)) {
         throw FileError("{}: {} holds NaN or infinity", path, printable(name, 120));
+      }
     }
   }
   try {

@@ -323,7 +323,8 @@ std::vector<std::string> take_conv_notes() {
   const std::lock_guard lock(t.mutex);
   std::vector<std::string> notes;
   for (const auto& [reason, count] : std::exchange(t.refusals, {})) {
-    notes.push_back(fmt::format("{} kept plans are not taken ({}); chosen anew", count, reason));
+    notes.push_back(
+        fmt::format("kept plans that are not taken: {} ({}); chosen anew", count, reason));
   }
   if (const std::string reason = std::exchange(t.no_products, ""); !reason.empty()) {
     notes.push_back(fmt::format("1x1 were not timed as products of matrices: {}", reason));

@@ -47,15 +47,20 @@ std::filesystem::path folder_of(const std::filesystem::path& file) {
 
 }  // namespace
 
-void write_fully(int fd, std::span<const std::byte> bytes, const std::filesystem::path& name) {
+int write_all(int fd, std::span<const std::byte> bytes) {
   constexpr size_t kChunk = size_t(1) << 30;  // write() takes at most 2 GiB at once
   while (!bytes.empty()) {
     const ssize_t written = ::write(fd, bytes.data(), std::min(bytes.size(), kChunk));
     if (written < 0 && errno == EINTR) continue;
-    if (written < 0) fail(name, "write", errno);
-    if (written == 0) fail(name, "write", ENOSPC);
+    if (written < 0) return errno;
+    if (written == 0) return ENOSPC;
     bytes = bytes.subspan(size_t(written));
   }
+  return 0;
+}
+
+void write_fully(int fd, std::span<const std::byte> bytes, const std::filesystem::path& name) {
+  if (const int code = write_all(fd, bytes); code != 0) fail(name, "write", code);
 }
 
 AtomicFile::AtomicFile(std::filesystem::path target)

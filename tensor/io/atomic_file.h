@@ -48,5 +48,7 @@ void write_file_atomically(const std::filesystem::path& target, std::string_view
 /// Writes all bytes to an open file descriptor, however many calls that takes. `name` is what the
 /// message calls the file. throws FileError.
 void write_fully(int fd, std::span<const std::byte> bytes, const std::filesystem::path& name);
+/// The same for callers with words of their own: 0, or the system's reason as errno has it.
+int write_all(int fd, std::span<const std::byte> bytes);
 
 }  // namespace ydistill

@@ -6,11 +6,13 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <span>
 #include <system_error>
 #include <utility>
 #include <vector>
 
 #include <ydistill/tensor/error.h>
+#include <ydistill/tensor/io/atomic_file.h>
 #include <ydistill/tensor/io/text.h>
 
 namespace ydistill {
@@ -33,17 +35,9 @@ class OpenFile {
     return fd < 0 || ::close(fd) == 0 || errno == EINTR;
   }
   bool write(std::string_view bytes) {
-    while (!bytes.empty()) {
-      const ssize_t count = ::write(fd_, bytes.data(), bytes.size());
-      if (count < 0 && errno == EINTR) continue;
-      if (count < 0) return false;
-      if (count == 0) {
-        errno = ENOSPC;
-        return false;
-      }
-      bytes.remove_prefix(size_t(count));
-    }
-    return true;
+    const int code = write_all(fd_, std::as_bytes(std::span(bytes)));
+    if (code != 0) errno = code;
+    return code == 0;
   }
   ssize_t read(std::vector<char>& piece) {
     ssize_t count = 0;

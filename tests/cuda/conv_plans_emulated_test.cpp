@@ -227,15 +227,18 @@ TEST_CASE("conv plans: a saved plan of another device, version or nonsense is ch
         "emulated cuBLASLt 1 kernel 0");
   CHECK(offer(26, {"emulated GPU", "", "another library", "0"}) == "emulated cuDNN 1 kernel 0");
   // Each is said, once.
-  CHECK(cuda::take_conv_notes() ==
-        std::vector<std::string>{
-            "1 kept plans are not taken (no such kernel); chosen anew",
-            "1 kept plans are not taken (they are another library's, which is not known); chosen "
-            "anew",
-            "1 kept plans are not taken (they are emulated cuDNN 2's, this is emulated cuDNN 1); "
-            "chosen anew",
-            "1 kept plans are not taken (they are for other GPU, this is emulated GPU); chosen "
-            "anew"});
+  CHECK(
+      cuda::take_conv_notes() ==
+      std::vector<std::string>{
+          "kept plans that are not taken: 1 (no such kernel); chosen anew",
+          "kept plans that are not taken: 1 (they are another library's, which is not known); "
+          "chosen "
+          "anew",
+          "kept plans that are not taken: 1 (they are emulated cuDNN 2's, this is emulated cuDNN "
+          "1); "
+          "chosen anew",
+          "kept plans that are not taken: 1 (they are for other GPU, this is emulated GPU); chosen "
+          "anew"});
   CHECK(cuda::take_conv_notes().empty());
 }
 

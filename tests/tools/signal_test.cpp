@@ -14,6 +14,8 @@
 #include <sstream>
 #include <string>
 #include <thread>
+#include <utility>
+#include <vector>
 
 #include <ydistill/tensor/io/safetensors.h>
 
@@ -73,14 +75,67 @@ TEST_CASE(
   }
 }
 
-/// Waits until the file has the text. False: the child ended before.
-bool wait_for_text(const fs::path& file, const std::string& text, pid_t child) {
-  for (;;) {
-    if (fs::exists(file) && test::read_file(file).find(text) != std::string::npos) return true;
-    if (waitpid(child, nullptr, WNOHANG) != 0) return false;
-    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+/// A command that runs, and what it says on standard error, which comes through a pipe.
+class Running {
+ public:
+  Running(const Setup& setup, std::vector<std::string> args) {
+    int ends[2];
+    REQUIRE(pipe(ends) == 0);
+    args.insert(args.begin(), YD_TOOL);
+    std::vector<char*> words;
+    for (std::string& arg : args) words.push_back(arg.data());
+    words.push_back(nullptr);
+    pid_ = fork();
+    if (pid_ == 0) {
+      // This program's parent may have ignored them.
+      for (const int signal : {SIGINT, SIGTERM, SIGHUP}) ::signal(signal, SIG_DFL);
+      if (chdir(setup.dir.path().c_str()) != 0 || dup2(ends[1], STDERR_FILENO) < 0) _exit(99);
+      close(ends[0]);
+      close(ends[1]);
+      execv(YD_TOOL, words.data());
+      _exit(99);
+    }
+    close(ends[1]);
+    err_ = ends[0];
   }
-}
+  ~Running() {
+    if (pid_ > 0) kill(pid_, SIGKILL);
+    if (pid_ > 0) waitpid(pid_, nullptr, 0);
+    close(err_);
+  }
+  Running(const Running&) = delete;
+  Running& operator=(const Running&) = delete;
+
+  /// Waits for the text; false: it ended without.
+  bool says(const std::string& text) {
+    while (said.find(text) == std::string::npos) {
+      if (!read_on()) return false;
+    }
+    return true;
+  }
+  void send(int signal) const { kill(pid_, signal); }
+  /// The exit code; -1 where it ended otherwise than by exiting.
+  int wait() {
+    while (read_on()) {
+    }
+    int status = 0;
+    if (waitpid(std::exchange(pid_, -1), &status, 0) < 0) return -1;
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+  }
+
+  std::string said;
+
+ private:
+  bool read_on() {
+    char bytes[4096];
+    const ssize_t count = read(err_, bytes, sizeof bytes);
+    if (count > 0) said.append(bytes, size_t(count));
+    return count > 0;
+  }
+
+  pid_t pid_ = -1;
+  int err_ = -1;
+};
 
 TEST_CASE("command: a signal before the first batch is answered at once and leaves no run folder") {
   const Setup setup;
@@ -88,26 +143,16 @@ TEST_CASE("command: a signal before the first batch is answered at once and leav
   fs::remove(setup.dir / "cfg.json");
   REQUIRE(mkfifo((setup.dir / "cfg.json").c_str(), 0600) == 0);  // it waits for its config
   for (const int signal : {SIGINT, SIGTERM}) {
-    fs::remove(setup.dir / "err.txt");
-    const pid_t child = fork();
-    if (child == 0) {
-      if (chdir(setup.dir.path().c_str()) != 0) _exit(99);
-      if (freopen("err.txt", "w", stderr) == nullptr) _exit(99);
-      execl(YD_TOOL, YD_TOOL, "train", "cfg.json", nullptr);
-      _exit(99);
-    }
+    Running train(setup, {"train", "cfg.json"});
     const int fifo = open((setup.dir / "cfg.json").c_str(), O_WRONLY);  // once it reads
     REQUIRE(fifo >= 0);
-    kill(child, signal);
-    CHECK(wait_for_text(setup.dir / "err.txt", "stopping soon; a second Ctrl-C ends it at once\n",
-                        child));
+    train.send(signal);
+    CHECK(train.says("stopping soon; a second Ctrl-C ends it at once\n"));
     CHECK(write(fifo, config.data(), config.size()) == ssize_t(config.size()));
     close(fifo);
-    int status = 0;
-    REQUIRE(waitpid(child, &status, 0) == child);
-    const std::string said = test::read_file(setup.dir / "err.txt");
+    CHECK(train.wait() == 0);
+    const std::string& said = train.said;
     INFO(said);
-    CHECK((WIFEXITED(status) && WEXITSTATUS(status) == 0));
     CHECK(said.find("run: stopped before the first batch") != std::string::npos);
     CHECK(said.find("data: ") == std::string::npos);
     CHECK_FALSE(fs::exists(setup.dir / "runs"));
@@ -122,22 +167,13 @@ TEST_CASE("command: detect stopped by a signal has written what it found, and no
     fs::create_hard_link(setup.dir / "val/images/p000.png",
                          setup.dir / fmt::format("many/{:03}.png", i));
   }
-  const pid_t child = fork();
-  if (child == 0) {
-    ::signal(SIGTERM, SIG_DFL);
-    if (chdir(setup.dir.path().c_str()) != 0) _exit(99);
-    if (freopen("err.txt", "w", stderr) == nullptr) _exit(99);
-    execl(YD_TOOL, YD_TOOL, "detect", "--weights", "tiny.safetensors", "--size", "64", "--source",
-          "many", "--out", "o", nullptr);
-    _exit(99);
-  }
-  REQUIRE(wait_for_text(setup.dir / "err.txt", "many/000.png: ", child));
-  kill(child, SIGTERM);
-  int status = 0;
-  REQUIRE(waitpid(child, &status, 0) == child);
-  const std::string said = test::read_file(setup.dir / "err.txt");
+  Running detect(setup, {"detect", "--weights", "tiny.safetensors", "--size", "64", "--source",
+                         "many", "--out", "o"});
+  REQUIRE(detect.says("many/000.png: "));
+  detect.send(SIGTERM);
+  CHECK(detect.wait() == 1);
+  const std::string& said = detect.said;
   INFO(said);
-  CHECK((WIFEXITED(status) && WEXITSTATUS(status) == 1));
   const auto document = nlohmann::json::parse(test::read_file(setup.dir / "o/detections.json"));
   const size_t done = document.at("images").size();
   CHECK(done > 0);
