@@ -7,6 +7,7 @@
 
 #include <ydistill/tensor/arena.h>
 #include <ydistill/tensor/conv.h>
+#include <ydistill/tensor/conv_amx_kernels.h>
 #include <ydistill/tensor/dry_run.h>
 #include <ydistill/tensor/parallel.h>
 
@@ -188,39 +189,97 @@ ConvGradWeightTask plan_conv_grad_weight(const Conv2dGeometry& g, int64_t in_blo
   return t;
 }
 
-void conv2d_backward_weight_direct(const Conv2dGeometry& g, const Tensor& grad_y, const Tensor& x,
-                                   const Tensor& grad_weight, const Tensor& grad_bias) {
-  const ConvGradWeightKernels& kernels = conv_grad_weight_kernels();
-  const bool has_pairs = x.dtype() == DType::kBFloat16 && g.in_channels % 16 == 0 &&
-                         kernels.knows_pairs && cpu_has_fast_bf16_pairs();
-  const Task task = plan_conv_grad_weight(g, kernels.in_block, num_threads(), x.dtype(), has_pairs);
-  const int64_t per_thread = divide_up(task.num_units(), num_threads());
-  const int64_t scratch_step = std::max(task.scratch, scratch_floats(has_pairs));
+namespace {
+
+/// What both ways have in common.
+struct Job {
+  int64_t groups, most_groups, num_units, scratch_step;
+  int64_t num_weights, out_channels;
+};
+
+/// run_units(first, last, scratch of a thread, weights, biases, group_step)
+template <class RunUnits>
+void run_job(const Job& job, const Tensor& grad_weight, const Tensor& grad_bias,
+             const RunUnits& run_units) {
+  const int64_t per_thread = divide_up(job.num_units, num_threads());
   // Each group's weights, then its biases.
-  const int64_t group_step = task.num_weights() + g.out_channels;
-  const bool has_groups = task.groups > 1;
+  const int64_t group_step = job.num_weights + job.out_channels;
+  const bool has_groups = job.groups > 1;
   // The tiles and groups of a larger batch may be fewer and smaller: asked for is what is never
   // less than a smaller batch's, as the search for the batch that fits expects.
-  const auto scratch = allocate_floats(task.is_direct ? 1 : num_threads() * scratch_step);
-  const auto sums = has_groups ? allocate_floats(most_groups(task) * group_step) : nullptr;
+  const auto scratch = allocate_floats(num_threads() * job.scratch_step);
+  const auto sums = has_groups ? allocate_floats(job.most_groups * group_step) : nullptr;
   if (DryRun::is_on()) return;
 
   const auto floats = [](const auto& storage) { return reinterpret_cast<float*>(storage->data()); };
   float* const weight = grad_weight.data<float>();
   float* const bias = grad_bias.defined() ? grad_bias.data<float>() : nullptr;
   float* const weight_sums = has_groups ? floats(sums) : weight;
-  float* const bias_sums = !bias ? nullptr : has_groups ? floats(sums) + task.num_weights() : bias;
-  const void *from = x.raw(), *grads = grad_y.raw();
+  float* const bias_sums = !bias ? nullptr : has_groups ? floats(sums) + job.num_weights : bias;
   float* const work = floats(scratch);
-  parallel_ranges(task.num_units(), per_thread, [&](int64_t first, int64_t last) {
-    kernels.run_units(task, from, grads, first, last, work + first / per_thread * scratch_step,
-                      weight_sums, bias_sums, group_step);
+  parallel_ranges(job.num_units, per_thread, [&](int64_t first, int64_t last) {
+    run_units(first, last, work + first / per_thread * job.scratch_step, weight_sums, bias_sums,
+              group_step);
   });
   if (!has_groups) return;
-  parallel_ranges(task.num_weights(), 4096, [&](int64_t first, int64_t last) {
-    kernels.add_groups(weight_sums + first, task.groups, group_step, last - first, weight + first);
+  const auto add_groups = conv_grad_weight_kernels().add_groups;
+  parallel_ranges(job.num_weights, 4096, [&](int64_t first, int64_t last) {
+    add_groups(weight_sums + first, job.groups, group_step, last - first, weight + first);
   });
-  if (bias) kernels.add_groups(bias_sums, task.groups, group_step, g.out_channels, bias);
+  if (bias) add_groups(bias_sums, job.groups, group_step, job.out_channels, bias);
+}
+
+void backward_weight_by_amx(const Conv2dGeometry& g, const Tensor& grad_y, const Tensor& x,
+                            const Tensor& grad_weight, const Tensor& grad_bias) {
+  const AmxGradKernels& kernels = amx_grad_kernels();
+  const AmxGradTask task = kernels.plan({.batch = g.batch,
+                                         .in_height = g.in_height,
+                                         .in_width = g.in_width,
+                                         .in_channels = g.in_channels,
+                                         .out_height = g.out_height(),
+                                         .out_width = g.out_width(),
+                                         .out_channels = g.out_channels,
+                                         .kernel = g.kernel,
+                                         .stride = g.options.stride,
+                                         .padding = g.options.padding},
+                                        num_threads());
+  const auto *from = x.data<BFloat16>(), *grads = grad_y.data<BFloat16>();
+  run_job({.groups = task.groups,
+           .most_groups = task.most_groups,
+           .num_units = task.num_units(),
+           .scratch_step = task.scratch,
+           .num_weights = g.weight_shape().numel(),
+           .out_channels = g.out_channels},
+          grad_weight, grad_bias,
+          [&](int64_t first, int64_t last, float* scratch, float* weight, float* bias,
+              int64_t group_step) {
+            kernels.run_units(task, from, grads, first, last, scratch, weight, bias, group_step);
+          });
+}
+
+}  // namespace
+
+void conv2d_backward_weight_direct(const Conv2dGeometry& g, const Tensor& grad_y, const Tensor& x,
+                                   const Tensor& grad_weight, const Tensor& grad_bias) {
+  if (x.dtype() == DType::kBFloat16 && cpu_has_amx_bf16()) {
+    return backward_weight_by_amx(g, grad_y, x, grad_weight, grad_bias);
+  }
+  const ConvGradWeightKernels& kernels = conv_grad_weight_kernels();
+  const bool has_pairs = x.dtype() == DType::kBFloat16 && g.in_channels % 16 == 0 &&
+                         kernels.knows_pairs && cpu_has_fast_bf16_pairs();
+  const Task task = plan_conv_grad_weight(g, kernels.in_block, num_threads(), x.dtype(), has_pairs);
+  const void *from = x.raw(), *grads = grad_y.raw();
+  run_job({.groups = task.groups,
+           .most_groups = most_groups(task),
+           .num_units = task.num_units(),
+           .scratch_step = task.is_direct ? 1 : std::max(task.scratch, scratch_floats(has_pairs)),
+           .num_weights = task.num_weights(),
+           .out_channels = g.out_channels},
+          grad_weight, grad_bias,
+          [&](int64_t first, int64_t last, float* scratch, float* weight, float* bias,
+              int64_t group_step) {
+            kernels.run_units(task, from, grads, first, last, scratch, weight, bias, group_step);
+          });
 }
 
 }  // namespace ydistill

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <ydistill/tensor/conv_native.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <optional>
 #include <string_view>
@@ -8,6 +9,7 @@
 #include <vector>
 
 #include <ydistill/tensor/arena.h>
+#include <ydistill/tensor/conv_amx_kernels.h>
 #include <ydistill/tensor/conv_direct_kernels.h>
 #include <ydistill/tensor/conv_grad_weight.h>
 #include <ydistill/tensor/conv_winograd_kernels.h>
@@ -75,7 +77,11 @@ bool is_for_winograd_beside_bf16(const Conv2dGeometry& g, bool keeps_weights) {
                        : weights_of_tap(g) <= kMost && has_tiles(g, kTiles);
 }
 
-/// Whether our own kernels multiply this dtype as it is, without widening it to float32.
+bool has_amx(DType dtype) {
+  return dtype == DType::kBFloat16 && cpu_has_amx_bf16();
+}
+
+/// Whether our own kernels multiply this dtype by pairs, without widening it to float32.
 bool multiplies(DType dtype) {
   return dtype == DType::kBFloat16 && cpu_has_fast_bf16_pairs();
 }
@@ -84,6 +90,7 @@ bool multiplies(DType dtype) {
 /// the pictures that they serve. In float32 training goes forward directly, with half the rounding.
 bool is_for_winograd_forward(const Conv2dGeometry& g, DType dtype, bool keeps_weights) {
   constexpr int64_t kMost = 1 << 17;
+  if (has_amx(dtype)) return false;
   if (multiplies(dtype)) return is_for_winograd_beside_bf16(g, keeps_weights);
   if (!is_for_winograd(g) || g.options.stride == 1) return is_for_winograd(g);
   if (keeps_weights) return weights_of_tap(g) <= kMost;
@@ -91,6 +98,7 @@ bool is_for_winograd_forward(const Conv2dGeometry& g, DType dtype, bool keeps_we
 }
 
 bool is_for_winograd_backward(const Conv2dGeometry& g, DType dtype) {
+  if (has_amx(dtype)) return false;
   if (multiplies(dtype)) return is_for_winograd_beside_bf16(g, /*keeps_weights=*/false);
   return is_for_winograd(g) && (g.options.stride == 1 || has_tiles(g, kTilesForStride2));
 }
@@ -99,7 +107,7 @@ bool is_for_winograd_backward(const Conv2dGeometry& g, DType dtype) {
 /// a larger batch never needs less memory.
 bool is_for_winograd_weight(const Conv2dGeometry& g, DType dtype) {
   constexpr int64_t kLeast = 48 * 48, kMost = 192 * 192;
-  if (!is_for_winograd(g) || g.options.stride != 1) return false;
+  if (!is_for_winograd(g) || g.options.stride != 1 || has_amx(dtype)) return false;
   if (!multiplies(dtype)) return is_cached(g);
   return weights_of_tap(g) >= kLeast && weights_of_tap(g) <= kMost;
 }
@@ -157,8 +165,8 @@ int64_t bytes_of(int64_t floats) {
 
 /// `floats` numbers that `pack` writes in the layout of these kernels: those of `packed` where they
 /// are up to date, else made now.
-template <class Kernels, class Pack>
-std::shared_ptr<Storage> packed_weights(const Kernels& kernels, int64_t floats,
+template <class Pack>
+std::shared_ptr<Storage> packed_weights(const void* layout, int64_t floats,
                                         PackedWeights* packed, uint64_t version, Pack&& pack) {
   const int64_t bytes = bytes_of(floats);
   const bool keep = keeps(packed, version);
@@ -169,12 +177,12 @@ std::shared_ptr<Storage> packed_weights(const Kernels& kernels, int64_t floats,
   std::shared_ptr<Storage> storage;
   if (keep) {
     PackedWeights::NativeCopy& copy = packed->native_copy();
-    const bool is_same = copy.weights && copy.layout == &kernels && copy.weights->nbytes() == bytes;
+    const bool is_same = copy.weights && copy.layout == layout && copy.weights->nbytes() == bytes;
     if (is_same && copy.version == version) return copy.weights;
     const ArenaScope outside(nullptr);  // kept copies outlive the step
     if (!copy.weights || copy.weights->nbytes() != bytes) copy.weights = allocate_storage(bytes);
     copy.version = version;
-    copy.layout = &kernels;
+    copy.layout = layout;
     storage = copy.weights;
   } else {
     storage = allocate_storage(bytes);
@@ -199,7 +207,7 @@ WeightView backward_view(const Conv2dGeometry& g, const Tensor& weight, int64_t 
 
 void run_winograd(const WinogradKernels& kernels, WinogradConv conv, const WeightView& weights,
                   PackedWeights* packed, uint64_t version) {
-  const auto storage = packed_weights(kernels, kernels.packed_size(conv), packed, version,
+  const auto storage = packed_weights(&kernels, kernels.packed_size(conv), packed, version,
                                       [&](float* to) { kernels.pack(conv, weights, to); });
   const int64_t threads = num_threads();
   const auto scratch = allocate_storage(bytes_of(kernels.scratch_size(conv, threads)));
@@ -214,34 +222,58 @@ struct Part {
   WeightView weights;
 };
 
-/// By pairs of channels where the CPU multiplies bfloat16 fast.
-bool has_pairs(const DirectConv& conv) {
-  return conv.x_dtype == DType::kBFloat16 && conv.in_channels % 2 == 0 &&
-         pair_conv_kernels().knows_pairs && cpu_has_fast_bf16_pairs();
+/// A way of multiplying directly. layout: tells apart whose packed weights are kept.
+struct DirectWay {
+  const void* layout;
+  int64_t (*packed_size)(const DirectConv& conv);
+  void (*pack)(const DirectConv& conv, const WeightView& weights, float* to);
+  int64_t (*scratch_size)(const DirectConv& conv, int64_t threads);
+  void (*run)(const DirectConv& conv, int64_t threads, float* scratch);
+};
+
+/// Those that need no scratch memory.
+template <const auto& (*kKernels)()>
+DirectWay in_place() {
+  const auto& kernels = kKernels();
+  return {&kernels, kernels.packed_size, kernels.pack, [](const DirectConv&, int64_t) -> int64_t { return 0; },
+          [](const DirectConv& conv, int64_t, float*) { kKernels().run(conv); }};
+}
+
+DirectWay way_of(const DirectConv& conv) {
+  const DirectConvKernels& direct = direct_conv_kernels();
+  if (conv.x_dtype != DType::kBFloat16) return in_place<direct_conv_kernels>();
+  if (cpu_has_amx_bf16()) {
+    const AmxConvKernels& amx = amx_conv_kernels();
+    return {&amx, amx.packed_size, amx.pack, amx.scratch_size, amx.run};
+  }
+  // By pairs of channels where the CPU multiplies them fast.
+  const bool has_pairs = conv.in_channels % 2 == 0 && pair_conv_kernels().knows_pairs && cpu_has_fast_bf16_pairs();
+  if (has_pairs) return in_place<pair_conv_kernels>();
+  const WidenedConvKernels& widened = widened_conv_kernels();
+  return {&direct, direct.packed_size, direct.pack, widened.scratch_size, widened.run};
 }
 
 void run_direct(std::vector<Part> parts, PackedWeights* packed, uint64_t version) {
-  const DirectConv& first = parts[0].conv;  // all have as many channels
-  const bool is_widened = first.x_dtype == DType::kBFloat16 && !has_pairs(first);
-  const DirectConvKernels& kernels = has_pairs(first) ? pair_conv_kernels() : direct_conv_kernels();
-  const WidenedConvKernels& widened = widened_conv_kernels();
+  const DirectWay way = way_of(parts[0].conv);  // all have as many channels
   const int64_t threads = num_threads();
-  int64_t floats = 0;
-  for (const Part& part : parts) floats += kernels.packed_size(part.conv);
-  const auto storage = packed_weights(kernels, floats, packed, version, [&](float* to) {
+  int64_t floats = 0, most = 0;
+  for (const Part& part : parts) {
+    floats += way.packed_size(part.conv);
+    most = std::max(most, way.scratch_size(part.conv, threads));
+  }
+  const auto storage = packed_weights(way.layout, floats, packed, version, [&](float* to) {
     for (const Part& part : parts) {
-      kernels.pack(part.conv, part.weights, to);
-      to += kernels.packed_size(part.conv);
+      way.pack(part.conv, part.weights, to);
+      to += way.packed_size(part.conv);
     }
   });
-  const auto scratch =
-      is_widened ? allocate_storage(bytes_of(widened.scratch_size(first, threads))) : nullptr;
+  const auto scratch = most == 0 ? nullptr : allocate_storage(bytes_of(most));
   if (DryRun::is_on()) return;
   const float* weights = data_of(storage);
   for (Part& part : parts) {
     part.conv.weights = weights;
-    weights += kernels.packed_size(part.conv);
-    is_widened ? widened.run(part.conv, threads, data_of(scratch)) : kernels.run(part.conv);
+    weights += way.packed_size(part.conv);
+    way.run(part.conv, threads, data_of(scratch));
   }
 }
 
@@ -324,7 +356,8 @@ bool takes(ConvDirection direction, const Conv2dGeometry& g, DType dtype, bool k
   if (!is_weight && (g.kernel > kMaxDirectKernel || g.kernel < g.options.stride)) return false;
   // Where the CPU does not multiply bfloat16 fast, nobody else has fast kernels for it.
   if (kIsAlone || wish() == Wish::kOwn || (is_bf16 && !cpu_has_fast_bf16())) return true;
-  if (is_bf16) return !cpu_has_amx_bf16() && is_faster_in_bfloat16(direction, g, keeps_weights);
+  if (has_amx(dtype)) return true;
+  if (is_bf16) return is_faster_in_bfloat16(direction, g, keeps_weights);
   if (cpu_level() == CpuLevel::kAvx512) return is_faster_in_float32(direction, g, keeps_weights);
   // oneDNN does a 1x1 as fast as it can be done, and does better with the few channels of a stem.
   return is_weight || (g.kernel > 1 && g.in_channels >= 16 && g.out_channels >= 16);

@@ -8,6 +8,10 @@
 #if defined(__x86_64__)
 #include <cpuid.h>
 #endif
+#if defined(__linux__)
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
 
 #include <ydistill/tensor/error.h>
 
@@ -74,6 +78,16 @@ uint64_t kept_state() {
 }
 #endif
 
+/// Linux gives room for the tiles' numbers to a process that asks for it; oneDNN asks as well.
+bool may_use_tiles() {
+#if defined(__linux__) && defined(__x86_64__)
+  constexpr int kRequestPermission = 0x1023, kTileData = 18;  // asm/prctl.h, ARCH_REQ_XCOMP_PERM
+  return syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+#else
+  return false;
+#endif
+}
+
 bool detect_amx_bf16() {
 #if defined(__x86_64__)
   if (cpu_level() != CpuLevel::kAvx512) return false;
@@ -81,7 +95,8 @@ bool detect_amx_bf16() {
   constexpr uint64_t kTiles = uint64_t(3) << 17;  // of XCR0: their sizes and their numbers
   unsigned eax, ebx, ecx, edx;
   return __get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) != 0 && (edx & kAmxBf16) != 0 &&
-         (kept_state() & kTiles) == kTiles;
+         __builtin_cpu_supports("avx512bf16") && (kept_state() & kTiles) == kTiles &&
+         may_use_tiles();
 #else
   return false;
 #endif
