@@ -4,8 +4,8 @@
 // factor 16 rows of kTileDepth bfloat16, of a right one 16 pairs of rows, [pair][16 columns][2], of
 // sums 16 x 16 float32.
 //
-// Two types do the same: AmxTiles, for a CPU that has them (cpu_has_amx_bf16()), and PlainTiles,
-// for tests on any other. The asm names every tile by its number and clobbers memory, since the
+// Two types do the same: AmxTiles, for a CPU that has them (cpu_amx()), and PlainTiles, for tests
+// on any other. The asm names every tile by its number and clobbers memory, since the
 // compiler does not know what a tile load reads.
 #pragma once
 

@@ -63,6 +63,7 @@ Device choose_device(const std::string& name) {
 void check_environment() {
   (void)cpu_level();
   (void)cpu_has_fast_bf16_pairs();
+  (void)cpu_amx();
   (void)conv_backend_name();
 }
 

@@ -30,7 +30,7 @@ struct Cut {
   int64_t border;  // columns of zeros in front of a copied row
   int64_t column;  // in which the first output's window begins
   int64_t width;   // outputs counted for a row
-  int64_t rows;    // of a chunk; without a copy a row is a picture's worth of outputs, or less
+  int64_t rows;    // of a chunk
   int64_t chunks_of_picture, chunks;
   int64_t parts;     // in which threads share the panels
   int64_t in_rows;   // of a phase, copied for a chunk
@@ -44,6 +44,8 @@ int64_t places_of(int64_t outputs) {
   return ceil_div(outputs * int64_t(sizeof(int64_t)), 64) * 32;
 }
 
+/// Scratch memory is asked for chunks as large as they may be: cut for other threads or for a
+/// smaller batch they never take more.
 Cut cut_up(const DirectConv& conv, int64_t threads) {
   Cut cut{};
   const int64_t run = conv.kernel_width * conv.in_channels;
@@ -59,28 +61,23 @@ Cut cut_up(const DirectConv& conv, int64_t threads) {
   const int64_t weights = cut.panels * kChannels * conv.kernel_height * cut.steps * kTileDepth;
   const int64_t pictures = conv.batch * conv.in_height * conv.in_width * conv.in_channels;
   cut.parts = weights > pictures ? least(threads, cut.panels) : 1;
-  const int64_t even = ceil_div(threads, cut.parts);
+  const int64_t even = ceil_div(threads, cut.parts);  // chunks for each thread
+  const int64_t biases = cut.panels * 2 * kChannels;
+  constexpr int64_t kHalf = sizeof(BFloat16);
   if (!cut.is_copied) {
-    cut.width = kPixels;
-    const int64_t most = kChunkBytes / 2 / (conv.in_channels * kPixels * int64_t(sizeof(BFloat16)));
-    const int64_t rows = outputs / kPixels;
-    cut.chunks = ceil_div(ceil_div(rows, most < 1 ? 1 : most), even) * even;
-    cut.chunks = least(cut.chunks, rows);
-    cut.places = places_of(2 * kPixels + outputs / cut.chunks);
-    cut.scratch = cut.places + cut.panels * 2 * kChannels;
+    const int64_t rows = outputs / kPixels;  // of kPixels outputs
+    const int64_t most = clamp(kChunkBytes / 2 / (conv.in_channels * kPixels * kHalf), 1, rows);
+    cut.chunks = least(ceil_div(ceil_div(rows, most), even) * even, rows);
+    cut.places = places_of((most + 2) * kPixels);
+    cut.scratch = cut.places + biases;
     return cut;
   }
   const int64_t s = conv.stride;
   cut.border = conv.left > 0 ? conv.left : 0;
-  const int64_t right = (conv.out_width - 1) * s + conv.kernel_width - conv.left - conv.in_width;
-  const int64_t between = right > cut.border ? right : cut.border;
-  int64_t columns = conv.in_width + between;
-  // Outputs of a row at least, whatever of the picture is left unread.
-  if (columns < conv.out_width * s) columns = conv.out_width * s;
-  cut.width = ceil_div(columns, s);
+  cut.column = cut.border - conv.left;
+  cut.width = counted_width(conv.in_width, conv.out_width, conv.kernel_width, s, conv.left);
   cut.row_size = cut.width * s * conv.in_channels;
-  const int64_t row_bytes = s * cut.row_size * int64_t(sizeof(BFloat16));
-  const int64_t most = clamp(kChunkBytes / row_bytes, 1, conv.out_height);
+  const int64_t most = clamp(kChunkBytes / (s * cut.row_size * kHalf), 1, conv.out_height);
   cut.chunks_of_picture = ceil_div(conv.out_height, most);
   // As many for every thread, where a chunk keeps some rows.
   while (conv.batch * cut.chunks_of_picture % even != 0 &&
@@ -90,12 +87,12 @@ Cut cut_up(const DirectConv& conv, int64_t threads) {
   cut.rows = ceil_div(conv.out_height, cut.chunks_of_picture);
   cut.chunks_of_picture = ceil_div(conv.out_height, cut.rows);
   cut.chunks = conv.batch * cut.chunks_of_picture;
-  cut.in_rows = cut.rows + (conv.kernel_height - 1) / s;
-  cut.column = cut.border - conv.left;
+  const int64_t more_rows = (conv.kernel_height - 1) / s;
+  cut.in_rows = cut.rows + more_rows;
   cut.behind = ((kPixels + conv.kernel_width) * s + cut.column) * conv.in_channels + kTileDepth;
-  cut.places = places_of(cut.rows * cut.width + kPixels);
-  cut.scratch = cut.places + ceil_div(s * cut.in_rows * cut.row_size + cut.behind, 32) * 32 +
-                cut.panels * 2 * kChannels;
+  cut.places = places_of(most * cut.width + kPixels);
+  const int64_t copy = s * (most + more_rows) * cut.row_size + cut.behind;
+  cut.scratch = cut.places + ceil_div(copy, kTileDepth) * kTileDepth + biases;
   return cut;
 }
 

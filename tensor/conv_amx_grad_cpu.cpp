@@ -9,7 +9,7 @@ namespace {
 constexpr int64_t kBlock = kTileColumns;         // channels
 constexpr int64_t kPanelChannels = 2 * kBlock;   // of a product, on either side
 constexpr int64_t kChunkBytes = 1024 * 1024;     // packed, within an L2 cache
-constexpr int64_t kChunkOutputs = 1024;          // at most
+constexpr int64_t kChunkOutputs = 1024;          // at most, where a row has no more
 constexpr int64_t kGroupFloats = 256 * 1024, kMaxGroups = 16;
 constexpr int64_t kPairHalves = 2 * kBlock;      // of a block's pair of pixels
 
@@ -50,66 +50,76 @@ void set_chunk(AmxGradTask& t, int64_t pictures, int64_t rows) {
   t.pairs = ceil_div(pixels_of(t), 2) + 1;
 }
 
+int64_t packed_halves(const AmxGradTask& t) {
+  return in_halves(t, least(t.in_tile, t.in_channels)) +
+         out_halves(t, least(t.out_tile, t.out_channels));
+}
+/// Floats: what is packed, and pointers to a copy's pixels.
+constexpr int64_t kPointerFloats = sizeof(void*) / sizeof(float);
+constexpr int64_t kMostScratch = kChunkBytes / int64_t(sizeof(float)) + 16 * 1024 * kPointerFloats;
+int64_t scratch_of(const AmxGradTask& t) {
+  return packed_halves(t) / 2 + (2 * t.pairs + 1) * kPointerFloats;
+}
+
+/// The outputs of a 1x1 are one row, and shorter rows of it are as good.
+void flatten(AmxGradTask& t) {
+  const int64_t outputs = t.batch * t.out_height * t.out_width;
+  int64_t rows = 1;
+  while (outputs % rows != 0 || outputs / rows > kChunkOutputs / 2) ++rows;
+  t.batch = 1;
+  t.in_height = t.out_height = rows;
+  t.in_width = t.out_width = outputs / rows;
+}
+
+void halve(int64_t& channels) {
+  channels = ceil_div(channels / 2, kPanelChannels) * kPanelChannels;
+}
+
 AmxGradTask plan(const AmxGradTask& sizes, int64_t threads) {
   AmxGradTask t = sizes;
-  if (t.kernel == 1 && t.stride == 1 && t.padding == 0) {  // pictures are rows
-    t.in_width = t.out_width = t.in_height * t.in_width;
-    t.in_height = t.out_height = 1;
-    // Short rows of what was one long row are as good.
-    int64_t width = t.out_width;
-    for (int64_t n = 1; n <= t.out_width; ++n) {
-      if (t.out_width % n == 0 && t.out_width / n <= kChunkOutputs / 2) {
-        width = t.out_width / n;
-        break;
-      }
-    }
-    t.in_height = t.out_height = t.out_width / width;
-    t.in_width = t.out_width = width;
-  }
-  const int64_t weights = t.out_channels * t.kernel * t.kernel * t.in_channels;
-  t.most_groups = 1;
-  while (2 * t.most_groups <= least(kMaxGroups, kGroupFloats / weights)) t.most_groups *= 2;
-  t.groups = 1;
-  while (2 * t.groups <= least(t.most_groups, t.batch)) t.groups *= 2;
-  t.most_groups = t.groups;
-  t.pictures_per_group = ceil_div(t.batch, t.groups);
-  t.groups = ceil_div(t.batch, t.pictures_per_group);
+  const bool is_flat = t.kernel == 1 && t.stride == 1 && t.padding == 0;
+  if (is_flat) flatten(t);
   t.width = counted_width(t.in_width, t.out_width, t.kernel, t.stride, t.padding);
-  const int64_t phases = phases_of(t);
-  t.copies = 2 * phases * phases;
+  t.copies = t.kernel == 1 ? 1 : 2 * phases_of(t) * phases_of(t);  // one tap begins at an even one
   t.in_tile = ceil_div(t.in_channels, kPanelChannels) * kPanelChannels;
   t.out_tile = ceil_div(t.out_channels, kPanelChannels) * kPanelChannels;
   const auto fits = [&] {
-    return (in_halves(t, t.in_tile) + out_halves(t, t.out_tile)) * 2 <= kChunkBytes;
+    return packed_halves(t) * int64_t(sizeof(BFloat16)) <= kChunkBytes &&
+           t.chunk_pictures * t.steps * kTileDepth <= kChunkOutputs;
   };
-  // As many rows as fit, then as many pictures.
-  int64_t rows = t.out_height, pictures = 1;
-  set_chunk(t, 1, rows);
-  for (int64_t n = 2; rows > 1 && (!fits() || t.steps * kTileDepth > kChunkOutputs); ++n) {
-    rows = ceil_div(t.out_height, n);
-    set_chunk(t, 1, rows);
+  const auto is_divisible = [&] { return t.in_tile + t.out_tile > 2 * kPanelChannels; };
+  // The batch in one chunk, of which no other takes more. This much memory is asked for, so that a
+  // larger batch never needs less.
+  AmxGradTask whole = t;
+  set_chunk(whole, t.batch, t.out_height);
+  // As many rows as fit, or as many pictures.
+  set_chunk(t, 1, t.out_height);
+  for (int64_t n = 2; t.chunk_rows > 1 && !fits(); ++n) {
+    set_chunk(t, 1, ceil_div(t.out_height, n));
   }
-  while (!fits() && t.in_tile + t.out_tile > 2 * kPanelChannels) {
-    int64_t& larger = t.in_tile > t.out_tile ? t.in_tile : t.out_tile;
-    larger = ceil_div(larger / 2, kPanelChannels) * kPanelChannels;
+  while (!fits() && is_divisible()) halve(t.in_tile > t.out_tile ? t.in_tile : t.out_tile);
+  while (t.chunk_rows == t.out_height && t.chunk_pictures < t.batch && fits()) {
+    set_chunk(t, t.chunk_pictures + 1, t.out_height);
   }
-  while (rows == t.out_height && pictures < t.pictures_per_group) {
-    set_chunk(t, pictures + 1, rows);
-    if (!fits() || (pictures + 1) * t.steps * kTileDepth > kChunkOutputs) {
-      set_chunk(t, pictures, rows);
-      break;
-    }
-    ++pictures;
+  if (t.chunk_pictures > 1 && !fits()) set_chunk(t, t.chunk_pictures - 1, t.out_height);
+  t.chunks = ceil_div(t.batch, t.chunk_pictures) * ceil_div(t.out_height, t.chunk_rows);
+
+  const int64_t weights = t.out_channels * t.kernel * t.kernel * t.in_channels;
+  // A 1x1 may have fewer chunks with more outputs.
+  const int64_t most_chunks =
+      is_flat ? ceil_div(t.out_height * t.out_width, kChunkOutputs / 2) : t.chunks;
+  t.most_groups = 1;
+  while (2 * t.most_groups <= least(least(kMaxGroups, most_chunks), kGroupFloats / weights)) {
+    t.most_groups *= 2;
   }
-  // Threads share the channels.
-  while (t.num_units() < threads && t.in_tile + t.out_tile > 2 * kPanelChannels) {
-    int64_t& larger = t.in_tile > t.out_tile ? t.in_tile : t.out_tile;
-    larger = ceil_div(larger / 2, kPanelChannels) * kPanelChannels;
+  t.groups = t.most_groups;
+  while (t.groups > t.chunks) t.groups /= 2;
+  // Otherwise threads share the channels.
+  while (t.num_units() < threads && is_divisible()) {
+    halve(t.in_tile > t.out_tile ? t.in_tile : t.out_tile);
   }
-  const int64_t halves = in_halves(t, t.in_tile) + out_halves(t, t.out_tile);
-  const int64_t places = t.chunk_pictures * (pixels_of(t) + 2) * 4;  // of 8 bytes, in halves
-  t.scratch = ceil_div(halves + places, 2) + 16;
-  if (t.scratch < kChunkBytes / 4 * 5 / 4) t.scratch = kChunkBytes / 4 * 5 / 4;
+  const int64_t needed = scratch_of(t), most = least(scratch_of(whole), kMostScratch);
+  t.scratch = needed > most ? needed : most;
   return t;
 }
 
@@ -288,7 +298,7 @@ template <class Tiles, int kRows, int kColumns>
   if constexpr (kRows == 2 && kColumns == 2) tiles.template store<3>(lower + kBlock, row_bytes);
 }
 
-/// Adds up channels [first_out, first_out + outs) of the chunk.
+/// Adds up channels [first, last) of the chunk.
 void add_bias(const AmxGradTask& t, const Chunk& chunk, const BFloat16* grad_y, int64_t first,
               int64_t last, bool adds, float* bias) {
   for (int64_t c = first; c < last; c += kLanes) {
@@ -358,30 +368,28 @@ void run_units_with(const AmxGradTask& t, const BFloat16* x, const BFloat16* gra
                     int64_t group_step) {
   const int64_t in_tiles = t.num_in_tiles(), out_tiles = t.num_out_tiles();
   BFloat16* const packed_grad = reinterpret_cast<BFloat16*>(scratch);
-  BFloat16* const packed_x = packed_grad + out_halves(t, t.out_tile);
+  BFloat16* const packed_x = packed_grad + out_halves(t, least(t.out_tile, t.out_channels));
   const BFloat16** const places =
-      reinterpret_cast<const BFloat16**>(packed_x + in_halves(t, t.in_tile));
+      reinterpret_cast<const BFloat16**>(packed_grad + packed_halves(t));
   Tiles tiles;
   for (int64_t unit = first; unit < last; ++unit) {
     const int64_t group = unit / (in_tiles * out_tiles);
     const int64_t in = unit / out_tiles % in_tiles * t.in_tile, out = unit % out_tiles * t.out_tile;
     const int64_t ins = least(t.in_tile, t.in_channels - in);
     const int64_t outs = least(t.out_tile, t.out_channels - out);
-    const int64_t end = least(t.batch, (group + 1) * t.pictures_per_group);
     float* const weight = grad_weight + group * group_step;
-    bool adds = t.groups == 1;
-    for (int64_t picture = group * t.pictures_per_group; picture < end;
-         picture += t.chunk_pictures) {
-      for (int64_t row = 0; row < t.out_height; row += t.chunk_rows) {
-        const Chunk chunk{picture, row, least(t.chunk_pictures, end - picture),
-                          least(t.chunk_rows, t.out_height - row)};
-        pack_grad(t, chunk, grad_y, out, out + outs, packed_grad);
-        pack_x(t, chunk, x, in, in + ins, places, packed_x);
-        run_chunk(t, tiles, chunk, packed_x, packed_grad, in, ins, out, outs, adds, weight);
-        if (grad_bias != nullptr && in == 0) {
-          add_bias(t, chunk, grad_y, out, out + outs, adds, grad_bias + group * group_step);
-        }
-        adds = true;
+    const int64_t down = ceil_div(t.out_height, t.chunk_rows);
+    const int64_t begin = t.chunks * group / t.groups, end = t.chunks * (group + 1) / t.groups;
+    for (int64_t i = begin; i < end; ++i) {
+      const int64_t picture = i / down * t.chunk_pictures, row = i % down * t.chunk_rows;
+      const Chunk chunk{picture, row, least(t.chunk_pictures, t.batch - picture),
+                        least(t.chunk_rows, t.out_height - row)};
+      const bool adds = t.groups == 1 || i > begin;
+      pack_grad(t, chunk, grad_y, out, out + outs, packed_grad);
+      pack_x(t, chunk, x, in, in + ins, places, packed_x);
+      run_chunk(t, tiles, chunk, packed_x, packed_grad, in, ins, out, outs, adds, weight);
+      if (grad_bias != nullptr && in == 0) {
+        add_bias(t, chunk, grad_y, out, out + outs, adds, grad_bias + group * group_step);
       }
     }
   }

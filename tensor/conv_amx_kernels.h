@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // The products of conv_direct_kernels.h and conv_grad_weight.h by AMX, for bfloat16 on a CPU with
-// cpu_has_amx_bf16(): sums are float32.
+// AMX (cpu_amx()): sums are float32.
 //
 // A multiplication of tiles takes rows that lie a fixed number of bytes apart. So that the windows
 // of neighbouring outputs do, a chunk of the picture is copied with its border of zeros, the rows
@@ -51,14 +51,15 @@ struct AmxGradTask {
   int64_t batch, in_height, in_width, in_channels;
   int64_t out_height, out_width, out_channels;
   int64_t kernel, stride, padding;
-  int64_t groups, most_groups, pictures_per_group;  // summed on their own, then added
-  int64_t chunk_pictures, chunk_rows;
-  int64_t width;              // outputs counted for a row
-  int64_t steps;              // of a picture of a chunk
-  int64_t copies;             // of x: phases of rows and columns, even and odd
-  int64_t pairs;              // of a picture's copy
-  int64_t in_tile, out_tile;  // channels that are packed at a time, multiples of 32
-  int64_t scratch;            // floats of one thread
+  // What plan() decides:
+  int64_t chunk_pictures = 0, chunk_rows = 0, chunks = 0;
+  int64_t groups = 0, most_groups = 0;  // of chunks, summed on their own, then added
+  int64_t width = 0;                 // outputs counted for a row
+  int64_t steps = 0;                 // of a picture of a chunk
+  int64_t copies = 0;                // of x: phases of rows and columns, even and odd
+  int64_t pairs = 0;                 // of a picture's copy
+  int64_t in_tile = 0, out_tile = 0; // channels that are packed at a time, multiples of 32
+  int64_t scratch = 0;               // floats of one thread
 
   int64_t num_in_tiles() const { return (in_channels + in_tile - 1) / in_tile; }
   int64_t num_out_tiles() const { return (out_channels + out_tile - 1) / out_tile; }

@@ -243,6 +243,7 @@ void backward_weight_by_amx(const Conv2dGeometry& g, const Tensor& grad_y, const
                                          .stride = g.options.stride,
                                          .padding = g.options.padding},
                                         num_threads());
+  const auto run = cpu_amx() == Amx::kTiles ? kernels.run_units : kernels.run_units_plainly;
   const auto *from = x.data<BFloat16>(), *grads = grad_y.data<BFloat16>();
   run_job({.groups = task.groups,
            .most_groups = task.most_groups,
@@ -253,7 +254,7 @@ void backward_weight_by_amx(const Conv2dGeometry& g, const Tensor& grad_y, const
           grad_weight, grad_bias,
           [&](int64_t first, int64_t last, float* scratch, float* weight, float* bias,
               int64_t group_step) {
-            kernels.run_units(task, from, grads, first, last, scratch, weight, bias, group_step);
+            run(task, from, grads, first, last, scratch, weight, bias, group_step);
           });
 }
 
@@ -261,7 +262,7 @@ void backward_weight_by_amx(const Conv2dGeometry& g, const Tensor& grad_y, const
 
 void conv2d_backward_weight_direct(const Conv2dGeometry& g, const Tensor& grad_y, const Tensor& x,
                                    const Tensor& grad_weight, const Tensor& grad_bias) {
-  if (x.dtype() == DType::kBFloat16 && cpu_has_amx_bf16()) {
+  if (x.dtype() == DType::kBFloat16 && cpu_amx() != Amx::kNone) {
     return backward_weight_by_amx(g, grad_y, x, grad_weight, grad_bias);
   }
   const ConvGradWeightKernels& kernels = conv_grad_weight_kernels();

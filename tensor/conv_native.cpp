@@ -78,7 +78,7 @@ bool is_for_winograd_beside_bf16(const Conv2dGeometry& g, bool keeps_weights) {
 }
 
 bool has_amx(DType dtype) {
-  return dtype == DType::kBFloat16 && cpu_has_amx_bf16();
+  return dtype == DType::kBFloat16 && cpu_amx() != Amx::kNone;
 }
 
 /// Whether our own kernels multiply this dtype by pairs, without widening it to float32.
@@ -242,9 +242,10 @@ DirectWay in_place() {
 DirectWay way_of(const DirectConv& conv) {
   const DirectConvKernels& direct = direct_conv_kernels();
   if (conv.x_dtype != DType::kBFloat16) return in_place<direct_conv_kernels>();
-  if (cpu_has_amx_bf16()) {
+  if (has_amx(conv.x_dtype)) {
     const AmxConvKernels& amx = amx_conv_kernels();
-    return {&amx, amx.packed_size, amx.pack, amx.scratch_size, amx.run};
+    return {&amx, amx.packed_size, amx.pack, amx.scratch_size,
+            cpu_amx() == Amx::kTiles ? amx.run : amx.run_plainly};
   }
   // By pairs of channels where the CPU multiplies them fast.
   const bool has_pairs = conv.in_channels % 2 == 0 && pair_conv_kernels().knows_pairs && cpu_has_fast_bf16_pairs();

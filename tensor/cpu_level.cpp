@@ -102,6 +102,16 @@ bool detect_amx_bf16() {
 #endif
 }
 
+Amx choose_amx() {
+  const std::string_view name = wish("YDISTILL_AMX");
+  if (name == "off") return Amx::kNone;
+  if (name == "emulated") return Amx::kEmulated;
+  if (!name.empty()) {
+    throw ValueError("YDISTILL_AMX is \"{}\"; it can be off or emulated", name);
+  }
+  return detect_amx_bf16() ? Amx::kTiles : Amx::kNone;
+}
+
 }  // namespace
 
 CpuLevel cpu_level() {
@@ -114,13 +124,13 @@ bool cpu_has_fast_bf16_pairs() {
   return has;
 }
 
-bool cpu_has_amx_bf16() {
-  static const bool has = detect_amx_bf16();  // a hypervisor takes microseconds to answer
-  return has;
+Amx cpu_amx() {
+  static const Amx amx = choose_amx();  // a hypervisor takes microseconds to answer
+  return amx;
 }
 
 bool cpu_has_fast_bf16() {
-  return cpu_has_fast_bf16_pairs() || cpu_has_amx_bf16();
+  return cpu_has_fast_bf16_pairs() || cpu_amx() != Amx::kNone;
 }
 
 const char* name_of(CpuLevel level) {
