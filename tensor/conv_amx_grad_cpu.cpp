@@ -128,7 +128,8 @@ YD_HOST_DEVICE Bits load_block(const BFloat16* from, int64_t channels) {
   if (from == nullptr) return Bits{};
   if (channels >= kLanes) return load_bits(from);
 #if defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512VL__)
-  return Bits(_mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(__mmask16((1u << channels) - 1), from)));
+  return Bits(_mm512_maskz_cvtepu16_epi32(
+      0xffff, _mm256_maskz_loadu_epi16(__mmask16((1u << channels) - 1), from)));
 #else
   BFloat16 first[kLanes] = {};
   for (int64_t c = 0; c < channels; ++c) first[c] = from[c];

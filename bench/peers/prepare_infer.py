@@ -9,6 +9,7 @@ Writes into FOLDER
                        depend on the picture as those of a trained network do
   pictures.rgb         raw bytes [N, H, W, 3]
   expected.f32         decoded boxes of PyTorch in float32, raw: what every side must give
+  rounded.f32          with --rounded: the same under bfloat16 autocast, how far rounding takes them
   bytes.onnx           uint8 [N, H, W, 3] -> boxes        (BN folded, decode included)
   floats.onnx          float32 [N, 3, H, W], 0..1 -> boxes
 The ONNX files are left out, with a line saying why, where torch.onnx cannot write them.
@@ -76,6 +77,7 @@ def main():
     parser.add_argument("--batch", type=int, default=1)
     parser.add_argument("--classes", type=int, default=20)
     parser.add_argument("--out", required=True)
+    parser.add_argument("--rounded", action="store_true")
     options = parser.parse_args()
     out = Path(options.out)
     torch.manual_seed(0)
@@ -88,6 +90,9 @@ def main():
     boxes = Boxes(copy.deepcopy(model).fold()).eval()
     with torch.no_grad():
         boxes(pictures).numpy().tofile(out / "expected.f32")
+        if options.rounded:
+            with torch.autocast("cpu", torch.bfloat16):
+                boxes(pictures).float().numpy().tofile(out / "rounded.f32")
     warnings.simplefilter("ignore")
     for name, module, example in (("bytes", FromBytes(boxes), in_rows),
                                   ("floats", FromFloats(boxes), pictures.float() / 255)):
