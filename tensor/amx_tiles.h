@@ -61,7 +61,8 @@ class PlainTiles {
   template <int kTile>
   void load(const void* from, int64_t step) {
     for (int64_t row = 0; row < kTileRows; ++row) {
-      __builtin_memcpy(tiles_[kTile][row], static_cast<const std::byte*>(from) + row * step, kBytes);
+      __builtin_memcpy(tiles_[kTile][row], static_cast<const std::byte*>(from) + row * step,
+                       kBytes);
     }
   }
   template <int kTile>

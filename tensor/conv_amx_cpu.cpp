@@ -19,7 +19,7 @@ namespace ydistill::YD_CPU_LEVEL {
 namespace {
 
 constexpr int64_t kPixels = 2 * kTileRows, kChannels = 2 * kTileColumns;  // of a product
-constexpr int64_t kChunkBytes = 256 * 1024;  // of the picture, copied: with weights within an L2
+constexpr int64_t kChunkBytes = 256 * 1024;    // of the picture, copied: with weights within an L2
 constexpr int64_t kCachedWeights = 20 * 1024;  // bytes, that stay in an L1 beside a few windows
 
 /// How a convolution is cut up. Rows and columns are the output's.
@@ -181,8 +181,8 @@ void copy_chunk(const DirectConv& conv, const Cut& cut, int64_t picture, int64_t
                 BFloat16* to) {
   const int64_t s = conv.stride, pixel = conv.in_channels;
   const int64_t length = least(conv.in_width, cut.width * s - cut.border) * pixel;
-  const BFloat16* const x = static_cast<const BFloat16*>(conv.x) +
-                            picture * conv.in_height * conv.in_width * pixel;
+  const BFloat16* const x =
+      static_cast<const BFloat16*>(conv.x) + picture * conv.in_height * conv.in_width * pixel;
   const auto zero = [](BFloat16* from, int64_t n) {
     __builtin_memset(static_cast<void*>(from), 0, size_t(n) * sizeof(BFloat16));
   };
@@ -249,8 +249,8 @@ class Runner {
                     .steps = cut_.steps,
                     .step = s * conv_.in_channels * int64_t(sizeof(BFloat16))};
     for (int64_t p = 0; p < conv_.kernel_height; ++p) {
-      windows.rows[p] = copy_ + (p % s * cut_.in_rows + p / s) * cut_.row_size +
-                        cut_.column * conv_.in_channels;
+      windows.rows[p] =
+          copy_ + (p % s * cut_.in_rows + p / s) * cut_.row_size + cut_.column * conv_.in_channels;
     }
     int64_t* place = places_;
     for (int64_t row = 0; row < rows; ++row) {

@@ -6,12 +6,12 @@
 namespace ydistill::YD_CPU_LEVEL {
 namespace {
 
-constexpr int64_t kBlock = kTileColumns;         // channels
-constexpr int64_t kPanelChannels = 2 * kBlock;   // of a product, on either side
-constexpr int64_t kChunkBytes = 1024 * 1024;     // packed, within an L2 cache
-constexpr int64_t kChunkOutputs = 1024;          // at most, where a row has no more
+constexpr int64_t kBlock = kTileColumns;        // channels
+constexpr int64_t kPanelChannels = 2 * kBlock;  // of a product, on either side
+constexpr int64_t kChunkBytes = 1024 * 1024;    // packed, within an L2 cache
+constexpr int64_t kChunkOutputs = 1024;         // at most, where a row has no more
 constexpr int64_t kGroupFloats = 256 * 1024, kMaxGroups = 16;
-constexpr int64_t kPairHalves = 2 * kBlock;      // of a block's pair of pixels
+constexpr int64_t kPairHalves = 2 * kBlock;  // of a block's pair of pixels
 
 /// A tap's place: which copy of x, and which of its pairs goes with a picture's first outputs.
 struct Tap {
@@ -208,8 +208,7 @@ void pack_grad(const AmxGradTask& t, const Chunk& chunk, const BFloat16* grad_y,
       const BFloat16* places[kTileDepth];
       for (int64_t i = 0; i < kTileDepth; ++i) {
         const bool is_inside = row < chunk.rows && column < t.out_width;
-        places[i] =
-            is_inside ? picture + (row * t.out_width + column) * t.out_channels : nullptr;
+        places[i] = is_inside ? picture + (row * t.out_width + column) * t.out_channels : nullptr;
         if (++column == t.width) {
           column = 0;
           ++row;
@@ -306,8 +305,9 @@ void add_bias(const AmxGradTask& t, const Chunk& chunk, const BFloat16* grad_y, 
     const int64_t count = least(kLanes, last - c);
     float sums[kLanes] = {};
     for (int64_t n = 0; n < chunk.pictures; ++n) {
-      const BFloat16* from = grad_y + ((chunk.picture + n) * t.out_height + chunk.row) *
-                                          t.out_width * t.out_channels + c;
+      const BFloat16* from =
+          grad_y + ((chunk.picture + n) * t.out_height + chunk.row) * t.out_width * t.out_channels +
+          c;
       for (int64_t i = 0; i < chunk.rows * t.out_width; ++i, from += t.out_channels) {
         for (int64_t k = 0; k < count; ++k) sums[k] += float(from[k]);
       }
@@ -331,7 +331,8 @@ void run_chunk(const AmxGradTask& t, Tiles& tiles, const Chunk& chunk, const BFl
                      .steps = t.steps};
   for (int64_t o = 0; o < outs; o += kPanelChannels) {
     for (int64_t c = 0; c < ins; c += kPanelChannels) {
-      const int64_t rows = least(kPanelChannels, outs - o), columns = least(kPanelChannels, ins - c);
+      const int64_t rows = least(kPanelChannels, outs - o),
+                    columns = least(kPanelChannels, ins - c);
       for (int64_t p = 0; p < t.kernel; ++p) {
         for (int64_t q = 0; q < t.kernel; ++q) {
           const Tap tap = tap_at(t, p, q);
@@ -340,10 +341,9 @@ void run_chunk(const AmxGradTask& t, Tiles& tiles, const Chunk& chunk, const BFl
           f.pixels += c / kBlock * f.pixel_block + tap.copy * t.chunk_pictures * f.pixel_picture +
                       tap.pair * kPairHalves;
           float* const to = weight + (out + o) * row + (p * t.kernel + q) * t.in_channels + in + c;
-          const auto run =
-              rows > kBlock
-                  ? (columns > kBlock ? multiply<Tiles, 2, 2> : multiply<Tiles, 2, 1>)
-                  : (columns > kBlock ? multiply<Tiles, 1, 2> : multiply<Tiles, 1, 1>);
+          const auto run = rows > kBlock
+                               ? (columns > kBlock ? multiply<Tiles, 2, 2> : multiply<Tiles, 2, 1>)
+                               : (columns > kBlock ? multiply<Tiles, 1, 2> : multiply<Tiles, 1, 1>);
           if (rows % kBlock == 0 && columns % kBlock == 0) {
             run(tiles, f, to, row, adds);
             continue;

@@ -43,9 +43,9 @@ YD_HOST_DEVICE int64_t counted_width(int64_t in_width, int64_t out_width, int64_
   return width > out_width ? width : out_width;
 }
 
-/// The gradient of weights: for a tap (p, q) the product [O, outputs] x [outputs, C] of 32 outputs a
-/// step. Of a chunk of rows, or of whole small pictures, grad_y is packed with its outputs side by
-/// side, zeros in the border, and x in pairs of neighbouring pixels, once for taps that begin at
+/// The gradient of weights: for a tap (p, q) the product [O, outputs] x [outputs, C] of 32 outputs
+/// a step. Of a chunk of rows, or of whole small pictures, grad_y is packed with its outputs side
+/// by side, zeros in the border, and x in pairs of neighbouring pixels, once for taps that begin at
 /// even places and once for odd ones; a stride's phases lie apart.
 struct AmxGradTask {
   int64_t batch, in_height, in_width, in_channels;
@@ -54,12 +54,12 @@ struct AmxGradTask {
   // What plan() decides:
   int64_t chunk_pictures = 0, chunk_rows = 0, chunks = 0;
   int64_t groups = 0, most_groups = 0;  // of chunks, summed on their own, then added
-  int64_t width = 0;                 // outputs counted for a row
-  int64_t steps = 0;                 // of a picture of a chunk
-  int64_t copies = 0;                // of x: phases of rows and columns, even and odd
-  int64_t pairs = 0;                 // of a picture's copy
-  int64_t in_tile = 0, out_tile = 0; // channels that are packed at a time, multiples of 32
-  int64_t scratch = 0;               // floats of one thread
+  int64_t width = 0;                    // outputs counted for a row
+  int64_t steps = 0;                    // of a picture of a chunk
+  int64_t copies = 0;                   // of x: phases of rows and columns, even and odd
+  int64_t pairs = 0;                    // of a picture's copy
+  int64_t in_tile = 0, out_tile = 0;    // channels that are packed at a time, multiples of 32
+  int64_t scratch = 0;                  // floats of one thread
 
   int64_t num_in_tiles() const { return (in_channels + in_tile - 1) / in_tile; }
   int64_t num_out_tiles() const { return (out_channels + out_tile - 1) / out_tile; }

@@ -166,8 +166,8 @@ int64_t bytes_of(int64_t floats) {
 /// `floats` numbers that `pack` writes in the layout of these kernels: those of `packed` where they
 /// are up to date, else made now.
 template <class Pack>
-std::shared_ptr<Storage> packed_weights(const void* layout, int64_t floats,
-                                        PackedWeights* packed, uint64_t version, Pack&& pack) {
+std::shared_ptr<Storage> packed_weights(const void* layout, int64_t floats, PackedWeights* packed,
+                                        uint64_t version, Pack&& pack) {
   const int64_t bytes = bytes_of(floats);
   const bool keep = keeps(packed, version);
   if (keep && DryRun::is_on()) {
@@ -235,7 +235,8 @@ struct DirectWay {
 template <const auto& (*kKernels)()>
 DirectWay in_place() {
   const auto& kernels = kKernels();
-  return {&kernels, kernels.packed_size, kernels.pack, [](const DirectConv&, int64_t) -> int64_t { return 0; },
+  return {&kernels, kernels.packed_size, kernels.pack,
+          [](const DirectConv&, int64_t) -> int64_t { return 0; },
           [](const DirectConv& conv, int64_t, float*) { kKernels().run(conv); }};
 }
 
@@ -248,7 +249,8 @@ DirectWay way_of(const DirectConv& conv) {
             cpu_amx() == Amx::kTiles ? amx.run : amx.run_plainly};
   }
   // By pairs of channels where the CPU multiplies them fast.
-  const bool has_pairs = conv.in_channels % 2 == 0 && pair_conv_kernels().knows_pairs && cpu_has_fast_bf16_pairs();
+  const bool has_pairs =
+      conv.in_channels % 2 == 0 && pair_conv_kernels().knows_pairs && cpu_has_fast_bf16_pairs();
   if (has_pairs) return in_place<pair_conv_kernels>();
   const WidenedConvKernels& widened = widened_conv_kernels();
   return {&direct, direct.packed_size, direct.pack, widened.scratch_size, widened.run};

@@ -42,14 +42,13 @@ const Layer kLayers[] = {
     {2, 15, 14, 64, 33, 3, 2, 1},  // a channel more than a panel
     {1, 1, 1, 16, 5, 3, 1, 1},     // mostly border
     {1, 70, 66, 64, 32, 3, 1, 1},  // several chunks
-    {1, 7, 9, 16, 16, 5, 3, 2},
-    {1, 9, 9, 16, 16, 3, 1, 0},
+    {1, 7, 9, 16, 16, 5, 3, 2},   {1, 9, 9, 16, 16, 3, 1, 0},
 };
 
 DirectConv conv_of(const Layer& l) {
-  const Conv2dGeometry g = conv2d_geometry({l.batch, l.height, l.width, l.in_channels},
-                                           {l.out_channels, l.kernel, l.kernel, l.in_channels},
-                                           l.options());
+  const Conv2dGeometry g =
+      conv2d_geometry({l.batch, l.height, l.width, l.in_channels},
+                      {l.out_channels, l.kernel, l.kernel, l.in_channels}, l.options());
   DirectConv conv{};
   conv.x_dtype = conv.y_dtype = DType::kBFloat16;
   conv.batch = l.batch;
@@ -69,8 +68,8 @@ DirectConv conv_of(const Layer& l) {
 }
 
 /// y and all memory begin as NaN.
-Tensor run(Run way, DirectConv conv, const Tensor& x, const WeightView& weights,
-           const Tensor& y, int64_t threads) {
+Tensor run(Run way, DirectConv conv, const Tensor& x, const WeightView& weights, const Tensor& y,
+           int64_t threads) {
   const AmxConvKernels& kernels = amx_conv_kernels();
   std::vector<float> packed(size_t(kernels.packed_size(conv)), kNan);
   std::vector<float> scratch(size_t(kernels.scratch_size(conv, threads)), kNan);
@@ -142,7 +141,8 @@ TEST_CASE("conv_amx: bias, SiLU and residual follow the products, whatever the t
 TEST_CASE("conv_amx: outputs with a step between them leave what lies there alone") {
   const Layer l{2, 6, 7, 32, 32, 1, 1, 0};
   Rng rng(32);
-  const Tensor x = rounded(rng.uniform({2, 6, 7, 32}, -1, 1)), w = rng.uniform({32, 1, 1, 32}, -1, 1);
+  const Tensor x = rounded(rng.uniform({2, 6, 7, 32}, -1, 1)),
+               w = rng.uniform({32, 1, 1, 32}, -1, 1);
   const Tensor sums = conv2d_forward(d(x), d(rounded(w)), {}, l.options());
   for (const Run way : ways()) {
     const Tensor y = rounded(Tensor::full({2, 12, 14, 32}, 7));
