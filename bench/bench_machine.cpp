@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 // What this machine can do at most, to hold other figures against: multiply-adds in float32, dot
-// products in bfloat16 where the processor has them, and memory read and copied, all threads at
-// once. The best of several repetitions; other work on the machine lowers them all the same.
+// products and tiles of bfloat16 where the processor has them, and memory read and copied, all
+// threads at once. The best of several repetitions; other work on the machine lowers them all the
+// same.
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
@@ -39,7 +40,7 @@ double best_rate(const std::function<double()>& amount) {
 }
 
 struct Limits {
-  double f32_gflops = 0, bf16_gflops = 0, read_gbs = 0, copy_gbs = 0;
+  double f32_gflops = 0, bf16_gflops = 0, amx_gflops = 0, read_gbs = 0, copy_gbs = 0;
 };
 
 Limits measure(int64_t mib) {
@@ -62,6 +63,8 @@ Limits measure(int64_t mib) {
                       });
   limits.bf16_gflops =
       1e-9 * on_all_threads([&](float* sink) { return kernels.dot_bf16(kRounds, 1e-3F, sink); });
+  limits.amx_gflops =
+      1e-9 * on_all_threads([&](float*) { return kernels.multiply_tiles(kRounds / 8); });
 
   const int64_t bytes = mib << 20;
   const Tensor from = Tensor::full({bytes / 4}, 1), to = Tensor::full({bytes / 4}, 0);
@@ -91,9 +94,11 @@ void print(const Limits& limits, bool as_json) {
                              {"level", name_of(cpu_level())},
                              {"f32_gflops", limits.f32_gflops},
                              {"bf16_gflops", nullptr},
+                             {"amx_gflops", nullptr},
                              {"read_gb_per_second", limits.read_gbs},
                              {"copy_gb_per_second", limits.copy_gbs}};
     if (limits.bf16_gflops > 0) j["bf16_gflops"] = limits.bf16_gflops;
+    if (limits.amx_gflops > 0) j["amx_gflops"] = limits.amx_gflops;
     fmt::print("{}\n", j.dump());
     return;
   }
@@ -104,6 +109,9 @@ void print(const Limits& limits, bool as_json) {
                cpu_has_fast_bf16_pairs() ? "used" : "not used");
   } else {
     fmt::print("bfloat16 dot products          none (the processor lacks avx512_bf16)\n");
+  }
+  if (limits.amx_gflops > 0) {
+    fmt::print("bfloat16 tiles (AMX)       {:8.0f} GFLOP/s\n", limits.amx_gflops);
   }
   fmt::print("memory read                {:8.1f} GB/s\n", limits.read_gbs);
   fmt::print("memory copied              {:8.1f} GB/s, read and written\n", limits.copy_gbs);

@@ -16,6 +16,8 @@ struct MachineKernels {
   /// The same with the dot products of pairs of bfloat16, summed in float32. 0 where the processor
   /// has none (avx512_bf16).
   double (*dot_bf16)(int64_t rounds, float x, float* sink);
+  /// The same with tiles of bfloat16; 0 unless cpu_amx() is Amx::kTiles.
+  double (*multiply_tiles)(int64_t rounds);
   /// The sum of n floats.
   float (*sum)(const float* values, int64_t n);
 };

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "machine_kernels.h"
 
+#include <ydistill/tensor/amx_tiles.h>
+
 #if defined(__AVX512F__)
 #include <immintrin.h>
 #endif
@@ -63,6 +65,29 @@ double dot_bf16(int64_t, float, float*) {
 }
 #endif
 
+double multiply_tiles([[maybe_unused]] int64_t rounds) {
+#if defined(YD_HAVE_AMX_TILES)
+  if (cpu_amx() != Amx::kTiles) return 0;
+  constexpr double kProducts = 4, kOperations = 2.0 * kTileRows * kTileColumns * kTileDepth;
+  constexpr int64_t kRowBytes = 64;
+  alignas(64) static constexpr float kZeros[kTileFloats] = {};
+  AmxTiles tiles;
+  tiles.load<4>(kZeros, kRowBytes);
+  tiles.load<5>(kZeros, kRowBytes);
+  tiles.load<6>(kZeros, kRowBytes);
+  tiles.load<7>(kZeros, kRowBytes);
+  for (int64_t round = 0; round < rounds; ++round) {
+    tiles.multiply<0, 4, 6>();
+    tiles.multiply<1, 4, 7>();
+    tiles.multiply<2, 5, 6>();
+    tiles.multiply<3, 5, 7>();
+  }
+  return double(rounds) * kProducts * kOperations;
+#else
+  return 0;
+#endif
+}
+
 float sum(const float* values, int64_t n) {
   Lanes acc[kRegisters] = {};
   int64_t i = 0;
@@ -81,7 +106,7 @@ float sum(const float* values, int64_t n) {
 }  // namespace
 
 const MachineKernels& machine_kernels() {
-  static constexpr MachineKernels kKernels{multiply_add_f32, dot_bf16, sum};
+  static constexpr MachineKernels kKernels{multiply_add_f32, dot_bf16, multiply_tiles, sum};
   return kKernels;
 }
 

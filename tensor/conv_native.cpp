@@ -368,7 +368,10 @@ bool takes(ConvDirection direction, const Conv2dGeometry& g, DType dtype, bool k
 
 std::string name() {
   if (wish() == Wish::kOneDnn) return "";
-  return std::string("own kernels at the level ") + name_of(cpu_level());
+  const char* const amx = cpu_amx() == Amx::kNone    ? ""
+                          : cpu_amx() == Amx::kTiles ? ", bfloat16 by AMX"
+                                                     : ", bfloat16 by emulated AMX";
+  return std::string("own kernels at the level ") + name_of(cpu_level()) + amx;
 }
 
 void conv2d_forward(const Conv2dGeometry& g, const Tensor& x, const Tensor& weight,

@@ -6,7 +6,8 @@
 // 3x3 with stride 1, and with stride 2 where that is faster, goes by Winograd's algorithm in
 // float32 (conv_winograd_kernels.h), the rest as a matrix product whose left factor is never made
 // (conv_direct_kernels.h, conv_grad_weight.h). bfloat16 is widened as it is read and rounded as it
-// is written; where the CPU multiplies it, the matrix products are of pairs of it.
+// is written; where the CPU multiplies it, the matrix products are of pairs of it, and with AMX all
+// of it goes by tiles (conv_amx_kernels.h).
 //
 // Every output is summed by one thread, in an order that the shape alone decides: the same bits
 // with any number of threads.

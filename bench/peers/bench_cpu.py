@@ -268,7 +268,7 @@ def machine_limits(options):
 def show(config, rows, limits):
     peak = limits.get("f32_gflops")
     if config["precision"] == "bf16":  # where the processor has no such products it works in float32
-        peak = limits.get("bf16_gflops") or peak
+        peak = limits.get("amx_gflops") or limits.get("bf16_gflops") or peak
     gflop = rows["ydistill"].get("about", {}).get("gflops_per_step")
     number = lambda value, form: "-" if value is None else format(value, form)
     limit = f"; limit {peak:.0f} GFLOP/s" if peak else ""
