@@ -14,6 +14,11 @@ Var Bottleneck::forward(const Var& x, ForwardMode mode) {
   return cv2_.forward(cv1_.forward(x, mode), mode, add_ ? x : Var());
 }
 
+void Bottleneck::infer_into(const ChannelSlice& to, const Tensor& x) {
+  const Var inner = cv1_.forward(Var(x), ForwardMode::kInference);
+  cv2_.infer_into(to, inner.value(), add_ ? x : Tensor());
+}
+
 void Bottleneck::initialise(Rng& rng) {
   cv1_.initialise(rng);
   cv2_.initialise(rng);

@@ -13,6 +13,8 @@ class Bottleneck : public Module {
   Bottleneck(ParameterStore& store, const std::string& name, int64_t in_channels,
              int64_t out_channels, int64_t hidden, bool shortcut);
   Var forward(const Var& x, ForwardMode mode) override;
+  /// forward() for inference, into channels of a tensor.
+  void infer_into(const ChannelSlice& to, const Tensor& x);
   void initialise(Rng& rng) override;
   void prepare_inference(FoldedWeights where) override;
 

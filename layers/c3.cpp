@@ -20,7 +20,23 @@ C3::C3(ParameterStore& store, const std::string& name, const C3Options& o)
   }
 }
 
+Tensor C3::infer(const Tensor& x) {
+  constexpr ForwardMode kMode = ForwardMode::kInference;
+  const int64_t hidden = cv2_.out_channels();
+  const Shape& s = x.shape();
+  Tensor inner = cv1_.forward(Var(x), kMode).value();
+  for (size_t i = 0; i + 1 < bottlenecks_.size(); ++i) {
+    inner = bottlenecks_[i].forward(Var(inner), kMode).value();
+  }
+  const Tensor both = Tensor::empty({s[0], s[1], s[2], 2 * hidden}, x.dtype(), x.device());
+  bottlenecks_.back().infer_into({both, 0}, inner);
+  inner = {};
+  cv2_.infer_into({both, hidden}, x);
+  return cv3_.forward(Var(both), kMode).value();
+}
+
 Var C3::forward(const Var& x, ForwardMode mode) {
+  if (mode == ForwardMode::kInference && !bottlenecks_.empty()) return Var(infer(x.value()));
   Var inner = cv1_.forward(x, mode);
   for (Bottleneck& bottleneck : bottlenecks_) inner = bottleneck.forward(inner, mode);
   return cv3_.forward(concat({inner, cv2_.forward(x, mode)}), mode);

@@ -23,6 +23,9 @@ class C3 : public Module {
   void prepare_inference(FoldedWeights where) override;
 
  private:
+  /// The branches write their channels of what cv3 reads, instead of a concatenation.
+  Tensor infer(const Tensor& x);
+
   ConvBnSilu cv1_, cv2_, cv3_;
   std::vector<Bottleneck> bottlenecks_;
 };

@@ -2,6 +2,7 @@
 #include <ydistill/layers/conv2d.h>
 
 #include <ydistill/layers/batch_norm_silu.h>
+#include <ydistill/tensor/copy_rows.h>
 #include <ydistill/tensor/cuda/conv.h>
 
 namespace ydistill {
@@ -45,6 +46,16 @@ Tensor conv2d_bias_silu(const Tensor& x, const Tensor& weight, const Tensor& bia
   };
   return YD_BACKEND(x.device(), on_cpu(),
                     cuda::conv2d_bias_silu(x, weight, bias, residual, options, packed, version));
+}
+
+void conv2d_bias_silu(const Tensor& x, const Tensor& weight, const Tensor& bias,
+                      const Tensor& residual, const Conv2dOptions& options, PackedWeights* packed,
+                      uint64_t version, const ChannelSlice& to) {
+  if (conv2d_bias_silu_in_one_pass(x, weight, bias, residual, options, packed, version, to)) return;
+  const Tensor y = conv2d_bias_silu(x, weight, bias, residual, options, packed, version);
+  const int64_t size = size_of(y.dtype()), width = y.shape()[3] * size;
+  copy_rows(y.device(), y.raw(), width, to.whole.raw() + to.first * size,
+            to.whole.shape()[3] * size, width, y.numel() / y.shape()[3]);
 }
 
 }  // namespace ydistill

@@ -32,12 +32,21 @@ Var ConvBnSilu::forward(const Var& x, ForwardMode mode, const Var& residual) {
     return batch_norm_silu(y, store_.var(gamma_), store_.var(beta_), store_.statistic(mean_),
                            store_.statistic(var_), batch_norm_, residual);
   }
-  if (!folded_weight_.defined()) {
-    throw ValueError("{}: prepare_inference() must come before inference", store_.name(weight_));
-  }
+  check_prepared();
   return Var(conv2d_bias_silu(x.value(), folded_weight_, folded_bias_,
                               residual.defined() ? residual.value() : Tensor(), conv_,
                               folded_packed_.get(), /*version=*/1));
+}
+
+void ConvBnSilu::infer_into(const ChannelSlice& to, const Tensor& x, const Tensor& residual) {
+  check_prepared();
+  conv2d_bias_silu(x, folded_weight_, folded_bias_, residual, conv_, folded_packed_.get(),
+                   /*version=*/1, to);
+}
+
+void ConvBnSilu::check_prepared() const {
+  if (folded_weight_.defined()) return;
+  throw ValueError("{}: prepare_inference() must come before inference", store_.name(weight_));
 }
 
 void ConvBnSilu::initialise(Rng& rng) {

@@ -25,6 +25,9 @@ class ConvBnSilu : public Module {
   Var forward(const Var& x, ForwardMode mode) override { return forward(x, mode, {}); }
   /// The same plus a residual of the output's shape, in the same pass.
   Var forward(const Var& x, ForwardMode mode, const Var& residual);
+  /// forward() for inference, into channels of a tensor. residual: of the output's shape or
+  /// undefined.
+  void infer_into(const ChannelSlice& to, const Tensor& x, const Tensor& residual = {});
   void initialise(Rng& rng) override;
   /// weight gamma / sqrt(var + eps) and beta - mean gamma / sqrt(var + eps), computed in double.
   void prepare_inference(FoldedWeights where) override;
@@ -32,6 +35,8 @@ class ConvBnSilu : public Module {
   int64_t out_channels() const { return options_.out_channels; }
 
  private:
+  void check_prepared() const;
+
   ParameterStore& store_;
   ConvBnSiluOptions options_;
   Conv2dOptions conv_;

@@ -169,6 +169,24 @@ void backward_weight_on_cpu(const Conv2dGeometry& g, const Tensor& grad_y, const
 
 }  // namespace
 
+void check_slice(const ChannelSlice& to, const Shape& shape, const Tensor& x) {
+  const Shape& whole = to.whole.shape();
+  const bool fits = whole.rank() == 4 && whole[0] == shape[0] && whole[1] == shape[1] &&
+                    whole[2] == shape[2] && to.first >= 0 && to.first + shape[3] <= whole[3];
+  if (!fits) {
+    throw ShapeError("conv2d: an output {} does not fit into {} from channel {} on", shape.str(),
+                     to.whole.str(), to.first);
+  }
+  if (to.whole.dtype() != x.dtype()) {
+    throw DTypeError("conv2d: operands are {} and {}", name_of(x.dtype()),
+                     name_of(to.whole.dtype()));
+  }
+  if (to.whole.device() != x.device()) {
+    throw DeviceError("conv2d: operands are on {} and {}", x.device().str(),
+                      to.whole.device().str());
+  }
+}
+
 Tensor conv2d_forward(const Tensor& x, const Tensor& weight, const Tensor& bias,
                       const Conv2dOptions& options, PackedWeights* packed, uint64_t version) {
   const bool logits = is_bf16(x) && bias.defined();
@@ -188,9 +206,10 @@ Tensor conv2d_forward_as(DType y_dtype, const Tensor& x, const Tensor& weight, c
   return y;
 }
 
-Tensor conv2d_bias_silu_in_one_pass(const Tensor& x, const Tensor& weight, const Tensor& bias,
-                                    const Tensor& residual, const Conv2dOptions& options,
-                                    PackedWeights* packed, uint64_t version) {
+namespace {
+
+Conv2dGeometry check_bias_silu(const Tensor& x, const Tensor& weight, const Tensor& bias,
+                               const Tensor& residual, const Conv2dOptions& options) {
   const Conv2dGeometry g = conv2d_geometry(x.shape(), weight.shape(), options);
   check_operands({&x}, {&weight, &bias});
   check_bias(bias, g);
@@ -198,12 +217,36 @@ Tensor conv2d_bias_silu_in_one_pass(const Tensor& x, const Tensor& weight, const
     throw ShapeError("conv2d: residual {} beside an output {}", residual.str(),
                      g.output_shape().str());
   }
+  return g;
+}
+
+}  // namespace
+
+bool conv2d_bias_silu_in_one_pass(const Tensor& x, const Tensor& weight, const Tensor& bias,
+                                  const Tensor& residual, const Conv2dOptions& options,
+                                  PackedWeights* packed, uint64_t version, const ChannelSlice& to) {
+  const Conv2dGeometry g = check_bias_silu(x, weight, bias, residual, options);
+  check_slice(to, g.output_shape(), x);
+  if (!x.device().is_cpu()) return false;
+  if (g.output_shape().numel() == 0) return true;
+  if (!native::writes_slices(x.dtype()) ||
+      !native::takes(ConvDirection::kForward, g, x.dtype(), packed != nullptr && version != 0)) {
+    return false;
+  }
+  native::conv2d_bias_silu(g, x, weight, bias, residual, to, packed, version);
+  return true;
+}
+
+Tensor conv2d_bias_silu_in_one_pass(const Tensor& x, const Tensor& weight, const Tensor& bias,
+                                    const Tensor& residual, const Conv2dOptions& options,
+                                    PackedWeights* packed, uint64_t version) {
+  const Conv2dGeometry g = check_bias_silu(x, weight, bias, residual, options);
   if (!x.device().is_cpu() || g.output_shape().numel() == 0) return {};
   const auto output = [&] { return Tensor::empty(g.output_shape(), x.dtype()); };
   const bool keeps = packed != nullptr && version != 0;
   if (native::takes(ConvDirection::kForward, g, x.dtype(), keeps)) {
     const Tensor y = output();
-    native::conv2d_bias_silu(g, x, weight, bias, residual, y, packed, version);
+    native::conv2d_bias_silu(g, x, weight, bias, residual, {y, 0}, packed, version);
     return y;
   }
 #ifdef YD_HAVE_ONEDNN

@@ -99,6 +99,16 @@ Tensor conv2d_bias_silu_in_one_pass(const Tensor& x, const Tensor& weight, const
                                     const Tensor& residual, const Conv2dOptions& options,
                                     PackedWeights* packed, uint64_t version);
 
+/// Channels [first, first + O) of a tensor [N,OH,OW,C].
+struct ChannelSlice {
+  Tensor whole;
+  int64_t first = 0;
+};
+/// The same into a slice of x's dtype; false, and nothing is done, where no kernel does that.
+bool conv2d_bias_silu_in_one_pass(const Tensor& x, const Tensor& weight, const Tensor& bias,
+                                  const Tensor& residual, const Conv2dOptions& options,
+                                  PackedWeights* packed, uint64_t version, const ChannelSlice& to);
+
 /// The gradient of x, of shape x_shape and dtype x_dtype, from grad_y [N,OH,OW,O].
 Tensor conv2d_backward_input(const Tensor& grad_y, const Tensor& weight, const Shape& x_shape,
                              DType x_dtype, const Conv2dOptions& options,

@@ -40,8 +40,14 @@ struct Cut {
   int64_t scratch;   // of one thread
 };
 
+/// Of an output in y, or -1, and in the residual.
+struct Place {
+  int64_t y, residual;
+};
+
+/// Numbers of bfloat16 that so many take.
 int64_t places_of(int64_t outputs) {
-  return ceil_div(outputs * int64_t(sizeof(int64_t)), 64) * 32;
+  return ceil_div(outputs * int64_t(sizeof(Place)), 64) * 32;
 }
 
 /// Scratch memory is asked for chunks as large as they may be: cut for other threads or for a
@@ -105,7 +111,7 @@ struct Windows {
 /// A product whose sums [kPixels][kChannels] wait to be finished.
 struct Pending {
   const float* sums;
-  const int64_t* at;  // of kPixels outputs, in y and the residual, or -1
+  const Place* at;  // of kPixels outputs
   int64_t channel, channels;
   int64_t done;  // outputs
 };
@@ -115,12 +121,12 @@ template <class Y, bool kSilu, bool kResidual>
 YD_HOST_DEVICE void finish_some(const DirectConv& conv, Pending& pending, int64_t count) {
   const int64_t end = least(kPixels, pending.done + count);
   for (; pending.done < end; ++pending.done) {
-    const int64_t at = pending.at[pending.done];
-    if (at < 0) continue;
+    const Place at = pending.at[pending.done];
+    if (at.y < 0) continue;
     const float* const sums = pending.sums + pending.done * kChannels;
-    Y* const y = static_cast<Y*>(conv.y) + (at + pending.channel);
+    Y* const y = static_cast<Y*>(conv.y) + (at.y + pending.channel);
     const Y* residual = static_cast<const Y*>(conv.residual);
-    if constexpr (kResidual) residual += at + pending.channel;
+    if constexpr (kResidual) residual += at.residual + pending.channel;
     if (pending.channels == kChannels) {
       finish_channels<kSilu, kResidual>(sums, residual, kChannels, y);
     } else {
@@ -209,7 +215,7 @@ class Runner {
  public:
   Runner(const DirectConv& conv, const Cut& cut, BFloat16* scratch)
       : conv_(conv), cut_(cut), copy_(scratch + cut.places) {
-    places_ = reinterpret_cast<int64_t*>(scratch);
+    places_ = reinterpret_cast<Place*>(scratch);
     bias_ = reinterpret_cast<float*>(scratch + cut.scratch) - cut.panels * kChannels;
     for (int64_t c = 0; c < cut.panels * kChannels; ++c) {
       bias_[c] = conv.bias == nullptr || c >= conv.out_channels ? 0.0f : conv.bias[c];
@@ -228,7 +234,9 @@ class Runner {
     const int64_t begin = rows * chunk / cut_.chunks * kPixels;
     const int64_t end =
         chunk + 1 == cut_.chunks ? outputs : rows * (chunk + 1) / cut_.chunks * kPixels;
-    for (int64_t i = 0; i < end - begin; ++i) places_[i] = (begin + i) * conv_.pixel_step;
+    for (int64_t i = begin; i < end; ++i) {
+      places_[i - begin] = {i * conv_.pixel_step, i * conv_.out_channels};
+    }
     const int64_t pixel = conv_.in_channels;
     const Windows windows{.rows = {static_cast<const BFloat16*>(conv_.x) + begin * pixel},
                           .height = 1,
@@ -252,13 +260,16 @@ class Runner {
       windows.rows[p] =
           copy_ + (p % s * cut_.in_rows + p / s) * cut_.row_size + cut_.column * conv_.in_channels;
     }
-    int64_t* place = places_;
+    Place* place = places_;
     for (int64_t row = 0; row < rows; ++row) {
       const int64_t at = picture * conv_.picture_step + (begin + row) * conv_.row_step;
-      for (int64_t i = 0; i < conv_.out_width; ++i) *place++ = at + i * conv_.pixel_step;
-      for (int64_t i = conv_.out_width; i < cut_.width; ++i) *place++ = -1;
+      const int64_t pixel = (picture * conv_.out_height + begin + row) * conv_.out_width;
+      for (int64_t i = 0; i < conv_.out_width; ++i) {
+        *place++ = {at + i * conv_.pixel_step, (pixel + i) * conv_.out_channels};
+      }
+      for (int64_t i = conv_.out_width; i < cut_.width; ++i) *place++ = {-1, 0};
     }
-    for (int64_t i = 0; i < kPixels; ++i) *place++ = -1;
+    for (int64_t i = 0; i < kPixels; ++i) *place++ = {-1, 0};
     multiply_all(windows, rows * cut_.width - (cut_.width - conv_.out_width), first, last);
   }
 
@@ -294,7 +305,7 @@ class Runner {
 
   const DirectConv& conv_;
   const Cut& cut_;
-  int64_t* places_;
+  Place* places_;
   float* bias_;
   BFloat16* const copy_;
   int64_t copied_ = -1;

@@ -28,10 +28,12 @@ struct DirectConv {
   const float* weights;  // as pack() leaves them
   int64_t out_height, out_width, out_channels;
   void* y;                                     // and where the next picture, row, pixel begins,
-  int64_t picture_step, row_step, pixel_step;  // in numbers, of the residual too
+  int64_t picture_step, row_step, pixel_step;  // in numbers
   const float* bias;                           // [out_channels] or null
-  const void* residual;                        // of y's type, added last, or null
-  bool silu;                                   // y = silu(y)
+  // Of y's type, added last, or null: [batch, out_height, out_width, out_channels]. Beside it y is
+  // dense too, but for AmxConvKernels.
+  const void* residual;
+  bool silu;  // y = silu(y)
 };
 
 struct DirectConvKernels {

@@ -287,8 +287,9 @@ const WinogradKernels& stride_1_kernels(DType dtype) {
 }
 
 void forward(const Conv2dGeometry& g, const Tensor& x, const Tensor& weight, const Tensor& bias,
-             bool silu, const Tensor& residual, const Tensor& y, PackedWeights* packed,
+             bool silu, const Tensor& residual, const ChannelSlice& to, PackedWeights* packed,
              uint64_t version) {
+  const Tensor& y = to.whole;
   if (is_for_winograd_forward(g, x.dtype(), keeps(packed, version)) && x.dtype() == y.dtype()) {
     return run_winograd(
         g.options.stride == 1 ? stride_1_kernels(x.dtype()) : winograd_kernels().stride_2,
@@ -309,7 +310,7 @@ void forward(const Conv2dGeometry& g, const Tensor& x, const Tensor& weight, con
          .scratch = nullptr},
         forward_view(g, weight), packed, version);
   }
-  const int64_t width = g.out_width(), height = g.out_height();
+  const int64_t width = g.out_width(), height = g.out_height(), channels = y.shape()[3];
   const DirectConv conv{.x_dtype = x.dtype(),
                         .y_dtype = y.dtype(),
                         .x = data_of(x),
@@ -326,10 +327,10 @@ void forward(const Conv2dGeometry& g, const Tensor& x, const Tensor& weight, con
                         .out_height = height,
                         .out_width = width,
                         .out_channels = g.out_channels,
-                        .y = data_of(y),
-                        .picture_step = height * width * g.out_channels,
-                        .row_step = width * g.out_channels,
-                        .pixel_step = g.out_channels,
+                        .y = y.raw() + to.first * size_of(y.dtype()),
+                        .picture_step = height * width * channels,
+                        .row_step = width * channels,
+                        .pixel_step = channels,
                         .bias = floats_of(bias),
                         .residual = data_of(residual),
                         .silu = silu};
@@ -376,13 +377,17 @@ std::string name() {
 
 void conv2d_forward(const Conv2dGeometry& g, const Tensor& x, const Tensor& weight,
                     const Tensor& bias, const Tensor& y) {
-  forward(g, x, weight, bias, /*silu=*/false, {}, y, nullptr, 0);
+  forward(g, x, weight, bias, /*silu=*/false, {}, {y, 0}, nullptr, 0);
 }
 
 void conv2d_bias_silu(const Conv2dGeometry& g, const Tensor& x, const Tensor& weight,
-                      const Tensor& bias, const Tensor& residual, const Tensor& y,
+                      const Tensor& bias, const Tensor& residual, const ChannelSlice& y,
                       PackedWeights* packed, uint64_t version) {
   forward(g, x, weight, bias, /*silu=*/true, residual, y, packed, version);
+}
+
+bool writes_slices(DType dtype) {
+  return has_amx(dtype);
 }
 
 void conv2d_backward_input(const Conv2dGeometry& g, const Tensor& grad_y, const Tensor& weight,

@@ -31,8 +31,10 @@ void conv2d_forward(const Conv2dGeometry& g, const Tensor& x, const Tensor& weig
 /// y = silu(convolution + bias) + residual, for inference. residual and packed may be undefined and
 /// null; what is laid out is kept in packed for `version`.
 void conv2d_bias_silu(const Conv2dGeometry& g, const Tensor& x, const Tensor& weight,
-                      const Tensor& bias, const Tensor& residual, const Tensor& y,
+                      const Tensor& bias, const Tensor& residual, const ChannelSlice& y,
                       PackedWeights* packed, uint64_t version);
+/// Whether y may have other channels beside.
+bool writes_slices(DType dtype);
 void conv2d_backward_input(const Conv2dGeometry& g, const Tensor& grad_y, const Tensor& weight,
                            const Tensor& grad_x);
 

@@ -104,6 +104,25 @@ TEST_CASE("layers: folding convolution and batch norm keeps the sums") {
   }
 }
 
+TEST_CASE("layers: what a convolution writes beside other channels is what it gives alone") {
+  for (const DType dtype : {DType::kFloat64, DType::kFloat32, DType::kBFloat16}) {
+    const DType master = dtype == DType::kFloat64 ? dtype : DType::kFloat32;
+    Rng rng(10);
+    const Tensor x = rng.uniform({2, 6, 5, 32}, -1, 1).to(dtype);
+    const Tensor weight = rng.uniform({16, 3, 3, 32}, -1, 1).to(master);
+    const Tensor bias = rng.uniform({16}, -1, 1).to(master);
+    const Tensor residual = rng.uniform({2, 6, 5, 16}, -1, 1).to(dtype);
+    const Tensor alone = conv2d_bias_silu(x, weight, bias, residual, {1, 1});
+    const ChannelSlice to{Tensor::full({2, 6, 5, 40}, 7).to(dtype), 20};
+    conv2d_bias_silu(x, weight, bias, residual, {1, 1}, nullptr, 0, to);
+    for (int64_t i = 0; i < to.whole.numel(); ++i) {
+      const int64_t channel = i % 40 - 20;
+      const bool is_ours = channel >= 0 && channel < 16;
+      REQUIRE(to.whole.at(i) == (is_ours ? alone.at(i / 40 * 16 + channel) : 7));
+    }
+  }
+}
+
 TEST_CASE("layers: head biases start at YOLOv5's prior") {
   ParameterStore store;
   DetectHead head(store, "d", {4, 8}, 3, 20);

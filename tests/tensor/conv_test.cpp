@@ -176,6 +176,49 @@ TEST_CASE("conv2d: with SiLU and a residual in one pass it is what the passes gi
   }
 }
 
+TEST_CASE("conv2d: written beside other channels it has the same bits, and those stay") {
+  for (const Case& c : kCases) {
+    const Conv2dOptions options{c.stride, c.padding};
+    Rng rng(16);
+    const Tensor w = rng.uniform({c.out_channels, c.kernel, c.kernel, c.in_channels}, -0.1, 0.1);
+    const Tensor bias = rng.uniform({c.out_channels}, -1, 1);
+    for (const DType dtype : {DType::kFloat32, DType::kBFloat16}) {
+      const Tensor x = rng.uniform({c.batch, c.size, c.size, c.in_channels}, -1, 1).to(dtype);
+      const Shape shape = conv2d_geometry(x.shape(), w.shape(), options).output_shape();
+      const Tensor added = rng.uniform(shape, -1, 1).to(dtype);
+      INFO(x.str() << " * " << w.str());
+      for (const Tensor& residual : {Tensor(), added}) {
+        constexpr int64_t kBefore = 3, kBehind = 5;
+        const int64_t channels = kBefore + c.out_channels + kBehind;
+        const ChannelSlice to{Tensor::full({shape[0], shape[1], shape[2], channels}, 7).to(dtype),
+                              kBefore};
+        PackedWeights packed;
+        const bool is_done =
+            conv2d_bias_silu_in_one_pass(x, w, bias, residual, options, &packed, 1, to);
+        const Tensor alone =
+            conv2d_bias_silu_in_one_pass(x, w, bias, residual, options, &packed, 1);
+        for (int64_t i = 0; i < to.whole.numel(); ++i) {
+          const int64_t channel = i % channels - kBefore;
+          const bool is_ours = is_done && channel >= 0 && channel < c.out_channels;
+          REQUIRE(to.whole.at(i) ==
+                  (is_ours ? alone.at(i / channels * c.out_channels + channel) : 7));
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("conv2d: a slice that the output does not fit is refused") {
+  const Tensor x = Tensor::zeros({1, 4, 4, 8}), w = Tensor::zeros({6, 1, 1, 8});
+  const auto write = [&](const Tensor& whole, int64_t first) {
+    conv2d_bias_silu_in_one_pass(x, w, {}, {}, {}, nullptr, 0, {whole, first});
+  };
+  CHECK_THROWS_WITH_TEXT(write(Tensor::zeros({1, 4, 4, 10}), 5), ShapeError,
+                         "an output [1,4,4,6] does not fit into");
+  CHECK_THROWS_WITH_TEXT(write(Tensor::zeros({1, 4, 5, 10}), 0), ShapeError, "from channel 0 on");
+  CHECK_THROWS_AS(write(Tensor::zeros({1, 4, 4, 10}, DType::kFloat64), 0), DTypeError);
+}
+
 TEST_CASE("conv2d: weights that are kept serve float32 and bfloat16 in turn") {
   for (const int64_t kernel : {1, 3}) {
     const Conv2dOptions options{1, kernel / 2};
