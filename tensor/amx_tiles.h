@@ -12,6 +12,7 @@
 #include <cstdint>
 
 #include <ydistill/tensor/dtype.h>
+#include <ydistill/tensor/host_device.h>
 
 namespace ydistill::YD_CPU_LEVEL {
 
@@ -25,7 +26,7 @@ inline constexpr int64_t kTileHalves = kTileRows * kTileDepth,
 
 class AmxTiles {
  public:
-  AmxTiles() {
+  YD_HOST_DEVICE AmxTiles() {
     struct alignas(64) {
       uint8_t palette = 1, start_row = 0, reserved[14] = {};
       uint16_t row_bytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
@@ -34,22 +35,22 @@ class AmxTiles {
     __asm__ volatile("ldtilecfg %0" ::"m"(config));
   }
   /// Leaves nothing for the system to keep when other threads run.
-  ~AmxTiles() { __asm__ volatile("tilerelease"); }
+  YD_HOST_DEVICE ~AmxTiles() { __asm__ volatile("tilerelease"); }
   AmxTiles(const AmxTiles&) = delete;
   AmxTiles& operator=(const AmxTiles&) = delete;
 
   /// Rows lie `step` bytes apart; with 0 all are the same.
   template <int kTile>
-  void load(const void* from, int64_t step) {
+  YD_HOST_DEVICE void load(const void* from, int64_t step) {
     __asm__ volatile("tileloadd (%0,%1,1), %%tmm%c2" ::"r"(from), "r"(step), "i"(kTile) : "memory");
   }
   template <int kTile>
-  void store(void* to, int64_t step) {
+  YD_HOST_DEVICE void store(void* to, int64_t step) {
     __asm__ volatile("tilestored %%tmm%c2, (%0,%1,1)" ::"r"(to), "r"(step), "i"(kTile) : "memory");
   }
   /// sums += left right
   template <int kSums, int kLeft, int kRight>
-  void multiply() {
+  YD_HOST_DEVICE void multiply() {
     __asm__ volatile("tdpbf16ps %%tmm%c2, %%tmm%c1, %%tmm%c0" ::"i"(kSums), "i"(kLeft),
                      "i"(kRight));
   }
@@ -59,20 +60,20 @@ class AmxTiles {
 class PlainTiles {
  public:
   template <int kTile>
-  void load(const void* from, int64_t step) {
+  YD_HOST_DEVICE void load(const void* from, int64_t step) {
     for (int64_t row = 0; row < kTileRows; ++row) {
       __builtin_memcpy(tiles_[kTile][row], static_cast<const std::byte*>(from) + row * step,
                        kBytes);
     }
   }
   template <int kTile>
-  void store(void* to, int64_t step) {
+  YD_HOST_DEVICE void store(void* to, int64_t step) {
     for (int64_t row = 0; row < kTileRows; ++row) {
       __builtin_memcpy(static_cast<std::byte*>(to) + row * step, tiles_[kTile][row], kBytes);
     }
   }
   template <int kSums, int kLeft, int kRight>
-  void multiply() {
+  YD_HOST_DEVICE void multiply() {
     for (int64_t i = 0; i < kTileRows; ++i) {
       float sums[kTileColumns];
       __builtin_memcpy(sums, tiles_[kSums][i], kBytes);
@@ -87,7 +88,7 @@ class PlainTiles {
 
  private:
   static constexpr int64_t kBytes = 64;
-  static float half(const std::byte* row, int64_t i) {
+  static YD_HOST_DEVICE float half(const std::byte* row, int64_t i) {
     BFloat16 value;
     __builtin_memcpy(&value, row + i * int64_t(sizeof(value)), sizeof(value));
     return float(value);

@@ -63,7 +63,8 @@ Cut cut_up(const DirectConv& conv, int64_t threads) {
                             conv.row_step == conv.out_width * conv.pixel_step &&
                             conv.picture_step == conv.out_height * conv.row_step;
   const int64_t outputs = conv.batch * conv.out_height * conv.out_width;
-  cut.is_copied = !is_pointwise || conv.in_channels % kTileDepth != 0 || outputs < kPixels;
+  const bool may_stay = is_pointwise && conv.in_channels % kTileDepth == 0;
+  cut.is_copied = !may_stay || outputs < kPixels;
   const int64_t weights = cut.panels * kChannels * conv.kernel_height * cut.steps * kTileDepth;
   const int64_t pictures = conv.batch * conv.in_height * conv.in_width * conv.in_channels;
   cut.parts = weights > pictures ? least(threads, cut.panels) : 1;
@@ -75,7 +76,9 @@ Cut cut_up(const DirectConv& conv, int64_t threads) {
     const int64_t most = clamp(kChunkBytes / 2 / (conv.in_channels * kPixels * kHalf), 1, rows);
     cut.chunks = least(ceil_div(ceil_div(rows, most), even) * even, rows);
     cut.places = places_of((most + 2) * kPixels);
-    cut.scratch = cut.places + biases;
+    // Fewer pictures might be copied.
+    const int64_t one = places_of(3 * kPixels) + (2 * kPixels + 1) * conv.in_channels + kTileDepth;
+    cut.scratch = ceil_div(cut.places > one ? cut.places : one, kTileDepth) * kTileDepth + biases;
     return cut;
   }
   const int64_t s = conv.stride;
@@ -343,17 +346,13 @@ void run_with(const DirectConv& conv, int64_t threads, float* scratch) {
   }
 }
 
-void run_plainly(const DirectConv& conv, int64_t threads, float* scratch) {
-  run_with<PlainTiles>(conv, threads, scratch);
-}
-
-#if defined(YD_HAVE_AMX_TILES)
 void run(const DirectConv& conv, int64_t threads, float* scratch) {
+#if defined(YD_HAVE_AMX_TILES)
   run_with<AmxTiles>(conv, threads, scratch);
-}
 #else
-constexpr auto run = run_plainly;
+  run_with<PlainTiles>(conv, threads, scratch);
 #endif
+}
 
 int64_t packed_size(const DirectConv& conv) {
   const Cut cut = cut_up(conv, 1);
@@ -427,7 +426,7 @@ void pack(const DirectConv& conv, const WeightView& weights, float* to) {
 }  // namespace
 
 const AmxConvKernels& amx_conv_kernels() {
-  static const AmxConvKernels kernels{packed_size, pack, scratch_size, run, run_plainly};
+  static const AmxConvKernels kernels{packed_size, pack, scratch_size, run};
   return kernels;
 }
 

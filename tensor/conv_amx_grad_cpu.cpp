@@ -1,4 +1,7 @@
 // SPDX-License-Identifier: MIT
+//   grad_weight[o,p,q,c] += sum over n,i,j of grad_y[n,i,j,o] x[n, i s + p - pad, j s + q - pad, c]
+//
+// by tiles: of 16 output channels by 32 outputs, and of 16 pairs of those by 16 input channels.
 #include <ydistill/tensor/amx_tiles.h>
 #include <ydistill/tensor/conv_amx_kernels.h>
 #include <ydistill/tensor/vector_math.h>
@@ -55,20 +58,20 @@ int64_t packed_halves(const AmxGradTask& t) {
          out_halves(t, least(t.out_tile, t.out_channels));
 }
 /// Floats: what is packed, and pointers to a copy's pixels.
+constexpr int64_t kLineFloats = 64 / sizeof(float);
 constexpr int64_t kPointerFloats = sizeof(void*) / sizeof(float);
 constexpr int64_t kMostScratch = kChunkBytes / int64_t(sizeof(float)) + 16 * 1024 * kPointerFloats;
 int64_t scratch_of(const AmxGradTask& t) {
-  return packed_halves(t) / 2 + (2 * t.pairs + 1) * kPointerFloats;
+  const int64_t floats = packed_halves(t) / 2 + (2 * t.pairs + 1) * kPointerFloats;
+  return ceil_div(floats, kLineFloats) * kLineFloats;  // for the next thread's tiles
 }
 
-/// The outputs of a 1x1 are one row, and shorter rows of it are as good.
+/// The outputs of a 1x1 are one row, which may be cut anywhere.
 void flatten(AmxGradTask& t) {
-  const int64_t outputs = t.batch * t.out_height * t.out_width;
-  int64_t rows = 1;
-  while (outputs % rows != 0 || outputs / rows > kChunkOutputs / 2) ++rows;
+  t.in_pixels = t.out_pixels = t.batch * t.out_height * t.out_width;
   t.batch = 1;
-  t.in_height = t.out_height = rows;
-  t.in_width = t.out_width = outputs / rows;
+  t.in_width = t.out_width = least(t.out_pixels, kChunkOutputs / 2);
+  t.in_height = t.out_height = ceil_div(t.out_pixels, t.out_width);
 }
 
 void halve(int64_t& channels) {
@@ -77,8 +80,9 @@ void halve(int64_t& channels) {
 
 AmxGradTask plan(const AmxGradTask& sizes, int64_t threads) {
   AmxGradTask t = sizes;
-  const bool is_flat = t.kernel == 1 && t.stride == 1 && t.padding == 0;
-  if (is_flat) flatten(t);
+  t.in_pixels = t.in_height * t.in_width;
+  t.out_pixels = t.out_height * t.out_width;
+  if (t.kernel == 1 && t.stride == 1 && t.padding == 0) flatten(t);
   t.width = counted_width(t.in_width, t.out_width, t.kernel, t.stride, t.padding);
   t.copies = t.kernel == 1 ? 1 : 2 * phases_of(t) * phases_of(t);  // one tap begins at an even one
   t.in_tile = ceil_div(t.in_channels, kPanelChannels) * kPanelChannels;
@@ -105,15 +109,8 @@ AmxGradTask plan(const AmxGradTask& sizes, int64_t threads) {
   t.chunks = ceil_div(t.batch, t.chunk_pictures) * ceil_div(t.out_height, t.chunk_rows);
 
   const int64_t weights = t.out_channels * t.kernel * t.kernel * t.in_channels;
-  // A 1x1 may have fewer chunks with more outputs.
-  const int64_t most_chunks =
-      is_flat ? ceil_div(t.out_height * t.out_width, kChunkOutputs / 2) : t.chunks;
-  t.most_groups = 1;
-  while (2 * t.most_groups <= least(least(kMaxGroups, most_chunks), kGroupFloats / weights)) {
-    t.most_groups *= 2;
-  }
-  t.groups = t.most_groups;
-  while (t.groups > t.chunks) t.groups /= 2;
+  t.groups = 1;
+  while (2 * t.groups <= least(least(kMaxGroups, t.chunks), kGroupFloats / weights)) t.groups *= 2;
   // Otherwise threads share the channels.
   while (t.num_units() < threads && is_divisible()) {
     halve(t.in_tile > t.out_tile ? t.in_tile : t.out_tile);
@@ -164,12 +161,12 @@ void pack_x(const AmxGradTask& t, const Chunk& chunk, const BFloat16* x, int64_t
       for (int64_t q = right; q < t.kernel; q += t.stride) wants[tap_at(t, p, q).copy % 2] = true;
     }
     for (int64_t n = 0; n < chunk.pictures; ++n) {
-      const BFloat16* const picture =
-          x + (chunk.picture + n) * t.in_height * t.in_width * t.in_channels + first;
+      const BFloat16* const picture = x + (chunk.picture + n) * t.in_pixels * t.in_channels + first;
       int64_t row = chunk.row * t.stride + down - t.padding, column = right - t.padding;
       int64_t counted = 0;
       for (int64_t i = 0; i < pixels; ++i) {
-        const bool is_inside = row >= 0 && row < t.in_height && column >= 0 && column < t.in_width;
+        const bool is_inside = row >= 0 && row < t.in_height && column >= 0 &&
+                               column < t.in_width && row * t.in_width + column < t.in_pixels;
         places[i] = is_inside ? picture + (row * t.in_width + column) * t.in_channels : nullptr;
         column += t.stride;
         if (++counted == t.width) {
@@ -199,15 +196,16 @@ void pack_x(const AmxGradTask& t, const Chunk& chunk, const BFloat16* x, int64_t
 void pack_grad(const AmxGradTask& t, const Chunk& chunk, const BFloat16* grad_y, int64_t first,
                int64_t last, BFloat16* to) {
   const int64_t block_step = t.chunk_pictures * t.steps * kTileHalves;
-  const int64_t outputs = t.out_height * t.out_width;
+  const int64_t begin = chunk.row * t.out_width;
   for (int64_t n = 0; n < chunk.pictures; ++n) {
     const BFloat16* const picture =
-        grad_y + ((chunk.picture + n) * outputs + chunk.row * t.out_width) * t.out_channels + first;
+        grad_y + ((chunk.picture + n) * t.out_pixels + begin) * t.out_channels + first;
     int64_t row = 0, column = 0;
     for (int64_t step = 0; step < t.steps; ++step) {
       const BFloat16* places[kTileDepth];
       for (int64_t i = 0; i < kTileDepth; ++i) {
-        const bool is_inside = row < chunk.rows && column < t.out_width;
+        const bool is_inside = row < chunk.rows && column < t.out_width &&
+                               begin + row * t.out_width + column < t.out_pixels;
         places[i] = is_inside ? picture + (row * t.out_width + column) * t.out_channels : nullptr;
         if (++column == t.width) {
           column = 0;
@@ -305,10 +303,11 @@ void add_bias(const AmxGradTask& t, const Chunk& chunk, const BFloat16* grad_y, 
     const int64_t count = least(kLanes, last - c);
     float sums[kLanes] = {};
     for (int64_t n = 0; n < chunk.pictures; ++n) {
+      const int64_t begin = chunk.row * t.out_width;
+      const int64_t end = least(t.out_pixels, begin + chunk.rows * t.out_width);
       const BFloat16* from =
-          grad_y + ((chunk.picture + n) * t.out_height + chunk.row) * t.out_width * t.out_channels +
-          c;
-      for (int64_t i = 0; i < chunk.rows * t.out_width; ++i, from += t.out_channels) {
+          grad_y + ((chunk.picture + n) * t.out_pixels + begin) * t.out_channels + c;
+      for (int64_t i = begin; i < end; ++i, from += t.out_channels) {
         for (int64_t k = 0; k < count; ++k) sums[k] += float(from[k]);
       }
     }
@@ -396,28 +395,22 @@ void run_units_with(const AmxGradTask& t, const BFloat16* x, const BFloat16* gra
   }
 }
 
-void run_units_plainly(const AmxGradTask& task, const BFloat16* x, const BFloat16* grad_y,
-                       int64_t first, int64_t last, float* scratch, float* grad_weight,
-                       float* grad_bias, int64_t group_step) {
-  run_units_with<PlainTiles>(task, x, grad_y, first, last, scratch, grad_weight, grad_bias,
-                             group_step);
-}
-
-#if defined(YD_HAVE_AMX_TILES)
 void run_units(const AmxGradTask& task, const BFloat16* x, const BFloat16* grad_y, int64_t first,
                int64_t last, float* scratch, float* grad_weight, float* grad_bias,
                int64_t group_step) {
+#if defined(YD_HAVE_AMX_TILES)
   run_units_with<AmxTiles>(task, x, grad_y, first, last, scratch, grad_weight, grad_bias,
                            group_step);
-}
 #else
-constexpr auto run_units = run_units_plainly;
+  run_units_with<PlainTiles>(task, x, grad_y, first, last, scratch, grad_weight, grad_bias,
+                             group_step);
 #endif
+}
 
 }  // namespace
 
 const AmxGradKernels& amx_grad_kernels() {
-  static const AmxGradKernels kernels{plan, run_units, run_units_plainly};
+  static const AmxGradKernels kernels{plan, run_units};
   return kernels;
 }
 

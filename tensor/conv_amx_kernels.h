@@ -7,7 +7,9 @@
 // of a stride's phase one after another, and outputs are counted through the ends of rows: those
 // that lie in the border are multiplied for nothing. A 1x1 with a multiple of 32 channels reads the
 // picture where it lies. A product is 32 outputs by 32 channels, two tiles by two, whose sums are
-// finished (bias, SiLU, residual, rounding) while they lie in the L1 cache.
+// finished (bias, SiLU, residual, rounding) while they lie in the L1 cache. Where a window's row is
+// no multiple of 32 numbers, the last of them are multiplied by zeros: beside an infinite one there
+// may then be NaN.
 #pragma once
 
 #include <cstdint>
@@ -26,10 +28,8 @@ struct AmxConvKernels {
   void (*pack)(const DirectConv& conv, const WeightView& weights, float* to);
   /// Floats of scratch memory that run() needs with that many threads.
   int64_t (*scratch_size)(const DirectConv& conv, int64_t threads);
-  /// For an x of bfloat16.
+  /// For an x of bfloat16; at the level avx512 on a CPU with AMX only, else emulated.
   void (*run)(const DirectConv& conv, int64_t threads, float* scratch);
-  /// The same without AMX, slowly: for tests on any CPU.
-  void (*run_plainly)(const DirectConv& conv, int64_t threads, float* scratch);
 };
 YD_DECLARE_CPU_KERNELS(AmxConvKernels, amx_conv_kernels);
 
@@ -52,32 +52,29 @@ struct AmxGradTask {
   int64_t out_height, out_width, out_channels;
   int64_t kernel, stride, padding;
   // What plan() decides:
+  int64_t in_pixels = 0, out_pixels = 0;  // of a picture; its last row may be shorter
   int64_t chunk_pictures = 0, chunk_rows = 0, chunks = 0;
-  int64_t groups = 0, most_groups = 0;  // of chunks, summed on their own, then added
-  int64_t width = 0;                    // outputs counted for a row
-  int64_t steps = 0;                    // of a picture of a chunk
-  int64_t copies = 0;                   // of x: phases of rows and columns, even and odd
-  int64_t pairs = 0;                    // of a picture's copy
-  int64_t in_tile = 0, out_tile = 0;    // channels that are packed at a time, multiples of 32
-  int64_t scratch = 0;                  // floats of one thread
+  int64_t groups = 0;                 // of chunks, summed on their own, then added
+  int64_t width = 0;                  // outputs counted for a row
+  int64_t steps = 0;                  // of a picture of a chunk
+  int64_t copies = 0;                 // of x: phases of rows and columns, even and odd
+  int64_t pairs = 0;                  // of a picture's copy
+  int64_t in_tile = 0, out_tile = 0;  // channels that are packed at a time, multiples of 32
+  int64_t scratch = 0;                // floats of one thread
 
-  int64_t num_in_tiles() const { return (in_channels + in_tile - 1) / in_tile; }
-  int64_t num_out_tiles() const { return (out_channels + out_tile - 1) / out_tile; }
+  YD_HOST_DEVICE int64_t num_in_tiles() const { return (in_channels + in_tile - 1) / in_tile; }
+  YD_HOST_DEVICE int64_t num_out_tiles() const { return (out_channels + out_tile - 1) / out_tile; }
   /// Pieces of work that do not depend on each other.
-  int64_t num_units() const { return groups * num_in_tiles() * num_out_tiles(); }
+  YD_HOST_DEVICE int64_t num_units() const { return groups * num_in_tiles() * num_out_tiles(); }
 };
 
 struct AmxGradKernels {
   /// Sizes from `sizes`, the rest of the task. The sums do not depend on the threads.
   AmxGradTask (*plan)(const AmxGradTask& sizes, int64_t threads);
-  /// As ConvGradWeightKernels::run_units, for bfloat16.
+  /// As ConvGradWeightKernels::run_units, for bfloat16; emulated as above.
   void (*run_units)(const AmxGradTask& task, const BFloat16* x, const BFloat16* grad_y,
                     int64_t first, int64_t last, float* scratch, float* grad_weight,
                     float* grad_bias, int64_t group_step);
-  /// The same without AMX, slowly: for tests on any CPU.
-  void (*run_units_plainly)(const AmxGradTask& task, const BFloat16* x, const BFloat16* grad_y,
-                            int64_t first, int64_t last, float* scratch, float* grad_weight,
-                            float* grad_bias, int64_t group_step);
 };
 YD_DECLARE_CPU_KERNELS(AmxGradKernels, amx_grad_kernels);
 

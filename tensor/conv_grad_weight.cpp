@@ -231,7 +231,8 @@ void run_job(const Job& job, const Tensor& grad_weight, const Tensor& grad_bias,
 
 void backward_weight_by_amx(const Conv2dGeometry& g, const Tensor& grad_y, const Tensor& x,
                             const Tensor& grad_weight, const Tensor& grad_bias) {
-  const AmxGradKernels& kernels = amx_grad_kernels();
+  const bool has_tiles = cpu_amx() == Amx::kTiles;
+  const AmxGradKernels& kernels = has_tiles ? amx_grad_kernels() : cpu_base::amx_grad_kernels();
   const AmxGradTask task = kernels.plan({.batch = g.batch,
                                          .in_height = g.in_height,
                                          .in_width = g.in_width,
@@ -243,10 +244,9 @@ void backward_weight_by_amx(const Conv2dGeometry& g, const Tensor& grad_y, const
                                          .stride = g.options.stride,
                                          .padding = g.options.padding},
                                         num_threads());
-  const auto run = cpu_amx() == Amx::kTiles ? kernels.run_units : kernels.run_units_plainly;
   const auto *from = x.data<BFloat16>(), *grads = grad_y.data<BFloat16>();
   run_job({.groups = task.groups,
-           .most_groups = task.most_groups,
+           .most_groups = task.groups,
            .num_units = task.num_units(),
            .scratch_step = task.scratch,
            .num_weights = g.weight_shape().numel(),
@@ -254,7 +254,7 @@ void backward_weight_by_amx(const Conv2dGeometry& g, const Tensor& grad_y, const
           grad_weight, grad_bias,
           [&](int64_t first, int64_t last, float* scratch, float* weight, float* bias,
               int64_t group_step) {
-            run(task, from, grads, first, last, scratch, weight, bias, group_step);
+            kernels.run_units(task, from, grads, first, last, scratch, weight, bias, group_step);
           });
 }
 

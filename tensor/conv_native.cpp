@@ -128,9 +128,9 @@ bool is_faster_in_float32(ConvDirection direction, const Conv2dGeometry& g, bool
   return false;
 }
 
-/// The same where the CPU multiplies bfloat16 fast. Without Winograd's algorithm both sides reach
-/// what its instruction gives; ours gain in a 1x1 whose pictures stay in the caches, where SiLU in
-/// the same pass counts, and in some gradients of stride 2.
+/// The same where the CPU multiplies pairs of bfloat16 fast. Without Winograd's algorithm both
+/// sides reach what its instruction gives; ours gain in a 1x1 whose pictures stay in the caches,
+/// where SiLU in the same pass counts, and in some gradients of stride 2.
 bool is_faster_in_bfloat16(ConvDirection direction, const Conv2dGeometry& g, bool keeps_weights) {
   constexpr int64_t kMostNumbers = 4 << 20, kLeastOf1x1 = 8 * 1024;
   if (direction == ConvDirection::kBackwardWeight) {
@@ -244,9 +244,9 @@ DirectWay way_of(const DirectConv& conv) {
   const DirectConvKernels& direct = direct_conv_kernels();
   if (conv.x_dtype != DType::kBFloat16) return in_place<direct_conv_kernels>();
   if (has_amx(conv.x_dtype)) {
-    const AmxConvKernels& amx = amx_conv_kernels();
-    return {&amx, amx.packed_size, amx.pack, amx.scratch_size,
-            cpu_amx() == Amx::kTiles ? amx.run : amx.run_plainly};
+    const bool has_tiles = cpu_amx() == Amx::kTiles;
+    const AmxConvKernels& amx = has_tiles ? amx_conv_kernels() : cpu_base::amx_conv_kernels();
+    return {&amx, amx.packed_size, amx.pack, amx.scratch_size, amx.run};
   }
   // By pairs of channels where the CPU multiplies them fast.
   const bool has_pairs =

@@ -130,7 +130,7 @@ Amx cpu_amx() {
 }
 
 bool cpu_has_fast_bf16() {
-  return cpu_has_fast_bf16_pairs() || cpu_amx() != Amx::kNone;
+  return cpu_has_fast_bf16_pairs() || cpu_amx() == Amx::kTiles;
 }
 
 const char* name_of(CpuLevel level) {

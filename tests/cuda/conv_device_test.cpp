@@ -10,6 +10,7 @@
 #include <cmath>
 
 #include "cuda/gpu.h"
+#include "support/worst.h"
 
 namespace ydistill {
 namespace {
@@ -19,7 +20,7 @@ double difference(const Tensor& got, const Tensor& expected) {
   REQUIRE(got.shape() == expected.shape());
   double worst = 0, largest = 1e-6;
   for (int64_t i = 0; i < got.numel(); ++i) {
-    worst = std::max(worst, std::abs(got.at(i) - expected.at(i)));
+    worst = test::worse(worst, std::abs(got.at(i) - expected.at(i)));
     largest = std::max(largest, std::abs(expected.at(i)));
   }
   return worst / largest;

@@ -15,6 +15,7 @@
 
 #include "cuda/gpu.h"
 #include "support/files.h"
+#include "support/worst.h"
 #include "train/tiny_data.h"
 
 namespace ydistill {
@@ -52,7 +53,7 @@ double difference(const Tensor& got, const Tensor& expected) {
   for (const double v : b.span<double>()) scale = std::max(scale, std::abs(v));
   for (int64_t i = 0; i < a.numel(); ++i) {
     const double error = std::abs(a.at(i) - b.at(i));
-    if (!(error <= worst)) worst = error;
+    worst = test::worse(worst, error);
   }
   return worst / scale;
 }

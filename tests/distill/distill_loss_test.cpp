@@ -8,6 +8,7 @@
 #include <cmath>
 
 #include "support/catch.h"
+#include "support/worst.h"
 
 namespace ydistill {
 namespace {
@@ -152,7 +153,7 @@ TEST_CASE("distill_loss: the divergence's gradient is that of its softmaxes, for
     for (int64_t c = 5; c < 5 + classes; ++c) {
       const double p = std::exp(student.at(c) / kT) / norm_s;
       const double q = std::exp(teacher.at(c) / kT) / norm_t;
-      worst = std::max(worst, std::abs(leaf[0].grad().at(c) - factor * (p - q)));
+      worst = test::worse(worst, std::abs(leaf[0].grad().at(c) - factor * (p - q)));
     }
     INFO("classes " << classes);
     CHECK(worst < 1e-14);

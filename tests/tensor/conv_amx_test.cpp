@@ -6,11 +6,14 @@
 #include <ydistill/tensor/conv_amx_kernels.h>
 #include <ydistill/tensor/random.h>
 
+#include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <limits>
 #include <vector>
 
 #include "support/catch.h"
+#include "support/worst.h"
 
 namespace ydistill {
 namespace {
@@ -19,12 +22,21 @@ constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
 /// Rounding the weights and the output to bfloat16, beside the largest number.
 constexpr double kTolerance = 6e-3;
 
-using Run = void (*)(const DirectConv& conv, int64_t threads, float* scratch);
+/// The emulation, and the tiles where there are any.
+template <class Kernels>
+std::vector<const Kernels*> ways(const Kernels& emulated, const Kernels& chosen) {
+  if (cpu_amx() != Amx::kTiles) return {&emulated};
+  return {&emulated, &chosen};
+}
+std::vector<const AmxConvKernels*> ways() {
+  return ways(cpu_base::amx_conv_kernels(), amx_conv_kernels());
+}
 
-std::vector<Run> ways() {
-  std::vector<Run> ways{amx_conv_kernels().run_plainly};
-  if (cpu_amx() == Amx::kTiles) ways.push_back(amx_conv_kernels().run);
-  return ways;
+/// Every number of it a NaN, as float32 and as bfloat16.
+std::vector<float> nan_floats(int64_t n) {
+  std::vector<float> floats(static_cast<size_t>(n));
+  if (n > 0) std::memset(floats.data(), 0xff, floats.size() * sizeof(float));
+  return floats;
 }
 
 struct Layer {
@@ -68,16 +80,15 @@ DirectConv conv_of(const Layer& l) {
 }
 
 /// y and all memory begin as NaN.
-Tensor run(Run way, DirectConv conv, const Tensor& x, const WeightView& weights, const Tensor& y,
-           int64_t threads) {
-  const AmxConvKernels& kernels = amx_conv_kernels();
-  std::vector<float> packed(size_t(kernels.packed_size(conv)), kNan);
-  std::vector<float> scratch(size_t(kernels.scratch_size(conv, threads)), kNan);
+Tensor run(const AmxConvKernels& kernels, DirectConv conv, const Tensor& x,
+           const WeightView& weights, const Tensor& y, int64_t threads) {
+  std::vector<float> packed = nan_floats(kernels.packed_size(conv));
+  std::vector<float> scratch = nan_floats(kernels.scratch_size(conv, threads));
   kernels.pack(conv, weights, packed.data());
   conv.x = x.raw();
   conv.weights = packed.data();
   conv.y = y.raw();
-  way(conv, threads, scratch.data());
+  kernels.run(conv, threads, scratch.data());
   return y;
 }
 
@@ -89,7 +100,7 @@ double worst_relative(const Tensor& got, const Tensor& expected) {
   double worst = 0, scale = 1e-30;
   for (int64_t i = 0; i < got.numel(); ++i) {
     const double error = std::abs(got.at(i) - expected.at(i));
-    if (!(error <= worst)) worst = error;  // also NaN
+    worst = test::worse(worst, error);
     scale = std::max(scale, std::abs(expected.at(i)));
   }
   return worst / scale;
@@ -117,21 +128,21 @@ TEST_CASE("conv_amx: bias, SiLU and residual follow the products, whatever the t
       value = value / (1 + std::exp(-value)) + residual.at(i);
     }
     INFO(x.str() << " * " << w.str() << " stride " << l.stride);
-    for (const Run way : ways()) {
+    for (const AmxConvKernels* way : ways()) {
       for (const int64_t threads : {1, 2, 5}) {
         const auto fresh = [&](DType dtype) { return Tensor::full(sums.shape(), kNan).to(dtype); };
         conv.bias = bias.data<float>();
         conv.silu = false;
         conv.residual = nullptr;
         conv.y_dtype = DType::kFloat32;
-        CHECK(worst_relative(run(way, conv, x, view, fresh(DType::kFloat32), threads), sums) <
+        CHECK(worst_relative(run(*way, conv, x, view, fresh(DType::kFloat32), threads), sums) <
               1e-5);
         conv.y_dtype = DType::kBFloat16;
-        CHECK(worst_relative(run(way, conv, x, view, fresh(DType::kBFloat16), threads), sums) <
+        CHECK(worst_relative(run(*way, conv, x, view, fresh(DType::kBFloat16), threads), sums) <
               kTolerance);
         conv.silu = true;
         conv.residual = residual.raw();
-        CHECK(worst_relative(run(way, conv, x, view, fresh(DType::kBFloat16), threads), expected) <
+        CHECK(worst_relative(run(*way, conv, x, view, fresh(DType::kBFloat16), threads), expected) <
               kTolerance);
       }
     }
@@ -144,20 +155,20 @@ TEST_CASE("conv_amx: outputs with a step between them leave what lies there alon
   const Tensor x = rounded(rng.uniform({2, 6, 7, 32}, -1, 1)),
                w = rng.uniform({32, 1, 1, 32}, -1, 1);
   const Tensor sums = conv2d_forward(d(x), d(rounded(w)), {}, l.options());
-  for (const Run way : ways()) {
+  for (const AmxConvKernels* way : ways()) {
     const Tensor y = rounded(Tensor::full({2, 12, 14, 32}, 7));
     DirectConv conv = conv_of(l);
     conv.pixel_step = 2 * 32;  // every second pixel of every second row
     conv.row_step = 2 * 14 * 32;
     conv.picture_step = 12 * 14 * 32;
-    run(way, conv, x, {w.data<float>(), 32, 32, 32, 1}, y, 2);
+    run(*way, conv, x, {w.data<float>(), 32, 32, 32, 1}, y, 2);
     double worst = 0;
     for (int64_t i = 0; i < y.numel(); ++i) {
       const int64_t column = i / 32 % 14, row = i / 32 / 14 % 12, picture = i / 32 / 14 / 12;
       const bool is_output = row % 2 == 0 && column % 2 == 0;
       const double expected =
           is_output ? sums.at(((picture * 6 + row / 2) * 7 + column / 2) * 32 + i % 32) : 7;
-      worst = std::max(worst, std::abs(y.at(i) - expected));
+      worst = test::worse(worst, std::abs(y.at(i) - expected));
     }
     CHECK(worst < 0.05);
   }
@@ -166,7 +177,8 @@ TEST_CASE("conv_amx: outputs with a step between them leave what lies there alon
 TEST_CASE("conv_amx: more threads or a larger batch never ask for less memory of a thread") {
   const AmxConvKernels& kernels = amx_conv_kernels();
   for (const Layer& l : {Layer{1, 10, 10, 64, 64, 3, 1, 1}, Layer{1, 80, 80, 64, 128, 3, 2, 1},
-                         Layer{1, 20, 20, 256, 256, 1, 1, 0}, Layer{1, 40, 40, 48, 96, 1, 1, 0}}) {
+                         Layer{1, 20, 20, 256, 256, 1, 1, 0}, Layer{1, 40, 40, 48, 96, 1, 1, 0},
+                         Layer{1, 5, 5, 1024, 512, 1, 1, 0}, Layer{1, 6, 1, 32, 277, 1, 1, 0}}) {
     int64_t last = 0;
     for (int64_t batch = 1; batch < 20; ++batch) {
       Layer larger = l;
@@ -189,36 +201,39 @@ TEST_CASE("conv_amx: the gradient of weights is the sum of its groups, begun as 
     const Conv2dGeometry g = conv2d_geometry(x.shape(), shape, options);
     const Tensor grad_y = rounded(rng.uniform(g.output_shape(), -1, 1));
     const Tensor expected = Tensor::full(shape, 0).to(DType::kFloat64);
-    conv2d_backward_weight(d(grad_y), d(x), options, expected, {});
+    const Tensor expected_bias = Tensor::full({l.out_channels}, 0).to(DType::kFloat64);
+    conv2d_backward_weight(d(grad_y), d(x), options, expected, expected_bias);
     INFO(x.str() << " -> " << grad_y.str() << " kernel " << l.kernel << " stride " << l.stride);
-    const AmxGradKernels& kernels = amx_grad_kernels();
-    for (const bool emulated : {true, false}) {
-      if (!emulated && cpu_amx() != Amx::kTiles) continue;
+    for (const AmxGradKernels* way : ways(cpu_base::amx_grad_kernels(), amx_grad_kernels())) {
       for (const int64_t threads : {1, 3}) {
-        const AmxGradTask task = kernels.plan({.batch = l.batch,
-                                               .in_height = l.height,
-                                               .in_width = l.width,
-                                               .in_channels = l.in_channels,
-                                               .out_height = g.out_height(),
-                                               .out_width = g.out_width(),
-                                               .out_channels = l.out_channels,
-                                               .kernel = l.kernel,
-                                               .stride = l.stride,
-                                               .padding = l.padding},
-                                              threads);
-        const int64_t weights = shape.numel();
-        std::vector<float> scratch(size_t(task.scratch), kNan);
+        const AmxGradTask task = way->plan({.batch = l.batch,
+                                            .in_height = l.height,
+                                            .in_width = l.width,
+                                            .in_channels = l.in_channels,
+                                            .out_height = g.out_height(),
+                                            .out_width = g.out_width(),
+                                            .out_channels = l.out_channels,
+                                            .kernel = l.kernel,
+                                            .stride = l.stride,
+                                            .padding = l.padding},
+                                           threads);
+        const int64_t weights = shape.numel(), step = weights + l.out_channels;
+        CHECK(task.scratch * int64_t(sizeof(float)) % 64 == 0);  // the next thread's begins there
+        std::vector<float> scratch = nan_floats(task.scratch);
         // One group adds to what is there, several write what is theirs.
-        std::vector<float> groups(size_t(task.groups * weights), task.groups == 1 ? 0.0f : kNan);
-        const auto run = emulated ? kernels.run_units_plainly : kernels.run_units;
+        std::vector<float> groups = nan_floats(task.groups * step);
+        if (task.groups == 1) std::fill(groups.begin(), groups.end(), 0.0f);
         for (int64_t unit = task.num_units(); unit-- > 0;) {
-          run(task, x.data<BFloat16>(), grad_y.data<BFloat16>(), unit, unit + 1, scratch.data(),
-              groups.data(), nullptr, weights);
+          way->run_units(task, x.data<BFloat16>(), grad_y.data<BFloat16>(), unit, unit + 1,
+                         scratch.data(), groups.data(), groups.data() + weights, step);
         }
-        const Tensor sum = Tensor::full(shape, 0);
-        for (int64_t i = 0; i < task.groups * weights; ++i) {
-          sum.data<float>()[i % weights] += groups[size_t(i)];
+        const Tensor sum = Tensor::full(shape, 0), bias = Tensor::full({l.out_channels}, 0);
+        for (int64_t group = 0; group < task.groups; ++group) {
+          const float* const from = groups.data() + group * step;
+          for (int64_t i = 0; i < weights; ++i) sum.data<float>()[i] += from[i];
+          for (int64_t o = 0; o < l.out_channels; ++o) bias.data<float>()[o] += from[weights + o];
         }
+        CHECK(worst_relative(bias, expected_bias) < 1e-5);
         CHECK(worst_relative(sum, expected) < 1e-5);
       }
     }

@@ -15,6 +15,7 @@
 #include <ydistill/tensor/random.h>
 
 #include "support/catch.h"
+#include "support/worst.h"
 
 namespace ydistill {
 namespace {
@@ -72,7 +73,7 @@ double worst_relative(const Tensor& got, const Tensor& expected) {
   double worst = 0, scale = 1;
   for (int64_t i = 0; i < got.numel(); ++i) {
     const double difference = std::abs(got.at(i) - expected.at(i));
-    if (!(difference <= worst)) worst = difference;
+    worst = test::worse(worst, difference);
     scale = std::max(scale, std::abs(expected.at(i)));
   }
   return worst / scale;
@@ -213,6 +214,14 @@ TEST_CASE("conv_grad_weight: gives many threads work and keeps what they need sm
   }
 }
 
+/// The example with activations of that type.
+Example as(DType dtype, const Layer& layer) {
+  Example example(layer);
+  example.x = example.x.to(dtype);
+  example.grad_y = example.grad_y.to(dtype);
+  return example;
+}
+
 /// Bytes of an arena that the call takes.
 int64_t memory_of(const Example& example) {
   const auto arena = Arena::create();
@@ -222,26 +231,34 @@ int64_t memory_of(const Example& example) {
 }
 
 TEST_CASE("conv_grad_weight: a dry run asks for the same memory and adds nothing") {
-  const Example example({4, 16, 16, 32, 32, 3, 1, 1});
-  const std::vector<float> weights = numbers_of(example.weight);
-  int64_t planned = 0;
-  {
-    const DryRun dry;
-    planned = memory_of(example);
+  for (const DType dtype : {DType::kFloat32, DType::kBFloat16}) {
+    const Example example = as(dtype, {4, 16, 16, 32, 32, 3, 1, 1});
+    const std::vector<float> weights = numbers_of(example.weight);
+    int64_t planned = 0;
+    {
+      const DryRun dry;
+      planned = memory_of(example);
+    }
+    CHECK(numbers_of(example.weight) == weights);
+    CHECK(planned > 0);
+    CHECK(memory_of(example) == planned);
+    CHECK(numbers_of(example.weight) != weights);
   }
-  CHECK(numbers_of(example.weight) == weights);
-  CHECK(planned > 0);
-  CHECK(memory_of(example) == planned);
-  CHECK(numbers_of(example.weight) != weights);
 }
 
 TEST_CASE("conv_grad_weight: a larger batch never asks for less memory") {
-  const DryRun dry;
-  int64_t before = 0;
-  for (int64_t batch = 1; batch < 40; ++batch) {
-    const int64_t memory = memory_of(Example({batch, 8, 8, 16, 16, 3, 1, 1}));
-    CHECK(memory >= before);
-    before = memory;
+  for (const DType dtype : {DType::kFloat32, DType::kBFloat16}) {
+    for (const int64_t kernel : {1, 3}) {
+      int64_t before = 0;
+      for (int64_t batch = 1; batch < 40; ++batch) {
+        const Example example = as(dtype, {batch, 8, 8, 16, 16, kernel, 1, kernel / 2});
+        const DryRun dry;
+        const int64_t memory = memory_of(example);
+        INFO(batch << " pictures, kernel " << kernel);
+        CHECK(memory >= before);
+        before = memory;
+      }
+    }
   }
 }
 

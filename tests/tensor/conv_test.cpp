@@ -13,6 +13,7 @@
 #include <span>
 
 #include "support/catch.h"
+#include "support/worst.h"
 
 namespace ydistill {
 namespace {
@@ -48,7 +49,7 @@ const Case kCases[] = {{2, 12, 12, 32, 3, 1, 1},
 double worst_relative(const Tensor& got, const Tensor& expected) {
   double worst = 0, scale = 1e-30;
   for (int64_t i = 0; i < got.numel(); ++i) {
-    worst = std::max(worst, std::abs(got.at(i) - expected.at(i)));
+    worst = test::worse(worst, std::abs(got.at(i) - expected.at(i)));
     scale = std::max(scale, std::abs(expected.at(i)));
   }
   return worst / scale;

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "support/catch.h"
+#include "support/worst.h"
 
 namespace ydistill {
 namespace {
@@ -47,7 +48,7 @@ double worst_relative(const Tensor& got, const Tensor& expected) {
   double worst = 0, scale = 1e-30;
   for (int64_t i = 0; i < got.numel(); ++i) {
     const double error = std::abs(got.at(i) - expected.at(i));
-    if (!(error <= worst)) worst = error;  // also NaN
+    worst = test::worse(worst, error);
     scale = std::max(scale, std::abs(expected.at(i)));
   }
   return worst / scale;

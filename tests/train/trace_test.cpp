@@ -14,6 +14,7 @@
 
 #include "support/catch.h"
 #include "support/files.h"
+#include "support/worst.h"
 
 namespace ydistill {
 namespace {
@@ -56,7 +57,7 @@ void compare_columns(const std::string& name, const Tensor& got, const Tensor& e
     if (i % width < begin || i % width >= end) continue;
     const double difference = std::abs(got.at(i) - expected.at(i));
     finite = finite && std::isfinite(difference);
-    worst = std::max(worst, difference);
+    worst = test::worse(worst, difference);
     scale = std::max(scale, std::abs(expected.at(i)));
   }
   const double limit = std::max(kTimesNoise * noise, least * scale);

@@ -10,6 +10,7 @@
 
 #include "support/catch.h"
 #include "support/files.h"
+#include "support/worst.h"
 #include "train/tiny_data.h"
 
 namespace ydistill {
@@ -93,7 +94,8 @@ TEST_CASE("checkpoint: the stem on focus input equals the 6x6 convolution") {
           }
         }
         const double z = sum / std::sqrt(1 + 1e-3);
-        worst = std::max(worst, std::abs(stem.at((i * 16 + j) * 8 + o) - z / (1 + std::exp(-z))));
+        worst =
+            test::worse(worst, std::abs(stem.at((i * 16 + j) * 8 + o) - z / (1 + std::exp(-z))));
       }
     }
   }

@@ -9,6 +9,7 @@
 #include <cmath>
 
 #include "support/catch.h"
+#include "support/worst.h"
 
 namespace ydistill {
 namespace {
@@ -143,7 +144,7 @@ void check_against_plain(const DetectionLossOptions& options, int64_t classes = 
       const double above = plain_loss(moved, heads, targets, options).total;
       moved[k].data<double>()[i] -= 2e-5;
       const double below = plain_loss(moved, heads, targets, options).total;
-      worst = std::max(worst, std::abs((above - below) / 2e-5 - vars[k].grad().at(i)));
+      worst = test::worse(worst, std::abs((above - below) / 2e-5 - vars[k].grad().at(i)));
     }
     CHECK(worst < 1e-6);  // gradients here are of the order 0.1
   }

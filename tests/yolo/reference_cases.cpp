@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "yolo/reference_cases.h"
+#include "support/worst.h"
 
 #include <algorithm>
 #include <cmath>
@@ -103,7 +104,7 @@ double Reference::share_of_limit(const Tensor& ours, const std::string& name) co
     const int group = group_of(ours, i);
     if (!std::isfinite(ours.at(i)) || !std::isfinite(expected.at(i))) return infinity;
     largest[group] = std::max(largest[group], std::abs(expected.at(i)));
-    worst[group] = std::max(worst[group], std::abs(expected.at(i) - ours.at(i)));
+    worst[group] = test::worse(worst[group], std::abs(expected.at(i) - ours.at(i)));
   }
   double share = 0;
   for (int group = 0; group < 3; ++group) {
