@@ -22,7 +22,7 @@ Image read_bytes(const std::string& bytes) {
   return image;
 }
 
-std::string little_endian(uint32_t value, int bytes) {
+std::string little_endian(uint64_t value, int bytes) {
   std::string text;
   for (int i = 0; i < bytes; ++i) text += char(value >> (8 * i) & 255);
   return text;
