@@ -210,6 +210,7 @@ Image read_image(const std::filesystem::path& path) {
 #ifdef YDISTILL_TURBOJPEG
   Image image = decode_turbojpeg(file.bytes(), header, path);
 #else
+  check_jpeg_tables(file.bytes(), path);
   Image image = decode_stb(file.bytes(), path);
 #endif
   return upright(std::move(image), header.orientation);

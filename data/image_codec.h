@@ -29,6 +29,9 @@ std::optional<JpegHeader> parse_jpeg_header(std::span<const uint8_t> bytes,
                                             const std::filesystem::path& path);
 /// Whether the end marker is there, walking on from scan_start.
 bool jpeg_reaches_end(std::span<const uint8_t> bytes, size_t scan_start);
+/// Some versions of stb write beyond a Huffman table that claims more codes than there are bytes.
+/// throws FileError (naming `path`) for one, and for one that is cut short.
+void check_jpeg_tables(std::span<const uint8_t> bytes, const std::filesystem::path& path);
 
 /// The same picture without what decoders only warn about in the header: stray bytes between
 /// segments, a version of JFIF or a transform of Adobe that nobody knows. For a parsed header.

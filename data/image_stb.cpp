@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT
 // The one place that compiles stb_image and stb_image_write, as functions of this file alone, so
 // that a program with a copy of its own can link both. Compiled without warnings, for theirs.
+//
+// Its memory begins as zeros: of malformed files (a distance of 0 in a PNG, a JPEG without tables)
+// it reads bytes that it never wrote, and the picture must not depend on what was there before.
 #define STB_IMAGE_IMPLEMENTATION
 #define STB_IMAGE_STATIC
 #define STBI_ONLY_JPEG
@@ -8,12 +11,25 @@
 #define STBI_ONLY_BMP
 #define STBI_NO_STDIO
 #define STBI_MAX_DIMENSIONS (1 << 28)
+#define STBI_MALLOC(size) std::calloc(1, size)
+#define STBI_REALLOC_SIZED zeroed_realloc
+#define STBI_FREE std::free
 #define STB_IMAGE_WRITE_IMPLEMENTATION
 #define STB_IMAGE_WRITE_STATIC
 #define STBI_WRITE_NO_STDIO
+#include <cstdlib>
+#include <cstring>
+
+static void* zeroed_realloc(void* old, size_t old_size, size_t size) {
+  void* const grown = std::realloc(old, size);
+  if (grown != nullptr && size > old_size) {
+    std::memset(static_cast<char*>(grown) + old_size, 0, size - old_size);
+  }
+  return grown;
+}
+
 #include <stb/stb_image.h>
 #include <stb/stb_image_write.h>
-#include <cstdlib>
 
 #include <limits>
 #include <memory>

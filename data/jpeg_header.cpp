@@ -13,7 +13,8 @@
 namespace ydistill {
 namespace {
 
-constexpr uint8_t kStartOfImage = 0xd8, kEndOfImage = 0xd9, kStartOfScan = 0xda, kApp1 = 0xe1;
+constexpr uint8_t kStartOfImage = 0xd8, kEndOfImage = 0xd9, kStartOfScan = 0xda, kApp1 = 0xe1,
+                  kHuffmanTables = 0xc4;
 
 bool is_restart(uint8_t marker) {
   return marker >= 0xd0 && marker <= 0xd7;
@@ -22,6 +23,20 @@ bool is_restart(uint8_t marker) {
 /// SOF0..SOF15 without DHT, JPG and DAC, which share the range.
 bool is_frame(uint8_t marker) {
   return marker >= 0xc0 && marker <= 0xcf && marker != 0xc4 && marker != 0xc8 && marker != 0xcc;
+}
+
+/// Where the next marker's second byte is, from `at` on: inside a scan a stuffed zero, a fill byte
+/// or a restart is none. Between scans there are segments, which are to be stepped over because
+/// their bytes may look like markers.
+std::optional<size_t> next_marker(std::span<const uint8_t> bytes, size_t at) {
+  while (at + 1 < bytes.size()) {
+    const void* found = std::memchr(bytes.data() + at, 0xff, bytes.size() - 1 - at);
+    if (found == nullptr) return std::nullopt;
+    at = size_t(static_cast<const uint8_t*>(found) - bytes.data()) + 1;
+    const uint8_t marker = bytes[at];
+    if (marker != 0 && marker != 0xff && !is_restart(marker)) return at;
+  }
+  return std::nullopt;
 }
 
 }  // namespace
@@ -134,19 +149,37 @@ std::vector<uint8_t> with_plain_header(std::span<const uint8_t> bytes, const Jpe
 
 bool jpeg_reaches_end(std::span<const uint8_t> bytes, size_t scan_start) {
   size_t at = scan_start;
-  while (at + 1 < bytes.size()) {
-    const void* found = std::memchr(bytes.data() + at, 0xff, bytes.size() - 1 - at);
-    if (found == nullptr) return false;
-    at = size_t(static_cast<const uint8_t*>(found) - bytes.data()) + 1;
-    const uint8_t marker = bytes[at];
-    if (marker == kEndOfImage) return true;
-    // Inside a scan: stuffed zero, fill byte, restart. Between scans: a segment, which is stepped
-    // over because its bytes may look like markers.
-    if (marker == 0 || marker == 0xff || is_restart(marker)) continue;
-    if (at + 3 > bytes.size()) return false;
-    at += 1 + std::max<size_t>(big_endian(bytes, at + 1, 2), 2);
+  while (const std::optional<size_t> marker = next_marker(bytes, at)) {
+    if (bytes[*marker] == kEndOfImage) return true;
+    if (*marker + 3 > bytes.size()) return false;
+    at = *marker + 1 + std::max<size_t>(big_endian(bytes, *marker + 1, 2), 2);
   }
   return false;
+}
+
+void check_jpeg_tables(std::span<const uint8_t> bytes, const std::filesystem::path& path) {
+  constexpr size_t kNumbers = 17, kMostCodes = 256;  // class and number, then codes of 1..16 bits
+  size_t at = 2;
+  while (const std::optional<size_t> marker = next_marker(bytes, at)) {
+    if (bytes[*marker] == kEndOfImage || *marker + 3 > bytes.size()) return;
+    const size_t begin = *marker + 3;
+    at = *marker + 1 + std::max<size_t>(big_endian(bytes, *marker + 1, 2), 2);
+    if (bytes[*marker] != kHuffmanTables) continue;
+    const size_t end = std::min(at, bytes.size());
+    for (size_t table = begin; table < end;) {
+      if (end - table < kNumbers) {
+        throw FileError("{}: malformed JPEG: a Huffman table of {} bytes, {} or more wanted",
+                        printable(path.string()), end - table, kNumbers);
+      }
+      size_t codes = 0;
+      for (size_t i = 1; i < kNumbers; ++i) codes += bytes[table + i];
+      if (codes > kMostCodes) {
+        throw FileError("{}: malformed JPEG: a Huffman table of {} codes, at most {} wanted",
+                        printable(path.string()), codes, kMostCodes);
+      }
+      table += kNumbers + codes;
+    }
+  }
 }
 
 Image upright(Image image, int orientation) {

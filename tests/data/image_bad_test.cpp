@@ -1,5 +1,10 @@
 // SPDX-License-Identifier: MIT
+#include <malloc.h>
+
+#include <algorithm>
+
 #include <ydistill/data/image.h>
+#include <ydistill/data/image_codec.h>
 #include <ydistill/tensor/error.h>
 #include <ydistill/tensor/random.h>
 
@@ -19,6 +24,10 @@ void check_refused(const std::string& bytes, const std::string& text) {
   CHECK_THROWS_WITH_TEXT(read_image(dir / "bad.jpg"), FileError, text);
   CHECK_THROWS_WITH_TEXT(read_image(dir / "bad.jpg"), FileError, "bad.jpg: ");
   CHECK_THROWS_WITH_TEXT(probe_image(dir / "bad.jpg"), FileError, text);
+}
+
+std::span<const uint8_t> as_bytes(const std::string& bytes) {
+  return {reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()};
 }
 
 std::string jpeg_bytes() {
@@ -172,6 +181,63 @@ TEST_CASE("image: malformed JPEG segments are refused") {
   check_refused("\xff\xd8\xff\xd9", "ends before its first scan");
   check_refused(std::string("\xff\xd8\xff\xda\x00\x02", 6), "a scan without a frame header");
   check_refused(std::string("\xff\xd8\xff\xc0\x00\x03\x08", 7), "a frame header of 1 bytes");
+}
+
+/// A segment that defines a Huffman table of 255 codes of each of 16 lengths.
+std::string huge_table() {
+  constexpr size_t kCodes = 16 * 255, kLength = 2 + 17 + kCodes;
+  std::string bytes = "\xff\xc4";
+  bytes += {char(kLength >> 8), char(kLength & 0xff), '\0'};
+  return bytes + std::string(16, '\xff') + std::string(kCodes, 'x');
+}
+
+TEST_CASE("image: a JPEG with a Huffman table of more codes than there are bytes is refused") {
+  const TempDir dir;
+  const std::string progressive = from_hex(kProgressiveJpeg);
+  for (const auto& [jpeg, at] : {std::pair(jpeg_bytes(), jpeg_bytes().find("\xff\xc4")),
+                                 std::pair(progressive, progressive.rfind("\xff\xc4"))}) {
+    INFO(at);
+    REQUIRE(at != std::string::npos);
+    std::string bad = jpeg;
+    bad.insert(at, huge_table());
+    write_file(dir / "a.jpg", bad);
+#ifdef YDISTILL_TEST_TURBOJPEG
+    CHECK_THROWS_WITH_TEXT(read_image(dir / "a.jpg"), FileError, "a.jpg: cannot be decoded: Bogus");
+#else
+    CHECK_THROWS_WITH_TEXT(read_image(dir / "a.jpg"), FileError, "a Huffman table of 4080 codes");
+#endif
+    CHECK_THROWS_WITH_TEXT(check_jpeg_tables(as_bytes(bad), "a.jpg"), FileError,
+                           "a.jpg: malformed JPEG: a Huffman table of 4080 codes, at most 256");
+  }
+}
+
+TEST_CASE("image: a JPEG's Huffman tables that are cut short are refused and sound ones pass") {
+  for (const std::string& jpeg :
+       {jpeg_bytes(), from_hex(kProgressiveJpeg), from_hex(kCmykJpeg), from_hex(kGreyJpeg)}) {
+    CHECK_NOTHROW(check_jpeg_tables(as_bytes(jpeg), "a.jpg"));
+    const size_t at = jpeg.rfind("\xff\xc4");
+    CHECK_THROWS_WITH_TEXT(check_jpeg_tables(as_bytes(jpeg.substr(0, at + 4 + 16)), "a.jpg"),
+                           FileError,
+                           "a.jpg: malformed JPEG: a Huffman table of 16 bytes, 17 or more wanted");
+    std::string longer = jpeg;  // the segment goes on for a byte that is no table
+    longer.insert(at + 2 + big_endian(as_bytes(jpeg), at + 2, 2), "x");
+    longer[at + 3] = char(longer[at + 3] + 1);
+    CHECK_THROWS_WITH_TEXT(check_jpeg_tables(as_bytes(longer), "a.jpg"), FileError,
+                           "a Huffman table of 1 bytes");
+  }
+}
+
+TEST_CASE("image: a PNG that shows bytes it never wrote has the same pixels whatever memory held") {
+  const TempDir dir;
+  write_file(dir / "a.png", from_hex(kNoDistancePng));
+  mallopt(M_PERTURB, 0x5a);  // new memory is full of a5, freed memory of 5a
+  std::vector<uint8_t> pixels(4128 * 3);
+  try {
+    pixels = read_image(dir / "a.png").rgb;
+  } catch (const FileError&) {  // newer decoders refuse it
+  }
+  mallopt(M_PERTURB, 0);
+  CHECK(std::ranges::count(pixels, 0) == 4128 * 3);
 }
 
 TEST_CASE("image: damaged files are read or refused but never crash") {
