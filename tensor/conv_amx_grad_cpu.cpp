@@ -84,12 +84,14 @@ AmxGradTask plan(const AmxGradTask& sizes, int64_t threads) {
   t.out_pixels = t.out_height * t.out_width;
   if (t.kernel == 1 && t.stride == 1 && t.padding == 0) flatten(t);
   t.width = counted_width(t.in_width, t.out_width, t.kernel, t.stride, t.padding);
-  t.copies = t.kernel == 1 ? 1 : 2 * phases_of(t) * phases_of(t);  // one tap begins at an even one
+  t.copies = t.kernel == 1 ? 1 : 2 * phases_of(t) * phases_of(t);  // a single tap is even
   t.in_tile = ceil_div(t.in_channels, kPanelChannels) * kPanelChannels;
   t.out_tile = ceil_div(t.out_channels, kPanelChannels) * kPanelChannels;
+  const auto is_cached = [&] {
+    return packed_halves(t) * int64_t(sizeof(BFloat16)) <= kChunkBytes;
+  };
   const auto fits = [&] {
-    return packed_halves(t) * int64_t(sizeof(BFloat16)) <= kChunkBytes &&
-           t.chunk_pictures * t.steps * kTileDepth <= kChunkOutputs;
+    return is_cached() && t.chunk_pictures * t.steps * kTileDepth <= kChunkOutputs;
   };
   const auto is_divisible = [&] { return t.in_tile + t.out_tile > 2 * kPanelChannels; };
   // The batch in one chunk, of which no other takes more. This much memory is asked for, so that a
@@ -101,7 +103,7 @@ AmxGradTask plan(const AmxGradTask& sizes, int64_t threads) {
   for (int64_t n = 2; t.chunk_rows > 1 && !fits(); ++n) {
     set_chunk(t, 1, ceil_div(t.out_height, n));
   }
-  while (!fits() && is_divisible()) halve(t.in_tile > t.out_tile ? t.in_tile : t.out_tile);
+  while (!is_cached() && is_divisible()) halve(t.in_tile > t.out_tile ? t.in_tile : t.out_tile);
   while (t.chunk_rows == t.out_height && t.chunk_pictures < t.batch && fits()) {
     set_chunk(t, t.chunk_pictures + 1, t.out_height);
   }
