@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include <ydistill/layers/parameters.h>
 
-#include <algorithm>
-
 namespace ydistill {
 namespace {
 
@@ -19,17 +17,13 @@ Tensor view(const Tensor& flat, int64_t begin, const Shape& shape) {
 
 }  // namespace
 
-void ParameterStore::check_new(const std::string& name) const {
+void ParameterStore::declare(const std::string& name) {
   if (values_.defined()) throw ValueError("parameters: {} declared after allocate()", name);
-  const auto same = [&](const auto& entry) { return entry.name == name; };
-  if (std::any_of(parameters_.begin(), parameters_.end(), same) ||
-      std::any_of(statistics_.begin(), statistics_.end(), same)) {
-    throw ValueError("parameters: {} declared twice", name);
-  }
+  if (!names_.insert(name).second) throw ValueError("parameters: {} declared twice", name);
 }
 
 int ParameterStore::add(std::string name, const Shape& shape, ParameterGroup group) {
-  check_new(name);
+  declare(name);
   if (frozen_ && frozen_(name)) group = ParameterGroup::kFrozen;
   const auto packed = shape.rank() == 4 ? std::make_shared<PackedWeights>() : nullptr;
   parameters_.push_back({std::move(name), shape, group, {}, packed});
@@ -37,7 +31,7 @@ int ParameterStore::add(std::string name, const Shape& shape, ParameterGroup gro
 }
 
 int ParameterStore::add_statistic(std::string name, const Shape& shape, double initial_value) {
-  check_new(name);
+  declare(name);
   statistics_.push_back({std::move(name), shape, initial_value, {}});
   return num_statistics() - 1;
 }

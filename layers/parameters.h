@@ -15,6 +15,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -103,13 +104,14 @@ class ParameterStore {
   static const T& at(const std::vector<T>& list, int i) {
     return list.at(size_t(i));
   }
-  void check_new(const std::string& name) const;
+  void declare(const std::string& name);
 
   DType dtype_;
   Device device_;
   std::function<bool(const std::string&)> frozen_;
   std::vector<Entry> parameters_;
   std::vector<Statistic> statistics_;
+  std::unordered_set<std::string> names_;  // of both
   Tensor values_, grads_, statistics_flat_, rounded_;
   std::array<std::pair<int64_t, int64_t>, kNumParameterGroups + 1> ranges_{};
   uint64_t version_ = 1, rounded_version_ = 0;
