@@ -18,6 +18,8 @@
 namespace ydistill {
 namespace {
 
+using test::worst_relative;
+
 constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
 /// Rounding the weights and the output to bfloat16, beside the largest number.
 constexpr double kTolerance = 6e-3;
@@ -94,16 +96,6 @@ Tensor run(const AmxConvKernels& kernels, DirectConv conv, const Tensor& x,
 
 Tensor d(const Tensor& t) {
   return t.to(DType::kFloat64);
-}
-
-double worst_relative(const Tensor& got, const Tensor& expected) {
-  double worst = 0, scale = 1e-30;
-  for (int64_t i = 0; i < got.numel(); ++i) {
-    const double error = std::abs(got.at(i) - expected.at(i));
-    worst = test::worse(worst, error);
-    scale = std::max(scale, std::abs(expected.at(i)));
-  }
-  return worst / scale;
 }
 
 /// Rounded to what bfloat16 shows.

@@ -18,6 +18,8 @@
 namespace ydistill {
 namespace {
 
+using test::worst_relative;
+
 struct Case {
   int64_t batch, size, in_channels, out_channels, kernel, stride, padding;
 };
@@ -45,15 +47,6 @@ const Case kCases[] = {{2, 12, 12, 32, 3, 1, 1},
                        {1, 5, 700, 40, 1, 1, 0},
                        {1, 23, 66, 64, 3, 1, 1},
                        {2, 11, 64, 64, 3, 1, 1}};
-
-double worst_relative(const Tensor& got, const Tensor& expected) {
-  double worst = 0, scale = 1e-30;
-  for (int64_t i = 0; i < got.numel(); ++i) {
-    worst = test::worse(worst, std::abs(got.at(i) - expected.at(i)));
-    scale = std::max(scale, std::abs(expected.at(i)));
-  }
-  return worst / scale;
-}
 
 bool same_bits(const Tensor& a, const Tensor& b) {
   return a.shape() == b.shape() && a.dtype() == b.dtype() &&

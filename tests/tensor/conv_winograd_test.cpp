@@ -18,6 +18,8 @@
 namespace ydistill {
 namespace {
 
+using test::worst_relative;
+
 constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
 
 struct Layer {
@@ -42,16 +44,6 @@ std::vector<Layer> layers() {
     all.push_back({1, 20, 20, 48, 112, stride, is_wide});  // few tiles: threads share the channels
   }
   return all;
-}
-
-double worst_relative(const Tensor& got, const Tensor& expected) {
-  double worst = 0, scale = 1e-30;
-  for (int64_t i = 0; i < got.numel(); ++i) {
-    const double error = std::abs(got.at(i) - expected.at(i));
-    worst = test::worse(worst, error);
-    scale = std::max(scale, std::abs(expected.at(i)));
-  }
-  return worst / scale;
 }
 
 // Sums of up to 9 * 48 products in float32 with random signs, a few times the definition's error.
