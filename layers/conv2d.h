@@ -24,6 +24,7 @@ Tensor conv2d_bias_silu(const Tensor& x, const Tensor& weight, const Tensor& bia
                         const Tensor& residual, const Conv2dOptions& options,
                         PackedWeights* packed = nullptr, uint64_t version = 0);
 /// The same into channels of a tensor of x's dtype; through a copy where no kernel writes there.
+/// throws ShapeError where the output does not fit, DTypeError, DeviceError.
 void conv2d_bias_silu(const Tensor& x, const Tensor& weight, const Tensor& bias,
                       const Tensor& residual, const Conv2dOptions& options, PackedWeights* packed,
                       uint64_t version, const ChannelSlice& to);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
-// For hot files (cpu_level.h): AMX, the tile registers that multiply matrices of bfloat16 (Intel,
-// Architecture Instruction Set Extensions, chapter 3). A tile is 16 rows of 64 bytes: of a left
-// factor 16 rows of kTileDepth bfloat16, of a right one 16 pairs of rows, [pair][16 columns][2], of
-// sums 16 x 16 float32.
+// For hot files (cpu_level.h): AMX, the tile registers that multiply matrices of bfloat16 (Intel 64
+// and IA-32 Architectures Software Developer's Manual, "Programming with Intel AMX"). A tile is 16
+// rows of 64 bytes: of a left factor 16 rows of kTileDepth bfloat16, of a right one 16 pairs of
+// rows, [pair][16 columns][2], of sums 16 x 16 float32.
 //
 // Two types do the same: AmxTiles, for a CPU that has them (cpu_amx()), and PlainTiles, for tests
 // on any other. The asm names every tile by its number and clobbers memory, since the

@@ -169,24 +169,6 @@ void backward_weight_on_cpu(const Conv2dGeometry& g, const Tensor& grad_y, const
 
 }  // namespace
 
-void check_slice(const ChannelSlice& to, const Shape& shape, const Tensor& x) {
-  const Shape& whole = to.whole.shape();
-  const bool fits = whole.rank() == 4 && whole[0] == shape[0] && whole[1] == shape[1] &&
-                    whole[2] == shape[2] && to.first >= 0 && to.first + shape[3] <= whole[3];
-  if (!fits) {
-    throw ShapeError("conv2d: an output {} does not fit into {} from channel {} on", shape.str(),
-                     to.whole.str(), to.first);
-  }
-  if (to.whole.dtype() != x.dtype()) {
-    throw DTypeError("conv2d: operands are {} and {}", name_of(x.dtype()),
-                     name_of(to.whole.dtype()));
-  }
-  if (to.whole.device() != x.device()) {
-    throw DeviceError("conv2d: operands are on {} and {}", x.device().str(),
-                      to.whole.device().str());
-  }
-}
-
 Tensor conv2d_forward(const Tensor& x, const Tensor& weight, const Tensor& bias,
                       const Conv2dOptions& options, PackedWeights* packed, uint64_t version) {
   const bool logits = is_bf16(x) && bias.defined();
@@ -207,6 +189,24 @@ Tensor conv2d_forward_as(DType y_dtype, const Tensor& x, const Tensor& weight, c
 }
 
 namespace {
+
+void check_slice(const ChannelSlice& to, const Shape& shape, const Tensor& x) {
+  const Shape& whole = to.whole.shape();
+  const bool fits = whole.rank() == 4 && whole[0] == shape[0] && whole[1] == shape[1] &&
+                    whole[2] == shape[2] && to.first >= 0 && to.first + shape[3] <= whole[3];
+  if (!fits) {
+    throw ShapeError("conv2d: an output {} does not fit into {} from channel {} on", shape.str(),
+                     to.whole.str(), to.first);
+  }
+  if (to.whole.dtype() != x.dtype()) {
+    throw DTypeError("conv2d: operands are {} and {}", name_of(x.dtype()),
+                     name_of(to.whole.dtype()));
+  }
+  if (to.whole.device() != x.device()) {
+    throw DeviceError("conv2d: operands are on {} and {}", x.device().str(),
+                      to.whole.device().str());
+  }
+}
 
 Conv2dGeometry check_bias_silu(const Tensor& x, const Tensor& weight, const Tensor& bias,
                                const Tensor& residual, const Conv2dOptions& options) {

@@ -105,6 +105,7 @@ struct ChannelSlice {
   int64_t first = 0;
 };
 /// The same into a slice of x's dtype; false, and nothing is done, where no kernel does that.
+/// throws ShapeError where y does not fit, DTypeError, DeviceError.
 bool conv2d_bias_silu_in_one_pass(const Tensor& x, const Tensor& weight, const Tensor& bias,
                                   const Tensor& residual, const Conv2dOptions& options,
                                   PackedWeights* packed, uint64_t version, const ChannelSlice& to);

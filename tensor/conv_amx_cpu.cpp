@@ -1,17 +1,13 @@
 // SPDX-License-Identifier: MIT
 #include <ydistill/tensor/amx_tiles.h>
+#include <ydistill/tensor/avx512_bf16.h>
 #include <ydistill/tensor/conv_amx_kernels.h>
 #include <ydistill/tensor/parallel.h>
 
-#if defined(__AVX512F__)
-// A CPU with AMX rounds to bfloat16 in one instruction.
-#if defined(__clang__)
-#pragma clang attribute push(__attribute__((target("avx512bf16"))), apply_to = function)
-#else
-#pragma GCC target("avx512bf16")
-#endif
-#define YD_AVX512_BF16
-#endif
+#include <type_traits>
+#include <utility>
+
+YD_BEGIN_AVX512_BF16;  // which every CPU with AMX has
 
 #include <ydistill/tensor/vector_math.h>
 
@@ -140,7 +136,8 @@ YD_HOST_DEVICE void finish_some(const DirectConv& conv, Pending& pending, int64_
 
 /// sums = bias + windows of kPixels outputs from `pixel` on times a panel of which kColumns tiles
 /// have channels. Meanwhile `before`, the product before, is finished: while tiles are multiplied
-/// the vector units are free.
+/// the vector units are free. fetches: brings the last rows of the windows behind into the L1
+/// cache.
 template <class Tiles, int kColumns, class Y, bool kSilu, bool kResidual>
 [[gnu::noinline]] void multiply(Tiles& tiles, const Windows& windows, int64_t pixel,
                                 const BFloat16* panel, const float* bias, float* sums,
@@ -432,6 +429,4 @@ const AmxConvKernels& amx_conv_kernels() {
 
 }  // namespace ydistill::YD_CPU_LEVEL
 
-#if defined(__AVX512F__) && defined(__clang__)
-#pragma clang attribute pop
-#endif
+YD_END_AVX512_BF16;

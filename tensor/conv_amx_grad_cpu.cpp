@@ -240,14 +240,6 @@ void pack_grad(const AmxGradTask& t, const Chunk& chunk, const BFloat16* grad_y,
   }
 }
 
-/// Sums of one tile, from and to where they belong, or where they are only partly there.
-struct Sums {
-  float* to;
-  int64_t step;  // from row to row
-  int64_t outs, ins;
-  bool adds;
-};
-
 /// The products of a panel by a panel for one tap.
 struct Factors {
   const BFloat16 *grads, *pixels;

@@ -1,22 +1,13 @@
 // SPDX-License-Identifier: MIT
 // bfloat16 where the CPU multiplies it: a number is the pair of two neighbouring channels.
+#include <ydistill/tensor/avx512_bf16.h>
 #include <ydistill/tensor/conv_direct_kernels.h>
 #include <ydistill/tensor/parallel.h>
-
-#if defined(__AVX512F__)
-#include <immintrin.h>
 
 #include <type_traits>
 #include <utility>
 
-// All that is inlined into the product is compiled for it, so that it can be.
-#if defined(__clang__)
-#pragma clang attribute push(__attribute__((target("avx512bf16"))), apply_to = function)
-#else
-#pragma GCC target("avx512bf16")
-#endif
-#define YD_AVX512_BF16
-#endif
+YD_BEGIN_AVX512_BF16;
 
 #include <ydistill/tensor/conv_direct_tiles.h>
 
@@ -87,6 +78,4 @@ const PairConvKernels& pair_conv_kernels() {
 
 }  // namespace ydistill::YD_CPU_LEVEL
 
-#if defined(__AVX512F__) && defined(__clang__)
-#pragma clang attribute pop
-#endif
+YD_END_AVX512_BF16;
