@@ -11,6 +11,7 @@
 #include <ydistill/data/dataset_reader.h>
 #include <ydistill/data/image.h>
 #include <ydistill/tensor/error.h>
+#include <ydistill/tensor/fnv_hash.h>
 #include <ydistill/tensor/io/text.h>
 #include <ydistill/tensor/io/text_file.h>
 
@@ -27,11 +28,11 @@ std::optional<std::string> read_bytes(const fs::path& path) {
   }
 }
 
-/// 64-bit FNV-1a. Files that agree in it and in size are compared byte by byte.
+/// Files that agree in it and in size are compared byte by byte.
 uint64_t hash_of(const std::string& bytes) {
-  uint64_t hash = 0xcbf29ce484222325u;
-  for (const char c : bytes) hash = (hash ^ uint8_t(c)) * 0x100000001b3u;
-  return hash;
+  FnvHash hash;
+  hash.add(std::as_bytes(std::span(bytes)));
+  return hash.value();
 }
 
 struct Entry {

@@ -70,6 +70,10 @@ struct TrainLoaderOptions {
   std::shared_ptr<const DevicePictures> device_pictures;
   /// So many batches of epoch 0 hold images besides their plans, to look at.
   int64_t rendered_batches = 0;
+  /// One of several loaders of the same batches, for processes that train together: of each batch
+  /// it hands out picture share, share + shares, share + 2 shares and so on; where a batch has not
+  /// one for each, some of them twice.
+  int64_t share = 0, shares = 1;
 };
 
 /// Augmented batches, square unless options.form says otherwise. The last batch of an epoch may be
@@ -141,10 +145,13 @@ class ValLoader {
   /// The different shapes [N,H,W,3] of batches, the largest first.
   std::vector<Shape> batch_shapes() const;
   /// Begins a pass over the dataset.
-  void start();
+  void start() { start(0, num_batches()); }
+  /// Over these batches [begin, end) alone. throws ValueError unless 0 <= begin <= end <=
+  /// num_batches().
+  void start(int64_t begin, int64_t end);
   /// The next batch; false at the end, or before start(). Batches without a readable picture are
-  /// passed over. throws FileError at the end of a pass that could read no picture at all,
-  /// OutOfMemoryError.
+  /// passed over. throws FileError at the end of a pass that could read no picture at all, though
+  /// it had some; OutOfMemoryError.
   bool next(Batch& batch);
   double seconds_waited() const;
   std::vector<Finding> findings() const;

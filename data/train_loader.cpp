@@ -51,6 +51,10 @@ void check_options(const TrainLoaderOptions& options, const std::shared_ptr<cons
   if (options.form == BatchForm::kRectangular && options.unlabelled_share > 0) {
     throw ValueError("TrainLoader: rectangular batches cannot hold a share of unlabelled pictures");
   }
+  if (options.shares < 1 || options.share < 0 || options.share >= options.shares) {
+    throw ValueError("TrainLoader: share {} of {}, 0 to one less than there are wanted",
+                     options.share, options.shares);
+  }
   check_augment_options(options.augment);
 }
 
@@ -132,9 +136,21 @@ struct TrainLoader::State : BatchMaker {
     return SampleFrame(options.image_size, frame, {scaled(frame.width), scaled(frame.height)});
   }
 
+  /// Pictures of a batch that this loader hands out.
+  int64_t num_own(int64_t number) const {
+    const int64_t all = order.begins[size_t(number) + 1] - order.begins[size_t(number)];
+    return std::max<int64_t>((all - options.share + options.shares - 1) / options.shares, 1);
+  }
+
+  /// Of slot `slot` of what it hands out, in `order`.
+  int64_t place_of(int64_t number, int64_t slot) const {
+    const int64_t begin = order.begins[size_t(number)],
+                  all = order.begins[size_t(number) + 1] - begin;
+    return begin + (options.share + slot * options.shares) % all;
+  }
+
   Batch open(int64_t number) override {
-    const int64_t begin = order.begins[size_t(number)], end = order.begins[size_t(number) + 1];
-    const int64_t count = end - begin;
+    const int64_t count = num_own(number);
     const PictureSize size = frames[size_t(number)].output;
     Batch batch;
     batch.number = number;
@@ -142,7 +158,9 @@ struct TrainLoader::State : BatchMaker {
       batch.images = memory.pictures({count, size.height, size.width, 3});
     }
     if (makes_plans()) batch.plans.resize(size_t(count));
-    batch.indices.assign(order.indices.begin() + begin, order.indices.begin() + end);
+    for (int64_t slot = 0; slot < count; ++slot) {
+      batch.indices.push_back(order.indices[size_t(place_of(number, slot))]);
+    }
     batch.labelled.resize(size_t(count));
     return batch;
   }
@@ -163,7 +181,7 @@ struct TrainLoader::State : BatchMaker {
     if (epoch >= options.mosaic_epochs || is_rectangular()) augment.mosaic = 0;
     // The stream is the listed picture's, so that a replacement draws numbers of its own, and the
     // next one of it where it is listed again; or the place's, where pictures are drawn.
-    const int64_t place = order.begins[size_t(batch.number)] + slot;
+    const int64_t place = place_of(batch.number, slot);
     const int64_t stream =
         weights.empty() ? listed + num_samples() * earlier[size_t(place)] : num_samples() + place;
     SamplePlan plan =

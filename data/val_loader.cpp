@@ -96,6 +96,7 @@ struct ValLoader::State : BatchMaker {
   std::vector<int64_t> order;
   std::vector<PictureSize> inputs;  // one a batch
   int64_t pictures_given = 0;
+  bool is_empty = false;                 // the pass has no batches
   std::optional<Prefetcher> prefetcher;  // last: its threads use what stands above
 };
 
@@ -123,10 +124,14 @@ int64_t ValLoader::num_batches() const {
   return int64_t(state_->inputs.size());
 }
 
-void ValLoader::start() {
+void ValLoader::start(int64_t begin, int64_t end) {
+  if (!(0 <= begin && begin <= end && end <= num_batches())) {
+    throw ValueError("ValLoader: batches {} to {}, there are {}", begin, end, num_batches());
+  }
   state_->prefetcher.reset();
   state_->pictures_given = 0;
-  state_->prefetcher.emplace(*state_, 0, num_batches(), state_->options.workers);
+  state_->is_empty = begin == end;
+  state_->prefetcher.emplace(*state_, begin, end, state_->options.workers);
 }
 
 bool ValLoader::next(Batch& batch) {
@@ -135,7 +140,7 @@ bool ValLoader::next(Batch& batch) {
     state_->pictures_given += int64_t(batch.indices.size());
     if (!batch.indices.empty()) return true;
   }
-  if (state_->pictures_given == 0) {
+  if (state_->pictures_given == 0 && !state_->is_empty) {
     const std::vector<Finding> left_out = findings();
     throw FileError("no picture of the dataset can be read any more: {} left out, the first: {}",
                     left_out.size(), left_out.empty() ? "" : left_out.front().str());

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 # Finds every library ydistill links and gives each one a target of our own, so that the rooms and
-# an installed package name them the same way. Reads YDISTILL_ONEDNN, _TURBOJPEG, _PT, _CUDA.
+# an installed package name them the same way. Reads YDISTILL_ONEDNN, _TURBOJPEG, _PT, _MPI, _CUDA.
 
 find_package(Threads REQUIRED)
 
@@ -50,6 +50,11 @@ if(YDISTILL_TURBOJPEG)
 endif()
 if(YDISTILL_PT)
   ydistill_find_library(zip zip.h zip)
+endif()
+if(YDISTILL_MPI)
+  set(MPI_CXX_SKIP_MPICXX ON)  # the C functions are enough
+  find_package(MPI REQUIRED COMPONENTS CXX)
+  ydistill_dependency(mpi MPI::MPI_CXX)
 endif()
 if(YDISTILL_CUDA)
   include(${CMAKE_CURRENT_LIST_DIR}/cuda_dependencies.cmake)

@@ -2,13 +2,35 @@
 #include <fmt/format.h>
 
 #include <filesystem>
+#include <functional>
 #include <memory>
+#include <optional>
 
 #include <ydistill/tools/command.h>
 #include <ydistill/tools/progress.h>
+#include <ydistill/train/exchange.h>
 #include <ydistill/train/trainer.h>
 
 namespace ydistill::tools {
+
+namespace {
+
+/// The same work in all processes. Where one fails and the others do not know, all end at once.
+int run_in_all(Exchange& processes, const std::function<int()>& work) {
+  try {
+    return work();
+  } catch (const EndedTogether&) {
+    return 0;  // the first process says why, and its exit code counts
+  } catch (const std::exception& error) {
+    if (processes.size() == 1 || processes.ends_together()) throw;
+    message(fmt::format("ydistill: process {} on {}: {}", processes.rank(), processes.machine(),
+                        error.what()));
+    processes.abort(kRunFailed);
+    throw;
+  }
+}
+
+}  // namespace
 
 Run add_train(CLI::App& app) {
   struct Args {
@@ -27,8 +49,10 @@ Run add_train(CLI::App& app) {
   cmd->add_flag("--json", args->json, "print events for programs, one JSON object a line")
       ->excludes(quiet);
   return [args] {
-    catch_stop_signals(args->quiet || args->json ? OnSignal::kQuiet : OnSignal::kSay);
-    const auto run = [&args](TrainEvents& events) {
+    const std::unique_ptr<Exchange> processes = join_processes();
+    const bool speaks = processes->is_first();
+    catch_stop_signals(args->quiet || args->json || !speaks ? OnSignal::kQuiet : OnSignal::kSay);
+    const auto check = [&args] {
       if (args->config.empty() && args->resume.empty()) {
         throw ConfigError("train: name a config file, or a run folder with --resume");
       }
@@ -42,29 +66,41 @@ Run add_train(CLI::App& app) {
         throw ConfigError("train: {}: a folder; a config file wanted, or --resume {} to go on",
                           args->config, args->config);
       }
-      if (!args->resume.empty()) return resume_training(args->resume, events);
-      return train(load_config(args->config, args->overrides), events);
     };
-    if (args->json) {
-      JsonProgress progress;
-      try {
-        progress.done(run(progress));
-      } catch (const std::exception& error) {
-        progress.error(error.what());
-        throw;
+    const auto run = [&](TrainEvents& events) {
+      processes->together(check);
+      if (!args->resume.empty()) return resume_training(args->resume, events, *processes);
+      // The others need no config file.
+      std::optional<Config> config;
+      processes->together([&] {
+        if (speaks) config = load_config(args->config, args->overrides);
+      });
+      const std::string text = processes->from_first(config ? to_json(*config) : "");
+      if (!config) config = parse_config(text, std::filesystem::current_path(), {}, args->config);
+      return train(*config, events, *processes);
+    };
+    return run_in_all(*processes, [&] {
+      if (args->json && speaks) {
+        JsonProgress progress;
+        try {
+          progress.done(run(progress));
+        } catch (const std::exception& error) {
+          progress.error(error.what());
+          throw;
+        }
+        return 0;
+      }
+      using Words = Progress::Words;
+      Progress progress(args->quiet || !speaks ? Words::kQuiet
+                        : args->verbose        ? Words::kVerbose
+                                               : Words::kNormal);
+      const TrainOutcome outcome = run(progress);
+      if (outcome.finished) {
+        progress.message(
+            fmt::format("done: {}", (outcome.run / "weights" / "best.safetensors").string()));
       }
       return 0;
-    }
-    using Words = Progress::Words;
-    Progress progress(args->quiet     ? Words::kQuiet
-                      : args->verbose ? Words::kVerbose
-                                      : Words::kNormal);
-    const TrainOutcome outcome = run(progress);
-    if (outcome.finished) {
-      progress.message(
-          fmt::format("done: {}", (outcome.run / "weights" / "best.safetensors").string()));
-    }
-    return 0;
+    });
   };
 }
 

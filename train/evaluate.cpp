@@ -3,8 +3,10 @@
 
 #include <algorithm>
 #include <chrono>
+#include <utility>
 
 #include <ydistill/detect/in_picture.h>
+#include <ydistill/train/gather_findings.h>
 #include <ydistill/train/loader_options.h>
 #include <ydistill/yolo/inference.h>
 #include <ydistill/yolo/nms.h>
@@ -34,60 +36,112 @@ std::vector<TruthBox> truths_of(const Batch& batch, int64_t picture) {
   return truths;
 }
 
-}  // namespace
+/// A validation, or one process's part of it.
+class Evaluation {
+ public:
+  Evaluation(Model& model, std::shared_ptr<const Dataset> dataset, const EvaluateOptions& options)
+      : model_(model),
+        dataset_(std::move(dataset)),
+        options_(options),
+        loader_(dataset_,
+                val_loader_options(options.val, model.spec().max_stride(), options.workers)),
+        nms_(NmsOptions::validation()),
+        metrics_(compat_of(options.val.compat)) {
+    nms_.conf = options.val.conf;
+    nms_.iou = options.val.iou;
+    nms_.max_det = options.val.max_det;
+    result_.confusion =
+        ConfusionMatrix(std::max(model.spec().num_classes, int64_t(dataset_->names.size())));
+  }
 
-EvaluateResult evaluate(Model& model, std::shared_ptr<const Dataset> dataset,
-                        const EvaluateOptions& options) {
-  const auto start = std::chrono::steady_clock::now();
-  const NoGrad no_grad;
-  ValLoader loader(dataset,
-                   val_loader_options(options.val, model.spec().max_stride(), options.workers));
+  /// Looks at batches [rank, rank + 1) / size of all.
+  void look(int64_t rank, int64_t size) {
+    const NoGrad no_grad;
+    Inference inference(model_, options_.arena);
+    const int64_t all = loader_.num_batches();
+    loader_.start(all * rank / size, all * (rank + 1) / size);
+    Batch batch;
+    while (!(options_.stop && options_.stop()) && loader_.next(batch)) {
+      add(batch, inference.logits(batch.images));
+    }
+  }
 
-  NmsOptions nms_options = NmsOptions::validation();
-  nms_options.conf = options.val.conf;
-  nms_options.iou = options.val.iou;
-  nms_options.max_det = options.val.max_det;
+  /// Brings the parts together: in the order of the ranks they are those of one process.
+  void merge(Exchange& exchange) {
+    DetectionMetrics all(compat_of(options_.val.compat));
+    for (const std::string& part : exchange.gather(metrics_.state())) all.append(part);
+    metrics_ = std::move(all);
+    DetectionLossItems& loss = result_.loss;
+    const std::vector<int64_t>& counts = result_.confusion.counts();
+    std::vector<double> sums{loss.box, loss.obj, loss.cls, double(num_batches_)};
+    sums.insert(sums.end(), counts.begin(), counts.end());  // exact, far below 2^53
+    exchange.sum(sums);
+    loss.box = sums[0];
+    loss.obj = sums[1];
+    loss.cls = sums[2];
+    num_batches_ = int64_t(sums[3]);
+    const std::vector<int64_t> summed(sums.begin() + 4, sums.end());
+    result_.confusion = ConfusionMatrix(result_.confusion.num_classes());
+    result_.confusion.add_counts(summed);
+  }
 
-  Inference inference(model, options.arena);
-  DetectionMetrics metrics(compat_of(options.val.compat));
-  EvaluateResult result;
-  result.confusion =
-      ConfusionMatrix(std::max(model.spec().num_classes, int64_t(dataset->names.size())));
-  int64_t num_batches = 0;
-  Batch batch;
-  loader.start();
-  while (!(options.stop && options.stop()) && loader.next(batch)) {
-    const std::vector<Tensor> logits = inference.logits(batch.images);
-    if (options.loss) {
+  EvaluateResult result(Exchange& exchange) {
+    if (num_batches_ > 0) {
+      result_.loss.box /= double(num_batches_);
+      result_.loss.obj /= double(num_batches_);
+      result_.loss.cls /= double(num_batches_);
+    }
+    result_.metrics = metrics_.compute(dataset_->names);
+    result_.findings = gather_findings(exchange, loader_.findings());
+    return std::move(result_);
+  }
+
+ private:
+  void add(const Batch& batch, const std::vector<Tensor>& logits) {
+    if (options_.loss) {
       DetectionLossItems items;
       const std::vector<Var> heads(logits.begin(), logits.end());
-      detection_loss(heads, targets_on(model.device(), batch.targets), model.spec().anchors,
-                     *options.loss, &items);
-      result.loss.box += items.box;
-      result.loss.obj += items.obj;
-      result.loss.cls += items.cls;
+      detection_loss(heads, targets_on(model_.device(), batch.targets), model_.spec().anchors,
+                     *options_.loss, &items);
+      result_.loss.box += items.box;
+      result_.loss.obj += items.obj;
+      result_.loss.cls += items.cls;
     }
-    const auto detections = nms_heads(logits, model.spec().anchors, nms_options);
+    const auto detections = nms_heads(logits, model_.spec().anchors, nms_);
     std::vector<std::vector<Detection>> found;
     std::vector<std::vector<TruthBox>> truths;
     for (size_t i = 0; i < detections.size(); ++i) {
       found.push_back(in_picture(batch.letterboxes[i], detections[i]));
       truths.push_back(truths_of(batch, int64_t(i)));
-      metrics.add(found[i], truths[i]);
-      result.confusion.add(found[i], truths[i]);
+      metrics_.add(found[i], truths[i]);
+      result_.confusion.add(found[i], truths[i]);
     }
-    if (options.on_batch) {
-      options.on_batch({num_batches, batch, logits, detections, found, truths});
+    if (options_.on_batch) {
+      options_.on_batch({num_batches_, batch, logits, detections, found, truths});
     }
-    ++num_batches;
+    ++num_batches_;
   }
-  if (num_batches > 0) {
-    result.loss.box /= double(num_batches);
-    result.loss.obj /= double(num_batches);
-    result.loss.cls /= double(num_batches);
-  }
-  result.metrics = metrics.compute(dataset->names);
-  result.findings = loader.findings();
+
+  Model& model_;
+  const std::shared_ptr<const Dataset> dataset_;
+  const EvaluateOptions& options_;
+  ValLoader loader_;
+  NmsOptions nms_;
+  DetectionMetrics metrics_;
+  EvaluateResult result_;
+  int64_t num_batches_ = 0;
+};
+
+}  // namespace
+
+EvaluateResult evaluate(Model& model, std::shared_ptr<const Dataset> dataset,
+                        const EvaluateOptions& options) {
+  const auto start = std::chrono::steady_clock::now();
+  Exchange& exchange = options.exchange != nullptr ? *options.exchange : single_process();
+  Evaluation evaluation(model, std::move(dataset), options);
+  exchange.together([&] { evaluation.look(exchange.rank(), exchange.size()); });
+  if (exchange.size() > 1) evaluation.merge(exchange);
+  EvaluateResult result = evaluation.result(exchange);
   result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return result;
 }

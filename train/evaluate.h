@@ -12,6 +12,7 @@
 #include <ydistill/data/dataset.h>
 #include <ydistill/data/loader.h>
 #include <ydistill/train/config.h>
+#include <ydistill/train/exchange.h>
 #include <ydistill/yolo/confusion_matrix.h>
 #include <ydistill/yolo/detection_loss.h>
 #include <ydistill/yolo/metrics.h>
@@ -42,6 +43,9 @@ struct EvaluateOptions {
   std::function<void(const EvaluatedBatch&)> on_batch;
   /// True ends the pass early; the result is then of what has been seen.
   std::function<bool()> stop;
+  /// Where several processes validate together: each looks at batches of its own, of which alone
+  /// on_batch hears, and all get the same result. The model must be the same in all.
+  Exchange* exchange = nullptr;
 };
 
 struct EvaluateResult {
@@ -55,8 +59,8 @@ struct EvaluateResult {
   double fitness() const { return 0.1 * metrics.map50 + 0.9 * metrics.map; }
 };
 
-/// model: prepared for inference. throws what the loader and the network throw; NotFiniteError for
-/// a network whose output is NaN.
+/// model: prepared for inference. throws what the loader and the network throw, in all processes as
+/// Exchange::together does; NotFiniteError for a network whose output is NaN.
 EvaluateResult evaluate(Model& model, std::shared_ptr<const Dataset> dataset,
                         const EvaluateOptions& options);
 

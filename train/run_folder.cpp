@@ -55,7 +55,9 @@ RunFolder RunFolder::create(const RunConfig& run) {
     std::error_code error;
     if (fs::create_directories(path, error)) {
       make_folder(path / "weights");
-      return RunFolder(path);
+      RunFolder folder(path);
+      folder.lock();
+      return folder;
     }
     if (error) {
       throw FileError("{}: the run folder cannot be made: {}", path.string(), error.message());
@@ -73,11 +75,16 @@ RunFolder RunFolder::open(const fs::path& path) {
                     path.string());
   }
   RunFolder folder(path);
+  folder.lock();
   check_folder_is_writable(path);
   check_folder_is_writable(path / "weights");
   remove_left_temporaries(path);
   remove_left_temporaries(path / "weights");
   return folder;
+}
+
+RunFolder RunFolder::of_another(const fs::path& path) {
+  return RunFolder(path);
 }
 
 void RunFolder::write_config(const Config& config) const {

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -51,6 +52,8 @@ class RunFolder {
   /// throws FileError if it holds no weights/last.safetensors, if another process works in it, or
   /// if it cannot be written to.
   static RunFolder open(const std::filesystem::path& path);
+  /// A run that another process has created or opened, for reading from it.
+  static RunFolder of_another(const std::filesystem::path& path);
 
   const std::filesystem::path& path() const { return path_; }
   std::filesystem::path last() const { return path_ / "weights" / "last.safetensors"; }
@@ -64,9 +67,11 @@ class RunFolder {
   void write_results(const std::vector<EpochResult>& results) const;
 
  private:
-  explicit RunFolder(std::filesystem::path path) : path_(std::move(path)), lock_(path_) {}
+  explicit RunFolder(std::filesystem::path path) : path_(std::move(path)) {}
+  void lock() { lock_.emplace(path_); }
+
   std::filesystem::path path_;
-  FolderLock lock_;  // as long as this object is in use
+  std::optional<FolderLock> lock_;  // as long as this object is in use
 };
 
 }  // namespace ydistill

@@ -24,8 +24,8 @@ constexpr StepSum kSums[] = {
     {"distill_box", &StepSums::distill_box},
     {"distill_obj", &StepSums::distill_obj},
     {"distill_cls", &StepSums::distill_cls},
-    {"detection_square", &StepSums::detection_square},
-    {"distill_square", &StepSums::distill_square},
+    {"detection_square", &StepSums::detection_square, false},
+    {"distill_square", &StepSums::distill_square, false},
 };
 
 /// A step but for the optimizer's part, in the arena that is open.
@@ -44,12 +44,13 @@ StepNumbers step_numbers(Model& student, Teacher* teacher, StepLosses& losses, c
 class CpuRunner : public StepRunner {
  public:
   CpuRunner(Model& student, Teacher* teacher, Optimizer& optimizer, StepLosses& losses,
-            std::shared_ptr<Arena> arena)
+            std::shared_ptr<Arena> arena, Exchange& exchange)
       : student_(student),
         teacher_(teacher),
         optimizer_(optimizer),
         losses_(losses),
-        arena_(std::move(arena)) {}
+        arena_(std::move(arena)),
+        exchange_(exchange) {}
 
   void accumulate(const Batch& batch) override {
     const ArenaScope scope(arena_);
@@ -61,7 +62,10 @@ class CpuRunner : public StepRunner {
               numbers.detection_square,       numbers.distill_square};
   }
 
-  void step(const OptimizerRates& rates) override { optimizer_.step(rates); }
+  void step(const OptimizerRates& rates) override {
+    sum_over_processes(student_.parameters(), exchange_);
+    optimizer_.step(rates);
+  }
 
   StepSums take() override {
     StepSums sums = std::exchange(sums_, {});
@@ -78,6 +82,7 @@ class CpuRunner : public StepRunner {
   Optimizer& optimizer_;
   StepLosses& losses_;
   std::shared_ptr<Arena> arena_;
+  Exchange& exchange_;
   StepSums sums_;
   int64_t skipped_before_ = 0;
 };
@@ -96,10 +101,11 @@ StepSums& StepSums::operator+=(const StepSums& other) {
 
 std::unique_ptr<StepRunner> make_step_runner(
     Model& student, Teacher* teacher, Optimizer& optimizer, StepLosses& losses,
-    std::shared_ptr<Arena> arena, [[maybe_unused]] std::shared_ptr<DevicePictures> pictures) {
+    std::shared_ptr<Arena> arena, [[maybe_unused]] std::shared_ptr<DevicePictures> pictures,
+    Exchange& exchange) {
   return YD_BACKEND(student.device(),
                     std::unique_ptr<StepRunner>(std::make_unique<CpuRunner>(
-                        student, teacher, optimizer, losses, std::move(arena))),
+                        student, teacher, optimizer, losses, std::move(arena), exchange)),
                     cuda::make_step_runner(student, teacher, optimizer, losses, std::move(arena),
                                            std::move(pictures)));
 }

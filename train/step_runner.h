@@ -11,6 +11,7 @@
 #include <ydistill/data/device_pictures.h>
 #include <ydistill/data/loader.h>
 #include <ydistill/distill/teacher.h>
+#include <ydistill/train/exchange.h>
 #include <ydistill/train/optimizer.h>
 #include <ydistill/train/step.h>
 
@@ -33,6 +34,7 @@ struct StepSums {
 struct StepSum {
   const char* name;
   double StepSums::*value;
+  bool is_mean = true;  ///< of each batch, over its pictures; else a sum over them
 };
 std::span<const StepSum> step_sums();
 
@@ -53,10 +55,12 @@ class StepRunner {
 };
 
 /// Everything is borrowed. arena: of the student's device, open to the runner alone while it works.
-/// pictures: on a GPU, where batches hold plans.
+/// pictures: on a GPU, where batches hold plans. exchange: each process runs its share of a batch,
+/// and step() sums what all have found.
 std::unique_ptr<StepRunner> make_step_runner(Model& student, Teacher* teacher, Optimizer& optimizer,
                                              StepLosses& losses, std::shared_ptr<Arena> arena,
-                                             std::shared_ptr<DevicePictures> pictures = nullptr);
+                                             std::shared_ptr<DevicePictures> pictures = nullptr,
+                                             Exchange& exchange = single_process());
 
 /// What a step takes, without parameters and what belongs to them.
 struct StepMemory {

@@ -6,14 +6,19 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <cstdlib>
 #include <optional>
+#include <set>
+#include <utility>
 
 #include <ydistill/data/loader.h>
 #include <ydistill/data/picture_weights.h>
 #include <ydistill/tensor/io/writable_folder.h>
 #include <ydistill/tensor/parallel.h>
+#include <ydistill/train/agreement.h>
 #include <ydistill/train/cache_plan.h>
 #include <ydistill/train/conv_plans_file.h>
+#include <ydistill/train/gather_findings.h>
 #include <ydistill/train/loader_options.h>
 #include <ydistill/train/pictures.h>
 #include <ydistill/train/run_reporter.h>
@@ -32,14 +37,37 @@ double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
+/// What the processes behind the first one tell: nothing.
+class Silent : public TrainEvents {
+ public:
+  explicit Silent(TrainEvents& events) : events_(events) {}
+  void message(const std::string&) override {}
+  void step(const StepProgress&) override {}
+  void epoch(const EpochResult&, int64_t, double) override {}
+  bool stop_requested() override { return events_.stop_requested(); }
+
+ private:
+  TrainEvents& events_;
+};
+
 /// One run, fresh or resumed.
 class Trainer {
  public:
-  Trainer(const Config& config, TrainEvents& events)
+  Trainer(const Config& config, TrainEvents& events, Exchange& exchange)
       : config_(config),
-        events_(events),
-        say_([&events](const std::string& line) { events.message(line); }) {
-    if (config.train.threads > 0) set_num_threads(int(config.train.threads));
+        exchange_(exchange),
+        silent_(events),
+        events_(exchange.is_first() ? events : silent_),
+        say_([this](const std::string& line) { events_.message(line); }) {
+    if (config.train.threads > 0) {
+      set_num_threads(int(config.train.threads));
+    } else if (exchange.threads() > 0 && std::getenv("OMP_NUM_THREADS") == nullptr) {
+      set_num_threads(exchange.threads());
+    }
+    if (config.train.batch < exchange.size()) {
+      throw ConfigError("train.batch: {} pictures for {} processes, at least one for each wanted",
+                        config.train.batch, exchange.size());
+    }
     compute_ = choose_compute(config.device, config.precision, config.autotune);
     use_compute(compute_);
     if (on_gpu() && compute_.device.is_cpu()) {
@@ -51,25 +79,32 @@ class Trainer {
   /// Opens all that the config names. A run folder is made only after that, so that a config with
   /// a mistake in it leaves nothing behind.
   void start() {
-    check_is_text(config_);
-    // Told before the data is read, not after it.
-    check_named_files(config_);
-    check_folder_is_writable(config_.run.dir);
-    (void)train_source(config_);
-    (void)val_source(config_);
-    read_teacher();
-    std::optional<Checkpoint> weights;
-    if (!config_.model.weights.empty()) {
-      weights = load_checkpoint(config_.model.weights, PtWeights::kModel);
-    }
-    open_data();
-    student_ = make_student(config_, *train_data_, compute_, say_, std::move(weights));
-    check_stop();
-    open_rest();
-    check_stop();
-    folder_ = RunFolder::create(config_.run);
-    folder_->write_config(config_);
-    save();  // a kill from now on finds something to go on
+    exchange_.together([this] {
+      check_is_text(config_);
+      // Told before the data is read, not after it.
+      check_named_files(config_);
+      if (exchange_.is_first()) check_folder_is_writable(config_.run.dir);
+      (void)train_source(config_);
+      (void)val_source(config_);
+      read_teacher();
+      std::optional<Checkpoint> weights;
+      if (!config_.model.weights.empty()) {
+        weights = load_checkpoint(config_.model.weights, PtWeights::kModel);
+      }
+      open_data();
+      student_ = make_student(config_, *train_data_, compute_, say_, std::move(weights));
+      check_stop();
+    });
+    check_same_data();
+    exchange_.together([this] {
+      open_rest();
+      check_stop();
+      if (!exchange_.is_first()) return;
+      folder_ = RunFolder::create(config_.run);
+      folder_->write_config(config_);
+      save();  // a kill from now on finds something to go on
+    });
+    share_folder();
     describe();
     open_report();
     validate_teacher();
@@ -77,47 +112,57 @@ class Trainer {
 
   /// Continues from a checkpoint; the weights that the run began with are not needed any more.
   void resume(RunFolder folder) {
-    folder_ = std::move(folder);
-    if (folder_->has_other_config(config_)) {
-      say_(fmt::format("run: {} is not what the run was begun with; the checkpoint's config holds",
-                       (folder_->path() / "config.json").string()));
-    }
-    read_teacher();
-    open_data();
-    student_ =
-        trained_model(load_checkpoint(folder_->last(), PtWeights::kEma).spec, config_, compute_);
-    open_rest();
-    state_ = load_train_state(folder_->last(), *student_, *optimizer_);
-    if (compute_.device.is_cuda()) {
-      offer_conv_plans(compute_.device, read_conv_plans(folder_->conv_plans(), say_));
-    }
-    fit_to_data();
+    exchange_.together([&] {
+      folder_ = std::move(folder);
+      if (folder_->has_other_config(config_)) {
+        say_(
+            fmt::format("run: {} is not what the run was begun with; the checkpoint's config holds",
+                        (folder_->path() / "config.json").string()));
+      }
+      read_teacher();
+      open_data();
+      student_ =
+          trained_model(load_checkpoint(folder_->last(), PtWeights::kEma).spec, config_, compute_);
+    });
+    check_same_data();
+    exchange_.together([this] {
+      open_rest();
+      state_ = load_train_state(folder_->last(), *student_, *optimizer_);
+      if (!exchange_.is_first()) optimizer_->zero_grads();  // those kept are the sum of all
+      if (compute_.device.is_cuda()) {
+        offer_conv_plans(compute_.device, read_conv_plans(folder_->conv_plans(), say_));
+      }
+      fit_to_data();
+    });
     describe();
     open_report();
-    if (!reporter_->knows_teacher()) validate_teacher();
+    if (!exchange_.any(reporter_ && reporter_->knows_teacher())) validate_teacher();
   }
+
+  const Config& config() const { return config_; }
 
   TrainOutcome run() {
     TrainOutcome outcome;
     outcome.run = folder_->path();
     outcome.finished = run_to_end(outcome);
     outcome.results = state_.results;
+    (void)exchange_.any(false);  // what the first process writes is there for all
     return outcome;
   }
 
  private:
   /// False if stopped on the way.
   bool run_to_end(TrainOutcome& outcome) {
-    folder_->write_results(state_.results);  // a kill may have come between them and the checkpoint
+    write_results();  // a kill may have come between them and the checkpoint
     if (state_.finished) {
       say_(fmt::format("run: {} is already finished", folder_->path().string()));
-      reporter_->finish(state_.results);
+      if (reporter_) reporter_->finish(state_.results);
       return true;
     }
     start_ = Clock::now();
     events_.started(folder_->path(), config_.train.epochs);
     while (!state_.finished) {
-      if (events_.stop_requested() || !train_epoch() || !finish_epoch(outcome)) {
+      if (exchange_.any(events_.stop_requested()) || !train_epoch() || !finish_epoch(outcome)) {
         save();
         say_(
             fmt::format("run: stopped in epoch {} after {} of {} batches; continue with "
@@ -170,6 +215,24 @@ class Trainer {
     check_stop();
   }
 
+  void check_same_data() {
+    ydistill::check_same_data(exchange_, "data.train", *train_data_);
+    ydistill::check_same_data(exchange_, "data.val", *val_data_);
+  }
+
+  /// The first process has made it; the others are told.
+  void share_folder() {
+    const std::string path = exchange_.from_first(folder_ ? folder_->path().string() : "");
+    if (!folder_) folder_ = RunFolder::of_another(path);
+  }
+
+  /// A process's share of the machine.
+  int64_t share_of(int64_t bytes) const { return bytes / exchange_.local_size(); }
+  /// The most pictures of a batch that one process has.
+  int64_t own_batch() const {
+    return (config_.train.batch + exchange_.size() - 1) / exchange_.size();
+  }
+
   void open_rest() {
     const std::vector<std::string>& names = train_data_->names;
     if (config_.train.image_size % student_->spec().max_stride() != 0) {
@@ -198,18 +261,25 @@ class Trainer {
     }
     TrainLoaderOptions options = loader_options(config_, pictures_);
     options.stride = std::max<int64_t>(options.stride, student_->spec().max_stride());
+    options.share = exchange_.rank();
+    options.shares = exchange_.size();
     if (!pictures_) {
+      CacheRoom room = cache_room(folder_ ? folder_->path().parent_path() : config_.run.dir);
+      room.memory_bytes = share_of(room.memory_bytes);
+      room.disk_bytes = share_of(room.disk_bytes);
       const CachePlan cache =
-          plan_cache(config_.train.cache, *train_data_, config_.train.image_size,
-                     cache_room(folder_ ? folder_->path().parent_path() : config_.run.dir));
+          plan_cache(config_.train.cache, *train_data_, config_.train.image_size, room);
       options.cache_bytes = cache.memory_bytes;
       options.cache_folder = cache.folder;
       say_(cache.text);
     }
     loader_ = std::make_unique<TrainLoader>(train_data_, options);
     schedule_ = std::make_unique<Schedule>(config_.train, loader_->batches_per_epoch());
-    arena_ = Arena::create(config_.train.memory_mib << 20, compute_.device);
-    runner_ = make_step_runner(*student_, teacher_.get(), *optimizer_, losses_, arena_, pictures_);
+    int64_t limit = config_.train.memory_mib << 20;
+    if (limit == 0 && compute_.device.is_cpu()) limit = share_of(available_memory());
+    arena_ = Arena::create(limit, compute_.device);
+    runner_ = make_step_runner(*student_, teacher_.get(), *optimizer_, losses_, arena_, pictures_,
+                               exchange_);
     check_memory();
   }
 
@@ -239,6 +309,7 @@ class Trainer {
                     conv_backend_name(compute_.device), train_data_->samples.size(),
                     loader_->batches_per_epoch(), schedule_->accumulate(1 << 30),
                     std::max<int64_t>(schedule_->warmup_iterations(), 0)));
+    describe_processes();
     if (!config_.data.yaml.empty() && config_.data.train && config_.data.val) {
       say_("data.yaml: has no effect beside data.train and data.val");
     }
@@ -260,7 +331,18 @@ class Trainer {
     }
   }
 
+  void describe_processes() {
+    if (exchange_.size() == 1) return;
+    const std::vector<std::string> all = exchange_.gather(exchange_.machine());
+    const std::set<std::string> machines(all.begin(), all.end());
+    say_(fmt::format(
+        "processes: {} on {}, each with up to {} of a batch's {} pictures", exchange_.size(),
+        machines.size() == 1 ? *machines.begin() : fmt::format("{} machines", machines.size()),
+        own_batch(), config_.train.batch));
+  }
+
   void open_report() {
+    if (!exchange_.is_first()) return;
     const std::string teacher = teacher_ ? teacher_->spec().name : "";
     reporter_ = std::make_unique<RunReporter>(
         folder_->path(),
@@ -274,11 +356,12 @@ class Trainer {
     options.val = config_.val;
     options.arena = arena_;
     options.workers = int(config_.train.workers);
+    options.exchange = &exchange_;
     options.stop = [this] { return events_.stop_requested(); };
-    options.on_batch = reporter_->watch_teacher();
+    if (reporter_) options.on_batch = reporter_->watch_teacher();
     const EvaluateResult result = evaluate(teacher_->model(), val_data_, options);
-    if (events_.stop_requested()) return;
-    reporter_->teacher(result);
+    if (exchange_.any(events_.stop_requested())) return;
+    if (reporter_) reporter_->teacher(result);
     const MetricsResult& m = result.metrics;
     say_(
         fmt::format("teacher: precision {:.4f}, recall {:.4f}, mAP50 {:.4f}, mAP50-95 {:.4f} on "
@@ -292,29 +375,35 @@ class Trainer {
       optimizer_->zero_grads();
       state_.sums = {};
     }
+    if (take_state_of_first(exchange_, student_->parameters(), *optimizer_) && !told_differences_) {
+      told_differences_ = true;
+      say_(
+          "processes: their processors round differently; all take the first one's weights before "
+          "each epoch");
+    }
     const int64_t num_batches = loader_->batches_per_epoch();
     if (config_.train.image_weights) {
       loader_->set_picture_weights(picture_weights(*train_data_, state_.class_map));
     }
     loader_->start_epoch(state_.epoch, state_.next_batch);
     const Clock::time_point epoch_start = Clock::now();
-    int64_t pictures = 0;
+    pictures_taken_ = 0;
     Batch batch;
     while (loader_->next(batch)) {
-      if (state_.epoch == 0 && state_.next_batch < kDrawnBatches) {
+      if (exchange_.is_first() && state_.epoch == 0 && state_.next_batch < kDrawnBatches) {
         draw_labels(folder_->path() / fmt::format("train_batch{}.jpg", state_.next_batch), batch,
                     train_data_->names);
       }
       train_batch(batch);
       ++state_.next_batch;
       ++batches_done_;
-      pictures += int64_t(batch.indices.size());
       const bool is_last = state_.next_batch == num_batches;
       const bool saves =
           config_.train.save_steps > 0 && !is_last && steps_since_save_ >= config_.train.save_steps;
       if (is_last || saves || untaken_ >= runner_->batches_between_takes()) take_sums();
-      if (untaken_ == 0) report_progress(pictures, epoch_start);
-      if (events_.stop_requested()) {
+      if (is_last) average_statistics();
+      if (untaken_ == 0) report_progress(epoch_start);
+      if (stops_after_batch(is_last)) {
         take_sums();
         return false;
       }
@@ -324,7 +413,18 @@ class Trainer {
     return true;
   }
 
-  void report_progress(int64_t pictures, Clock::time_point epoch_start) {
+  /// Several processes stop after the same batch, which is one whose gradients the optimizer has
+  /// used: a checkpoint has no room for each process's own.
+  bool stops_after_batch(bool is_last) {
+    if (exchange_.size() == 1) return events_.stop_requested();
+    const int64_t done = state_.epoch * loader_->batches_per_epoch() + state_.next_batch;
+    return stop_agreed_ && (is_last || state_.last_step == done - 1);
+  }
+
+  /// At the end of an epoch there may have been batches since the last step.
+  void average_statistics() { ydistill::average_statistics(student_->parameters(), exchange_); }
+
+  void report_progress(Clock::time_point epoch_start) {
     const int64_t num_batches = loader_->batches_per_epoch();
     const double n = double(state_.next_batch);
     const double seconds = std::max(seconds_since(epoch_start), 1e-9);
@@ -340,7 +440,7 @@ class Trainer {
     p.cls = state_.sums.cls / n;
     p.distill = state_.sums.distill() / n;
     train_seconds_ = seconds;
-    p.images_per_second = speed_ = double(pictures) / seconds;
+    p.images_per_second = speed_ = double(pictures_taken_) / seconds;
     p.waiting_share = waiting_share_ = loader_->seconds_waited() / seconds;
     p.seconds_left = seconds_since(start_) / double(batches_done_) * batches_left;
     events_.step(p);
@@ -348,6 +448,9 @@ class Trainer {
 
   void train_batch(const Batch& batch) {
     const int64_t ni = state_.epoch * loader_->batches_per_epoch() + state_.next_batch;
+    // What several processes take at once counts alike: an epoch's last batch may be smaller.
+    const bool is_last = state_.next_batch + 1 == loader_->batches_per_epoch();
+    if (exchange_.size() > 1 && is_last && untaken_ > 0) take_sums();
     try {
       runner_->accumulate(batch);
     } catch (const OutOfMemoryError& error) {
@@ -357,6 +460,7 @@ class Trainer {
       refuse_batch(error.what(), limit);
     }
     ++untaken_;
+    pictures_untaken_ += int64_t(batch.indices.size());
     if (runner_->batches_between_takes() == 1) take_sums();
     if (schedule_->steps_at(ni, state_.last_step)) {
       runner_->step(schedule_->rates(ni, state_.epoch));
@@ -377,19 +481,48 @@ class Trainer {
 
   /// Adds what the runner has to the epoch's sums. throws NotFiniteError.
   void take_sums() {
-    const StepSums sums = runner_->take();
+    StepSums sums = runner_->take();
+    sum_over_processes(sums);
+    // All processes see the same sums, and come here together.
+    if (!is_finite(sums)) exchange_.together([&] { refuse(sums); });
+    state_.sums += sums;
+    pictures_taken_ += std::exchange(pictures_untaken_, 0);
+    untaken_ = 0;
+  }
+
+  /// Losses become the mean over all pictures, as those of a whole batch are; and pictures, skipped
+  /// steps and requests to stop those of all processes.
+  void sum_over_processes(StepSums& sums) {
+    if (exchange_.size() == 1) return;
+    std::vector<double> numbers{double(pictures_untaken_), double(sums.skipped_steps),
+                                events_.stop_requested() ? 1.0 : 0.0};
+    for (const StepSum& sum : step_sums()) {
+      numbers.push_back(sums.*sum.value * (sum.is_mean ? double(pictures_untaken_) : 1.0));
+    }
+    exchange_.sum(numbers);
+    pictures_untaken_ = int64_t(numbers[0]);
+    sums.skipped_steps = int64_t(numbers[1]);
+    if (numbers[2] > 0) stop_agreed_ = true;
+    size_t next = 3;
+    for (const StepSum& sum : step_sums()) {
+      sums.*sum.value = numbers[next++] / (sum.is_mean ? std::max(numbers[0], 1.0) : 1.0);
+    }
+  }
+
+  static bool is_finite(const StepSums& sums) {
+    return std::isfinite(sums.box + sums.obj + sums.cls + sums.distill()) &&
+           sums.skipped_steps == 0;
+  }
+
+  [[noreturn]] void refuse(const StepSums& sums) const {
     if (!std::isfinite(sums.box + sums.obj + sums.cls + sums.distill())) {
       throw NotFiniteError(
           "epoch {}, {}: the loss is not finite (box {:g}, obj {:g}, cls {:g}, distill {:g}); "
           "lower train.lr0 or check the labels",
           state_.epoch, last_batches(), sums.box, sums.obj, sums.cls, sums.distill());
     }
-    if (sums.skipped_steps > 0) {
-      throw NotFiniteError("epoch {}, {}: a gradient is not finite; lower train.lr0", state_.epoch,
-                           last_batches());
-    }
-    state_.sums += sums;
-    untaken_ = 0;
+    throw NotFiniteError("epoch {}, {}: a gradient is not finite; lower train.lr0", state_.epoch,
+                         last_batches());
   }
 
   /// "batch 7", or the range of those whose sums were not looked at yet.
@@ -406,7 +539,8 @@ class Trainer {
   [[noreturn]] void refuse_batch(const std::string& reason, int64_t limit) {
     std::string fitting = "not even a single picture would";
     try {
-      const int64_t fits = fitting_batch(*student_, teacher_.get(), losses_, largest_side(), limit);
+      const int64_t fits = exchange_.size() *
+                           fitting_batch(*student_, teacher_.get(), losses_, largest_side(), limit);
       if (fits > 0) fitting = fmt::format("about {} would", fits);
     } catch (const Error&) {
     }
@@ -431,8 +565,7 @@ class Trainer {
                          mib(limit));
     };
     const int64_t step =
-        memory_of_step(*student_, teacher_.get(), losses_, config_.train.batch, largest_side())
-            .arena_bytes;
+        memory_of_step(*student_, teacher_.get(), losses_, own_batch(), largest_side()).arena_bytes;
     if (step > limit) refuse_batch(reason("a step", step), limit);
     const ValidationMemory validation(config_, val_data_, student_->spec(), losses_, teacher_.get(),
                                       compute_);
@@ -460,9 +593,10 @@ class Trainer {
     validation_loss.labelled = {};  // every validation picture is labelled
     options.loss = std::move(validation_loss);
     options.stop = [this] { return events_.stop_requested(); };
+    options.exchange = &exchange_;
     const int64_t patience = config_.train.patience;
     const bool may_give_up = patience > 0 && state_.epoch - state_.best_epoch >= patience;
-    options.on_batch = reporter_->watch_student(is_last || may_give_up);
+    if (reporter_) options.on_batch = reporter_->watch_student(is_last || may_give_up);
     try {
       const ArenaScope scope(arena_);
       outcome.last = evaluate(*model, val_data_, options);
@@ -471,7 +605,7 @@ class Trainer {
                            error.what());
     }
     model.reset();  // its memory serves the checkpoints
-    if (events_.stop_requested()) return false;
+    if (exchange_.any(events_.stop_requested())) return false;
 
     const double n = double(std::max<int64_t>(state_.next_batch, 1));
     const MetricsResult& m = outcome.last.metrics;
@@ -514,11 +648,13 @@ class Trainer {
     state_.finished = is_last || gives_up;
     optimizer_->zero_grads();
     // Before the checkpoint: what a kill in between leaves is done again by the resumed run.
-    reporter_->epoch(state_.results, outcome.last,
-                     {train_seconds_, speed_, waiting_share_, state_.finished});
-    if (best) save_checkpoint(folder_->best(), average);
+    if (reporter_) {
+      reporter_->epoch(state_.results, outcome.last,
+                       {train_seconds_, speed_, waiting_share_, state_.finished});
+    }
+    if (best && exchange_.is_first()) save_checkpoint(folder_->best(), average);
     save();
-    folder_->write_results(state_.results);
+    write_results();
     events_.epoch(result, config_.train.epochs, waiting_share_);
     if (gives_up) {
       say_(
@@ -529,9 +665,14 @@ class Trainer {
     return true;
   }
 
+  void write_results() const {
+    if (exchange_.is_first()) folder_->write_results(state_.results);
+  }
+
   void save() {
     steps_since_save_ = 0;
     state_.batches = loader_->batches_per_epoch();
+    if (!exchange_.is_first()) return;
     save_train_state(folder_->last(), state_, config_, *student_, *optimizer_, train_data_->names);
     if (compute_.device.is_cuda()) keep_conv_plans();
   }
@@ -546,11 +687,13 @@ class Trainer {
   }
 
   void report_unreadable() {
-    const std::vector<Finding> findings = loader_->findings();
+    const std::vector<Finding> findings = gather_findings(exchange_, loader_->findings());
     for (; reported_ < findings.size(); ++reported_) say_("data: " + findings[reported_].str());
   }
 
   Config config_;
+  Exchange& exchange_;
+  Silent silent_;
   std::optional<RunFolder> folder_;
   TrainEvents& events_;
   Say say_;
@@ -572,6 +715,8 @@ class Trainer {
   Clock::time_point start_;
   int64_t batches_done_ = 0;
   int64_t untaken_ = 0;  // batches whose losses the runner still holds
+  int64_t pictures_untaken_ = 0, pictures_taken_ = 0;    // of those, and of the epoch's others
+  bool stop_agreed_ = false, told_differences_ = false;  // where there are several processes
   int64_t steps_since_save_ = 0;
   double waiting_share_ = 0, train_seconds_ = 0, speed_ = 0;  // of this epoch so far
   size_t reported_ = 0;
@@ -579,29 +724,45 @@ class Trainer {
 
 }  // namespace
 
-TrainOutcome train(const Config& config, TrainEvents& events) {
-  Trainer trainer(config, events);
+TrainOutcome train(const Config& config, TrainEvents& events, Exchange& exchange) {
+  std::optional<Trainer> trainer;
   try {
-    trainer.start();
+    check_same_config(exchange, config);
+    exchange.together([&] { trainer.emplace(config, events, exchange); });
+    trainer->start();
+  } catch (const EndedTogether&) {
+    throw;
   } catch (const StoppedError&) {
-    events.message("run: stopped before the first batch; there is no run folder yet");
+    if (exchange.is_first()) {
+      events.message("run: stopped before the first batch; there is no run folder yet");
+    }
     return {};
   }
-  return trainer.run();
+  return trainer->run();
 }
 
-TrainOutcome resume_training(const std::filesystem::path& run, TrainEvents& events) {
-  RunFolder folder = RunFolder::open(run);
-  Trainer trainer(read_train_config(folder.last()), events);
+TrainOutcome resume_training(const std::filesystem::path& run, TrainEvents& events,
+                             Exchange& exchange) {
+  std::optional<RunFolder> folder;
+  std::optional<Trainer> trainer;
   try {
-    trainer.resume(std::move(folder));
+    exchange.together([&] {
+      folder = exchange.is_first() ? RunFolder::open(run) : RunFolder::of_another(run);
+      trainer.emplace(read_train_config(folder->last()), events, exchange);
+    });
+    check_same_config(exchange, trainer->config());
+    trainer->resume(std::move(*folder));
+  } catch (const EndedTogether&) {
+    throw;
   } catch (const StoppedError&) {
-    events.message(fmt::format("run: stopped before it went on; {} is as it was", run.string()));
+    if (exchange.is_first()) {
+      events.message(fmt::format("run: stopped before it went on; {} is as it was", run.string()));
+    }
     TrainOutcome outcome;
     outcome.run = run;
     return outcome;
   }
-  return trainer.run();
+  return trainer->run();
 }
 
 }  // namespace ydistill

@@ -9,6 +9,7 @@
 
 #include <ydistill/train/config.h>
 #include <ydistill/train/evaluate.h>
+#include <ydistill/train/exchange.h>
 #include <ydistill/train/run_folder.h>
 
 namespace ydistill {
@@ -48,10 +49,19 @@ struct TrainOutcome {
 
 /// Starts a run. throws ConfigError, FileError, OutOfMemoryError (naming a batch that would fit),
 /// NotFiniteError (naming epoch and batch).
-TrainOutcome train(const Config& config, TrainEvents& events);
+///
+/// Where `exchange` connects several processes, all of them call this with the same config, and
+/// each trains on its share of every batch. The first one's events hear of the run, and it alone
+/// writes; of the others' only stop_requested() is asked. A request to stop holds for all, after
+/// the next step of the optimizer. throws in all of them as Exchange::together does, or in one: see
+/// Exchange::ends_together.
+TrainOutcome train(const Config& config, TrainEvents& events,
+                   Exchange& exchange = single_process());
 
 /// Continues the run in this folder from weights/last.safetensors. On the CPU, with the same number
-/// of threads, it ends with the same bits as a run that was never stopped.
-TrainOutcome resume_training(const std::filesystem::path& run, TrainEvents& events);
+/// of threads (and processes, as in train()), it ends with the same bits as a run that was never
+/// stopped. All processes read the checkpoint.
+TrainOutcome resume_training(const std::filesystem::path& run, TrainEvents& events,
+                             Exchange& exchange = single_process());
 
 }  // namespace ydistill

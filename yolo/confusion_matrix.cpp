@@ -77,6 +77,13 @@ void ConfusionMatrix::add(std::span<const Detection> detections, std::span<const
   }
 }
 
+void ConfusionMatrix::add_counts(std::span<const int64_t> counts) {
+  if (counts.size() != counts_.size()) {
+    throw ValueError("confusion matrix: {} counts added to {}", counts.size(), counts_.size());
+  }
+  for (size_t i = 0; i < counts.size(); ++i) counts_[i] += counts[i];
+}
+
 int64_t ConfusionMatrix::at(int64_t predicted, int64_t truth) const {
   if (predicted < 0 || predicted >= size() || truth < 0 || truth >= size()) {
     throw ValueError("confusion matrix: [{}, {}] is outside {} x {}", predicted, truth, size(),

@@ -34,6 +34,8 @@ class ConfusionMatrix {
 
   /// One picture; boxes in the same pixels. throws ValueError for a class outside the matrix.
   void add(std::span<const Detection> detections, std::span<const TruthBox> truths);
+  /// The pictures of another matrix, given its counts(). throws ValueError for another size.
+  void add_counts(std::span<const int64_t> counts);
 
   int64_t num_classes() const { return num_classes_; }
   /// Rows and columns: num_classes() + 1, the last is the background; 0 where nothing was set up.

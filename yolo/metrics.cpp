@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <numeric>
 #include <span>
 #include <utility>
@@ -151,14 +152,59 @@ void DetectionMetrics::add(std::vector<Detection> detections, const std::vector<
   std::sort(classes.begin(), classes.end());
   for (auto first = classes.begin(); first != classes.end();) {
     const auto last = std::upper_bound(first, classes.end(), *first);
-    auto at = std::lower_bound(truths_.begin(), truths_.end(), *first,
-                               [](const Truths& t, int64_t id) { return t.class_id < id; });
-    if (at == truths_.end() || at->class_id != *first) at = truths_.insert(at, {*first, 0, 0});
-    at->images += 1;
-    at->instances += last - first;
+    Truths& of_class = truths_of(*first);
+    of_class.images += 1;
+    of_class.instances += last - first;
     first = last;
   }
   ++images_;
+}
+
+DetectionMetrics::Truths& DetectionMetrics::truths_of(int64_t class_id) {
+  auto at = std::lower_bound(truths_.begin(), truths_.end(), class_id,
+                             [](const Truths& t, int64_t id) { return t.class_id < id; });
+  if (at == truths_.end() || at->class_id != class_id) at = truths_.insert(at, {class_id, 0, 0});
+  return *at;
+}
+
+std::string DetectionMetrics::state() const {
+  const std::array<int64_t, 3> sizes{images_, int64_t(detections_.size()), int64_t(truths_.size())};
+  std::string bytes(reinterpret_cast<const char*>(sizes.data()), sizeof(sizes));
+  bytes.append(reinterpret_cast<const char*>(detections_.data()),
+               detections_.size() * sizeof(Scored));
+  bytes.append(reinterpret_cast<const char*>(truths_.data()), truths_.size() * sizeof(Truths));
+  return bytes;
+}
+
+void DetectionMetrics::append(const std::string& state) {
+  std::array<int64_t, 3> sizes{};
+  const auto refuse = [&state] {
+    throw ValueError("metrics: {} bytes are no state of a validation", state.size());
+  };
+  if (state.size() < sizeof(sizes)) refuse();
+  std::memcpy(sizes.data(), state.data(), sizeof(sizes));
+  const auto [images, num_detections, num_truths] = sizes;
+  const int64_t most = int64_t(state.size());  // keeps the products below from overflowing
+  if (num_detections < 0 || num_detections > most || num_truths < 0 || num_truths > most ||
+      state.size() != sizeof(sizes) + size_t(num_detections) * sizeof(Scored) +
+                          size_t(num_truths) * sizeof(Truths)) {
+    refuse();
+  }
+  images_ += images;
+  const char* at = state.data() + sizeof(sizes);
+  const size_t before = detections_.size();
+  detections_.resize(before + size_t(num_detections));
+  if (num_detections > 0) {
+    std::memcpy(&detections_[before], at, size_t(num_detections) * sizeof(Scored));
+  }
+  at += size_t(num_detections) * sizeof(Scored);
+  for (int64_t i = 0; i < num_truths; ++i, at += sizeof(Truths)) {
+    Truths added;
+    std::memcpy(&added, at, sizeof(added));
+    Truths& of_class = truths_of(added.class_id);
+    of_class.images += added.images;
+    of_class.instances += added.instances;
+  }
 }
 
 MetricsResult DetectionMetrics::compute(const std::vector<std::string>& names) const {

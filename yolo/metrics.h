@@ -86,6 +86,11 @@ class DetectionMetrics {
 
   int64_t num_images() const { return images_; }
 
+  /// All that has been added, for append() in another process on the same kind of machine.
+  std::string state() const;
+  /// As if those pictures were added now. throws ValueError for what is no state().
+  void append(const std::string& state);
+
   /// names: of the classes, or empty; a class without a name gets its number. Equal scores count in
   /// the order in which the pictures were added. All zero where there are no labels.
   MetricsResult compute(const std::vector<std::string>& names = {}) const;
@@ -99,6 +104,8 @@ class DetectionMetrics {
   struct Truths {
     int64_t class_id, images, instances;
   };
+  Truths& truths_of(int64_t class_id);
+
   EvalCompat compat_;
   int64_t images_ = 0;
   std::vector<Scored> detections_;

@@ -63,6 +63,51 @@ std::vector<int64_t> indices_of(TrainLoader& loader, int64_t epoch) {
 
 }  // namespace
 
+TEST_CASE(
+    "train loader: the shares of several loaders are the batches of one, picture for picture") {
+  const SevenPictures set;  // in batches of 3, 3 and 1
+  TrainLoader whole(set.data, small_options(1));
+  std::vector<Batch> batches;
+  whole.start_epoch(2);
+  for (Batch batch; whole.next(batch);) batches.push_back(batch);
+  REQUIRE(batches.size() == 3);
+  const auto pixels = [](const Batch& batch, int64_t slot) {
+    const int64_t n = batch.images.nbytes() / batch.images.size(0);
+    return std::string(reinterpret_cast<const char*>(batch.images.raw()) + slot * n, size_t(n));
+  };
+  for (const int64_t shares : {1, 2, 3, 5}) {
+    for (int64_t share = 0; share < shares; ++share) {
+      INFO("share " << share << " of " << shares);
+      TrainLoaderOptions options = small_options(1);
+      options.share = share;
+      options.shares = shares;
+      TrainLoader loader(set.data, options);
+      CHECK(loader.batches_per_epoch() == 3);
+      loader.start_epoch(2);
+      for (const Batch& all : batches) {
+        Batch own;
+        REQUIRE(loader.next(own));
+        const int64_t n = all.images.size(0);
+        const int64_t count = share < n ? (n - share + shares - 1) / shares : 1;
+        REQUIRE(own.images.size(0) == count);
+        for (int64_t slot = 0; slot < count; ++slot) {
+          const int64_t place = (share + slot * shares) % n;
+          CHECK(own.indices[size_t(slot)] == all.indices[size_t(place)]);
+          CHECK(pixels(own, slot) == pixels(all, place));
+        }
+      }
+      Batch none;
+      CHECK_FALSE(loader.next(none));
+    }
+  }
+  for (const auto& [share, shares] : {std::pair(2, 2), std::pair(-1, 2), std::pair(0, 0)}) {
+    TrainLoaderOptions options = small_options(0);
+    options.share = share;
+    options.shares = shares;
+    CHECK_THROWS_AS(TrainLoader(set.data, options), ValueError);
+  }
+}
+
 TEST_CASE("train loader: the memory of a batch is used again once nobody holds it, not before") {
   const SevenPictures set;
   for (const int workers : {0, 2}) {

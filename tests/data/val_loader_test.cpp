@@ -176,6 +176,25 @@ TEST_CASE("val loader: when no picture can be read it says so") {
   CHECK_THROWS_WITH_TEXT(loader.next(batch), FileError, "2 left out, the first: ");
 }
 
+TEST_CASE("val loader: a pass over some of the batches gives those") {
+  const PictureSet set({{40, 80}, {100, 50}, {64, 64}, {80, 60}, {60, 90}});
+  ValLoader loader(set.data, small_options(1));
+  const std::vector<Batch> all = all_of(loader);
+  REQUIRE(all.size() == 3);
+  loader.start(1, 3);
+  Batch batch;
+  for (size_t i = 1; i < 3; ++i) {
+    REQUIRE(loader.next(batch));
+    CHECK(bytes_of(batch) == bytes_of(all[i]));
+  }
+  CHECK_FALSE(loader.next(batch));
+  loader.start(2, 2);
+  CHECK_FALSE(loader.next(batch));  // nothing was to be read, so nothing is wrong
+  for (const auto& [begin, end] : {std::pair(-1, 2), std::pair(2, 1), std::pair(0, 4)}) {
+    CHECK_THROWS_AS(loader.start(begin, end), ValueError);
+  }
+}
+
 TEST_CASE("val loader: impossible options are refused") {
   const PictureSet set({{64, 64}});
   ValLoaderOptions options;

@@ -66,6 +66,20 @@ TEST_CASE("confusion matrix: false alarms count also where nothing was found rig
   CHECK(matrix.at(1, 0) == 1);
 }
 
+TEST_CASE("confusion matrix: the counts of another are added, of another size refused") {
+  ConfusionMatrix a(2), b(2);
+  const std::vector<Detection> detections{{0, 0, 10, 10, 0.9f, 1}};
+  const std::vector<TruthBox> truths{{0, 0, 0, 10, 10}, {1, 50, 50, 60, 60}};
+  a.add(detections, truths);
+  b.add(detections, {});
+  b.add_counts(a.counts());
+  CHECK(b.at(1, 0) == 1);
+  CHECK(b.at(2, 1) == 1);
+  CHECK(b.at(1, 2) == 1);
+  CHECK_THROWS_WITH(b.add_counts(ConfusionMatrix(3).counts()),
+                    "confusion matrix: 16 counts added to 9");
+}
+
 TEST_CASE("confusion matrix: classes outside it are refused and nothing is counted") {
   ConfusionMatrix matrix(2);
   CHECK_THROWS_WITH_TEXT(matrix.add({{found(0, 10, 0.9f, 2)}}, {}), ValueError,

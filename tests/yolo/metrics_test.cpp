@@ -187,6 +187,39 @@ TEST_CASE("metrics: nothing at all gives zeros") {
   }
 }
 
+TEST_CASE("metrics: parts that were collected apart and appended are those of one collection") {
+  const std::vector<std::vector<Detection>> detections{
+      {found(0, 8, 0.9f), found(20, 9, 0.4f, 1)}, {}, {found(3, 10, 0.9f), found(0, 10, 0.2f, 2)}};
+  const std::vector<std::vector<TruthBox>> truths{
+      {truth(0, 10), truth(20, 10, 1)}, {truth(0, 10, 1)}, {truth(2, 10), truth(40, 10)}};
+  DetectionMetrics whole, first, second, joined;
+  for (size_t i = 0; i < detections.size(); ++i) {
+    whole.add(detections[i], truths[i]);
+    (i < 2 ? first : second).add(detections[i], truths[i]);
+  }
+  joined.append(first.state());
+  joined.append(DetectionMetrics().state());
+  joined.append(second.state());
+  const MetricsResult a = whole.compute(), b = joined.compute();
+  CHECK(b.images == 3);
+  CHECK(b.instances == a.instances);
+  CHECK(a.map > 0);
+  CHECK(b.map == a.map);
+  CHECK(b.precision == a.precision);
+  REQUIRE(b.per_class.size() == a.per_class.size());
+  for (size_t i = 0; i < a.per_class.size(); ++i) {
+    CHECK(b.per_class[i].images == a.per_class[i].images);
+    CHECK(b.per_class[i].ap == a.per_class[i].ap);
+    CHECK(b.per_class[i].precision_by_score == a.per_class[i].precision_by_score);
+  }
+  const std::string state = whole.state();
+  for (const std::string& wrong :
+       {std::string(), state.substr(1), state + "x", std::string(24, '\xff')}) {
+    CHECK_THROWS_AS(joined.append(wrong), ValueError);
+  }
+  CHECK(joined.num_images() == 3);
+}
+
 TEST_CASE("metrics: numbers that are not finite and negative classes are refused") {
   DetectionMetrics metrics;
   const float nan = std::numeric_limits<float>::quiet_NaN();

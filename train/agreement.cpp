@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: MIT
+#include <ydistill/train/agreement.h>
+
+#include <fmt/format.h>
+
+#include <string>
+#include <vector>
+
+#include <ydistill/tensor/fnv_hash.h>
+
+namespace ydistill {
+namespace {
+
+std::string digest_of(const Dataset& dataset) {
+  FnvHash hash;
+  for (const Sample& sample : dataset.samples) {
+    hash.add(sample.width);
+    hash.add(sample.height);
+    hash.add(sample.labelled);
+    hash.add(sample.labels.size());
+    for (const Label& label : sample.labels) {
+      hash.add(label.class_id);
+      for (const double number : {label.cx, label.cy, label.w, label.h}) hash.add(number);
+    }
+  }
+  return fmt::format("{:016x}", hash.value());
+}
+
+std::string digest_of(const ParameterStore& parameters) {
+  FnvHash hash;
+  for (const Tensor& values : {parameters.values(), parameters.statistics()}) {
+    hash.add({values.raw(), size_t(values.nbytes())});
+  }
+  return fmt::format("{:016x}", hash.value());
+}
+
+std::vector<Tensor> state_of(const ParameterStore& parameters, const Optimizer& optimizer) {
+  std::vector<Tensor> state{parameters.values(), parameters.statistics(), optimizer.momentum(),
+                            optimizer.ema_values(), optimizer.ema_statistics()};
+  if (optimizer.squares().defined()) state.push_back(optimizer.squares());
+  return state;
+}
+
+}  // namespace
+
+void check_same_config(Exchange& exchange, const Config& config) {
+  const std::string own = to_json(config);
+  const std::string first = exchange.from_first(own);
+  exchange.together([&] {
+    if (own != first) throw ConfigError("the config is another than the first process's");
+  });
+}
+
+void check_same_data(Exchange& exchange, const char* key, const Dataset& dataset) {
+  const std::string own = fmt::format("{} {}", dataset.samples.size(), digest_of(dataset));
+  const std::string first = exchange.from_first(own);
+  exchange.together([&] {
+    if (own == first) return;
+    const std::string pictures = first.substr(0, first.find(' '));
+    throw ConfigError("{}: {} pictures here, {} in the first process{}: all need the same data",
+                      key, dataset.samples.size(), pictures,
+                      std::to_string(dataset.samples.size()) == pictures
+                          ? ", but of other sizes or with other labels"
+                          : "");
+  });
+}
+
+bool take_state_of_first(Exchange& exchange, ParameterStore& parameters, Optimizer& optimizer) {
+  if (exchange.size() == 1) return false;
+  const std::string own = digest_of(parameters);
+  if (!exchange.any(own != exchange.from_first(own))) return false;
+  for (const Tensor& values : state_of(parameters, optimizer)) exchange.broadcast(values);
+  parameters.mark_changed();
+  return true;
+}
+
+}  // namespace ydistill

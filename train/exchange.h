@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: MIT
+// Processes that train one student together: each takes its share of every batch, and what they
+// have found is summed before each step of the optimizer (data parallelism).
+//
+// MPI starts and connects the processes (`mpirun -np 4 ydistill train cfg.json`). All of them make
+// the same calls in the same order; a call ends when all have made it. The first process, of rank
+// 0, is the one that speaks and writes.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <ydistill/layers/parameters.h>
+#include <ydistill/tensor/error.h>
+#include <ydistill/tensor/tensor.h>
+
+namespace ydistill {
+
+/// What the other processes throw where the first one throws the error: nothing is left to be said.
+class EndedTogether : public StoppedError {
+ public:
+  using StoppedError::StoppedError;
+};
+
+class Exchange {
+ public:
+  virtual ~Exchange() = default;
+  Exchange(const Exchange&) = delete;
+  Exchange& operator=(const Exchange&) = delete;
+
+  int rank() const { return place_.rank; }
+  int size() const { return place_.size; }
+  bool is_first() const { return place_.rank == 0; }
+  /// Among the processes of the same machine.
+  int local_rank() const { return place_.local_rank; }
+  int local_size() const { return place_.local_size; }
+  const std::string& machine() const { return place_.machine; }
+  /// Threads with which the processes of a machine share its cores, as far as the launcher has not
+  /// bound each to its own; 0: as many as there are.
+  int threads() const { return place_.threads; }
+
+  /// Adds the values of all processes, element by element in the order of the ranks, in place: the
+  /// same bits in each process and each run. values: float32, on the CPU. throws DTypeError,
+  /// DeviceError.
+  void sum(const Tensor& values);
+  /// The same for numbers that are few.
+  void sum(std::span<double> values);
+  /// Replaces the values by the first process's. values: on the CPU, of the same size everywhere.
+  void broadcast(const Tensor& values);
+  /// What each process brings, by rank; lengths may differ.
+  std::vector<std::string> gather(const std::string& text);
+
+  /// The first process's text.
+  std::string from_first(const std::string& text);
+  /// Whether any process says so.
+  bool any(bool says_so);
+  /// Does the work in every process. Where it fails in one, it fails in all: the first process
+  /// throws the error of the lowest rank (its own as it is, another's as ConfigError or Error with
+  /// that process's name), the others throw EndedTogether. Being asked to stop counts less than an
+  /// error, and is thrown as StoppedError by all. The work must not call the exchange.
+  void together(const std::function<void()>& work);
+  /// Whether the processes end together, because of an error that all know of. Where one ends for
+  /// another reason the others would wait for it: it calls abort().
+  bool ends_together() const { return ends_together_; }
+  /// Ends all processes at once; does not come back where there are several.
+  virtual void abort(int exit_code);
+
+ protected:
+  struct Place {
+    int rank = 0, size = 1, local_rank = 0, local_size = 1, threads = 0;
+    std::string machine;
+  };
+  explicit Exchange(Place place) : place_(std::move(place)) {}
+
+ private:
+  virtual void add_up(float* values, int64_t n) = 0;
+  virtual void add_up(double* values, int64_t n) = 0;
+  /// The bytes of process `rank` to all.
+  virtual void send(void* bytes, int64_t n, int rank) = 0;
+
+  Place place_;
+  bool ends_together_ = false;
+};
+
+/// This process alone: nothing is exchanged.
+Exchange& single_process();
+
+/// All processes that a launcher started, or this one alone. Once in a process; MPI ends with the
+/// result. throws ConfigError where there are several and this build has no MPI.
+std::unique_ptr<Exchange> join_processes();
+
+/// Before an optimizer's step: gradients become the sum over the processes, running statistics
+/// their mean. Each process's batch normalisation sees its own share of a batch.
+void sum_over_processes(ParameterStore& parameters, Exchange& exchange);
+/// The statistics' part of it.
+void average_statistics(ParameterStore& parameters, Exchange& exchange);
+
+}  // namespace ydistill

@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: MIT
+// Processes connected by MPI. Not for users: join_processes() is.
+#pragma once
+
+#include <memory>
+
+#include <ydistill/train/exchange.h>
+
+namespace ydistill {
+
+/// Null where no launcher of MPI started this process. throws LibraryError.
+std::unique_ptr<Exchange> join_mpi();
+
+}  // namespace ydistill
