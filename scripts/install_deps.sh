@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 # Installs with apt what a build needs and this machine lacks. Prints nothing where nothing lacks.
-#   scripts/install_deps.sh [--check | --list | --with-browser | --with-valgrind]
+#   scripts/install_deps.sh [--check | --list | --with-browser | --with-valgrind | --with-mpi]
 # --check   only say what lacks; exit code 1 if something does
 # --list    only name the libraries' packages, one a line
 # --with-browser   also Chromium, without which the tests of the report's pages are skipped
 # --with-valgrind  also valgrind, without which the tests that count instructions are skipped
+# --with-mpi       also Open MPI, for YDISTILL_MPI: training in several processes
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -27,7 +28,8 @@ case "${1:-}" in
   --list) printf '%s\n' "${libraries[@]}" && exit 0 ;;
   --with-browser) tools+=(chromium:chromium) ;;
   --with-valgrind) tools+=(valgrind:valgrind) ;;
-  *) die "unknown argument $1; expected --check, --list, --with-browser, --with-valgrind or none" ;;
+  --with-mpi) tools+=(mpiexec:openmpi-bin) && libraries+=(libopenmpi-dev) ;;
+  *) die "unknown argument $1; expected --check, --list, --with-browser, --with-valgrind, --with-mpi or none" ;;
 esac
 
 # cudnn-frontend is headers only and no Debian package; where the CUDA toolkit is, its pip package is

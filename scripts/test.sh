@@ -19,12 +19,13 @@ while [ "$#" -gt 0 ]; do
   shift
 done
 
-scripts/install_deps.sh
+scripts/install_deps.sh --with-mpi
 scripts/format.sh --check
-arguments=()
+arguments=(-DYDISTILL_MPI=ON)  # off by default
 # The GPU's part is built wherever the toolkit is; without a GPU its kernels run emulated.
 if command -v nvcc >/dev/null 2>&1 && [ -f build/cudnn-frontend/include/cudnn_frontend.h ]; then
   arguments+=(-DYDISTILL_CUDA=ON)
+  if [ -f "$(dirname "$(command -v nvcc)")/../include/nccl.h" ]; then arguments+=(-DYDISTILL_NCCL=ON); fi
 fi
 scripts/build.sh "$preset" "${arguments[@]}"
 export ASAN_OPTIONS="${ASAN_OPTIONS:-detect_leaks=1:strict_string_checks=1}"

@@ -10,6 +10,11 @@ find_package(CUDAToolkit REQUIRED)
 find_path(YDISTILL_CUDNN_INCLUDE_DIR cudnn.h
   HINTS ${CUDNN_ROOT} ENV CUDNN_ROOT ${CUDAToolkit_INCLUDE_DIRS} PATH_SUFFIXES include REQUIRED)
 
+if(YDISTILL_NCCL)
+  find_path(YDISTILL_NCCL_INCLUDE_DIR nccl.h
+    HINTS ${NCCL_ROOT} ENV NCCL_ROOT ${CUDAToolkit_INCLUDE_DIRS} PATH_SUFFIXES include REQUIRED)
+endif()
+
 # The toolkit's, or that of Python's packages beside cuDNN's. Without it cuDNN does all convolutions.
 find_path(YDISTILL_CUBLASLT_INCLUDE_DIR cublasLt.h
   HINTS ${CUDAToolkit_INCLUDE_DIRS} ${CUDNN_ROOT}/../cu13 ${CUDNN_ROOT}/../cublas $ENV{CUDNN_ROOT}/../cu13
@@ -73,6 +78,9 @@ function(ydistill_add_cuda_library)
     $<BUILD_INTERFACE:${YDISTILL_INCLUDE_DIR}> $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
   target_include_directories(ydistill_cuda SYSTEM PRIVATE
     ${YDISTILL_CUDNN_FRONTEND_INCLUDE_DIR} ${YDISTILL_CUDNN_INCLUDE_DIR} ${CUDAToolkit_INCLUDE_DIRS})
+  if(YDISTILL_NCCL)
+    target_include_directories(ydistill_cuda SYSTEM PRIVATE ${YDISTILL_NCCL_INCLUDE_DIR})
+  endif()
   target_compile_definitions(ydistill_cuda PUBLIC YD_HAVE_CUDA)
   # cudnn-frontend's headers took two minutes and 2 GiB to compile: a third without its JSON, which
   # is not used, and at -O1, which is enough for code that chooses plans.

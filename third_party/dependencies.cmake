@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 # Finds every library ydistill links and gives each one a target of our own, so that the rooms and
-# an installed package name them the same way. Reads YDISTILL_ONEDNN, _TURBOJPEG, _PT, _MPI, _CUDA.
+# an installed package name them the same way. Reads YDISTILL_ONEDNN, _TURBOJPEG, _PT, _MPI, _CUDA, _NCCL.
 
 find_package(Threads REQUIRED)
 

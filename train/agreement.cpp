@@ -29,7 +29,8 @@ std::string digest_of(const Dataset& dataset) {
 std::string digest_of(const ParameterStore& parameters) {
   FnvHash hash;
   for (const Tensor& values : {parameters.values(), parameters.statistics()}) {
-    hash.add({values.raw(), size_t(values.nbytes())});
+    const Tensor on_host = values.to(Device::cpu());
+    hash.add({on_host.raw(), size_t(on_host.nbytes())});
   }
   return fmt::format("{:016x}", hash.value());
 }

@@ -11,6 +11,9 @@
 #ifdef YD_HAVE_MPI
 #include <ydistill/train/exchange_mpi.h>
 #endif
+#ifdef YD_HAVE_NCCL
+#include <ydistill/train/exchange_nccl.h>
+#endif
 
 namespace ydistill {
 namespace {
@@ -25,10 +28,9 @@ class SingleProcess : public Exchange {
   void send(void*, int64_t, int) override {}
 };
 
-void check_on_cpu(const char* call, const Tensor& values) {
-  if (!values.device().is_cpu()) {
-    throw DeviceError("exchange: {} takes values on the CPU, got some on {}", call,
-                      values.device().str());
+void check_float32(const char* call, const Tensor& values) {
+  if (values.dtype() != DType::kFloat32) {
+    throw DTypeError("exchange: {} takes float32, got {}", call, name_of(values.dtype()));
   }
 }
 
@@ -45,12 +47,39 @@ int launched_processes() {
 
 }  // namespace
 
-void Exchange::sum(const Tensor& values) {
-  if (values.dtype() != DType::kFloat32) {
-    throw DTypeError("exchange: sum takes float32, got {}", name_of(values.dtype()));
+void Exchange::connect([[maybe_unused]] Device device) {
+  if (size() == 1 || device.is_cpu()) return;
+#ifdef YD_HAVE_NCCL
+  gpus_ = cuda::connect_gpus(*this, device);
+#else
+  together([this] {
+    throw ConfigError(
+        "device: {} processes on GPUs need a build with NCCL: configure with -DYDISTILL_NCCL=ON",
+        size());
+  });
+#endif
+}
+
+GpuExchange& Exchange::gpus(const Tensor& values) {
+  if (!gpus_) {
+    throw DeviceError("exchange: values on {}, which is not connected", values.device().str());
   }
-  check_on_cpu("sum", values);
-  add_up(values.data<float>(), values.numel());
+  return *gpus_;
+}
+
+void Exchange::sum(const Tensor& values) {
+  check_float32("sum", values);
+  if (size() == 1) return;
+  YD_BACKEND(values.device(), add_up(values.data<float>(), values.numel()),
+             gpus(values).sum(values));
+}
+
+void Exchange::average(const Tensor& values) {
+  check_float32("average", values);
+  if (size() == 1) return;
+  if (values.device().is_cuda()) return gpus(values).average(values);
+  sum(values);
+  for (float& value : values.span<float>()) value *= 1.0f / float(size());
 }
 
 void Exchange::sum(std::span<double> values) {
@@ -58,8 +87,9 @@ void Exchange::sum(std::span<double> values) {
 }
 
 void Exchange::broadcast(const Tensor& values) {
-  check_on_cpu("broadcast", values);
-  send(values.raw(), values.nbytes(), 0);
+  if (size() == 1) return;
+  YD_BACKEND(values.device(), send(values.raw(), values.nbytes(), 0),
+             gpus(values).broadcast(values));
 }
 
 std::vector<std::string> Exchange::gather(const std::string& text) {
@@ -158,10 +188,7 @@ void sum_over_processes(ParameterStore& parameters, Exchange& exchange) {
 
 void average_statistics(ParameterStore& parameters, Exchange& exchange) {
   if (exchange.size() == 1) return;
-  const Tensor& statistics = parameters.statistics();
-  exchange.sum(statistics);
-  const float share = 1.0f / float(exchange.size());
-  for (float& value : statistics.span<float>()) value *= share;
+  exchange.average(parameters.statistics());
   parameters.mark_statistics_changed();
 }
 

@@ -26,6 +26,15 @@ class EndedTogether : public StoppedError {
   using StoppedError::StoppedError;
 };
 
+/// The same between GPUs. Calls are in the order of the thread's stream; the host does not wait.
+class GpuExchange {
+ public:
+  virtual ~GpuExchange() = default;
+  virtual void sum(const Tensor& values) = 0;
+  virtual void average(const Tensor& values) = 0;
+  virtual void broadcast(const Tensor& values) = 0;
+};
+
 class Exchange {
  public:
   virtual ~Exchange() = default;
@@ -43,13 +52,19 @@ class Exchange {
   /// bound each to its own; 0: as many as there are.
   int threads() const { return place_.threads; }
 
-  /// Adds the values of all processes, element by element in the order of the ranks, in place: the
-  /// same bits in each process and each run. values: float32, on the CPU. throws DTypeError,
-  /// DeviceError.
+  /// From now on tensors of this device may be exchanged as well as the CPU's. throws ConfigError
+  /// for a GPU where this build has no NCCL; LibraryError; as together() does.
+  void connect(Device device);
+
+  /// Adds the values of all processes in place: the same bits in each process and each run. On the
+  /// CPU that is in the order of the ranks. values: float32. throws DTypeError; DeviceError for a
+  /// GPU that is not connected.
   void sum(const Tensor& values);
+  /// The same, divided by their number.
+  void average(const Tensor& values);
   /// The same for numbers that are few.
   void sum(std::span<double> values);
-  /// Replaces the values by the first process's. values: on the CPU, of the same size everywhere.
+  /// Replaces the values by the first process's. values: of the same size everywhere.
   void broadcast(const Tensor& values);
   /// What each process brings, by rank; lengths may differ.
   std::vector<std::string> gather(const std::string& text);
@@ -76,13 +91,18 @@ class Exchange {
   };
   explicit Exchange(Place place) : place_(std::move(place)) {}
 
+  /// What is connected goes before that which connects the processes.
+  void disconnect() { gpus_.reset(); }
+
  private:
+  GpuExchange& gpus(const Tensor& values);
   virtual void add_up(float* values, int64_t n) = 0;
   virtual void add_up(double* values, int64_t n) = 0;
   /// The bytes of process `rank` to all.
   virtual void send(void* bytes, int64_t n, int rank) = 0;
 
   Place place_;
+  std::unique_ptr<GpuExchange> gpus_;
   bool ends_together_ = false;
 };
 

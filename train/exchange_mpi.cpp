@@ -57,7 +57,10 @@ cpu_set_t cores_of_process() {
 class MpiProcesses : public Exchange {
  public:
   MpiProcesses() : Exchange(find_place()) {}
-  ~MpiProcesses() override { MPI_Finalize(); }
+  ~MpiProcesses() override {
+    disconnect();
+    MPI_Finalize();
+  }
 
   void abort(int exit_code) override {
     if (size() > 1) MPI_Abort(MPI_COMM_WORLD, exit_code);

@@ -107,7 +107,7 @@ std::unique_ptr<StepRunner> make_step_runner(
                     std::unique_ptr<StepRunner>(std::make_unique<CpuRunner>(
                         student, teacher, optimizer, losses, std::move(arena), exchange)),
                     cuda::make_step_runner(student, teacher, optimizer, losses, std::move(arena),
-                                           std::move(pictures)));
+                                           std::move(pictures), exchange));
 }
 
 StepMemory memory_of_step(Model& student, Teacher* teacher, const StepLosses& losses,

@@ -79,13 +79,15 @@ constexpr size_t kMaxShapes = 32;
 class CudaRunner : public StepRunner {
  public:
   CudaRunner(Model& student, Teacher* teacher, Optimizer& optimizer, StepLosses& losses,
-             std::shared_ptr<Arena> arena, std::shared_ptr<DevicePictures> pictures)
+             std::shared_ptr<Arena> arena, std::shared_ptr<DevicePictures> pictures,
+             Exchange& exchange)
       : student_(student),
         teacher_(teacher),
         optimizer_(optimizer),
         losses_(losses),
         arena_(std::move(arena)),
-        pictures_(std::move(pictures)) {
+        pictures_(std::move(pictures)),
+        exchange_(exchange) {
     // Of its own, because its blocks are freed in the host's order, not in that of two streams.
     if (teacher != nullptr) teacher_arena_ = Arena::create(arena_->limit_bytes(), student.device());
     const ArenaScope heap(nullptr);
@@ -124,6 +126,7 @@ class CudaRunner : public StepRunner {
   }
 
   void step(const OptimizerRates& rates) override {
+    sum_over_processes(student_.parameters(), exchange_);
     optimizer_.stage(rates);
     if (step_graph_.captured()) {
       step_graph_.launch();
@@ -237,6 +240,7 @@ class CudaRunner : public StepRunner {
   StepLosses& losses_;
   std::shared_ptr<Arena> arena_, teacher_arena_;
   std::shared_ptr<DevicePictures> pictures_;
+  Exchange& exchange_;
   Stream copies_, teacher_stream_;
   Event started_, taught_;
   std::array<Slot, 2> slots_;
@@ -253,9 +257,10 @@ class CudaRunner : public StepRunner {
 
 std::unique_ptr<StepRunner> make_step_runner(Model& student, Teacher* teacher, Optimizer& optimizer,
                                              StepLosses& losses, std::shared_ptr<Arena> arena,
-                                             std::shared_ptr<DevicePictures> pictures) {
+                                             std::shared_ptr<DevicePictures> pictures,
+                                             Exchange& exchange) {
   return std::make_unique<CudaRunner>(student, teacher, optimizer, losses, std::move(arena),
-                                      std::move(pictures));
+                                      std::move(pictures), exchange);
 }
 
 }  // namespace ydistill::cuda

@@ -14,7 +14,8 @@ namespace ydistill::cuda {
 
 std::unique_ptr<StepRunner> make_step_runner(Model& student, Teacher* teacher, Optimizer& optimizer,
                                              StepLosses& losses, std::shared_ptr<Arena> arena,
-                                             std::shared_ptr<DevicePictures> pictures);
+                                             std::shared_ptr<DevicePictures> pictures,
+                                             Exchange& exchange);
 
 /// Adds a step's terms and squares to sums: float64 on the GPU, in the order of step_sums().
 void add_step_terms(const Tensor& sums, const StepResult& result, int64_t pictures);

@@ -68,7 +68,7 @@ class Trainer {
       throw ConfigError("train.batch: {} pictures for {} processes, at least one for each wanted",
                         config.train.batch, exchange.size());
     }
-    compute_ = choose_compute(config.device, config.precision, config.autotune);
+    compute_ = choose_compute(own_device(), config.precision, config.autotune);
     use_compute(compute_);
     if (on_gpu() && compute_.device.is_cpu()) {
       throw ConfigError("augment.device: gpu, but the run is on {}; use cpu or a CUDA device",
@@ -79,6 +79,7 @@ class Trainer {
   /// Opens all that the config names. A run folder is made only after that, so that a config with
   /// a mistake in it leaves nothing behind.
   void start() {
+    exchange_.connect(compute_.device);
     exchange_.together([this] {
       check_is_text(config_);
       // Told before the data is read, not after it.
@@ -112,6 +113,7 @@ class Trainer {
 
   /// Continues from a checkpoint; the weights that the run began with are not needed any more.
   void resume(RunFolder folder) {
+    exchange_.connect(compute_.device);
     exchange_.together([&] {
       folder_ = std::move(folder);
       if (folder_->has_other_config(config_)) {
@@ -213,6 +215,19 @@ class Trainer {
       train_data_ = with_unlabelled(train_data_, config_.data, say_, kMaxFindings, stop);
     }
     check_stop();
+  }
+
+  /// What config.device means to this one of several processes on a machine.
+  std::string own_device() const {
+    const std::string& wanted = config_.device;
+    if (exchange_.local_size() == 1 || wanted == "cpu") return wanted;
+    if (wanted.starts_with("cuda:")) {
+      throw ConfigError("device: {} for {} processes of a machine; with \"cuda\" each has its own",
+                        wanted, exchange_.local_size());
+    }
+    const bool on_cpu =
+        wanted == "auto" && choose_compute(wanted, config_.precision).device.is_cpu();
+    return on_cpu ? "cpu" : fmt::format("cuda:{}", exchange_.local_rank());
   }
 
   void check_same_data() {

@@ -14,6 +14,7 @@
 #include <ydistill/yolo/checkpoint.h>
 
 #include "cuda/gpu.h"
+#include "cuda/small_training.h"
 #include "support/files.h"
 #include "support/worst.h"
 #include "train/tiny_data.h"
@@ -21,83 +22,12 @@
 namespace ydistill {
 namespace {
 
-constexpr Compute kGpuFp32{Device::cuda(), Precision::kFp32};
-constexpr Compute kGpuBf16{Device::cuda(), Precision::kBf16};
-
-GraphSpec small_graph() {
-  return graph_from_json(test::tiny_graph());
-}
-
-Batch make_batch(int64_t pictures, uint64_t seed) {
-  Batch batch;
-  Rng rng(seed);
-  batch.images = Tensor::empty({pictures, 64, 64, 3}, DType::kUInt8);
-  for (uint8_t& byte : batch.images.span<uint8_t>()) byte = uint8_t(rng.below(256));
-  std::vector<float> rows;
-  for (int64_t i = 0; i < pictures; ++i) {
-    for (const float v : {float(i), float(i % 2), 0.3f + 0.1f * float(i), 0.5f, 0.3f, 0.2f}) {
-      rows.push_back(v);
-    }
-  }
-  batch.targets = Tensor::of<float>({pictures, 6}, rows);
-  batch.labelled.assign(size_t(pictures), 1);
-  return batch;
-}
-
-/// Largest difference as a share of the largest number.
-double difference(const Tensor& got, const Tensor& expected) {
-  const Tensor a = got.to(Device::cpu()).to(DType::kFloat64);
-  const Tensor b = expected.to(Device::cpu()).to(DType::kFloat64);
-  REQUIRE(a.shape() == b.shape());
-  double scale = 1e-12, worst = 0;
-  for (const double v : b.span<double>()) scale = std::max(scale, std::abs(v));
-  for (int64_t i = 0; i < a.numel(); ++i) {
-    const double error = std::abs(a.at(i) - b.at(i));
-    worst = test::worse(worst, error);
-  }
-  return worst / scale;
-}
-
-/// A student, its optimizer and a runner over them.
-struct Training {
-  std::unique_ptr<Model> student;
-  std::unique_ptr<Teacher> teacher;
-  StepLosses losses;
-  std::unique_ptr<Optimizer> sgd;
-  std::unique_ptr<StepRunner> runner;
-
-  explicit Training(const Compute& compute) {
-    use_compute(compute);
-    student = std::make_unique<Model>(small_graph(), compute);
-    student->initialise(3);
-    Model source(small_graph());
-    source.initialise(4);
-    Checkpoint checkpoint;
-    checkpoint.spec = source.spec();
-    checkpoint.tensors = export_weights(source);
-    teacher = std::make_unique<Teacher>(checkpoint, compute);
-    losses.student_anchors = losses.teacher_anchors = student->spec().anchors;
-    losses.detection.emplace();
-    losses.distill.emplace();
-    sgd = std::make_unique<Optimizer>(student->parameters(), EmaOptions{});
-    runner = make_step_runner(*student, teacher.get(), *sgd, losses,
-                              Arena::create(int64_t(1) << 30, compute.device));
-  }
-
-  StepSums steps(const std::vector<Batch>& batches) {
-    OptimizerRates rates;
-    rates.lr = {0.01, 0.01, 0.05};
-    rates.weight_decay = 5e-4;
-    rates.clip_norm = 10;
-    for (const Batch& batch : batches) {
-      runner->accumulate(batch);
-      runner->step(rates);
-      rates.lr[0] *= 0.9;
-    }
-    return runner->take();
-  }
-  const Tensor& weights() const { return student->parameters().values(); }
-};
+using test::difference;
+using test::kGpuBf16;
+using test::kGpuFp32;
+using test::make_batch;
+using test::small_graph;
+using test::Training;
 
 std::vector<Batch> five_batches() {
   std::vector<Batch> batches;
