@@ -23,7 +23,9 @@
 namespace ydistill {
 namespace {
 
-constexpr int64_t kBlock = int64_t(1) << 20;      // elements exchanged at a time
+// Elements exchanged at a time: as fast as any within a machine, and at the line's speed over 1
+// Gbit/s Ethernet, where blocks of 1 to 16 MiB take up to 1.8 times as long.
+constexpr int64_t kBlock = int64_t(1) << 16;
 constexpr int64_t kMostBytes = int64_t(1) << 30;  // MPI counts in int
 
 void check_status(int status, const char* expression, const char* file, int line) {

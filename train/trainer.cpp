@@ -375,6 +375,7 @@ class Trainer {
     options.stop = [this] { return events_.stop_requested(); };
     if (reporter_) options.on_batch = reporter_->watch_teacher();
     const EvaluateResult result = evaluate(teacher_->model(), val_data_, options);
+    tell(result.findings);
     if (exchange_.any(events_.stop_requested())) return;
     if (reporter_) reporter_->teacher(result);
     const MetricsResult& m = result.metrics;
@@ -620,6 +621,7 @@ class Trainer {
                            error.what());
     }
     model.reset();  // its memory serves the checkpoints
+    tell(outcome.last.findings);
     if (exchange_.any(events_.stop_requested())) return false;
 
     const double n = double(std::max<int64_t>(state_.next_batch, 1));
@@ -701,9 +703,13 @@ class Trainer {
     kept_plans_ = revision;
   }
 
-  void report_unreadable() {
-    const std::vector<Finding> findings = gather_findings(exchange_, loader_->findings());
-    for (; reported_ < findings.size(); ++reported_) say_("data: " + findings[reported_].str());
+  void report_unreadable() { tell(gather_findings(exchange_, loader_->findings())); }
+
+  /// Each finding once.
+  void tell(const std::vector<Finding>& findings) {
+    for (const Finding& finding : findings) {
+      if (told_.insert(finding.str()).second) say_("data: " + finding.str());
+    }
   }
 
   Config config_;
@@ -734,7 +740,7 @@ class Trainer {
   bool stop_agreed_ = false, told_differences_ = false;  // where there are several processes
   int64_t steps_since_save_ = 0;
   double waiting_share_ = 0, train_seconds_ = 0, speed_ = 0;  // of this epoch so far
-  size_t reported_ = 0;
+  std::set<std::string> told_;                                // findings of the loaders
 };
 
 }  // namespace

@@ -139,7 +139,7 @@ TEST_CASE("processes: there are as many as the launcher was asked for") {
 
 TEST_CASE("exchange: a sum is in the order of the ranks, bit for bit, in every process") {
   const int size = processes().size();
-  // Fewer values than processes, no multiple of them, and more than are exchanged at a time.
+  // Fewer values than processes, no multiple of them, and far more than are exchanged at a time.
   for (const int64_t n :
        {int64_t(0), int64_t(1), int64_t(5), int64_t(1000), (int64_t(1) << 20) + 7}) {
     INFO(n << " values");

@@ -66,6 +66,23 @@ TEST_CASE("train: a run leaves its folder complete and the loss falls") {
   CHECK(train(setup.config({"train.epochs=1"}), events).run == setup.dir / "runs" / "exp2");
 }
 
+TEST_CASE("train: a picture that the training or its validation cannot read is told once") {
+  const Setup setup;
+  for (const char* name : {"train/images/p003.png", "val/images/p001.png"}) {
+    std::string png = test::read_file(setup.dir / name);
+    for (size_t i = 60; i < 100; ++i) png[i] = '\0';  // its size can be read, its pixels cannot
+    test::write_file(setup.dir / name, png);
+  }
+  Quiet events;
+  CHECK(train(setup.config({"train.epochs=2"}), events).finished);
+  for (const char* name : {"train/images/p003.png", "val/images/p001.png"}) {
+    INFO(events.log);
+    const size_t at = events.log.find("data: " + (setup.dir / name).string());
+    REQUIRE(at != std::string::npos);
+    CHECK(events.log.find((setup.dir / name).string(), at + 10) == std::string::npos);
+  }
+}
+
 TEST_CASE("train: stopped and resumed equals uninterrupted bit for bit") {
   const Setup setup;
   Quiet whole;
