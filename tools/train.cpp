@@ -2,35 +2,14 @@
 #include <fmt/format.h>
 
 #include <filesystem>
-#include <functional>
 #include <memory>
-#include <optional>
 
 #include <ydistill/tools/command.h>
+#include <ydistill/tools/processes.h>
 #include <ydistill/tools/progress.h>
-#include <ydistill/train/exchange.h>
 #include <ydistill/train/trainer.h>
 
 namespace ydistill::tools {
-
-namespace {
-
-/// The same work in all processes. Where one fails and the others do not know, all end at once.
-int run_in_all(Exchange& processes, const std::function<int()>& work) {
-  try {
-    return work();
-  } catch (const EndedTogether&) {
-    return 0;  // the first process says why, and its exit code counts
-  } catch (const std::exception& error) {
-    if (processes.size() == 1 || processes.ends_together()) throw;
-    message(fmt::format("ydistill: process {} on {}: {}", processes.rank(), processes.machine(),
-                        error.what()));
-    processes.abort(kRunFailed);
-    throw;
-  }
-}
-
-}  // namespace
 
 Run add_train(CLI::App& app) {
   struct Args {
@@ -70,14 +49,7 @@ Run add_train(CLI::App& app) {
     const auto run = [&](TrainEvents& events) {
       processes->together(check);
       if (!args->resume.empty()) return resume_training(args->resume, events, *processes);
-      // The others need no config file.
-      std::optional<Config> config;
-      processes->together([&] {
-        if (speaks) config = load_config(args->config, args->overrides);
-      });
-      const std::string text = processes->from_first(config ? to_json(*config) : "");
-      if (!config) config = parse_config(text, std::filesystem::current_path(), {}, args->config);
-      return train(*config, events, *processes);
+      return train(load_config(*processes, args->config, args->overrides), events, *processes);
     };
     return run_in_all(*processes, [&] {
       if (args->json && speaks) {

@@ -5,8 +5,11 @@
 #include <nlohmann/json.hpp>
 
 #include <ydistill/tools/command.h>
+#include <ydistill/tools/processes.h>
 #include <ydistill/tools/progress.h>
+#include <ydistill/train/agreement.h>
 #include <ydistill/train/evaluate.h>
+#include <ydistill/train/process_share.h>
 #include <ydistill/train/sources.h>
 
 namespace ydistill::tools {
@@ -47,6 +50,60 @@ std::string as_json(const MetricsResult& m) {
   return nlohmann::ordered_json{{"metrics", metrics}}.dump(2);
 }
 
+/// In all processes; the first one prints.
+int validate(const Config& config, bool as_document, Exchange& exchange) {
+  const Say say = [&](const std::string& line) {
+    if (exchange.is_first()) message(line);
+  };
+  use_own_threads(config, exchange);
+  std::shared_ptr<const Dataset> dataset;
+  std::unique_ptr<Model> model;
+  Checkpoint checkpoint;
+  exchange.together([&] {
+    const Compute compute = choose_own_compute(config, exchange);
+    use_compute(compute);
+    if (config.model.weights.empty()) {
+      throw ConfigError(
+          "model.weights: val needs the weights of a trained model; give "
+          "model.weights=FILE");
+    }
+    checkpoint = load_checkpoint(config.model.weights, PtWeights::kEma);
+    Reading reading = model_reading(config, checkpoint.class_names);
+    reading.stop = stop_signal_came;
+    dataset = open_dataset(val_source(config), reading, say);
+    if (dataset->num_labels() == 0) {
+      say("data.val: none of its pictures has a label: every figure will be 0");
+    }
+    model = make_validated_model(checkpoint, dataset->names, compute);
+    say(fmt::format("model: {} from {} on {}", checkpoint.spec.name, config.model.weights.string(),
+                    describe(compute)));
+  });
+  check_same_data(exchange, "data.val", *dataset);
+  check_same_weights(exchange, "model.weights", checkpoint);
+  checkpoint = {};  // its memory serves the validation
+  EvaluateOptions options;
+  options.val = config.val;
+  options.workers = int(config.train.workers);
+  options.exchange = &exchange;
+  options.stop = stop_signal_came;
+  const auto arena = Arena::create(0, model->device());
+  const ArenaScope scope(arena);
+  const EvaluateResult result = evaluate(*model, dataset, options);
+  if (exchange.any(stop_signal_came())) {
+    say("val: stopped before the last picture");
+    return kRunFailed;
+  }
+  if (!exchange.is_first()) return 0;
+  for (const Finding& finding : result.findings) message("data: " + finding.str());
+  if (as_document) {
+    print_json(as_json(result.metrics));
+  } else {
+    print_table(result.metrics);
+  }
+  message(fmt::format("{} pictures in {:.1f} s", result.metrics.images, result.seconds));
+  return 0;
+}
+
 }  // namespace
 
 Run add_val(CLI::App& app) {
@@ -62,43 +119,12 @@ Run add_val(CLI::App& app) {
   cmd->add_option("overrides", args->overrides, "key.path=value, e.g. val.conf=0.01");
   cmd->add_flag("--json", args->json, "print one JSON document");
   return [args] {
-    const Config config = load_config(args->config, args->overrides);
-    const Compute compute = choose_compute(config.device, config.precision, config.autotune);
-    use_compute(compute);
-    if (config.model.weights.empty()) {
-      throw ConfigError(
-          "model.weights: val needs the weights of a trained model; give "
-          "model.weights=FILE");
-    }
-    Checkpoint checkpoint = load_checkpoint(config.model.weights, PtWeights::kEma);
-    const auto dataset =
-        open_dataset(val_source(config), model_reading(config, checkpoint.class_names), message);
-    if (dataset->num_labels() == 0) {
-      message("data.val: none of its pictures has a label: every figure will be 0");
-    }
-    const auto model = make_validated_model(checkpoint, dataset->names, compute);
-    message(fmt::format("model: {} from {} on {}", checkpoint.spec.name,
-                        config.model.weights.string(), describe(compute)));
-    EvaluateOptions options;
-    options.val = config.val;
-    options.workers = int(config.train.workers);
-    catch_stop_signals(OnSignal::kSay);
-    options.stop = stop_signal_came;
-    const auto arena = Arena::create(0, compute.device);
-    const ArenaScope scope(arena);
-    const EvaluateResult result = evaluate(*model, dataset, options);
-    if (stop_signal_came()) {
-      message("val: stopped before the last picture");
-      return kRunFailed;
-    }
-    for (const Finding& finding : result.findings) message("data: " + finding.str());
-    if (args->json) {
-      print_json(as_json(result.metrics));
-    } else {
-      print_table(result.metrics);
-    }
-    message(fmt::format("{} pictures in {:.1f} s", result.metrics.images, result.seconds));
-    return 0;
+    const std::unique_ptr<Exchange> processes = join_processes();
+    catch_stop_signals(processes->is_first() ? OnSignal::kSay : OnSignal::kQuiet);
+    return run_in_all(*processes, [&] {
+      const Config config = load_config(*processes, args->config, args->overrides);
+      return validate(config, args->json, *processes);
+    });
   };
 }
 

@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
-#include <cstdlib>
 #include <optional>
 #include <set>
 #include <utility>
@@ -21,6 +20,7 @@
 #include <ydistill/train/gather_findings.h>
 #include <ydistill/train/loader_options.h>
 #include <ydistill/train/pictures.h>
+#include <ydistill/train/process_share.h>
 #include <ydistill/train/run_reporter.h>
 #include <ydistill/train/schedule.h>
 #include <ydistill/train/sources.h>
@@ -59,16 +59,12 @@ class Trainer {
         silent_(events),
         events_(exchange.is_first() ? events : silent_),
         say_([this](const std::string& line) { events_.message(line); }) {
-    if (config.train.threads > 0) {
-      set_num_threads(int(config.train.threads));
-    } else if (exchange.threads() > 0 && std::getenv("OMP_NUM_THREADS") == nullptr) {
-      set_num_threads(exchange.threads());
-    }
+    use_own_threads(config, exchange);
     if (config.train.batch < exchange.size()) {
       throw ConfigError("train.batch: {} pictures for {} processes, at least one for each wanted",
                         config.train.batch, exchange.size());
     }
-    compute_ = choose_compute(own_device(), config.precision, config.autotune);
+    compute_ = choose_own_compute(config, exchange);
     use_compute(compute_);
     if (on_gpu() && compute_.device.is_cpu()) {
       throw ConfigError("augment.device: gpu, but the run is on {}; use cpu or a CUDA device",
@@ -215,19 +211,6 @@ class Trainer {
       train_data_ = with_unlabelled(train_data_, config_.data, say_, kMaxFindings, stop);
     }
     check_stop();
-  }
-
-  /// What config.device means to this one of several processes on a machine.
-  std::string own_device() const {
-    const std::string& wanted = config_.device;
-    if (exchange_.local_size() == 1 || wanted == "cpu") return wanted;
-    if (wanted.starts_with("cuda:")) {
-      throw ConfigError("device: {} for {} processes of a machine; with \"cuda\" each has its own",
-                        wanted, exchange_.local_size());
-    }
-    const bool on_cpu =
-        wanted == "auto" && choose_compute(wanted, config_.precision).device.is_cpu();
-    return on_cpu ? "cpu" : fmt::format("cuda:{}", exchange_.local_rank());
   }
 
   void check_same_data() {

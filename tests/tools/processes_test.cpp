@@ -50,6 +50,18 @@ TEST_CASE("command: two processes tell programs of a run once") {
   CHECK(count(o.out, "\"event\":\"done\"") == 1);
 }
 
+TEST_CASE("command: a validation in two processes prints the table of one, once") {
+  const Setup setup;
+  const std::string args = "val cfg.json model.weights=tiny.safetensors val.batch=1";
+  const Outcome alone = setup.run(args), both = run_two(setup, args);
+  INFO(both.err);
+  CHECK(alone.code == 0);
+  CHECK(both.code == 0);
+  CHECK(both.out == alone.out);
+  CHECK(count(both.err, "4 pictures in ") == 1);
+  CHECK(count(run_two(setup, "val cfg.json").err, "ydistill: model.weights: val needs") == 1);
+}
+
 TEST_CASE("command: what is wrong in two processes is said once, with its exit code") {
   const Setup setup;
   for (const auto& [args, code, text] :

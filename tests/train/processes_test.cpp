@@ -398,6 +398,20 @@ TEST_CASE("processes: other data or another config in one of them is refused, na
   CHECK_FALSE(std::filesystem::exists(shared.dir / "runs/x"));
 }
 
+TEST_CASE("processes: other weights in one of them are refused, naming it") {
+  Model model(graph_from_json(test::tiny_graph()));
+  model.initialise(1);
+  Checkpoint checkpoint{model.spec(), {}, export_weights(model), {}, ""};
+  CHECK(failure_of([&] { check_same_weights(processes(), "model.weights", checkpoint); }) == "");
+  if (processes().rank() == 1) model.parameters().values().data<float>()[0] += 1e-6f;
+  checkpoint.tensors = export_weights(model);
+  CHECK(failure_of([&] { check_same_weights(processes(), "model.weights", checkpoint); }) ==
+        (processes().is_first() ? fmt::format("ConfigError: process 1 on {}: model.weights: other "
+                                              "numbers than the first process's",
+                                              processes().machine())
+                                : "EndedTogether"));
+}
+
 TEST_CASE("processes: a batch with fewer pictures than there are processes is refused") {
   const SharedRun shared;
   test::QuietEvents events;

@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: MIT
+// What is one process's own where several work together: its device and its threads.
+#pragma once
+
+#include <ydistill/tensor/compute.h>
+#include <ydistill/train/config.h>
+#include <ydistill/train/exchange.h>
+
+namespace ydistill {
+
+/// Sets the threads of parallel_for: as many as the config says, else what the environment
+/// (OMP_NUM_THREADS) or the process's share of its machine allows.
+void use_own_threads(const Config& config, const Exchange& exchange);
+
+/// What the config's device and precision mean to this process: with "cuda", or "auto" where there
+/// is a GPU, the nth process of a machine has its nth GPU. throws ConfigError, also for one GPU
+/// named for several processes.
+Compute choose_own_compute(const Config& config, const Exchange& exchange);
+
+}  // namespace ydistill
