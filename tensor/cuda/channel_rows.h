@@ -71,6 +71,17 @@ __global__ void __launch_bounds__(kThreads)
   }
 }
 
+/// Rows of a chunk where nothing is added up and any number of chunks will do: kRowsAThread for a
+/// thread, so that what it reads of its channels pays; fewer where the GPU would be left half
+/// empty, for a thread waits for the memory once a row.
+template <int kLanes>
+int64_t rows_of_chunk(int64_t rows, int64_t blocks_a_chunk) {
+  constexpr int64_t kEnoughBlocks = 1024;  // about twice what 132 multiprocessors hold at once
+  constexpr int64_t kLines = kThreads / kLanes, kLeast = 2;
+  const int64_t a_thread = rows * blocks_a_chunk / (kLines * kEnoughBlocks);
+  return kLines * std::clamp<int64_t>(a_thread, kLeast, kRowsAThread);
+}
+
 /// f.of_channels(first channel) gives what f needs of N channels; f(that, index of the first
 /// number) does the work of one row. channels is a multiple of N.
 template <int N, class F>
@@ -78,11 +89,10 @@ void for_each_row(int64_t rows, int64_t channels, F f) {
   if (rows <= 0) return;
   dispatch_lanes<N>(channels / N, [&](auto lanes) {
     constexpr int kLanes = decltype(lanes)::value;
-    // Nothing is added up here, so there may be as many blocks as there is work for.
-    constexpr int64_t kPerChunk = int64_t(kThreads / kLanes) * kRowsAThread;
+    const int64_t per_chunk = rows_of_chunk<kLanes>(rows, grid_of<N, kLanes>(channels, 1).y);
     launch(for_each_row_kernel<N, kLanes, F>,
-           grid_of<N, kLanes>(channels, (rows + kPerChunk - 1) / kPerChunk), dim3(kThreads), rows,
-           channels, kPerChunk, f);
+           grid_of<N, kLanes>(channels, (rows + per_chunk - 1) / per_chunk), dim3(kThreads), rows,
+           channels, per_chunk, f);
   });
 }
 
