@@ -101,9 +101,9 @@ class EmulatedPlan : public ConvPlan {
     const bool is_product = &library_ == &cublas_library();
     const double ms =
         is_product ? times.cublas : (number_ == 0 ? times.cudnn_first : times.cudnn_second);
-    ++runs;
-    cuda_emulator::pass(ms);
-    cuda_emulator::enqueue([p = problem_, o = operands, is_product] {
+    cuda_emulator::enqueue([p = problem_, o = operands, is_product, ms] {
+      ++runs;
+      cuda_emulator::pass(ms);
       is_product ? multiply(p, o.b, o.a, o.out) : ydistill::cuda::run(p, o.a, o.b, o.bias, o.out);
     });
   }
