@@ -8,6 +8,9 @@
 
 #include <ydistill/detect/in_picture.h>
 #include <ydistill/tensor/arena.h>
+#ifdef YD_HAVE_CUDA
+#include <ydistill/tensor/cuda/graph.h>
+#endif
 #include <ydistill/tensor/parallel.h>
 #include <ydistill/yolo/checkpoint.h>
 #include <ydistill/yolo/inference.h>
@@ -103,6 +106,9 @@ void Detector::State::detect(std::span<const ImageView> images,
   });
   times.letterbox += lap();
   const std::vector<Tensor> logits = inference->logits(input);
+#ifdef YD_HAVE_CUDA
+  if (logits[0].device().is_cuda()) cuda::wait_for_gpu();  // the next step would, on its account
+#endif
   times.network += lap();
   std::vector<std::vector<Detection>> in_input = boxes(logits);
   for (size_t i = 0; i < batch.size(); ++i) {
