@@ -54,6 +54,7 @@ struct Scheduler {
 };
 Scheduler scheduler;
 std::vector<std::function<void()>>* capturing = nullptr;
+cudaStreamCaptureMode capture_mode = cudaStreamCaptureModeGlobal;
 double clock_ms = 0;
 
 [[noreturn]] void stop(const char* text) {
@@ -174,6 +175,14 @@ bool run_block(dim3 threads, bool reversed) {
   return true;
 }
 
+/// What a GPU refuses while a stream is captured, and spoils the capture with, unless the thread
+/// has said that it knows (cudaStreamBeginCapture in the runtime's manual: "potentially unsafe").
+void refuse_in_capture(const char* call) {
+  if (capturing == nullptr || capture_mode == cudaStreamCaptureModeRelaxed) return;
+  std::fprintf(stderr, "cuda emulator: %s while a stream is captured\n", call);
+  std::abort();
+}
+
 /// Called where a thread is about to wait.
 void require_fibers() {
   if (scheduler.current == nullptr) {
@@ -246,6 +255,7 @@ void pass(double milliseconds) {
 }  // namespace cuda_emulator
 
 using cuda_emulator::capturing;
+using cuda_emulator::refuse_in_capture;
 
 const char* cudaGetErrorString(cudaError_t) {
   return "emulated error";
@@ -288,10 +298,12 @@ cudaError_t cudaMemGetInfo(size_t* free, size_t* total) {
   return cudaSuccess;
 }
 cudaError_t cudaMalloc(void** data, size_t bytes) {
+  refuse_in_capture("cudaMalloc");
   *data = std::aligned_alloc(256, (bytes + 255) / 256 * 256);
   return *data == nullptr ? cudaErrorMemoryAllocation : cudaSuccess;
 }
 cudaError_t cudaFree(void* data) {
+  refuse_in_capture("cudaFree");
   std::free(data);
   return cudaSuccess;
 }
@@ -337,8 +349,7 @@ cudaError_t cudaStreamIsCapturing(cudaStream_t, cudaStreamCaptureStatus* status)
   return cudaSuccess;
 }
 cudaError_t cudaThreadExchangeStreamCaptureMode(cudaStreamCaptureMode* mode) {
-  static cudaStreamCaptureMode current = cudaStreamCaptureModeThreadLocal;
-  std::swap(current, *mode);
+  std::swap(cuda_emulator::capture_mode, *mode);
   return cudaSuccess;
 }
 cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t* graph) {
