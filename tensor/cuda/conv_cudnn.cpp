@@ -5,7 +5,10 @@
 #include <fmt/format.h>
 
 #include <map>
+#include <mutex>
 #include <unordered_map>
+#include <utility>
+#include <vector>
 
 #include <ydistill/tensor/cuda/conv_cudnn.h>
 #include <ydistill/tensor/cuda/conv_plan.h>
@@ -162,30 +165,65 @@ bool find_candidates(ConvGraph& graph, const ConvProblem& p, cudnnHandle_t handl
   return reason.empty();
 }
 
+void check_status(cudnnStatus_t status, const char* call) {
+  if (status != CUDNN_STATUS_SUCCESS) {
+    throw LibraryError("cudnn: {} in {}", cudnnGetErrorString(status), call);
+  }
+}
+
+/// Handles that no thread has at the moment, by device. None is ever destroyed: while a thread or
+/// the process ends, cudnnDestroy has crashed in others' programs (pytorch/pytorch#17658,
+/// davisking/dlib#2186), for what it uses may be gone.
+class HandlePool {
+ public:
+  cudnnHandle_t take(int device) {
+    {
+      const std::lock_guard lock(mutex_);
+      std::vector<cudnnHandle_t>& free = free_[device];
+      if (!free.empty()) {
+        const cudnnHandle_t taken = free.back();
+        free.pop_back();
+        return taken;
+      }
+    }
+    cudnnHandle_t made = nullptr;
+    check_status(cudnnCreate(&made), "cudnnCreate");
+    return made;
+  }
+  void give_back(int device, cudnnHandle_t handle) {
+    const std::lock_guard lock(mutex_);
+    free_[device].push_back(handle);
+  }
+  static HandlePool& get() {
+    static HandlePool& pool = *new HandlePool;
+    return pool;
+  }
+
+ private:
+  std::mutex mutex_;
+  std::map<int, std::vector<cudnnHandle_t>> free_;
+};
+
 /// One handle a thread, device and stream, so that none is shared by work that overlaps.
 cudnnHandle_t handle() {
+  struct ThreadHandles {
+    std::map<std::pair<int, cudaStream_t>, cudnnHandle_t> of_stream;
+    ~ThreadHandles() {
+      for (const auto& [key, handle] : of_stream) HandlePool::get().give_back(key.first, handle);
+    }
+  };
+  thread_local ThreadHandles own;
   int device = 0;
   YD_CUDA_CHECK(cudaGetDevice(&device));
-  struct Handle {
-    cudnnHandle_t handle = nullptr;
-    Handle() = default;
-    Handle(const Handle&) = delete;
-    Handle& operator=(const Handle&) = delete;
-    ~Handle() {
-      if (handle != nullptr) cudnnDestroy(handle);
-    }
-  };
-  const auto check_status = [](cudnnStatus_t status, const char* call) {
-    if (status != CUDNN_STATUS_SUCCESS) {
-      throw LibraryError("cudnn: {} in {}", cudnnGetErrorString(status), call);
-    }
-  };
-  thread_local std::map<std::pair<int, cudaStream_t>, Handle> own;
-  Handle& found = own[{device, current_stream()}];
-  if (found.handle == nullptr) check_status(cudnnCreate(&found.handle), "cudnnCreate");
+  const cudaStream_t stream = current_stream();
+  const std::pair key(device, stream);
+  auto found = own.of_stream.find(key);
+  if (found == own.of_stream.end()) {
+    found = own.of_stream.emplace(key, HandlePool::get().take(device)).first;
+  }
   // Again each time: a stream's address may have been given to another since.
-  check_status(cudnnSetStream(found.handle, current_stream()), "cudnnSetStream");
-  return found.handle;
+  check_status(cudnnSetStream(found->second, stream), "cudnnSetStream");
+  return found->second;
 }
 
 /// cuDNN's own description of a plan; empty where it has none.
