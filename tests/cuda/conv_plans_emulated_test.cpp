@@ -54,7 +54,8 @@ Tensor run(const ConvProblem& p) {
   };
   const Tensor a = there(1, shapes[0]), b = there(2, shapes[1]);
   const Tensor out = Tensor::empty(shapes[2], p.dtype, Device::cuda());
-  cuda::run_conv_engine(p, a.raw(), b.raw(), nullptr, out.raw());
+  const Tensor bias = Tensor::zeros({p.g.out_channels}, DType::kFloat32, Device::cuda());
+  cuda::run_conv_engine(p, a.raw(), b.raw(), p.bias_silu ? bias.raw() : nullptr, out.raw());
   return out.to(Device::cpu());
 }
 
@@ -66,6 +67,13 @@ std::string kernel_of(const ConvProblem& p) {
       return line.substr(start.size(), line.find(',', start.size()) - start.size());
   }
   return "";
+}
+
+/// The choice for p alone.
+std::vector<SavedConvPlan> saved_of(const ConvProblem& p) {
+  std::vector<SavedConvPlan> plans = cuda::save_conv_plans();
+  std::erase_if(plans, [&](const SavedConvPlan& s) { return s.convolution != cuda::describe(p); });
+  return plans;
 }
 
 class Autotune {
@@ -102,6 +110,18 @@ TEST_CASE("conv plans: autotune takes the fastest of both libraries, once") {
   CHECK(kernel_of(wide) == "emulated cuDNN 1 kernel 1");  // a 3x3 is no product
 }
 
+TEST_CASE("conv plans: of plans that are compiled the first is taken and none is timed") {
+  const Autotune on;
+  const ConvLibraries libraries({.cudnn_first = 3, .cudnn_second = 1, .cublas = 2});
+  ConvProblem p = problem_of(27, ConvDirection::kForward, DType::kBFloat16);
+  p.bias_silu = true;
+  run(p);
+  CHECK(libraries.runs() == 1);
+  CHECK(kernel_of(p) == "emulated cuDNN 1 kernel 0");
+  REQUIRE(saved_of(p).size() == 1);
+  CHECK(saved_of(p)[0].is_timed);  // a resumed run shall not begin anew
+}
+
 // What cuBLASLt is told, done by plain loops, against the CPU's convolution.
 TEST_CASE("conv plans: a 1x1 as a product of matrices is the convolution in all directions") {
   const Autotune on;
@@ -136,13 +156,6 @@ TEST_CASE("conv plans: a 1x1 as a product of matrices is the convolution in all 
       }
     }
   }
-}
-
-/// The choice for p alone.
-std::vector<SavedConvPlan> saved_of(const ConvProblem& p) {
-  std::vector<SavedConvPlan> plans = cuda::save_conv_plans();
-  std::erase_if(plans, [&](const SavedConvPlan& s) { return s.convolution != cuda::describe(p); });
-  return plans;
 }
 
 TEST_CASE("conv plans: what was chosen is saved in words, and taken again without timing") {
