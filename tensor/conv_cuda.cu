@@ -240,7 +240,9 @@ Tensor conv2d_bias_silu(const Tensor& x, const Tensor& weight, const Tensor& bia
   const bool same_channels = wide.out_channels == g.out_channels;
   ConvProblem problem = problem_of(wide, dtype, ConvDirection::kForward);
   problem.bias_silu = true;
-  const bool fused = may_fuse && same_channels && has_conv_engine(problem);
+  // Without tensor cores one generic engine is left, and compiling it may take 20 s.
+  const bool may_use_tensor_cores = dtype == DType::kBFloat16 || problem.tf32;
+  const bool fused = may_fuse && may_use_tensor_cores && same_channels && has_conv_engine(problem);
   problem.bias_silu = fused;
 
   const Tensor out = Tensor::empty(wide.output_shape(), dtype, x.device());

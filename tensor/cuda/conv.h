@@ -29,8 +29,8 @@ bool allow_tf32();
 /// Whether a plan is chosen by timing candidates on first use instead of by the libraries' rules.
 /// Two runs may then choose differently, and differ in rounding.
 void set_autotune(bool autotune);
-/// Whether conv2d_bias_silu may use a kernel that the library compiles for it, a second or so each;
-/// off at first. For the whole process.
+/// Whether conv2d_bias_silu may use a kernel that the library compiles for it, one to three seconds
+/// each, in bfloat16 and TF32; off at first. For the whole process.
 void set_fuse_inference(bool fuse);
 
 }  // namespace ydistill::cuda
