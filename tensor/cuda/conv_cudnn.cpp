@@ -186,6 +186,8 @@ class HandlePool {
         return taken;
       }
     }
+    // It asks for memory, and a thread may come for the first time to capture what another began.
+    const AllocationScope scope;
     cudnnHandle_t made = nullptr;
     check_status(cudnnCreate(&made), "cudnnCreate");
     return made;
