@@ -76,10 +76,27 @@ YD_HOST_DEVICE T sigmoid(T x) {
   return divide(T(1), T(1) + exp_fast(-x));
 }
 
+/// e^-x as the addend of 1 in a denominator; a GPU's may be 0 or infinite. There one multiplication
+/// and its own 2^x are enough: rounding the product is felt only where e^-x is far from 1, and silu
+/// and its derivative are as near to their true values as with an exact e^-x. Half the instructions
+/// of a pass over activations are saved, which would else not keep up with the memory.
+YD_HOST_DEVICE float exp_beside_one(float x) {
+#if defined(__CUDA_ARCH__)
+  float e;
+  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(e) : "f"(x * -1.44269504f));
+  return e;
+#else
+  return exp_of_number(-x);
+#endif
+}
+YD_HOST_DEVICE double exp_beside_one(double x) {
+  return exp_of_number(-x);
+}
+
 /// x sigmoid(x), also known as swish (Elfwing et al. 2018).
 template <class T>
 YD_HOST_DEVICE T silu(T x) {
-  return divide(x, T(1) + exp_of_number(-x));  // a NaN stays one
+  return divide(x, T(1) + exp_beside_one(x));  // a NaN stays one
 }
 
 /// d silu / dx = s (1 + x (1 - s)), s = sigmoid(x)
@@ -89,7 +106,7 @@ YD_HOST_DEVICE T silu_grad(T x, T s) {
 }
 template <class T>
 YD_HOST_DEVICE T silu_grad(T x) {
-  return silu_grad(x, divide(T(1), T(1) + exp_of_number(-x)));
+  return silu_grad(x, divide(T(1), T(1) + exp_beside_one(x)));
 }
 
 // For results that are rounded to bfloat16, whose own error is up to 2^-8 = 4e-3: about half the
