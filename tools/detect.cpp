@@ -12,15 +12,14 @@
 #include <utility>
 
 #include <ydistill/detect/detector.h>
-#include <ydistill/detect/draw.h>
 #include <ydistill/tensor/io/atomic_file.h>
 #include <ydistill/tensor/io/text.h>
 #include <ydistill/tensor/io/writable_folder.h>
 #include <ydistill/tensor/parallel.h>
 #include <ydistill/tools/command.h>
+#include <ydistill/tools/detector_args.h>
 #include <ydistill/tools/picture_files.h>
 #include <ydistill/tools/progress.h>
-#include <ydistill/yolo/checkpoint.h>
 
 namespace ydistill::tools {
 namespace {
@@ -39,28 +38,15 @@ std::string output_stem(const fs::path& picture, std::set<std::string>& taken) {
 nlohmann::ordered_json as_json(const fs::path& path, const Image& image,
                                const std::vector<Detection>& detections,
                                const std::vector<std::string>& names) {
-  nlohmann::ordered_json list = nlohmann::ordered_json::array();
-  for (const Detection& d : detections) {
-    list.push_back({{"class", d.class_id},
-                    {"name", names[size_t(d.class_id)]},
-                    {"score", d.score},
-                    {"box_xyxy", {d.x1, d.y1, d.x2, d.y2}}});
-  }
   return {{"path", path.string()},
           {"width", image.width},
           {"height", image.height},
-          {"detections", list}};
+          {"detections", json_of(detections, names)}};
 }
 
 void write_annotated(const fs::path& path, Image image, const std::vector<Detection>& detections,
                      const std::vector<std::string>& names) {
-  std::vector<DrawnBox> boxes;
-  for (const Detection& d : detections) {
-    boxes.push_back({d.x1, d.y1, d.x2, d.y2,
-                     fmt::format("{} {:.2f}", names[size_t(d.class_id)], d.score), d.class_id});
-  }
-  std::reverse(boxes.begin(), boxes.end());  // the best on top
-  draw_boxes(image, boxes);
+  draw_detections(image, detections, names);
   write_jpeg(path, image, 92);
 }
 
@@ -187,15 +173,6 @@ std::string check_batch(const std::string& text) {
   return fmt::format("a whole number from 1 to {} wanted, got \"{}\"", kMaxBatch, text);
 }
 
-/// Empty, or what is wrong about a share.
-std::string check_share(const std::string& text) {
-  double share = 0;
-  const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), share);
-  const bool number = problem == std::errc() && end == text.data() + text.size();
-  if (number && share >= 0 && share <= 1) return "";
-  return fmt::format("a number from 0 to 1 wanted, got \"{}\"", text);
-}
-
 /// Refuses to write into a folder that a picture was taken from: boxes would be drawn over the
 /// picture itself, and the next run would take drawn ones for pictures.
 void check_apart(const std::vector<fs::path>& pictures, const fs::path& out) {
@@ -258,38 +235,21 @@ void detect_and_write(Detector& detector, std::span<const fs::path> paths, Found
 
 Run add_detect(CLI::App& app) {
   struct Args {
-    std::string weights, source, out, device = "auto", precision = "auto";
-    DetectorOptions options;
-    int threads = 0;
+    DetectorArgs detector;
+    std::string source, out;
     int64_t batch = 1;
-    bool json = false, autotune = false, timing = false;
+    bool json = false, timing = false;
   };
   auto args = std::make_shared<Args>();
   CLI::App* cmd = app.add_subcommand("detect", "Find objects in pictures");
-  cmd->add_option("--weights", args->weights, ".pt or .safetensors")->required();
+  add_detector_options(*cmd, args->detector);
   cmd->add_option("--source", args->source, "picture, folder, or pattern in quotes")->required();
   cmd->add_option("--out", args->out, "folder for annotated pictures, text and JSON")->required();
-  cmd->add_option("--conf", args->options.conf, "least score, 0..1")
-      ->check(check_share)
-      ->capture_default_str();
-  cmd->add_option("--iou", args->options.iou, "largest overlap of two boxes, 0..1")
-      ->check(check_share)
-      ->capture_default_str();
-  cmd->add_option("--size", args->options.image_size, "longer side in the network, pixels")
-      ->capture_default_str();
   cmd->add_option("--batch", args->batch,
                   "pictures read at a time; of these, those of one shape in the network run as one "
                   "batch: the same boxes, more pictures a second on a GPU or many cores")
       ->check(check_batch)
       ->capture_default_str();
-  cmd->add_option("--threads", args->threads, "threads that compute; 0: all cores")
-      ->check(CLI::Range(0, 1024))
-      ->capture_default_str();
-  cmd->add_option("--device", args->device, "auto, cpu, cuda or cuda:N")->capture_default_str();
-  cmd->add_option("--precision", args->precision, "auto, fp32, tf32 or bf16")
-      ->capture_default_str();
-  cmd->add_flag("--autotune", args->autotune,
-                "on a GPU: spend a minute on choosing kernels, for many pictures");
   cmd->add_flag("--json", args->json, "print one JSON document");
   cmd->add_flag("--timing", args->timing,
                 "say where the time went, milliseconds by stage, in all and a picture; pictures/s");
@@ -298,18 +258,13 @@ Run add_detect(CLI::App& app) {
     const std::vector<fs::path>& paths = source.paths;
     check_apart(paths, args->out);
     check_folder_is_writable(args->out);
-    if (args->threads > 0) set_num_threads(args->threads);
-    args->options.compute = choose_compute(args->device, args->precision, args->autotune);
+    use_machine(args->detector);
     Timing timing;
     Detector detector = [&] {
-      const Checkpoint checkpoint = timing.measure(
-          "weights", 0, [&] { return load_checkpoint(args->weights, PtWeights::kEma); });
-      const int64_t stride = checkpoint.spec.max_stride();
-      if (args->options.image_size < stride || args->options.image_size % stride != 0) {
-        throw ConfigError("detect: --size: a multiple of {} wanted, got {}", stride,
-                          args->options.image_size);
-      }
-      return timing.measure("build", 0, [&] { return Detector(checkpoint, args->options); });
+      const Checkpoint checkpoint =
+          timing.measure("weights", 0, [&] { return load_weights(args->detector, "detect"); });
+      return timing.measure("build", 0,
+                            [&] { return Detector(checkpoint, args->detector.options); });
     }();
     std::error_code error;
     fs::create_directories(args->out, error);

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: MIT
+// `ydistill video` between pipes and files.
+#include <nlohmann/json.hpp>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include <ydistill/detect/detector.h>
+#include <ydistill/tensor/random.h>
+
+#include "tools/command_setup.h"
+
+namespace ydistill {
+namespace {
+
+namespace fs = std::filesystem;
+using namespace test;
+
+/// Three grey frames of noise, as a stream and as pictures.
+struct Video {
+  std::string stream = "YUV4MPEG2 W48 H32 F10:1 Cmono XCOLORRANGE=FULL\n";
+  std::vector<Image> frames;
+
+  Video() {
+    for (uint64_t seed = 0; seed < 3; ++seed) {
+      Rng rng(seed);
+      Image image = Image::filled(48, 32, 0);
+      stream += "FRAME\n";
+      for (size_t i = 0; i < image.rgb.size(); i += 3) {
+        image.rgb[i] = image.rgb[i + 1] = image.rgb[i + 2] = uint8_t(rng.below(256));
+        stream += char(image.rgb[i]);
+      }
+      frames.push_back(std::move(image));
+    }
+  }
+};
+
+const std::string kVideo = "video --weights tiny.safetensors --size 64 ";
+
+TEST_CASE("command: video finds in each frame what Detector finds in its picture") {
+  const Setup setup;
+  const Video video;
+  write_file(setup.dir / "in.y4m", video.stream);
+  const Outcome o = setup.run(kVideo + "--conf 0.0001 --precision fp32 --json - --source in.y4m");
+  INFO(o.err);
+  REQUIRE(o.code == 0);
+  CHECK(num_lines(o.err) == 1);
+  CHECK(o.err.starts_with("48x32: 3 frames, "));
+  Detector detector(setup.dir / "tiny.safetensors", {.conf = 0.0001, .image_size = 64});
+  std::istringstream lines(o.out);
+  std::string line;
+  for (size_t i = 0; i < 3; ++i) {
+    REQUIRE(std::getline(lines, line));
+    const auto json = nlohmann::json::parse(line);
+    CHECK(json.at("frame") == i);
+    CHECK(json.at("time").get<double>() == Approx(0.1 * double(i)));
+    const std::vector<Detection> expected = detector.detect(video.frames[i]);
+    REQUIRE(json.at("detections").size() == expected.size());
+    for (size_t k = 0; k < expected.size(); ++k) {
+      const auto& found = json.at("detections")[k];
+      CHECK(found.at("class") == expected[k].class_id);
+      CHECK(found.at("score").get<float>() == Approx(expected[k].score).epsilon(1e-5));
+      CHECK(found.at("box_xyxy")[2].get<float>() == Approx(expected[k].x2).margin(1e-3));
+    }
+  }
+  CHECK_FALSE(std::getline(lines, line));
+}
+
+TEST_CASE("command: video passes frames on, and changes only those with boxes") {
+  const Setup setup;
+  const Video video;
+  write_file(setup.dir / "in.y4m", video.stream);
+  const Outcome untouched = setup.run(kVideo + "--conf 1 --out - < in.y4m");
+  CHECK(untouched.code == 0);
+  CHECK(untouched.out == video.stream);
+  const Outcome drawn = setup.run(kVideo + "--conf 0.0001 --out drawn.y4m --json boxes < in.y4m");
+  CHECK(drawn.code == 0);
+  CHECK(drawn.out.empty());
+  const std::string stream = read_file(setup.dir / "drawn.y4m");
+  CHECK(stream.size() == video.stream.size());
+  CHECK(stream != video.stream);
+  CHECK(num_lines(read_file(setup.dir / "boxes")) == 3);
+}
+
+TEST_CASE("command: video refuses in one line what it cannot do, and overwrites nothing") {
+  const Setup setup;
+  write_file(setup.dir / "in.y4m", Video().stream);
+  write_file(setup.dir / "good", "good");
+  check_refused(setup.run(kVideo + "--source in.y4m"), 2, "--out, --json or both wanted");
+  check_refused(setup.run(kVideo + "--out - --json - < in.y4m"), 2, "both name -");
+  check_refused(setup.run(kVideo + "--out good < in.y4m"), 2, "--out good: is there already");
+  check_refused(setup.run(kVideo + "--json good < in.y4m"), 2, "--json good: is there already");
+  CHECK(read_file(setup.dir / "good") == "good");
+  check_refused(setup.run(kVideo + "--json none/x < in.y4m"), 1, "none/x: cannot be written");
+  check_refused(setup.run(kVideo + "--json - --source none.y4m"), 1, "none.y4m: no such file");
+  check_refused(setup.run(kVideo + "--json - --source train"), 1, "train: a folder");
+  check_refused(setup.run(kVideo + "--json - < cfg.json"), 1, "YUV4MPEG2 wanted");
+  check_refused(setup.run("video --weights tiny.safetensors --size 65 --json - < in.y4m"), 2,
+                "video: --size: a multiple of 16 wanted, got 65");
+  check_refused(setup.run("video --weights none.pt --json - < in.y4m"), 1, "none.pt");
+  const Outcome cut = setup.run(kVideo + "--json - --source -", "head -c 2500 in.y4m |");
+  CHECK(cut.code == 1);
+  CHECK(num_lines(cut.out) == 1);  // the frame that came whole
+  CHECK(cut.err == "ydistill: standard input: ends within frame 2: 905 of 1536 bytes\n");
+  check_refused(setup.run(kVideo + "--json /dev/full < in.y4m"), 1,
+                "/dev/full: cannot be written any more");
+}
+
+}  // namespace
+}  // namespace ydistill

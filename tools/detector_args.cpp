@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: MIT
+#include <ydistill/tools/detector_args.h>
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <nlohmann/json.hpp>
+
+#include <ydistill/detect/draw.h>
+#include <ydistill/tensor/parallel.h>
+
+namespace ydistill::tools {
+namespace {
+
+/// Empty, or what is wrong about a share.
+std::string check_share(const std::string& text) {
+  double share = 0;
+  const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), share);
+  const bool number = problem == std::errc() && end == text.data() + text.size();
+  if (number && share >= 0 && share <= 1) return "";
+  return fmt::format("a number from 0 to 1 wanted, got \"{}\"", text);
+}
+
+}  // namespace
+
+void add_detector_options(CLI::App& command, DetectorArgs& args) {
+  command.add_option("--weights", args.weights, ".pt or .safetensors")->required();
+  command.add_option("--conf", args.options.conf, "least score, 0..1")
+      ->check(check_share)
+      ->capture_default_str();
+  command.add_option("--iou", args.options.iou, "largest overlap of two boxes, 0..1")
+      ->check(check_share)
+      ->capture_default_str();
+  command.add_option("--size", args.options.image_size, "longer side in the network, pixels")
+      ->capture_default_str();
+  command.add_option("--threads", args.threads, "threads that compute; 0: all cores")
+      ->check(CLI::Range(0, 1024))
+      ->capture_default_str();
+  command.add_option("--device", args.device, "auto, cpu, cuda or cuda:N")->capture_default_str();
+  command.add_option("--precision", args.precision, "auto, fp32, tf32 or bf16")
+      ->capture_default_str();
+  command.add_flag("--autotune", args.autotune,
+                   "on a GPU: spend a minute on choosing kernels, for many pictures");
+}
+
+void use_machine(DetectorArgs& args) {
+  if (args.threads > 0) set_num_threads(args.threads);
+  args.options.compute = choose_compute(args.device, args.precision, args.autotune);
+}
+
+Checkpoint load_weights(const DetectorArgs& args, const std::string& command) {
+  Checkpoint checkpoint = load_checkpoint(args.weights, PtWeights::kEma);
+  const int64_t stride = checkpoint.spec.max_stride(), size = args.options.image_size;
+  if (size < stride || size % stride != 0) {
+    throw ConfigError("{}: --size: a multiple of {} wanted, got {}", command, stride, size);
+  }
+  return checkpoint;
+}
+
+nlohmann::ordered_json json_of(const std::vector<Detection>& detections,
+                               const std::vector<std::string>& names) {
+  nlohmann::ordered_json list = nlohmann::ordered_json::array();
+  for (const Detection& d : detections) {
+    list.push_back({{"class", d.class_id},
+                    {"name", names[size_t(d.class_id)]},
+                    {"score", d.score},
+                    {"box_xyxy", {d.x1, d.y1, d.x2, d.y2}}});
+  }
+  return list;
+}
+
+void draw_detections(Image& image, const std::vector<Detection>& detections,
+                     const std::vector<std::string>& names) {
+  std::vector<DrawnBox> boxes;
+  for (const Detection& d : detections) {
+    boxes.push_back({d.x1, d.y1, d.x2, d.y2,
+                     fmt::format("{} {:.2f}", names[size_t(d.class_id)], d.score), d.class_id});
+  }
+  std::reverse(boxes.begin(), boxes.end());
+  draw_boxes(image, boxes);
+}
+
+}  // namespace ydistill::tools

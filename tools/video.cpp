@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: MIT
+#include <fmt/format.h>
+
+#include <chrono>
+#include <filesystem>
+#include <fstream>
+#include <iostream>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include <ydistill/data/video_stream.h>
+#include <ydistill/tensor/io/text.h>
+#include <ydistill/tools/command.h>
+#include <ydistill/tools/detector_args.h>
+#include <ydistill/tools/progress.h>
+
+namespace ydistill::tools {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kPipe = "-";
+
+/// Standard output, or a file of its own that nothing stands in yet.
+class Sink {
+ public:
+  Sink(const std::string& path, const std::string& option) : name_(printable(path)) {
+    if (path == kPipe) {
+      name_ = "standard output";
+      return;
+    }
+    std::error_code ignored;
+    if (fs::is_regular_file(path, ignored)) {
+      throw ConfigError("video: {} {}: is there already; another name wanted", option, name_);
+    }
+    file_.open(path, std::ios::binary);
+    if (!file_) throw FileError("{}: cannot be written", name_);
+  }
+
+  std::ostream& stream() { return name_ == "standard output" ? std::cout : file_; }
+  /// Sends on what is there. throws FileError where that fails.
+  void flush() {
+    if (!stream().flush()) throw FileError("{}: cannot be written any more", name_);
+  }
+
+ private:
+  std::string name_;
+  std::ofstream file_;
+};
+
+/// "1.2345", seconds from the beginning; null where the stream does not say how fast it runs.
+nlohmann::ordered_json time_of(const VideoFormat& format, int64_t frame) {
+  if (format.rate == 0) return nullptr;
+  return double(frame) * double(format.rate_per) / double(format.rate);
+}
+
+struct VideoArgs {
+  DetectorArgs detector;
+  std::string source = kPipe, out, json;
+};
+
+/// Returns the exit code.
+int detect_in_video(const VideoArgs& args, std::istream& in) {
+  VideoReader reader(in, args.source == kPipe ? "standard input" : printable(args.source));
+  const VideoFormat& format = reader.format();
+  Detector detector(load_weights(args.detector, "video"), args.detector.options);
+  std::unique_ptr<Sink> video, boxes;
+  if (!args.out.empty()) video = std::make_unique<Sink>(args.out, "--out");
+  if (!args.json.empty()) boxes = std::make_unique<Sink>(args.json, "--json");
+  if (video) write_video_header(video->stream(), format);
+
+  catch_stop_signals(OnSignal::kSay);
+  const auto start = std::chrono::steady_clock::now();
+  int64_t frames = 0, found = 0;
+  std::vector<uint8_t> planes;
+  while (!stop_signal_came() && reader.next(planes)) {
+    const Image picture = rgb_of_frame(format, planes);
+    const std::vector<Detection> detections = detector.detect(picture);
+    if (boxes) {
+      const nlohmann::ordered_json line{
+          {"frame", frames},
+          {"time", time_of(format, frames)},
+          {"detections", json_of(detections, detector.class_names())}};
+      boxes->stream() << line.dump() << '\n';
+      boxes->flush();  // who reads along hears of each frame at once
+    }
+    if (video) {
+      Image drawn = picture;
+      draw_detections(drawn, detections, detector.class_names());
+      put_drawn_pixels(format, picture, drawn, planes);
+      write_video_frame(video->stream(), planes);
+      video->flush();
+    }
+    ++frames;
+    found += int64_t(detections.size());
+  }
+  const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
+  message(fmt::format("{}x{}: {} frames, {} boxes, {:.1f} frames/s", format.width, format.height,
+                      frames, found, double(frames) / std::max(took.count(), 1e-9)));
+  if (!stop_signal_came()) return 0;
+  message("video: stopped before the end of the stream");
+  return kRunFailed;
+}
+
+}  // namespace
+
+Run add_video(CLI::App& app) {
+  auto args = std::make_shared<VideoArgs>();
+  CLI::App* cmd = app.add_subcommand("video", "Find objects in a video that comes through a pipe");
+  cmd->footer(
+      "Videos are uncompressed YUV4MPEG2 streams, which FFmpeg and others read and write:\n"
+      "  ffmpeg -i in.mp4 -f yuv4mpegpipe -pix_fmt yuv420p - |\n"
+      "    ydistill video --weights best.safetensors --out - | ffmpeg -i - out.mp4");
+  add_detector_options(*cmd, args->detector);
+  cmd->add_option("--source", args->source, "YUV4MPEG2 stream: a file, or - for standard input")
+      ->capture_default_str();
+  cmd->add_option("--out", args->out,
+                  "the video with boxes drawn: a new file, or - for standard output");
+  cmd->add_option("--json", args->json,
+                  "one JSON object a frame and line: a new file, or - for standard output");
+  return [args] {
+    if (args->out.empty() && args->json.empty()) {
+      throw ConfigError("video: nothing to write; --out, --json or both wanted");
+    }
+    if (args->out == args->json) {
+      throw ConfigError("video: --out and --json both name {}; two places wanted",
+                        printable(args->out));
+    }
+    use_machine(args->detector);
+    if (args->source == kPipe) return detect_in_video(*args, std::cin);
+    std::error_code ignored;
+    if (fs::is_directory(args->source, ignored)) {
+      throw FileError("{}: a folder; `ydistill detect` is for pictures", printable(args->source));
+    }
+    std::ifstream file(args->source, std::ios::binary);
+    if (!file) throw FileError("{}: no such file, or not readable", printable(args->source));
+    return detect_in_video(*args, file);
+  };
+}
+
+}  // namespace ydistill::tools
