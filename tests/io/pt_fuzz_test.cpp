@@ -1,65 +1,16 @@
 // SPDX-License-Identifier: MIT
 // Valid files with bytes changed or cut: only errors of ours may come out, and memory stays small.
-#include <sys/resource.h>
-
 #include <filesystem>
-#include <functional>
 #include <string>
 
-#include <ydistill/tensor/error.h>
 #include <ydistill/tensor/io/pt.h>
 #include <ydistill/tensor/io/safetensors.h>
-#include <ydistill/tensor/random.h>
 
 #include "io/pt_fixtures.h"
-#include "support/catch.h"
-#include "support/files.h"
+#include "support/damage.h"
 
 using namespace ydistill;
 using namespace ydistill::test;
-
-namespace {
-
-int64_t peak_bytes() {
-  rusage usage{};
-  getrusage(RUSAGE_SELF, &usage);
-  return int64_t(usage.ru_maxrss) * 1024;
-}
-
-/// One to four bytes changed, or the end cut off.
-std::string damaged(const std::string& bytes, Rng& rng) {
-  std::string out = bytes;
-  if (rng.below(8) == 0) return out.substr(0, size_t(rng.below(int64_t(out.size()))));
-  for (int64_t n = rng.below(4); n >= 0; --n) {
-    char& at = out[size_t(rng.below(int64_t(out.size())))];
-    const char extremes[] = {'\0', '\xff', '\x7f', '\x80'};
-    at = rng.below(2) == 0 ? char(rng.below(256)) : extremes[rng.below(4)];
-  }
-  return out;
-}
-
-/// Returns how many of `rounds` damaged files were refused; the rest were read. `read_damaged`
-/// writes `file` and reads it.
-int count_refused(int rounds, const std::filesystem::path& file,
-                  const std::function<void(Rng&)>& read_damaged) {
-  int refused = 0;
-  const int64_t before = peak_bytes();
-  for (int round = 0; round < rounds; ++round) {
-    Rng rng(1, 0, uint64_t(round));
-    // Removed rather than overwritten: some file systems flush a file that is replaced.
-    std::filesystem::remove(file);
-    try {
-      read_damaged(rng);
-    } catch (const Error& error) {
-      ++refused;
-      if (std::string(error.what()).find('\n') != std::string::npos) FAIL(error.what());
-    }
-  }
-  CHECK(peak_bytes() - before < int64_t(400) << 20);
-  return refused;
-}
-
-}  // namespace
 
 TEST_CASE("fuzz: damaged archives") {
   const TempDir dir;
