@@ -20,8 +20,8 @@ namespace {
 namespace fs = std::filesystem;
 
 bool is_film(const fs::path& file) {
-  constexpr std::array<std::string_view, 9> kFilms{".mp4",  ".avi", ".mov", ".mkv", ".webm",
-                                                   ".mpeg", ".mpg", ".m4v", ".wmv"};
+  constexpr std::array<std::string_view, 10> kFilms{".mp4",  ".avi", ".mov", ".mkv", ".webm",
+                                                    ".mpeg", ".mpg", ".m4v", ".wmv", ".y4m"};
   return std::find(kFilms.begin(), kFilms.end(), reading::lower_suffix(file)) != kFilms.end();
 }
 
@@ -71,6 +71,9 @@ PictureFiles pictures_of(const std::string& source) {
   std::error_code ignored;
   if (fs::is_directory(source, ignored)) {
     found = pictures_in(source);
+  } else if (is_film(source) && fs::exists(source, ignored)) {
+    throw FileError("{}: a video; `ydistill video --help` says how those are read",
+                    printable(source));
   } else if (fs::exists(source, ignored)) {
     found.paths.emplace_back(source);
   } else {

@@ -25,11 +25,9 @@ constexpr const char* kPipe = "-";
 /// Standard output, or a file of its own that nothing stands in yet.
 class Sink {
  public:
-  Sink(const std::string& path, const std::string& option) : name_(printable(path)) {
-    if (path == kPipe) {
-      name_ = "standard output";
-      return;
-    }
+  Sink(const std::string& path, const std::string& option)
+      : is_pipe_(path == kPipe), name_(is_pipe_ ? "standard output" : printable(path)) {
+    if (is_pipe_) return;
     std::error_code ignored;
     if (fs::is_regular_file(path, ignored)) {
       throw ConfigError("video: {} {}: is there already; another name wanted", option, name_);
@@ -38,13 +36,14 @@ class Sink {
     if (!file_) throw FileError("{}: cannot be written", name_);
   }
 
-  std::ostream& stream() { return name_ == "standard output" ? std::cout : file_; }
+  std::ostream& stream() { return is_pipe_ ? std::cout : file_; }
   /// Sends on what is there. throws FileError where that fails.
   void flush() {
     if (!stream().flush()) throw FileError("{}: cannot be written any more", name_);
   }
 
  private:
+  bool is_pipe_;
   std::string name_;
   std::ofstream file_;
 };

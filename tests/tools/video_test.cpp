@@ -98,6 +98,8 @@ TEST_CASE("command: video refuses in one line what it cannot do, and overwrites 
   check_refused(setup.run("video --weights tiny.safetensors --size 65 --json - < in.y4m"), 2,
                 "video: --size: a multiple of 16 wanted, got 65");
   check_refused(setup.run("video --weights none.pt --json - < in.y4m"), 1, "none.pt");
+  check_refused(setup.run("detect --weights tiny.safetensors --out x --source in.y4m"), 1,
+                "in.y4m: a video; `ydistill video --help`");
   const Outcome cut = setup.run(kVideo + "--json - --source -", "head -c 2500 in.y4m |");
   CHECK(cut.code == 1);
   CHECK(num_lines(cut.out) == 1);  // the frame that came whole
