@@ -47,8 +47,14 @@ int launched_processes() {
 
 }  // namespace
 
-void Exchange::connect([[maybe_unused]] Device device) {
-  if (size() == 1 || device.is_cpu()) return;
+void Exchange::connect(Device device) {
+  if (size() == 1) return;
+  const std::string own = device.is_cpu() ? "the CPU" : "a GPU", first = from_first(own);
+  together([&] {
+    if (own == first) return;
+    throw ConfigError("device: {} here, {} in the first process: all need the same", own, first);
+  });
+  if (device.is_cpu()) return;
 #ifdef YD_HAVE_NCCL
   gpus_ = cuda::connect_gpus(*this, device);
 #else

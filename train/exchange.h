@@ -53,7 +53,8 @@ class Exchange {
   int threads() const { return place_.threads; }
 
   /// From now on tensors of this device may be exchanged as well as the CPU's. throws ConfigError
-  /// for a GPU where this build has no NCCL; LibraryError; as together() does.
+  /// where some bring a GPU and some the CPU, and for GPUs where this build has no NCCL;
+  /// LibraryError; as together() does.
   void connect(Device device);
 
   /// Adds the values of all processes in place: the same bits in each process and each run. On the

@@ -211,6 +211,16 @@ TEST_CASE("exchange: what fails in one process fails in all, and the first one s
         }) == expected("other: a.jpg: gone"));
 }
 
+TEST_CASE("exchange: a GPU in one process and the CPU in another are refused") {
+  Exchange& all = processes();
+  CHECK(failure_of([&] { all.connect(all.rank() == 1 ? Device::cuda() : Device::cpu()); }) ==
+        (all.is_first()
+             ? fmt::format("ConfigError: process 1 on {}: device: a GPU here, the CPU in "
+                           "the first process: all need the same",
+                           all.machine())
+             : "EndedTogether"));
+}
+
 TEST_CASE("processes: pictures that cannot be read are gathered, each once") {
   Exchange& all = processes();
   const Finding common{"a.jpg", 0, "no picture", "picture dropped"};
