@@ -150,9 +150,11 @@ class ValLoader {
   /// num_batches().
   void start(int64_t begin, int64_t end);
   /// The next batch; false at the end, or before start(). Batches without a readable picture are
-  /// passed over. throws FileError at the end of a pass that could read no picture at all, though
-  /// it had some; OutOfMemoryError.
+  /// passed over. throws FileError at the end of a pass over all batches that could read no picture
+  /// at all; OutOfMemoryError.
   bool next(Batch& batch);
+  /// That FileError, for those who share a pass.
+  [[noreturn]] static void refuse_unreadable(const std::vector<Finding>& left_out);
   double seconds_waited() const;
   std::vector<Finding> findings() const;
 

@@ -96,7 +96,7 @@ struct ValLoader::State : BatchMaker {
   std::vector<int64_t> order;
   std::vector<PictureSize> inputs;  // one a batch
   int64_t pictures_given = 0;
-  bool is_empty = false;                 // the pass has no batches
+  bool is_whole = false;                 // the pass has all batches
   std::optional<Prefetcher> prefetcher;  // last: its threads use what stands above
 };
 
@@ -130,7 +130,7 @@ void ValLoader::start(int64_t begin, int64_t end) {
   }
   state_->prefetcher.reset();
   state_->pictures_given = 0;
-  state_->is_empty = begin == end;
+  state_->is_whole = begin == 0 && end == num_batches();
   state_->prefetcher.emplace(*state_, begin, end, state_->options.workers);
 }
 
@@ -140,12 +140,13 @@ bool ValLoader::next(Batch& batch) {
     state_->pictures_given += int64_t(batch.indices.size());
     if (!batch.indices.empty()) return true;
   }
-  if (state_->pictures_given == 0 && !state_->is_empty) {
-    const std::vector<Finding> left_out = findings();
-    throw FileError("no picture of the dataset can be read any more: {} left out, the first: {}",
-                    left_out.size(), left_out.empty() ? "" : left_out.front().str());
-  }
+  if (state_->pictures_given == 0 && state_->is_whole) refuse_unreadable(findings());
   return false;
+}
+
+void ValLoader::refuse_unreadable(const std::vector<Finding>& left_out) {
+  throw FileError("no picture of the dataset can be read any more: {} left out, the first: {}",
+                  left_out.size(), left_out.empty() ? "" : left_out.front().str());
 }
 
 double ValLoader::seconds_waited() const {

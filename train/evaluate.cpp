@@ -61,13 +61,14 @@ class Evaluation {
     const int64_t all = loader_.num_batches();
     loader_.start(all * rank / size, all * (rank + 1) / size);
     Batch batch;
-    while (!(options_.stop && options_.stop()) && loader_.next(batch)) {
-      add(batch, inference.logits(batch.images));
-    }
+    while (!stopped() && loader_.next(batch)) add(batch, inference.logits(batch.images));
   }
 
-  /// Brings the parts together: in the order of the ranks they are those of one process.
+  /// Brings the parts together: in the order of the ranks they are those of one process. throws
+  /// FileError in all where none could read a picture.
   void merge(Exchange& exchange) {
+    result_.findings = gather_findings(exchange, loader_.findings());
+    if (exchange.size() == 1) return;
     DetectionMetrics all(compat_of(options_.val.compat));
     for (const std::string& part : exchange.gather(metrics_.state())) all.append(part);
     metrics_ = std::move(all);
@@ -83,20 +84,24 @@ class Evaluation {
     const std::vector<int64_t> summed(sums.begin() + 4, sums.end());
     result_.confusion = ConfusionMatrix(result_.confusion.num_classes());
     result_.confusion.add_counts(summed);
+    if (!exchange.any(stopped()) && metrics_.num_images() == 0) {
+      exchange.together([this] { ValLoader::refuse_unreadable(result_.findings); });
+    }
   }
 
-  EvaluateResult result(Exchange& exchange) {
+  EvaluateResult result() {
     if (num_batches_ > 0) {
       result_.loss.box /= double(num_batches_);
       result_.loss.obj /= double(num_batches_);
       result_.loss.cls /= double(num_batches_);
     }
     result_.metrics = metrics_.compute(dataset_->names);
-    result_.findings = gather_findings(exchange, loader_.findings());
     return std::move(result_);
   }
 
  private:
+  bool stopped() const { return options_.stop && options_.stop(); }
+
   void add(const Batch& batch, const std::vector<Tensor>& logits) {
     if (options_.loss) {
       DetectionLossItems items;
@@ -140,8 +145,8 @@ EvaluateResult evaluate(Model& model, std::shared_ptr<const Dataset> dataset,
   Exchange& exchange = options.exchange != nullptr ? *options.exchange : single_process();
   Evaluation evaluation(model, std::move(dataset), options);
   exchange.together([&] { evaluation.look(exchange.rank(), exchange.size()); });
-  if (exchange.size() > 1) evaluation.merge(exchange);
-  EvaluateResult result = evaluation.result(exchange);
+  evaluation.merge(exchange);
+  EvaluateResult result = evaluation.result();
   result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return result;
 }

@@ -176,6 +176,18 @@ TEST_CASE("val loader: when no picture can be read it says so") {
   CHECK_THROWS_WITH_TEXT(loader.next(batch), FileError, "2 left out, the first: ");
 }
 
+TEST_CASE("val loader: a pass over some of the batches may find no picture readable") {
+  const PictureSet set({{40, 80}, {100, 50}, {64, 64}, {80, 60}, {60, 90}});
+  for (int i = 0; i < 5; ++i) std::filesystem::remove(set.picture(i));
+  ValLoader loader(set.data, small_options(1));
+  Batch batch;
+  loader.start(0, 2);
+  CHECK_FALSE(loader.next(batch));
+  CHECK(loader.findings().size() == 4);
+  loader.start(0, 3);
+  CHECK_THROWS_AS(loader.next(batch), FileError);
+}
+
 TEST_CASE("val loader: a pass over some of the batches gives those") {
   const PictureSet set({{40, 80}, {100, 50}, {64, 64}, {80, 60}, {60, 90}});
   ValLoader loader(set.data, small_options(1));

@@ -380,6 +380,36 @@ TEST_CASE("processes: a validation shared among them is that of one process") {
   }
 }
 
+TEST_CASE("processes: one that can read none of its validation pictures leaves them out") {
+  const SharedRun shared;
+  const Config config = shared.config("one");
+  const auto data = open_dataset(val_source(config), {}, [](const std::string&) {});
+  Model model(graph_from_json(test::tiny_graph()));
+  model.initialise(1);
+  model.prepare_inference();
+  EvaluateOptions options;
+  options.val = config.val;
+  options.val.batch = 1;
+  options.exchange = &processes();
+  const auto spoil = [&](size_t begin) {
+    (void)processes().any(false);  // nobody reads them at the moment
+    for (size_t i = begin; processes().is_first() && i < data->samples.size(); ++i) {
+      test::write_file(data->samples[i].image, "no picture");
+    }
+    (void)processes().any(false);
+  };
+  spoil(1);
+  const EvaluateResult result = evaluate(model, data, options);
+  CHECK(result.metrics.images == 1);
+  CHECK(result.findings.size() == 6);
+  spoil(0);
+  CHECK(failure_of([&] { evaluate(model, data, options); })
+            .starts_with(processes().is_first()
+                             ? "other: no picture of the dataset can be read any "
+                               "more: 7 left out, the first: "
+                             : "EndedTogether"));
+}
+
 TEST_CASE("processes: other data or another config in one of them is refused, naming it") {
   const SharedRun shared;
   if (processes().rank() == 1)
