@@ -18,14 +18,14 @@ namespace ydistill {
 namespace {
 
 constexpr StepSum kSums[] = {
-    {"box", &StepSums::box},
-    {"obj", &StepSums::obj},
-    {"cls", &StepSums::cls},
-    {"distill_box", &StepSums::distill_box},
-    {"distill_obj", &StepSums::distill_obj},
-    {"distill_cls", &StepSums::distill_cls},
-    {"detection_square", &StepSums::detection_square, false},
-    {"distill_square", &StepSums::distill_square, false},
+    {"box", &StepSums::box, MeanOver::kLabelled},
+    {"obj", &StepSums::obj, MeanOver::kLabelled},
+    {"cls", &StepSums::cls, MeanOver::kLabelled},
+    {"distill_box", &StepSums::distill_box, MeanOver::kAll},
+    {"distill_obj", &StepSums::distill_obj, MeanOver::kAll},
+    {"distill_cls", &StepSums::distill_cls, MeanOver::kAll},
+    {"detection_square", &StepSums::detection_square, MeanOver::kNothing},
+    {"distill_square", &StepSums::distill_square, MeanOver::kNothing},
 };
 
 /// A step but for the optimizer's part, in the arena that is open.

@@ -30,11 +30,14 @@ struct StepSums {
   StepSums& operator+=(const StepSums& other);
 };
 
+/// The pictures of a batch over which a number is a mean.
+enum class MeanOver { kAll, kLabelled, kNothing };
+
 /// The numbers of StepSums that are sums over batches, by name: what checkpoints keep.
 struct StepSum {
   const char* name;
   double StepSums::*value;
-  bool is_mean = true;  ///< of each batch, over its pictures; else a sum over them
+  MeanOver mean_over;  ///< in each batch; kNothing: a sum over its pictures
 };
 std::span<const StepSum> step_sums();
 

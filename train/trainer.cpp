@@ -460,6 +460,7 @@ class Trainer {
     }
     ++untaken_;
     pictures_untaken_ += int64_t(batch.indices.size());
+    labelled_untaken_ += std::count(batch.labelled.begin(), batch.labelled.end(), 1);
     if (runner_->batches_between_takes() == 1) take_sums();
     if (schedule_->steps_at(ni, state_.last_step)) {
       runner_->step(schedule_->rates(ni, state_.epoch));
@@ -486,26 +487,33 @@ class Trainer {
     if (!is_finite(sums)) exchange_.together([&] { refuse(sums); });
     state_.sums += sums;
     pictures_taken_ += std::exchange(pictures_untaken_, 0);
-    untaken_ = 0;
+    labelled_untaken_ = untaken_ = 0;
   }
 
   /// Losses become the mean over all pictures, as those of a whole batch are; and pictures, skipped
   /// steps and requests to stop those of all processes.
   void sum_over_processes(StepSums& sums) {
     if (exchange_.size() == 1) return;
-    std::vector<double> numbers{double(pictures_untaken_), double(sums.skipped_steps),
-                                events_.stop_requested() ? 1.0 : 0.0};
+    std::vector<double> numbers{double(pictures_untaken_), double(labelled_untaken_),
+                                double(sums.skipped_steps), events_.stop_requested() ? 1.0 : 0.0};
     for (const StepSum& sum : step_sums()) {
-      numbers.push_back(sums.*sum.value * (sum.is_mean ? double(pictures_untaken_) : 1.0));
+      numbers.push_back(sums.*sum.value * pictures_of(sum.mean_over));
     }
     exchange_.sum(numbers);
     pictures_untaken_ = int64_t(numbers[0]);
-    sums.skipped_steps = int64_t(numbers[1]);
-    if (numbers[2] > 0) stop_agreed_ = true;
-    size_t next = 3;
+    labelled_untaken_ = int64_t(numbers[1]);
+    sums.skipped_steps = int64_t(numbers[2]);
+    if (numbers[3] > 0) stop_agreed_ = true;
+    size_t next = 4;
     for (const StepSum& sum : step_sums()) {
-      sums.*sum.value = numbers[next++] / (sum.is_mean ? std::max(numbers[0], 1.0) : 1.0);
+      sums.*sum.value = numbers[next++] / std::max(pictures_of(sum.mean_over), 1.0);
     }
+  }
+
+  /// Of those not taken yet.
+  double pictures_of(MeanOver mean_over) const {
+    if (mean_over == MeanOver::kNothing) return 1;
+    return double(mean_over == MeanOver::kAll ? pictures_untaken_ : labelled_untaken_);
   }
 
   static bool is_finite(const StepSums& sums) {
@@ -719,7 +727,8 @@ class Trainer {
   Clock::time_point start_;
   int64_t batches_done_ = 0;
   int64_t untaken_ = 0;  // batches whose losses the runner still holds
-  int64_t pictures_untaken_ = 0, pictures_taken_ = 0;    // of those, and of the epoch's others
+  int64_t pictures_untaken_ = 0, labelled_untaken_ = 0;  // of those
+  int64_t pictures_taken_ = 0;                           // of the epoch's others
   bool stop_agreed_ = false, told_differences_ = false;  // where there are several processes
   int64_t steps_since_save_ = 0;
   double waiting_share_ = 0, train_seconds_ = 0, speed_ = 0;  // of this epoch so far

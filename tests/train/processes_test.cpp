@@ -347,6 +347,35 @@ TEST_CASE("processes: distillation with unlabelled pictures trains, and resumes 
                    resumed.run / "weights/last.safetensors");
 }
 
+TEST_CASE("processes: losses that are told do not depend on who has the unlabelled pictures") {
+  const SharedRun shared;
+  if (processes().is_first()) {
+    test::write_tiny_set(shared.dir / "more", 7, 3);
+    Model model(graph_from_json(test::tiny_graph()));
+    model.initialise(1);
+    save_checkpoint(shared.dir / "teacher.safetensors",
+                    {model.spec(), {"wide", "high"}, export_weights(model), {}, ""});
+  }
+  (void)processes().any(false);
+  test::QuietEvents events;
+  // A picture for each process, of which some are not labelled.
+  const Config config = shared.config(
+      "shared", {"data.unlabeled={\"pictures\":\"" + (shared.dir / "more/images").string() +
+                     "\",\"share\":0.5}",
+                 "teacher={\"weights\":\"" + (shared.dir / "teacher.safetensors").string() + "\"}",
+                 "train.epochs=1", fmt::format("train.batch={}", processes().size())});
+  const TrainOutcome outcome = train(config, events, processes());
+  if (!processes().is_first()) return;
+  Config alone = config;
+  alone.run.name = "alone";
+  test::QuietEvents quiet;
+  const TrainOutcome expected = train(alone, quiet);
+  // Batch normalisation sees other shares, so the losses are not quite the same.
+  CHECK(outcome.results.at(0).train_obj == Approx(expected.results.at(0).train_obj).epsilon(0.15));
+  CHECK(outcome.results.at(0).train_distill ==
+        Approx(expected.results.at(0).train_distill).epsilon(0.15));
+}
+
 TEST_CASE("processes: a validation shared among them is that of one process") {
   const SharedRun shared;
   test::QuietEvents events;
