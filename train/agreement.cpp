@@ -8,6 +8,7 @@
 #include <vector>
 
 #include <ydistill/tensor/fnv_hash.h>
+#include <ydistill/tensor/io/text_file.h>
 
 namespace ydistill {
 namespace {
@@ -62,6 +63,31 @@ void check_same_config(Exchange& exchange, const Config& config) {
   const std::string first = exchange.from_first(own);
   exchange.together([&] {
     if (own != first) throw ConfigError("the config is another than the first process's");
+  });
+}
+
+void check_same_file(Exchange& exchange, const std::string& key,
+                     const std::filesystem::path& file) {
+  if (exchange.size() == 1) return;
+  std::string own;
+  exchange.together([&] {
+    const std::string bytes = read_text_file(file);
+    FnvHash hash;
+    hash.add(std::as_bytes(std::span(bytes)));
+    own = fmt::format("{} {:016x}", bytes.size(), hash.value());
+  });
+  const std::string first = exchange.from_first(own);
+  exchange.together([&] {
+    if (own == first) return;
+    throw ConfigError("{}: {} is not the file that the first process has", key, file.string());
+  });
+}
+
+void check_same_graph(Exchange& exchange, const GraphSpec& graph) {
+  const std::string first = exchange.from_first(graph.json);
+  exchange.together([&] {
+    if (graph.json == first) return;
+    throw ConfigError("model: the graph or its anchors are not those of the first process");
   });
 }
 

@@ -2,17 +2,27 @@
 // What processes that train together must have alike.
 #pragma once
 
+#include <filesystem>
+#include <string>
+
 #include <ydistill/data/dataset.h>
 #include <ydistill/train/config.h>
 #include <ydistill/train/exchange.h>
 #include <ydistill/train/optimizer.h>
-#include <ydistill/yolo/checkpoint.h>
+#include <ydistill/yolo/graph.h>
 
 namespace ydistill {
 
 /// All have the same config? throws ConfigError in the first process, naming the one that has
 /// another; EndedTogether in the others.
 void check_same_config(Exchange& exchange, const Config& config);
+
+/// Each process reads the file on its own machine: the same bytes? throws FileError; ConfigError in
+/// the first process, naming `key` and the process that has others; EndedTogether in the others.
+void check_same_file(Exchange& exchange, const std::string& key, const std::filesystem::path& file);
+
+/// The same of a student's graph: its layers, classes and anchors.
+void check_same_graph(Exchange& exchange, const GraphSpec& graph);
 
 /// Each process reads the files on its own machine: the same number of pictures, of the same sizes
 /// and with the same labels, in the same order? throws ConfigError in the first process, naming the

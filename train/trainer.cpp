@@ -93,6 +93,11 @@ class Trainer {
       check_stop();
     });
     check_same_data();
+    check_same_graph(exchange_, student_->spec());
+    if (!config_.model.weights.empty()) {
+      check_same_file(exchange_, "model.weights", config_.model.weights);
+    }
+    check_same_teacher();
     exchange_.together([this] {
       open_rest();
       check_stop();
@@ -110,6 +115,7 @@ class Trainer {
   /// Continues from a checkpoint; the weights that the run began with are not needed any more.
   void resume(RunFolder folder) {
     exchange_.connect(compute_.device);
+    check_same_file(exchange_, "--resume", folder.last());
     exchange_.together([&] {
       folder_ = std::move(folder);
       if (folder_->has_other_config(config_)) {
@@ -123,6 +129,7 @@ class Trainer {
           trained_model(load_checkpoint(folder_->last(), PtWeights::kEma).spec, config_, compute_);
     });
     check_same_data();
+    check_same_teacher();
     exchange_.together([this] {
       open_rest();
       state_ = load_train_state(folder_->last(), *student_, *optimizer_);
@@ -216,6 +223,12 @@ class Trainer {
   void check_same_data() {
     ydistill::check_same_data(exchange_, "data.train", *train_data_);
     ydistill::check_same_data(exchange_, "data.val", *val_data_);
+  }
+
+  void check_same_teacher() {
+    if (config_.teacher) {
+      check_same_file(exchange_, "teacher.weights", config_.teacher->weights);
+    }
   }
 
   /// The first process has made it; the others are told.

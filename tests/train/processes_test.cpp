@@ -467,18 +467,46 @@ TEST_CASE("processes: other data or another config in one of them is refused, na
   CHECK_FALSE(std::filesystem::exists(shared.dir / "runs/x"));
 }
 
-TEST_CASE("processes: other weights in one of them are refused, naming it") {
-  Model model(graph_from_json(test::tiny_graph()));
-  model.initialise(1);
-  Checkpoint checkpoint{model.spec(), {}, export_weights(model), {}, ""};
-  CHECK(failure_of([&] { check_same_weights(processes(), "model.weights", checkpoint); }) == "");
-  if (processes().rank() == 1) model.parameters().values().data<float>()[0] += 1e-6f;
-  checkpoint.tensors = export_weights(model);
-  CHECK(failure_of([&] { check_same_weights(processes(), "model.weights", checkpoint); }) ==
-        (processes().is_first() ? fmt::format("ConfigError: process 1 on {}: model.weights: other "
-                                              "numbers than the first process's",
-                                              processes().machine())
-                                : "EndedTogether"));
+TEST_CASE("processes: other files or another graph in one of them are refused, naming it") {
+  Exchange& all = processes();
+  const test::TempDir own;
+  const std::string file = (own / "weights.pt").string(),
+                    process = fmt::format("ConfigError: process 1 on {}: ", all.machine());
+  const auto check_refused = [&](const std::function<void()>& check, const std::string& text) {
+    CHECK(failure_of(check) == (all.is_first() ? process + text : "EndedTogether"));
+  };
+  test::write_file(file, "one");
+  CHECK(failure_of([&] { check_same_file(all, "key", file); }) == "");
+  if (all.rank() == 1) test::write_file(file, "two");
+  const std::vector<std::string> files = all.gather(file);
+  check_refused([&] { check_same_file(all, "key", file); },
+                fmt::format("key: {} is not the file that the first process has", files[1]));
+
+  GraphSpec graph = graph_from_json(test::tiny_graph());
+  CHECK(failure_of([&] { check_same_graph(all, graph); }) == "");
+  if (all.rank() == 1) graph = graph.with_classes(3);
+  check_refused([&] { check_same_graph(all, graph); },
+                "model: the graph or its anchors are not those of the first process");
+}
+
+TEST_CASE("processes: a run is not resumed from another checkpoint in one of them") {
+  const SharedRun shared;
+  const std::filesystem::path run = shared.dir / "runs/cut";
+  StopsOnce cut(0, moments(run)[1]);
+  REQUIRE_FALSE(train(shared.config("cut"), cut, processes()).finished);
+  if (processes().is_first()) {
+    std::filesystem::copy(run, shared.dir / "old", std::filesystem::copy_options::recursive);
+  }
+  test::QuietEvents events;
+  REQUIRE(resume_training(run, events, processes()).finished);
+  const std::filesystem::path own = processes().rank() == 1 ? shared.dir / "old" : run;
+  CHECK(failure_of([&] { resume_training(own, events, processes()); }) ==
+        (processes().is_first()
+             ? fmt::format("ConfigError: process 1 on {}: --resume: {} is not the file that the "
+                           "first process has",
+                           processes().machine(),
+                           (shared.dir / "old/weights/last.safetensors").string())
+             : "EndedTogether"));
 }
 
 TEST_CASE("processes: a batch with fewer pictures than there are processes is refused") {
