@@ -53,7 +53,7 @@ if(YDISTILL_PT)
 endif()
 if(YDISTILL_MPI)
   set(MPI_CXX_SKIP_MPICXX ON)  # the C functions are enough
-  find_package(MPI REQUIRED COMPONENTS CXX)
+  find_package(MPI COMPONENTS CXX)  # who links ydistill::detect alone needs none
   ydistill_dependency(mpi MPI::MPI_CXX)
 endif()
 if(YDISTILL_CUDA)
