@@ -174,10 +174,18 @@ Exchange& single_process() {
 }
 
 std::unique_ptr<Exchange> join_processes() {
-#ifdef YD_HAVE_MPI
-  if (std::unique_ptr<Exchange> processes = join_mpi()) return processes;
-#endif
   const int launched = launched_processes();
+#ifdef YD_HAVE_MPI
+  if (std::unique_ptr<Exchange> processes = join_mpi()) {
+    if (processes->size() == 1 && launched > 1) {
+      throw ConfigError(
+          "started as {} processes that do not find each other: by a launcher of another MPI than "
+          "that of this build",
+          launched);
+    }
+    return processes;
+  }
+#endif
   if (launched > 1) {
     throw ConfigError(
         "started as {} processes, which need a build with MPI: configure with -DYDISTILL_MPI=ON",

@@ -111,7 +111,8 @@ class Exchange {
 Exchange& single_process();
 
 /// All processes that a launcher started, or this one alone. Once in a process; MPI ends with the
-/// result. throws ConfigError where there are several and this build has no MPI.
+/// result. throws ConfigError where there are several and this build has no MPI, or another one
+/// than the launcher.
 std::unique_ptr<Exchange> join_processes();
 
 /// Before an optimizer's step: gradients become the sum over the processes, running statistics

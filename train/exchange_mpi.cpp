@@ -152,7 +152,8 @@ class MpiProcesses : public Exchange {
 std::unique_ptr<Exchange> join_mpi() {
   // Without a launcher MPI_Init takes half a second to find that out.
   const bool launched = std::getenv("OMPI_COMM_WORLD_SIZE") != nullptr ||
-                        std::getenv("PMI_RANK") != nullptr || std::getenv("PMIX_RANK") != nullptr;
+                        std::getenv("PMI_RANK") != nullptr || std::getenv("PMIX_RANK") != nullptr ||
+                        std::getenv("MV2_COMM_WORLD_RANK") != nullptr;
   if (!launched) return nullptr;
   int level = 0;
   YD_MPI_CHECK(MPI_Init_thread(nullptr, nullptr, MPI_THREAD_FUNNELED, &level));

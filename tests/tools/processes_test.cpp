@@ -93,6 +93,13 @@ TEST_CASE("command: processes that fail apart from each other do not wait for ea
   CHECK(o.err.find("ydistill: process ") != std::string::npos);
 }
 
+TEST_CASE("command: processes started by the launcher of another MPI refuse to train apart") {
+  const Setup setup;
+  check_refused(setup.run("train cfg.json", "PMI_RANK=0 PMI_SIZE=2"), 2,
+                "started as 2 processes that do not find each other");
+  CHECK_FALSE(fs::exists(setup.dir / "runs"));
+}
+
 #else
 
 TEST_CASE("command: a build without MPI refuses to train the same run several times at once") {
