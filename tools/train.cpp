@@ -48,7 +48,8 @@ Run add_train(CLI::App& app) {
     };
     const auto run = [&](TrainEvents& events) {
       processes->together(check);
-      if (!args->resume.empty()) return resume_training(args->resume, events, *processes);
+      const std::string resume = processes->from_first(args->resume);
+      if (!resume.empty()) return resume_training(resume, events, *processes);
       return train(load_config(*processes, args->config, args->overrides), events, *processes);
     };
     return run_in_all(*processes, [&] {

@@ -41,6 +41,17 @@ TEST_CASE("command: a training in two processes is one run, told once, and is re
   CHECK(count(again.err, "runs/train/exp is already finished") == 1);
 }
 
+TEST_CASE("command: the first process's arguments say whether a run is resumed") {
+  const Setup setup;
+  REQUIRE(setup.run("train cfg.json").code == 0);
+  const Outcome o = setup.run(
+      "train cfg.json", fmt::format("timeout 30 {} 1 '{}' train --resume runs/train/exp : -np 1",
+                                    YD_TEST_MPIEXEC, YD_TOOL));
+  INFO(o.err);
+  CHECK(o.code == 0);
+  CHECK(count(o.err, "runs/train/exp is already finished") == 1);
+}
+
 TEST_CASE("command: two processes tell programs of a run once") {
   const Setup setup;
   const Outcome o = run_two(setup, "train cfg.json --json");
