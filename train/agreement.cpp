@@ -66,6 +66,14 @@ void check_same_config(Exchange& exchange, const Config& config) {
   });
 }
 
+void check_same_precision(Exchange& exchange, Precision precision) {
+  const std::string own = name_of(precision), first = exchange.from_first(own);
+  exchange.together([&] {
+    if (own == first) return;
+    throw ConfigError("precision: {} here, {} in the first process: name one for all", own, first);
+  });
+}
+
 void check_same_file(Exchange& exchange, const std::string& key,
                      const std::filesystem::path& file) {
   if (exchange.size() == 1) return;

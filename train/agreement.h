@@ -6,6 +6,7 @@
 #include <string>
 
 #include <ydistill/data/dataset.h>
+#include <ydistill/tensor/compute.h>
 #include <ydistill/train/config.h>
 #include <ydistill/train/exchange.h>
 #include <ydistill/train/optimizer.h>
@@ -16,6 +17,10 @@ namespace ydistill {
 /// All have the same config? throws ConfigError in the first process, naming the one that has
 /// another; EndedTogether in the others.
 void check_same_config(Exchange& exchange, const Config& config);
+
+/// "auto" may mean another one on another processor: what one computes in bfloat16 and another in
+/// float32 differs by more than last bits. throws ConfigError and EndedTogether, as above.
+void check_same_precision(Exchange& exchange, Precision precision);
 
 /// Each process reads the file on its own machine: the same bytes? throws FileError; ConfigError in
 /// the first process, naming `key` and the process that has others; EndedTogether in the others.

@@ -75,7 +75,7 @@ class Trainer {
   /// Opens all that the config names. A run folder is made only after that, so that a config with
   /// a mistake in it leaves nothing behind.
   void start() {
-    exchange_.connect(compute_.device);
+    connect();
     exchange_.together([this] {
       check_is_text(config_);
       // Told before the data is read, not after it.
@@ -114,7 +114,7 @@ class Trainer {
 
   /// Continues from a checkpoint; the weights that the run began with are not needed any more.
   void resume(RunFolder folder) {
-    exchange_.connect(compute_.device);
+    connect();
     check_same_file(exchange_, "--resume", folder.last());
     exchange_.together([&] {
       folder_ = std::move(folder);
@@ -218,6 +218,11 @@ class Trainer {
       train_data_ = with_unlabelled(train_data_, config_.data, say_, kMaxFindings, stop);
     }
     check_stop();
+  }
+
+  void connect() {
+    check_same_precision(exchange_, compute_.precision);
+    exchange_.connect(compute_.device);
   }
 
   void check_same_data() {

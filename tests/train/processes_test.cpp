@@ -467,7 +467,8 @@ TEST_CASE("processes: other data or another config in one of them is refused, na
   CHECK_FALSE(std::filesystem::exists(shared.dir / "runs/x"));
 }
 
-TEST_CASE("processes: other files or another graph in one of them are refused, naming it") {
+TEST_CASE(
+    "processes: other files, another precision or graph in one of them are refused, naming it") {
   Exchange& all = processes();
   const test::TempDir own;
   const std::string file = (own / "weights.pt").string(),
@@ -481,6 +482,13 @@ TEST_CASE("processes: other files or another graph in one of them are refused, n
   const std::vector<std::string> files = all.gather(file);
   check_refused([&] { check_same_file(all, "key", file); },
                 fmt::format("key: {} is not the file that the first process has", files[1]));
+
+  const auto check_precision = [&](Precision of_one) {
+    check_same_precision(all, all.rank() == 1 ? of_one : Precision::kFp32);
+  };
+  CHECK(failure_of([&] { check_precision(Precision::kFp32); }) == "");
+  check_refused([&] { check_precision(Precision::kBf16); },
+                "precision: bf16 here, fp32 in the first process: name one for all");
 
   GraphSpec graph = graph_from_json(test::tiny_graph());
   CHECK(failure_of([&] { check_same_graph(all, graph); }) == "");
