@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <functional>
 #include <span>
 #include <string>
 #include <vector>
@@ -49,6 +50,16 @@ std::string digest_of(const Checkpoint& checkpoint) {
   return fmt::format("{:016x}", hash.value());
 }
 
+/// Refuses the processes that have another text than the first one; text_for: what it says, given
+/// the first one's. throws ConfigError, EndedTogether.
+void refuse_others(Exchange& exchange, const std::string& own,
+                   const std::function<std::string(const std::string& first)>& text_for) {
+  const std::string first = exchange.from_first(own);
+  exchange.together([&] {
+    if (own != first) throw ConfigError("{}", text_for(first));
+  });
+}
+
 std::vector<Tensor> state_of(const ParameterStore& parameters, const Optimizer& optimizer) {
   std::vector<Tensor> state{parameters.values(), parameters.statistics(), optimizer.momentum(),
                             optimizer.ema_values(), optimizer.ema_statistics()};
@@ -59,18 +70,15 @@ std::vector<Tensor> state_of(const ParameterStore& parameters, const Optimizer& 
 }  // namespace
 
 void check_same_config(Exchange& exchange, const Config& config) {
-  const std::string own = to_json(config);
-  const std::string first = exchange.from_first(own);
-  exchange.together([&] {
-    if (own != first) throw ConfigError("the config is another than the first process's");
+  refuse_others(exchange, to_json(config), [](const std::string&) {
+    return "the config is another than the first process's";
   });
 }
 
 void check_same_precision(Exchange& exchange, Precision precision) {
-  const std::string own = name_of(precision), first = exchange.from_first(own);
-  exchange.together([&] {
-    if (own == first) return;
-    throw ConfigError("precision: {} here, {} in the first process: name one for all", own, first);
+  const std::string own = name_of(precision);
+  refuse_others(exchange, own, [&own](const std::string& first) {
+    return fmt::format("precision: {} here, {} in the first process: name one for all", own, first);
   });
 }
 
@@ -84,32 +92,25 @@ void check_same_file(Exchange& exchange, const std::string& key,
     hash.add(std::as_bytes(std::span(bytes)));
     own = fmt::format("{} {:016x}", bytes.size(), hash.value());
   });
-  const std::string first = exchange.from_first(own);
-  exchange.together([&] {
-    if (own == first) return;
-    throw ConfigError("{}: {} is not the file that the first process has", key, file.string());
+  refuse_others(exchange, own, [&](const std::string&) {
+    return fmt::format("{}: {} is not the file that the first process has", key, file.string());
   });
 }
 
 void check_same_graph(Exchange& exchange, const GraphSpec& graph) {
-  const std::string first = exchange.from_first(graph.json);
-  exchange.together([&] {
-    if (graph.json == first) return;
-    throw ConfigError("model: the graph or its anchors are not those of the first process");
+  refuse_others(exchange, graph.json, [](const std::string&) {
+    return "model: the graph or its anchors are not those of the first process";
   });
 }
 
 void check_same_data(Exchange& exchange, const char* key, const Dataset& dataset) {
-  const std::string own = fmt::format("{} {}", dataset.samples.size(), digest_of(dataset));
-  const std::string first = exchange.from_first(own);
-  exchange.together([&] {
-    if (own == first) return;
-    const std::string pictures = first.substr(0, first.find(' '));
-    throw ConfigError("{}: {} pictures here, {} in the first process{}: all need the same data",
-                      key, dataset.samples.size(), pictures,
-                      std::to_string(dataset.samples.size()) == pictures
-                          ? ", but of other sizes or with other labels"
-                          : "");
+  const std::string number = std::to_string(dataset.samples.size());
+  refuse_others(exchange, number + " " + digest_of(dataset), [&](const std::string& first) {
+    const std::string number_of_first = first.substr(0, first.find(' '));
+    return fmt::format(
+        "{}: {} pictures here, {} in the first process{}: all need the same data", key, number,
+        number_of_first,
+        number == number_of_first ? ", but of other sizes or with other labels" : "");
   });
 }
 
