@@ -6,6 +6,7 @@
 #include <ydistill/tools/command.h>
 #include <ydistill/tools/progress.h>
 #include <ydistill/train/evolve.h>
+#include <ydistill/train/exchange.h>
 
 namespace ydistill::tools {
 
@@ -29,6 +30,15 @@ Run add_evolve(CLI::App& app) {
       ->capture_default_str();
   cmd->add_flag("--quiet", args->quiet, "print nothing but errors");
   return [args] {
+    const std::unique_ptr<Exchange> processes = join_processes();
+    try {
+      processes->together([&] {
+        if (processes->size() == 1) return;
+        throw ConfigError("evolve: runs in one process, started as {}", processes->size());
+      });
+    } catch (const EndedTogether&) {
+      return 0;  // the first process says why
+    }
     Progress progress(args->quiet ? Progress::Words::kQuiet : Progress::Words::kNormal);
     catch_stop_signals(args->quiet ? OnSignal::kQuiet : OnSignal::kSay);
     const Config config = load_config(args->config, args->overrides);

@@ -80,13 +80,14 @@ TEST_CASE("command: what is wrong in two processes is said once, with its exit c
         std::tuple("train cfg.json train.epoch=2", 2, "train.epochs"),
         std::tuple("train cfg.json data.train.yolo=nowhere", 1, "nowhere"),
         std::tuple("train cfg.json train.batch=1", 2, "at least one for each"),
-        std::tuple("train --resume nowhere", 1, "nowhere")}) {
+        std::tuple("train --resume nowhere", 1, "nowhere"),
+        std::tuple("evolve cfg.json", 2, "evolve: runs in one process, started as 2")}) {
     const Outcome o = run_two(setup, args);
     INFO(args << ": " << o.err);
     CHECK(o.code == code);
     CHECK(count(o.err, "ydistill: ") == 1);
     CHECK(o.err.find(text) != std::string::npos);
-    CHECK_FALSE(fs::exists(setup.dir / "runs/train/exp"));
+    CHECK_FALSE(fs::exists(setup.dir / "runs"));
   }
 }
 
