@@ -7,6 +7,9 @@ find_library(YDISTILL_CUDNN_LIBRARY NAMES cudnn libcudnn.so.9 NAMES_PER_DIR
   HINTS ${CUDNN_ROOT} ENV CUDNN_ROOT ${CUDAToolkit_LIBRARY_DIR} PATH_SUFFIXES lib lib64 REQUIRED)
 if(YDISTILL_NCCL)
   find_library(YDISTILL_NCCL_LIBRARY NAMES nccl libnccl.so.2 NAMES_PER_DIR
-    HINTS ${NCCL_ROOT} ENV NCCL_ROOT ${CUDAToolkit_LIBRARY_DIR} PATH_SUFFIXES lib lib64 REQUIRED)
+    HINTS ${NCCL_ROOT} ENV NCCL_ROOT ${CUDAToolkit_LIBRARY_DIR} PATH_SUFFIXES lib lib64)
 endif()
-ydistill_dependency(cuda_runtime CUDA::cudart_static ${YDISTILL_CUDNN_LIBRARY} ${YDISTILL_NCCL_LIBRARY})
+ydistill_dependency(cuda_runtime CUDA::cudart_static ${YDISTILL_CUDNN_LIBRARY})
+if(YDISTILL_NCCL AND YDISTILL_NCCL_LIBRARY)  # who links ydistill::detect alone needs none
+  target_link_libraries(ydistill_cuda_runtime INTERFACE ${YDISTILL_NCCL_LIBRARY})
+endif()

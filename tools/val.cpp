@@ -58,16 +58,16 @@ int validate(const Config& config, bool as_document, Exchange& exchange) {
   use_own_threads(config, exchange);
   std::shared_ptr<const Dataset> dataset;
   std::unique_ptr<Model> model;
-  Checkpoint checkpoint;
+  Compute compute;
   exchange.together([&] {
-    const Compute compute = choose_own_compute(config, exchange);
+    compute = choose_own_compute(config, exchange);
     use_compute(compute);
     if (config.model.weights.empty()) {
       throw ConfigError(
           "model.weights: val needs the weights of a trained model; give "
           "model.weights=FILE");
     }
-    checkpoint = load_checkpoint(config.model.weights, PtWeights::kEma);
+    const Checkpoint checkpoint = load_checkpoint(config.model.weights, PtWeights::kEma);
     Reading reading = model_reading(config, checkpoint.class_names);
     reading.stop = stop_signal_came;
     dataset = open_dataset(val_source(config), reading, say);
@@ -78,9 +78,9 @@ int validate(const Config& config, bool as_document, Exchange& exchange) {
     say(fmt::format("model: {} from {} on {}", checkpoint.spec.name, config.model.weights.string(),
                     describe(compute)));
   });
+  check_same_precision(exchange, compute.precision);
+  check_same_file(exchange, "model.weights", config.model.weights);
   check_same_data(exchange, "data.val", *dataset);
-  check_same_weights(exchange, "model.weights", checkpoint);
-  checkpoint = {};  // its memory serves the validation
   EvaluateOptions options;
   options.val = config.val;
   options.workers = int(config.train.workers);

@@ -29,23 +29,11 @@ std::string digest_of(const Dataset& dataset) {
   return fmt::format("{:016x}", hash.value());
 }
 
-void add_numbers(FnvHash& hash, const Tensor& values) {
-  const Tensor on_host = values.to(Device::cpu());
-  hash.add({on_host.raw(), size_t(on_host.nbytes())});
-}
-
 std::string digest_of(const ParameterStore& parameters) {
   FnvHash hash;
-  add_numbers(hash, parameters.values());
-  add_numbers(hash, parameters.statistics());
-  return fmt::format("{:016x}", hash.value());
-}
-
-std::string digest_of(const Checkpoint& checkpoint) {
-  FnvHash hash;
-  for (const auto& [name, values] : checkpoint.tensors) {
-    hash.add(std::as_bytes(std::span(name)));
-    add_numbers(hash, values);
+  for (const Tensor& values : {parameters.values(), parameters.statistics()}) {
+    const Tensor on_host = values.to(Device::cpu());
+    hash.add({on_host.raw(), size_t(on_host.nbytes())});
   }
   return fmt::format("{:016x}", hash.value());
 }
@@ -111,15 +99,6 @@ void check_same_data(Exchange& exchange, const char* key, const Dataset& dataset
         "{}: {} pictures here, {} in the first process{}: all need the same data", key, number,
         number_of_first,
         number == number_of_first ? ", but of other sizes or with other labels" : "");
-  });
-}
-
-void check_same_weights(Exchange& exchange, const char* key, const Checkpoint& checkpoint) {
-  if (exchange.size() == 1) return;
-  const std::string own = digest_of(checkpoint);
-  const std::string first = exchange.from_first(own);
-  exchange.together([&] {
-    if (own != first) throw ConfigError("{}: other numbers than the first process's", key);
   });
 }
 

@@ -34,9 +34,6 @@ void check_same_graph(Exchange& exchange, const GraphSpec& graph);
 /// config's key (`data.train`) and the process that has others; EndedTogether in the others.
 void check_same_data(Exchange& exchange, const char* key, const Dataset& dataset);
 
-/// The same weights, read from the key's file? throws alike.
-void check_same_weights(Exchange& exchange, const char* key, const Checkpoint& checkpoint);
-
 /// Gives all processes the first one's parameters, statistics, optimizer state and average where
 /// parameters or statistics differ: with different processors the last bits of a step do. Says
 /// whether they did.

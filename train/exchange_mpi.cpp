@@ -97,7 +97,8 @@ class MpiProcesses : public Exchange {
                  return CPU_ISSET(core, &cores);
                }));
     }
-    place.threads = std::max(int(cores + 1e-9), 1);
+    // Nothing is known where there are more cores than the set has room for.
+    if (CPU_COUNT(&own) > 0) place.threads = std::max(int(cores + 1e-9), 1);
     return place;
   }
 
