@@ -22,6 +22,7 @@
 #include "support/catch.h"
 #include "support/files.h"
 #include "support/worst.h"
+#include "train/same_bits.h"
 #include "train/tiny_data.h"
 #include "train/tiny_run.h"
 
@@ -101,15 +102,6 @@ Tensor values_of(int rank, int64_t n) {
 
 bool same_bits(const Tensor& a, const Tensor& b) {
   return a.nbytes() == b.nbytes() && std::memcmp(a.raw(), b.raw(), size_t(a.nbytes())) == 0;
-}
-
-void check_same_files(const std::filesystem::path& a, const std::filesystem::path& b) {
-  const TensorFile x = read_safetensors(a), y = read_safetensors(b);
-  REQUIRE(x.tensors.size() == y.tensors.size());
-  for (const auto& [name, tensor] : x.tensors) {
-    INFO(name);
-    CHECK(same_bits(tensor, y.at(name)));
-  }
 }
 
 /// What `work` throws as "Type: message", here.
@@ -309,8 +301,8 @@ TEST_CASE("processes: stopped through any of them and resumed equals uninterrupt
       const TrainOutcome resumed = resume_training(stopped.run, events, processes());
       CHECK(resumed.finished);
       if (!processes().is_first()) continue;
-      check_same_files(whole.run / "weights/last.safetensors",
-                       resumed.run / "weights/last.safetensors");
+      test::check_same_bits(whole.run / "weights/last.safetensors",
+                            resumed.run / "weights/last.safetensors");
       CHECK(test::read_file(whole.run / "results.csv") ==
             test::read_file(resumed.run / "results.csv"));
     }
@@ -343,8 +335,8 @@ TEST_CASE("processes: distillation with unlabelled pictures trains, and resumes 
   REQUIRE_FALSE(stopped.finished);
   const TrainOutcome resumed = resume_training(stopped.run, events, processes());
   if (!processes().is_first()) return;
-  check_same_files(whole.run / "weights/last.safetensors",
-                   resumed.run / "weights/last.safetensors");
+  test::check_same_bits(whole.run / "weights/last.safetensors",
+                        resumed.run / "weights/last.safetensors");
 }
 
 TEST_CASE("processes: losses that are told do not depend on who has the unlabelled pictures") {

@@ -12,6 +12,7 @@
 
 #include "support/catch.h"
 #include "support/files.h"
+#include "train/same_bits.h"
 #include "train/tiny_run.h"
 
 namespace ydistill {
@@ -21,14 +22,7 @@ using Quiet = test::QuietEvents;
 
 using Setup = test::TinyRun;
 
-void check_same_bits(const std::filesystem::path& a, const std::filesystem::path& b) {
-  const TensorFile x = read_safetensors(a), y = read_safetensors(b);
-  REQUIRE(x.tensors.size() == y.tensors.size());
-  for (const auto& [name, tensor] : x.tensors) {
-    INFO(name);
-    CHECK(std::memcmp(tensor.raw(), y.at(name).raw(), size_t(tensor.nbytes())) == 0);
-  }
-}
+using test::check_same_bits;
 
 TEST_CASE("train: autotune on the CPU is said to have no effect") {
   const Setup setup;
