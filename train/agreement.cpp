@@ -92,6 +92,7 @@ void check_same_graph(Exchange& exchange, const GraphSpec& graph) {
 }
 
 void check_same_data(Exchange& exchange, const char* key, const Dataset& dataset) {
+  if (exchange.size() == 1) return;
   const std::string number = std::to_string(dataset.samples.size());
   refuse_others(exchange, number + " " + digest_of(dataset), [&](const std::string& first) {
     const std::string number_of_first = first.substr(0, first.find(' '));
