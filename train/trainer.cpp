@@ -25,6 +25,7 @@
 #include <ydistill/train/schedule.h>
 #include <ydistill/train/sources.h>
 #include <ydistill/train/step_runner.h>
+#include <ydistill/train/step_totals.h>
 #include <ydistill/train/train_state.h>
 #include <ydistill/train/validation_memory.h>
 
@@ -404,7 +405,7 @@ class Trainer {
     }
     loader_->start_epoch(state_.epoch, state_.next_batch);
     const Clock::time_point epoch_start = Clock::now();
-    pictures_taken_ = 0;
+    totals_.begin_epoch();
     Batch batch;
     while (loader_->next(batch)) {
       if (exchange_.is_first() && state_.epoch == 0 && state_.next_batch < kDrawnBatches) {
@@ -417,9 +418,9 @@ class Trainer {
       const bool is_last = state_.next_batch == num_batches;
       const bool saves =
           config_.train.save_steps > 0 && !is_last && steps_since_save_ >= config_.train.save_steps;
-      if (is_last || saves || untaken_ >= runner_->batches_between_takes()) take_sums();
+      if (is_last || saves || totals_.untaken() >= runner_->batches_between_takes()) take_sums();
       if (is_last) average_statistics();
-      if (untaken_ == 0) report_progress(epoch_start);
+      if (totals_.untaken() == 0) report_progress(epoch_start);
       if (stops_after_batch(is_last)) {
         take_sums();
         return false;
@@ -435,7 +436,7 @@ class Trainer {
   bool stops_after_batch(bool is_last) {
     if (exchange_.size() == 1) return events_.stop_requested();
     const int64_t done = state_.epoch * loader_->batches_per_epoch() + state_.next_batch;
-    return stop_agreed_ && (is_last || state_.last_step == done - 1);
+    return totals_.stop_agreed() && (is_last || state_.last_step == done - 1);
   }
 
   /// At the end of an epoch there may have been batches since the last step.
@@ -457,7 +458,7 @@ class Trainer {
     p.cls = state_.sums.cls / n;
     p.distill = state_.sums.distill() / n;
     train_seconds_ = seconds;
-    p.images_per_second = speed_ = double(pictures_taken_) / seconds;
+    p.images_per_second = speed_ = double(totals_.pictures_taken()) / seconds;
     p.waiting_share = waiting_share_ = loader_->seconds_waited() / seconds;
     p.seconds_left = seconds_since(start_) / double(batches_done_) * batches_left;
     events_.step(p);
@@ -467,7 +468,7 @@ class Trainer {
     const int64_t ni = state_.epoch * loader_->batches_per_epoch() + state_.next_batch;
     // What several processes take at once counts alike: an epoch's last batch may be smaller.
     const bool is_last = state_.next_batch + 1 == loader_->batches_per_epoch();
-    if (exchange_.size() > 1 && is_last && untaken_ > 0) take_sums();
+    if (exchange_.size() > 1 && is_last && totals_.untaken() > 0) take_sums();
     try {
       runner_->accumulate(batch);
     } catch (const OutOfMemoryError& error) {
@@ -476,9 +477,7 @@ class Trainer {
       arena_.reset();
       refuse_batch(error.what(), limit);
     }
-    ++untaken_;
-    pictures_untaken_ += int64_t(batch.indices.size());
-    labelled_untaken_ += std::count(batch.labelled.begin(), batch.labelled.end(), 1);
+    totals_.add(batch);
     if (runner_->batches_between_takes() == 1) take_sums();
     if (schedule_->steps_at(ni, state_.last_step)) {
       runner_->step(schedule_->rates(ni, state_.epoch));
@@ -499,62 +498,8 @@ class Trainer {
 
   /// Adds what the runner has to the epoch's sums. throws NotFiniteError.
   void take_sums() {
-    StepSums sums = runner_->take();
-    sum_over_processes(sums);
-    // All processes see the same sums, and come here together.
-    if (!is_finite(sums)) exchange_.together([&] { refuse(sums); });
-    state_.sums += sums;
-    pictures_taken_ += std::exchange(pictures_untaken_, 0);
-    labelled_untaken_ = untaken_ = 0;
-  }
-
-  /// Losses become the mean over all pictures, as those of a whole batch are; and pictures, skipped
-  /// steps and requests to stop those of all processes.
-  void sum_over_processes(StepSums& sums) {
-    if (exchange_.size() == 1) return;
-    std::vector<double> numbers{double(pictures_untaken_), double(labelled_untaken_),
-                                double(sums.skipped_steps), events_.stop_requested() ? 1.0 : 0.0};
-    for (const StepSum& sum : step_sums()) {
-      numbers.push_back(sums.*sum.value * pictures_of(sum.mean_over));
-    }
-    exchange_.sum(numbers);
-    pictures_untaken_ = int64_t(numbers[0]);
-    labelled_untaken_ = int64_t(numbers[1]);
-    sums.skipped_steps = int64_t(numbers[2]);
-    if (numbers[3] > 0) stop_agreed_ = true;
-    size_t next = 4;
-    for (const StepSum& sum : step_sums()) {
-      sums.*sum.value = numbers[next++] / std::max(pictures_of(sum.mean_over), 1.0);
-    }
-  }
-
-  /// Of those not taken yet.
-  double pictures_of(MeanOver mean_over) const {
-    if (mean_over == MeanOver::kNothing) return 1;
-    return double(mean_over == MeanOver::kAll ? pictures_untaken_ : labelled_untaken_);
-  }
-
-  static bool is_finite(const StepSums& sums) {
-    return std::isfinite(sums.box + sums.obj + sums.cls + sums.distill()) &&
-           sums.skipped_steps == 0;
-  }
-
-  [[noreturn]] void refuse(const StepSums& sums) const {
-    if (!std::isfinite(sums.box + sums.obj + sums.cls + sums.distill())) {
-      throw NotFiniteError(
-          "epoch {}, {}: the loss is not finite (box {:g}, obj {:g}, cls {:g}, distill {:g}); "
-          "lower train.lr0 or check the labels",
-          state_.epoch, last_batches(), sums.box, sums.obj, sums.cls, sums.distill());
-    }
-    throw NotFiniteError("epoch {}, {}: a gradient is not finite; lower train.lr0", state_.epoch,
-                         last_batches());
-  }
-
-  /// "batch 7", or the range of those whose sums were not looked at yet.
-  std::string last_batches() const {
-    const int64_t last = state_.next_batch;
-    return untaken_ <= 1 ? fmt::format("batch {}", last)
-                         : fmt::format("batches {} to {}", last - untaken_ + 1, last);
+    state_.sums +=
+        totals_.take(*runner_, events_.stop_requested(), state_.epoch, state_.next_batch);
   }
 
   /// Of the batches, in pixels.
@@ -744,10 +689,8 @@ class Trainer {
   TrainState state_;
   Clock::time_point start_;
   int64_t batches_done_ = 0;
-  int64_t untaken_ = 0;  // batches whose losses the runner still holds
-  int64_t pictures_untaken_ = 0, labelled_untaken_ = 0;  // of those
-  int64_t pictures_taken_ = 0;                           // of the epoch's others
-  bool stop_agreed_ = false, told_differences_ = false;  // where there are several processes
+  StepTotals totals_{exchange_};
+  bool told_differences_ = false;  // where there are several processes
   int64_t steps_since_save_ = 0;
   double waiting_share_ = 0, train_seconds_ = 0, speed_ = 0;  // of this epoch so far
   std::set<std::string> told_;                                // findings of the loaders
