@@ -4,9 +4,9 @@
 #include <memory>
 
 #include <ydistill/tools/command.h>
+#include <ydistill/tools/processes.h>
 #include <ydistill/tools/progress.h>
 #include <ydistill/train/evolve.h>
-#include <ydistill/train/exchange.h>
 
 namespace ydistill::tools {
 
@@ -31,25 +31,23 @@ Run add_evolve(CLI::App& app) {
   cmd->add_flag("--quiet", args->quiet, "print nothing but errors");
   return [args] {
     const std::unique_ptr<Exchange> processes = join_processes();
-    try {
+    return run_in_all(*processes, [&] {
       processes->together([&] {
         if (processes->size() == 1) return;
         throw ConfigError("evolve: runs in one process, started as {}", processes->size());
       });
-    } catch (const EndedTogether&) {
-      return 0;  // the first process says why
-    }
-    Progress progress(args->quiet ? Progress::Words::kQuiet : Progress::Words::kNormal);
-    catch_stop_signals(args->quiet ? OnSignal::kQuiet : OnSignal::kSay);
-    const Config config = load_config(args->config, args->overrides);
-    const EvolveOutcome outcome = evolve(config, args->folder, args->generations, progress);
-    if (outcome.finished) {
-      progress.message(fmt::format("done: generation {} is the best, its config is {}/best.json",
-                                   outcome.best + 1, args->folder));
-    } else {
-      progress.message("evolve: stopped; the same command goes on");
-    }
-    return 0;
+      Progress progress(args->quiet ? Progress::Words::kQuiet : Progress::Words::kNormal);
+      catch_stop_signals(args->quiet ? OnSignal::kQuiet : OnSignal::kSay);
+      const Config config = ydistill::load_config(args->config, args->overrides);
+      const EvolveOutcome outcome = evolve(config, args->folder, args->generations, progress);
+      if (outcome.finished) {
+        progress.message(fmt::format("done: generation {} is the best, its config is {}/best.json",
+                                     outcome.best + 1, args->folder));
+      } else {
+        progress.message("evolve: stopped; the same command goes on");
+      }
+      return 0;
+    });
   };
 }
 

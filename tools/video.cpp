@@ -48,7 +48,7 @@ class Sink {
   std::ofstream file_;
 };
 
-/// "1.2345", seconds from the beginning; null where the stream does not say how fast it runs.
+/// Seconds from the beginning; null where the stream does not say how fast it runs.
 nlohmann::ordered_json time_of(const VideoFormat& format, int64_t frame) {
   if (format.rate == 0) return nullptr;
   return double(frame) * double(format.rate_per) / double(format.rate);

@@ -24,6 +24,7 @@ std::string digest_of(const Dataset& dataset) {
     for (const Label& label : sample.labels) {
       hash.add(label.class_id);
       for (const double number : {label.cx, label.cy, label.w, label.h}) hash.add(number);
+      for (const auto& point : label.polygon) hash.add(std::as_bytes(std::span(point)));
     }
   }
   return fmt::format("{:016x}", hash.value());

@@ -26,13 +26,14 @@ class EndedTogether : public StoppedError {
   using StoppedError::StoppedError;
 };
 
-/// The same between GPUs. Calls are in the order of the thread's stream; the host does not wait.
+/// What Exchange does with tensors of a GPU. Calls are in the order of the thread's stream; the
+/// host does not wait. values: of any shape, the same in all processes.
 class GpuExchange {
  public:
   virtual ~GpuExchange() = default;
-  virtual void sum(const Tensor& values) = 0;
-  virtual void average(const Tensor& values) = 0;
-  virtual void broadcast(const Tensor& values) = 0;
+  virtual void sum(const Tensor& values) = 0;        ///< float32, in place
+  virtual void average(const Tensor& values) = 0;    ///< float32, in place
+  virtual void broadcast(const Tensor& values) = 0;  ///< of any dtype, from the first process
 };
 
 class Exchange {
@@ -58,14 +59,14 @@ class Exchange {
   void connect(Device device);
 
   /// Adds the values of all processes in place: the same bits in each process and each run. On the
-  /// CPU that is in the order of the ranks. values: float32. throws DTypeError; DeviceError for a
-  /// GPU that is not connected.
+  /// CPU that is in the order of the ranks. values: float32, of any shape, the same everywhere.
+  /// throws DTypeError; DeviceError for a GPU that is not connected.
   void sum(const Tensor& values);
-  /// The same, divided by their number.
-  void average(const Tensor& values);
-  /// The same for numbers that are few.
+  /// Sums as many numbers in each process, few, in the order of the ranks.
   void sum(std::span<double> values);
-  /// Replaces the values by the first process's. values: of the same size everywhere.
+  /// The sum of tensors, as above, divided by the number of processes.
+  void average(const Tensor& values);
+  /// Replaces the values by the first process's. values: of any dtype, of the same size everywhere.
   void broadcast(const Tensor& values);
   /// What each process brings, by rank; lengths may differ.
   std::vector<std::string> gather(const std::string& text);

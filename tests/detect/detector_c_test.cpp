@@ -154,8 +154,7 @@ TEST_CASE("detector in C: classes and versions have names") {
 
 TEST_CASE("detector in C: programs of an older and of a later release go on working") {
   const Opened opened;
-  // Older: it ends behind max_det, so that image_size is what it was: 640, no multiple of which
-  // this network is asked for here.
+  // Older: it ends behind max_det; image_size, which it does not know, stays 640.
   struct Older {
     size_t size;
     double conf, iou;

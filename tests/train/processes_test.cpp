@@ -267,6 +267,8 @@ TEST_CASE("processes: they end with the same weights, and only the first one spe
   const std::vector<std::string> runs = processes().gather(outcome.run.string());
   CHECK(runs.back() == (shared.dir / "runs/one").string());
   CHECK(events.log.empty() == !processes().is_first());
+  // Before each epoch their weights are compared, bit for bit.
+  CHECK(events.log.find("round differently") == std::string::npos);
   CHECK(events.results.size() == (processes().is_first() ? 3u : 0u));
   REQUIRE(outcome.results.size() == 3);
   for (const EpochColumn& column : epoch_columns()) {
