@@ -31,16 +31,16 @@ void scale_on_cpu(const Tensor& images, const Tensor& out) {
   });
 }
 
-/// Copies between [O,6,6,3] and [O,3,3,12]; `copy(six, focus)` gets both flat indices.
+/// Copies between [O,2k,2k,3] and [O,k,k,12]; `copy(stem, focus)` gets both flat indices.
 template <class Copy>
-void for_each_stem_weight(int64_t out_channels, const Copy& copy) {
+void for_each_stem_weight(int64_t out_channels, int64_t k, const Copy& copy) {
   for (int64_t o = 0; o < out_channels; ++o) {
-    for (int64_t row = 0; row < 6; ++row) {
-      for (int64_t col = 0; col < 6; ++col) {
+    for (int64_t row = 0; row < 2 * k; ++row) {
+      for (int64_t col = 0; col < 2 * k; ++col) {
         for (int64_t c = 0; c < 3; ++c) {
           const int64_t slice = row % 2 + 2 * (col % 2);
-          copy(((o * 6 + row) * 6 + col) * 3 + c,
-               ((o * 3 + row / 2) * 3 + col / 2) * 12 + slice * 3 + c);
+          copy(((o * 2 * k + row) * 2 * k + col) * 3 + c,
+               ((o * k + row / 2) * k + col / 2) * 12 + slice * 3 + c);
         }
       }
     }
@@ -74,23 +74,26 @@ Tensor stem_weight_to_focus(const Tensor& six) {
   const Tensor focus = Tensor::empty({six.size(0), 3, 3, 12}, six.dtype());
   dispatch_float(six.dtype(), "stem_weight_to_focus", [&](auto type) {
     using T = decltype(type);
-    for_each_stem_weight(six.size(0), [from = six.data<T>(), to = focus.data<T>()](
-                                          int64_t i, int64_t j) { to[j] = from[i]; });
+    for_each_stem_weight(
+        six.size(0), 3,
+        [from = six.data<T>(), to = focus.data<T>()](int64_t i, int64_t j) { to[j] = from[i]; });
   });
   return focus;
 }
 
 Tensor stem_weight_from_focus(const Tensor& focus) {
-  if (focus.rank() != 4 || focus.shape() != Shape{focus.size(0), 3, 3, 12}) {
-    throw ShapeError("stem_weight_from_focus: takes [O,3,3,12], got {}", focus.str());
+  if (focus.rank() != 4 || focus.size(1) != focus.size(2) || focus.size(3) != 12) {
+    throw ShapeError("stem_weight_from_focus: takes [O,k,k,12], got {}", focus.str());
   }
-  const Tensor six = Tensor::empty({focus.size(0), 6, 6, 3}, focus.dtype());
+  const int64_t k = focus.size(1);
+  const Tensor stem = Tensor::empty({focus.size(0), 2 * k, 2 * k, 3}, focus.dtype());
   dispatch_float(focus.dtype(), "stem_weight_from_focus", [&](auto type) {
     using T = decltype(type);
-    for_each_stem_weight(focus.size(0), [from = focus.data<T>(), to = six.data<T>()](
-                                            int64_t i, int64_t j) { to[i] = from[j]; });
+    for_each_stem_weight(
+        focus.size(0), k,
+        [from = focus.data<T>(), to = stem.data<T>()](int64_t i, int64_t j) { to[i] = from[j]; });
   });
-  return six;
+  return stem;
 }
 
 }  // namespace ydistill

@@ -23,7 +23,8 @@ Tensor scaled_input(const Tensor& images, DType dtype = DType::kFloat32);
 /// 3x3 stride-1 padding-1 convolution on focus_input that gives the same sums, [O,3,3,12]:
 ///   w12[o, p, q, slice(r, s) 3 + c] = w6[o, 2p + r, 2q + s, c],  slice(r, s) = r + 2 s
 Tensor stem_weight_to_focus(const Tensor& weight_6x6);
-/// The inverse.
+/// The inverse, of any kernel: [O,k,k,12] of a convolution with padding k/2 on focus_input as
+/// [O,2k,2k,3] with stride 2 and padding 2 (k/2).
 Tensor stem_weight_from_focus(const Tensor& weight_focus);
 
 namespace cuda {

@@ -18,6 +18,7 @@ Run add_train(CLI::App& app);
 Run add_val(CLI::App& app);
 Run add_detect(CLI::App& app);
 Run add_convert(CLI::App& app);
+Run add_export(CLI::App& app);
 Run add_info(CLI::App& app);
 Run add_trace(CLI::App& app);
 Run add_config(CLI::App& app);

@@ -17,6 +17,9 @@ Run add_convert(CLI::App& app) {
   cmd->add_option("in", args->in, "checkpoint to read: .pt or .safetensors")->required();
   cmd->add_option("out", args->out, "file to write: .safetensors")->required();
   return [args] {
+    if (std::filesystem::path(args->out).extension() == ".onnx") {
+      throw ConfigError("{}: `ydistill export` writes .onnx", args->out);
+    }
     if (std::filesystem::path(args->out).extension() != ".safetensors") {
       throw ConfigError("{}: the file to write must end in .safetensors", args->out);
     }

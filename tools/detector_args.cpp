@@ -24,14 +24,18 @@ std::string check_share(const std::string& text) {
 
 }  // namespace
 
+void add_nms_options(CLI::App& command, double& conf, double& iou) {
+  command.add_option("--conf", conf, "least score, 0..1")
+      ->check(check_share)
+      ->capture_default_str();
+  command.add_option("--iou", iou, "largest overlap of two boxes, 0..1")
+      ->check(check_share)
+      ->capture_default_str();
+}
+
 void add_detector_options(CLI::App& command, DetectorArgs& args) {
   command.add_option("--weights", args.weights, ".pt or .safetensors")->required();
-  command.add_option("--conf", args.options.conf, "least score, 0..1")
-      ->check(check_share)
-      ->capture_default_str();
-  command.add_option("--iou", args.options.iou, "largest overlap of two boxes, 0..1")
-      ->check(check_share)
-      ->capture_default_str();
+  add_nms_options(command, args.options.conf, args.options.iou);
   command.add_option("--size", args.options.image_size, "longer side in the network, pixels")
       ->capture_default_str();
   command.add_option("--threads", args.threads, "threads that compute; 0: all cores")

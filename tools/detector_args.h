@@ -20,6 +20,8 @@ struct DetectorArgs {
   bool autotune = false;
 };
 
+/// --conf, --iou.
+void add_nms_options(CLI::App& command, double& conf, double& iou);
 /// --weights, --conf, --iou, --size, --threads, --device, --precision, --autotune.
 void add_detector_options(CLI::App& command, DetectorArgs& args);
 

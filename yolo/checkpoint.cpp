@@ -14,6 +14,7 @@
 #include <ydistill/tensor/io/text.h>
 #include <ydistill/tensor/parallel.h>
 #include <ydistill/yolo/graph_guess.h>
+#include <ydistill/yolo/oihw.h>
 
 namespace ydistill {
 namespace {
@@ -178,38 +179,14 @@ bool is_zip(const std::filesystem::path& path) {
   return in && magic[0] == 'P' && magic[1] == 'K';
 }
 
-/// [O,K,K,C] <-> [O,C,K,K]
-Tensor permuted(const Tensor& t, bool to_oihw) {
-  if (t.rank() != 4) return t.clone();
-  const int64_t o = t.size(0);
-  const int64_t c = to_oihw ? t.size(3) : t.size(1);
-  const int64_t taps = t.numel() / std::max<int64_t>(1, o * c);
-  const Tensor out = to_oihw ? Tensor::empty({o, c, t.size(1), t.size(2)}, t.dtype())
-                             : Tensor::empty({o, t.size(2), t.size(3), c}, t.dtype());
-  dispatch_float(t.dtype(), "permuted", [&](auto type) {
-    using T = decltype(type);
-    const T* from = t.data<T>();
-    T* to = out.data<T>();
-    parallel_for(o, 1, [=](int64_t i) {
-      for (int64_t ch = 0; ch < c; ++ch) {
-        for (int64_t tap = 0; tap < taps; ++tap) {
-          const int64_t ohwi = (i * taps + tap) * c + ch, oihw = (i * c + ch) * taps + tap;
-          to_oihw ? to[oihw] = from[ohwi] : to[ohwi] = from[oihw];
-        }
-      }
-    });
-  });
-  return out;
-}
-
 constexpr const char* kStemWeight = "model.0.conv.weight";
 
 /// A parameter as the file wants it.
 Tensor to_file(const Model& model, const std::string& name, const Tensor& value) {
   if (model.has_stem_6x6() && name == kStemWeight) {
-    return permuted(stem_weight_from_focus(value), true);
+    return oihw_from_ohwi(stem_weight_from_focus(value));
   }
-  return permuted(value, true);
+  return oihw_from_ohwi(value);
 }
 
 /// The shape a parameter has in a file.
@@ -222,7 +199,7 @@ Shape file_shape(const Model& model, const std::string& name, const Shape& s) {
 /// A file's tensor (of file_shape) into a parameter.
 void from_file(const Model& model, const std::string& name, const Tensor& tensor,
                const Tensor& value) {
-  const Tensor ohwi = permuted(tensor.to(value.dtype()), false);
+  const Tensor ohwi = ohwi_from_oihw(tensor.to(value.dtype()));
   value.copy_from(model.has_stem_6x6() && name == kStemWeight ? stem_weight_to_focus(ohwi) : ohwi);
 }
 

@@ -15,13 +15,6 @@ namespace {
 
 constexpr float kClassOffsetPx = 7680;
 
-void check_options(const NmsOptions& o) {
-  if (!(o.conf >= 0 && o.conf <= 1)) throw ValueError("nms: conf is {}, must be 0..1", o.conf);
-  if (!(o.iou >= 0 && o.iou <= 1)) throw ValueError("nms: iou is {}, must be 0..1", o.iou);
-  if (o.max_det < 1) throw ValueError("nms: max_det is {}, must be at least 1", o.max_det);
-  if (o.max_nms < 1) throw ValueError("nms: max_nms is {}, must be at least 1", o.max_nms);
-}
-
 [[noreturn]] void refuse_not_finite(int64_t picture, int64_t box) {
   throw NotFiniteError("nms: picture {}, box {}: NaN or infinity in the network's output", picture,
                        box);
@@ -198,8 +191,15 @@ std::vector<std::vector<Detection>> nms_on_cuda(const std::vector<Tensor>& heads
 
 }  // namespace
 
+void check_nms_options(const NmsOptions& o) {
+  if (!(o.conf >= 0 && o.conf <= 1)) throw ValueError("nms: conf is {}, must be 0..1", o.conf);
+  if (!(o.iou >= 0 && o.iou <= 1)) throw ValueError("nms: iou is {}, must be 0..1", o.iou);
+  if (o.max_det < 1) throw ValueError("nms: max_det is {}, must be at least 1", o.max_det);
+  if (o.max_nms < 1) throw ValueError("nms: max_nms is {}, must be at least 1", o.max_nms);
+}
+
 std::vector<std::vector<Detection>> nms(const Tensor& decoded, const NmsOptions& options) {
-  check_options(options);
+  check_nms_options(options);
   if (!decoded.defined() || decoded.rank() != 3 || decoded.size(2) < 6) {
     throw ShapeError("nms: boxes are {}, must be [N,boxes,5+C] with at least one class",
                      decoded.defined() ? decoded.str() : "undefined");
@@ -227,7 +227,7 @@ std::vector<std::vector<Detection>> nms(const Tensor& decoded, const NmsOptions&
 
 std::vector<std::vector<Detection>> nms_heads(const std::vector<Tensor>& heads,
                                               const Anchors& anchors, const NmsOptions& options) {
-  check_options(options);
+  check_nms_options(options);
   const std::vector<HeadDims> dims = check_heads("nms_heads", heads, anchors);
   if (heads[0].dtype() != DType::kFloat32) {
     throw DTypeError("nms_heads: head 0 is {}, must be float32", heads[0].str());

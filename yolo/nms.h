@@ -36,6 +36,9 @@ struct NmsOptions {
   static NmsOptions validation() { return {0.001, 0.6, 300, 30000, NmsLabels::kAll, {}}; }
 };
 
+/// throws ValueError for options out of range.
+void check_nms_options(const NmsOptions& options);
+
 /// decoded  float32 [N, boxes, 5+C] from decode_heads.
 /// returns  per picture the boxes kept, corners in input pixels (not clipped), best score first;
 ///          equal scores in the order of the boxes, then of the classes. As in the original,

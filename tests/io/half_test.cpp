@@ -5,6 +5,7 @@
 
 #include "support/catch.h"
 
+using ydistill::float_to_half;
 using ydistill::half_to_float;
 
 TEST_CASE("half: known values") {
@@ -30,4 +31,30 @@ TEST_CASE("half: every finite value is sign times mantissa times a power of two"
     const float expected = (bits & 0x8000) != 0 ? -magnitude : magnitude;
     if (half_to_float(uint16_t(bits)) != expected) FAIL("half " << bits);
   }
+}
+
+TEST_CASE("half: a half comes back from its float") {
+  for (uint32_t bits = 0; bits < 0x10000; ++bits) {
+    if ((bits >> 10 & 31) == 31 && (bits & 1023) != 0) {  // NaN, of some payload
+      CHECK(std::isnan(half_to_float(float_to_half(half_to_float(uint16_t(bits))))));
+    } else if (float_to_half(half_to_float(uint16_t(bits))) != bits) {
+      FAIL("half " << bits);
+    }
+  }
+}
+
+TEST_CASE("half: a float goes to the nearest half, of two as near to the even one") {
+  for (uint16_t bits = 0; bits < 0x7bff; ++bits) {
+    const float low = half_to_float(bits), high = half_to_float(uint16_t(bits + 1));
+    const float middle = (low + high) / 2;  // exact: a half's mantissa and one bit
+    const uint16_t even = bits % 2 == 0 ? bits : uint16_t(bits + 1);
+    const bool right = float_to_half(middle) == even &&
+                       float_to_half(std::nextafter(middle, 0.0f)) == bits &&
+                       float_to_half(std::nextafter(middle, 1e6f)) == bits + 1 &&
+                       float_to_half(-middle) == (even | 0x8000);
+    if (!right) FAIL("between halves " << bits << " and " << bits + 1);
+  }
+  CHECK(float_to_half(65519.996f) == 0x7bff);
+  CHECK(float_to_half(65520) == 0x7c00);
+  CHECK(float_to_half(-1e30f) == 0xfc00);
 }

@@ -4,77 +4,16 @@
 #include <sys/stat.h>
 
 #include <cstring>
-#include <map>
 #include <utility>
 
 #include <ydistill/tensor/error.h>
 
 #include "support/catch.h"
 #include "support/files.h"
+#include "support/protobuf_reader.h"
 
 namespace ydistill {
 namespace {
-
-/// Reads little-endian numbers and protobuf fields, knowing nothing of the writer.
-struct Cursor {
-  std::string_view bytes;
-  template <class T>
-  T fixed() {
-    REQUIRE(bytes.size() >= sizeof(T));
-    T value;
-    std::memcpy(&value, bytes.data(), sizeof(T));  // the tests run on little-endian machines
-    bytes.remove_prefix(sizeof(T));
-    return value;
-  }
-  uint64_t varint() {
-    uint64_t value = 0;
-    for (int shift = 0;; shift += 7) {
-      const uint8_t byte = fixed<uint8_t>();
-      value |= uint64_t(byte & 0x7F) << shift;
-      if (byte < 0x80) return value;
-    }
-  }
-  std::string_view take(size_t n) {
-    REQUIRE(bytes.size() >= n);
-    const std::string_view taken = bytes.substr(0, n);
-    bytes.remove_prefix(n);
-    return taken;
-  }
-};
-
-/// One message: what its fields hold, by number; numbers as their bits.
-struct Message {
-  std::multimap<int, uint64_t> numbers;
-  std::multimap<int, std::string> texts;
-};
-
-Message decode(std::string_view bytes) {
-  Message message;
-  Cursor cursor{bytes};
-  while (!cursor.bytes.empty()) {
-    const uint64_t key = cursor.varint();
-    const int field = int(key >> 3);
-    switch (key & 7) {
-      case 0:
-        message.numbers.emplace(field, cursor.varint());
-        break;
-      case 1:
-        message.numbers.emplace(field, cursor.fixed<uint64_t>());
-        break;
-      case 2: {
-        const size_t size = size_t(cursor.varint());
-        message.texts.emplace(field, cursor.take(size));
-        break;
-      }
-      case 5:
-        message.numbers.emplace(field, cursor.fixed<uint32_t>());
-        break;
-      default:
-        FAIL("wire type " << (key & 7));
-    }
-  }
-  return message;
-}
 
 /// CRC-32C bit by bit, from its definition.
 uint32_t slow_crc32c(std::string_view bytes) {
@@ -93,16 +32,16 @@ uint32_t mask(uint32_t crc) {
   return ((crc >> 15) | (crc << 17)) + 0xA282EAD8u;
 }
 
-std::vector<Message> decode_file(std::string_view bytes) {
-  std::vector<Message> events;
-  Cursor cursor{bytes};
+std::vector<test::ProtobufFields> decode_file(std::string_view bytes) {
+  std::vector<test::ProtobufFields> events;
+  test::ByteCursor cursor{bytes};
   while (!cursor.bytes.empty()) {
     const std::string_view length_bytes = cursor.bytes.substr(0, 8);
     const uint64_t length = cursor.fixed<uint64_t>();
     CHECK(cursor.fixed<uint32_t>() == mask(slow_crc32c(length_bytes)));
     const std::string_view data = cursor.take(size_t(length));
     CHECK(cursor.fixed<uint32_t>() == mask(slow_crc32c(data)));
-    events.push_back(decode(data));
+    events.push_back(test::read_protobuf(data));
   }
   return events;
 }
@@ -148,20 +87,20 @@ TEST_CASE("tensorboard: an event file decodes to what was put in") {
   events[1].step = 300;  // two bytes as a varint
   events[1].scalars.push_back({"metrics/mAP_0.5", 0.75});
   events[1].images.push_back({"val", 40, 30, "a picture's bytes"});
-  const std::vector<Message> decoded = decode_file(encode_event_file(events));
+  const std::vector<test::ProtobufFields> decoded = decode_file(encode_event_file(events));
   REQUIRE(decoded.size() == 3);
   CHECK(decoded[0].texts.find(3)->second == "brain.Event:2");
   CHECK(as_double(decoded[2].numbers.find(1)->second) == 1001.5);
   CHECK(decoded[2].numbers.find(2)->second == 300);
-  const Message summary = decode(decoded[2].texts.find(5)->second);
-  std::vector<Message> values;
-  for (const auto& [field, text] : summary.texts) values.push_back(decode(text));
+  const test::ProtobufFields summary = test::read_protobuf(decoded[2].texts.find(5)->second);
+  std::vector<test::ProtobufFields> values;
+  for (const auto& [field, text] : summary.texts) values.push_back(test::read_protobuf(text));
   REQUIRE(values.size() == 3);
   CHECK(values[0].texts.find(1)->second == "train/box_loss");
   CHECK(as_float(values[0].numbers.find(2)->second) == 0.25f);
   CHECK(values[1].texts.find(1)->second == "metrics/mAP_0.5");
   CHECK(as_float(values[1].numbers.find(2)->second) == 0.75f);
-  const Message image = decode(values[2].texts.find(4)->second);
+  const test::ProtobufFields image = test::read_protobuf(values[2].texts.find(4)->second);
   CHECK(image.numbers.find(1)->second == 30);
   CHECK(image.numbers.find(2)->second == 40);
   CHECK(image.texts.find(4)->second == "a picture's bytes");

@@ -18,8 +18,9 @@ using namespace test;
 
 TEST_CASE("command: help is there for every command and wrong usage exits with 2") {
   const test::TempDir dir;
-  for (const char* command : {"", "train", "val", "check", "detect", "convert", "convert-data",
-                              "info", "compare", "report", "trace", "evolve", "config"}) {
+  for (const char* command :
+       {"", "train", "val", "check", "detect", "convert", "convert-data", "info", "compare",
+        "report", "trace", "evolve", "config", "video", "export"}) {
     const Outcome o = run(dir.path(), std::string(command) + " --help");
     CHECK(o.code == 0);
     CHECK(o.out.find("Usage") != std::string::npos);
@@ -151,6 +152,36 @@ TEST_CASE("command: info and convert") {
   CHECK(test::read_file(setup.dir / "copy.safetensors") ==
         test::read_file(setup.dir / "tiny.safetensors"));
   check_refused(setup.run("convert tiny.safetensors copy.pt"), 2, "must end in .safetensors");
+}
+
+TEST_CASE("command: export writes ONNX files and refuses what it cannot write") {
+  const Setup setup;
+  const Outcome o = setup.run("export tiny.safetensors tiny.onnx --size 64 96");
+  CHECK(o.code == 0);
+  CHECK(o.err.find("batch 1, 96x64; gives boxes") != std::string::npos);
+  const std::string file = test::read_file(setup.dir / "tiny.onnx");
+  CHECK(file.find("output0") != std::string::npos);
+  CHECK(setup.run("export tiny.safetensors tiny.onnx --output detections --dynamic --bytes --half")
+            .code == 0);
+  CHECK(test::read_file(setup.dir / "tiny.onnx").find("NonMaxSuppression") != std::string::npos);
+  const std::string kept = test::read_file(setup.dir / "tiny.onnx");
+
+  const std::string to = "export tiny.safetensors tiny.onnx ";
+  check_refused(setup.run("export tiny.safetensors tiny.engine"), 2, "must end in .onnx");
+  check_refused(setup.run("export none.pt tiny.onnx"), 1, "none.pt: no such file");
+  check_refused(setup.run("export cfg.json tiny.onnx"), 1, "cfg.json: ");
+  check_refused(setup.run(to + "--size 60"), 2, "--size: multiples of 16 wanted, got 60");
+  check_refused(setup.run(to + "--size 64 0"), 2, "--size: multiples of 16 wanted, got 0");
+  check_refused(setup.run(to + "--size 1 2 3"), 2, "--size");
+  check_refused(setup.run(to + "--size 1600000"), 2, "--size: at most 16384 wanted");
+  check_refused(setup.run(to + "--batch 0"), 2, "--batch");
+  check_refused(setup.run(to + "--dynamic --size 64"), 2, "--size excludes --dynamic");
+  check_refused(setup.run(to + "--output masks"), 2, "masks not in {boxes,detections,logits}");
+  check_refused(setup.run(to + "--conf 0.5"), 2, "--conf belongs to --output detections");
+  check_refused(setup.run(to + "--output detections --iou 3"), 2, "from 0 to 1 wanted");
+  check_refused(setup.run("export tiny.safetensors none/tiny.onnx"), 1, "none");
+  check_refused(setup.run("convert tiny.safetensors a.onnx"), 2, "`ydistill export` writes .onnx");
+  CHECK(test::read_file(setup.dir / "tiny.onnx") == kept);
 }
 
 TEST_CASE("command: info --memory predicts a training and inference and refuses what is neither") {

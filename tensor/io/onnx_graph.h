@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: MIT
+// ONNX files: a graph of operators with its constants, as other runtimes read it. Written only.
+// https://github.com/onnx/onnx/blob/main/onnx/onnx.proto; operators as of set 12 (ONNX 1.7).
+#pragma once
+
+#include <cstdint>
+#include <set>
+#include <span>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include <ydistill/tensor/io/protobuf.h>
+
+namespace ydistill {
+
+/// Element types, numbered as in the format.
+enum class OnnxType { kFloat = 1, kUInt8 = 2, kInt64 = 7, kFloat16 = 10 };
+
+struct OnnxAttribute {
+  std::string name;
+  std::variant<int64_t, float, std::string, std::vector<int64_t>> value;
+};
+
+/// Sizes of a tensor: numbers, or names of those that are known only at run time.
+using OnnxSizes = std::vector<std::variant<int64_t, std::string>>;
+
+/// A graph in the making. Values are known by name; whoever uses one adds it before.
+class OnnxGraph {
+ public:
+  explicit OnnxGraph(const std::string& name) { graph_.add(2, name); }
+
+  /// Both return `name`. throw ValueError for a name that is taken.
+  std::string add_input(const std::string& name, OnnxType type, const OnnxSizes& sizes);
+  /// name: of a value that is there.
+  void add_output(const std::string& name, OnnxType type, const OnnxSizes& sizes);
+
+  /// A constant. as: kFloat, or kFloat16, to whose nearest the values are rounded.
+  /// returns `name`. throws ValueError for a name that is taken, values that do not fill the sizes,
+  /// and one that is too large for kFloat16.
+  std::string add_constant(const std::string& name, const std::vector<int64_t>& sizes,
+                           std::span<const float> values, OnnxType as = OnnxType::kFloat);
+  std::string add_constant(const std::string& name, const std::vector<int64_t>& sizes,
+                           std::span<const int64_t> values);
+
+  /// An operator with one output. name: the node's and its output's.
+  /// returns `name`. throws ValueError for a name that is taken and for an input that is not there.
+  std::string add_node(const std::string& name, const std::string& op,
+                       const std::vector<std::string>& inputs,
+                       const std::vector<OnnxAttribute>& attributes = {});
+  /// The same for several outputs with names of their own.
+  void add_node_with_outputs(const std::string& name, const std::string& op,
+                             const std::vector<std::string>& inputs,
+                             const std::vector<std::string>& outputs,
+                             const std::vector<OnnxAttribute>& attributes = {});
+
+  /// The whole file. metadata: read by programs that know its keys.
+  /// throws ValueError for more than the format's 2 GiB.
+  std::string encode(const std::string& producer_version,
+                     const std::vector<std::pair<std::string, std::string>>& metadata) const;
+
+ private:
+  void take_name(const std::string& name);
+  void require_values(const std::string& node, const std::vector<std::string>& inputs) const;
+  ProtobufMessage begin_constant(const std::string& name, const std::vector<int64_t>& sizes,
+                                 size_t num_values, OnnxType type);
+
+  ProtobufMessage graph_;
+  std::set<std::string> values_;
+};
+
+}  // namespace ydistill

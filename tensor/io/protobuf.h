@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: MIT
+// Protobuf's wire format, as far as files of others need it that we write.
+// https://protobuf.dev/programming-guides/encoding
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace ydistill {
+
+/// One message in the making: its fields in the order of the calls, each with its number.
+class ProtobufMessage {
+ public:
+  /// int64, int32, bool, enum.
+  void add(int field, int64_t value);
+  void add(int field, int value) { add(field, int64_t(value)); }
+  void add(int field, float value);
+  void add(int field, double value);
+  /// string, bytes.
+  void add(int field, std::string_view bytes);
+  void add(int field, const std::string& bytes) { add(field, std::string_view(bytes)); }
+  void add(int field, const char* text) { add(field, std::string_view(text)); }
+  void add(int field, const ProtobufMessage& message) { add(field, message.bytes()); }
+
+  const std::string& bytes() const { return bytes_; }
+
+ private:
+  enum class Wire { kVarint = 0, kFixed64 = 1, kBytes = 2, kFixed32 = 5 };
+  void add_varint(uint64_t value);
+  void add_key(int field, Wire wire);
+
+  std::string bytes_;
+};
+
+/// Numbers as files of this kind hold them: the lowest byte first.
+template <class T>
+void append_little_endian(std::string& to, T value) {
+  for (size_t i = 0; i < sizeof(T); ++i) to += char(uint8_t(value >> (8 * i)));
+}
+
+}  // namespace ydistill

@@ -1,0 +1,245 @@
+// SPDX-License-Identifier: MIT
+// The file is evaluated by an interpreter of its own (onnx_evaluator.h) and compared with the model
+// in float64.
+#include <ydistill/tensor/random.h>
+#include <ydistill/yolo/decode.h>
+#include <ydistill/yolo/export_onnx.h>
+
+#include <cmath>
+
+#include "support/catch.h"
+#include "support/worst.h"
+#include "yolo/onnx_evaluator.h"
+
+namespace ydistill {
+namespace {
+
+/// Every type of module; two heads. `first`: the stem.
+std::string every_module(const std::string& first, const std::string& spp) {
+  return R"({"nc": 3, "depth_multiple": 1, "width_multiple": 1,
+    "anchors": [[10,13, 16,30], [30,61, 62,45]],
+    "backbone": [[-1, 1, )" +
+         first + R"(], [-1, 1, "Conv", [16, 3, 2]], [-1, 2, "C3", [16]],
+                 [-1, 1, "Bottleneck", [16]], [-1, 1, "Conv", [24, 3, 2]], [-1, 1, )" +
+         spp + R"(]],
+    "head": [[-1, 1, "nn.Upsample", [null, 2, "nearest"]], [[-1, 3], 1, "Concat", [1]],
+             [-1, 1, "C3", [16, false]], [-1, 1, "Bottleneck", [16, false]],
+             [[9, 5], 1, "Detect", ["nc", "anchors"]]]})";
+}
+const std::string kV6 = every_module(R"("Conv", [8, 6, 2, 2])", R"("SPPF", [24, 5])");
+const std::string kV5 = every_module(R"("Focus", [8, 3])", R"("SPP", [24, [5, 9, 13]])");
+const std::string kPlain = every_module(R"("Conv", [8, 3, 2])", R"("SPP", [24, [5, 9, 13]])");
+
+/// Weights under which every layer matters and batch norm's statistics are its own.
+Checkpoint random_checkpoint(const std::string& json, uint64_t seed) {
+  Model model(graph_from_json(json));
+  model.initialise(seed);
+  Checkpoint checkpoint{model.spec(), {"it's", "back\\slash", "c"}, export_weights(model), {}, ""};
+  Rng rng(seed + 1);
+  for (auto& [name, tensor] : checkpoint.tensors) {
+    const auto is = [&, &key = name](const char* part) {
+      return key.find(part) != std::string::npos;
+    };
+    if (is(".bn.weight") || is("running_var")) tensor = rng.uniform(tensor.shape(), 0.5, 2);
+    if (is(".bn.bias") || is("running_mean")) tensor = rng.uniform(tensor.shape(), -0.5, 0.5);
+    if (is(".m.0.bias") || is(".m.1.bias")) tensor = rng.uniform(tensor.shape(), -1, 1);
+  }
+  return checkpoint;
+}
+
+Tensor random_pictures(int64_t n, int64_t height, int64_t width) {
+  Rng rng(77);
+  const Tensor images = Tensor::empty({n, height, width, 3}, DType::kUInt8);
+  for (uint8_t& byte : images.span<uint8_t>()) byte = uint8_t(rng.below(256));
+  return images;
+}
+
+test::OnnxValue as_bytes(const Tensor& images) {
+  test::OnnxValue value{{images.shape().sizes().begin(), images.shape().sizes().end()}, {}, true};
+  for (const uint8_t byte : images.span<uint8_t>()) value.numbers.push_back(byte);
+  return value;
+}
+
+test::OnnxValue as_floats(const Tensor& images) {
+  const int64_t n = images.size(0), h = images.size(1), w = images.size(2);
+  test::OnnxValue value{{n, 3, h, w}, {}, false};
+  for (int64_t i = 0; i < n; ++i) {
+    for (int64_t c = 0; c < 3; ++c) {
+      for (int64_t p = 0; p < h * w; ++p) {
+        value.numbers.push_back(double(images.at((i * h * w + p) * 3 + c)) / 255);
+      }
+    }
+  }
+  return value;
+}
+
+/// The model's own logits, in float64 from the same float32 weights.
+std::vector<Tensor> logits_of(const Checkpoint& checkpoint, const Tensor& images) {
+  Model model(checkpoint.spec, DType::kFloat64);
+  load_all_weights(model, checkpoint.tensors);
+  model.prepare_inference();
+  std::vector<Tensor> logits;
+  for (const Var& head : model.forward(images, ForwardMode::kInference)) {
+    logits.push_back(head.value());
+  }
+  return logits;
+}
+
+double worst_difference(const test::OnnxValue& got, const Tensor& wanted) {
+  REQUIRE(Shape(got.sizes) == wanted.shape());
+  double worst = 0;
+  for (int64_t i = 0; i < wanted.numel(); ++i) {
+    worst = test::worse(worst, std::abs(got.numbers[size_t(i)] - wanted.at(i)));
+  }
+  return worst;
+}
+
+// Weights are folded in float64 and rounded to float32: 6e-8 of each; boxes are up to 100 pixels.
+constexpr double kFoldedTolerance = 1e-4;
+
+TEST_CASE("export: boxes of an ONNX file are those of the model, for every stem") {
+  const Tensor images = random_pictures(1, 32, 48);
+  for (const std::string& json : {kV6, kV5, kPlain}) {
+    const Checkpoint checkpoint = random_checkpoint(json, 5);
+    const Tensor wanted = decode_heads(logits_of(checkpoint, images), checkpoint.spec.anchors);
+    OnnxOptions options{.height = 32, .width = 48};
+    const auto got =
+        test::evaluate_onnx(encode_onnx(checkpoint, options, "0"), {{"images", as_floats(images)}});
+    REQUIRE(got.size() == 1);
+    CHECK(worst_difference(got.at("output0"), wanted) < kFoldedTolerance);
+    CHECK(wanted.at(4) != Approx(0.5).margin(1e-3));  // the layers do say something
+  }
+}
+
+TEST_CASE("export: one dynamic file takes pictures of any batch and size, also as bytes") {
+  const Checkpoint checkpoint = random_checkpoint(kV6, 6);
+  for (const OnnxInput input : {OnnxInput::kFloats, OnnxInput::kBytes}) {
+    OnnxOptions options;
+    options.shapes = OnnxShapes::kDynamic;
+    options.input = input;
+    const std::string file = encode_onnx(checkpoint, options, "0");
+    for (const auto& [n, h, w] : {std::array{2, 32, 16}, std::array{1, 16, 48}}) {
+      const Tensor images = random_pictures(n, h, w);
+      const auto got = test::evaluate_onnx(
+          file, {{"images", input == OnnxInput::kBytes ? as_bytes(images) : as_floats(images)}});
+      CHECK(worst_difference(got.at("output0"),
+                             decode_heads(logits_of(checkpoint, images), checkpoint.spec.anchors)) <
+            kFoldedTolerance);
+    }
+  }
+}
+
+TEST_CASE("export: logits come as the heads' convolutions give them") {
+  const Checkpoint checkpoint = random_checkpoint(kV5, 7);
+  const Tensor images = random_pictures(2, 16, 32);
+  OnnxOptions options{.batch = 2, .height = 16, .width = 32, .output = OnnxOutput::kLogits};
+  const auto got =
+      test::evaluate_onnx(encode_onnx(checkpoint, options, "0"), {{"images", as_floats(images)}});
+  const std::vector<Tensor> wanted = logits_of(checkpoint, images);  // [N,H,W,A,5+C]
+  REQUIRE(got.size() == wanted.size());
+  for (size_t k = 0; k < wanted.size(); ++k) {
+    const test::OnnxValue& head = got.at("logits" + std::to_string(k));
+    const Tensor& t = wanted[k];
+    const int64_t n = t.size(0), cells = t.size(1) * t.size(2), channels = t.size(3) * t.size(4);
+    REQUIRE(head.sizes == std::vector<int64_t>{n, channels, t.size(1), t.size(2)});
+    double worst = 0;
+    for (int64_t i = 0; i < n; ++i) {
+      for (int64_t cell = 0; cell < cells; ++cell) {
+        for (int64_t c = 0; c < channels; ++c) {
+          worst =
+              test::worse(worst, std::abs(head.numbers[size_t((i * channels + c) * cells + cell)] -
+                                          t.at((i * cells + cell) * channels + c)));
+        }
+      }
+    }
+    CHECK(worst < 1e-5);
+  }
+}
+
+TEST_CASE("export: detections are those of nms") {
+  const Checkpoint checkpoint = random_checkpoint(kV6, 8);
+  const Tensor images = random_pictures(2, 32, 32);
+  const Tensor decoded =
+      decode_heads(logits_of(checkpoint, images), checkpoint.spec.anchors).to(DType::kFloat32);
+  for (const int64_t max_det : {300, 2}) {
+    OnnxOptions options{.batch = 2, .height = 32, .width = 32, .output = OnnxOutput::kDetections};
+    options.nms = {.conf = 0.2, .iou = 0.3, .max_det = max_det};
+    const auto got =
+        test::evaluate_onnx(encode_onnx(checkpoint, options, "0"), {{"images", as_floats(images)}});
+    const test::OnnxValue& rows = got.at("detections");
+    REQUIRE(rows.sizes.size() == 2);
+    CHECK(rows.sizes[1] == 7);
+    // Of several pictures max_det is a number for all of them together; a large one limits nothing.
+    std::vector<std::vector<Detection>> wanted = nms(decoded, {.conf = 0.2, .iou = 0.3});
+    const int64_t in_all = int64_t(wanted[0].size() + wanted[1].size());
+    REQUIRE(wanted[0].size() > 4);
+    REQUIRE(wanted[1].size() > 4);
+    REQUIRE(rows.sizes[0] == std::min(in_all, 2 * max_det));
+    std::array<size_t, 2> seen{};
+    double last = 1;
+    for (int64_t i = 0; i < rows.sizes[0]; ++i) {
+      const double* row = rows.numbers.data() + i * 7;
+      const size_t picture = size_t(row[0]);
+      const Detection& d = wanted[picture].at(seen[picture]++);
+      CHECK(row[6] == double(d.class_id));
+      CHECK(row[5] == Approx(d.score).epsilon(1e-5));
+      CHECK(row[5] <= last);
+      last = row[5];
+      const std::array<double, 4> box{d.x1, d.y1, d.x2, d.y2};
+      for (size_t k = 0; k < 4; ++k) CHECK(row[1 + k] == Approx(box[k]).margin(1e-3));
+    }
+  }
+}
+
+TEST_CASE("export: where nothing is found there are no rows") {
+  const Checkpoint checkpoint = random_checkpoint(kV6, 9);
+  OnnxOptions options{.height = 16, .width = 16, .output = OnnxOutput::kDetections};
+  options.nms.conf = 1;
+  const auto got = test::evaluate_onnx(encode_onnx(checkpoint, options, "0"),
+                                       {{"images", as_floats(random_pictures(1, 16, 16))}});
+  CHECK(got.at("detections").sizes == std::vector<int64_t>{0, 7});
+}
+
+TEST_CASE("export: in half precision the file is half as large and near") {
+  const Checkpoint checkpoint = random_checkpoint(kV6, 10);
+  const Tensor images = random_pictures(1, 32, 32);
+  OnnxOptions options{.height = 32, .width = 32};
+  const std::string full = encode_onnx(checkpoint, options, "0");
+  options.precision = OnnxType::kFloat16;
+  const std::string half = encode_onnx(checkpoint, options, "0");
+  CHECK(double(half.size()) < 0.75 * double(full.size()));  // names and operators weigh too
+  const auto got = test::evaluate_onnx(half, {{"images", as_floats(images)}});
+  const double worst = worst_difference(
+      got.at("output0"), decode_heads(logits_of(checkpoint, images), checkpoint.spec.anchors));
+  CHECK(worst < 1);  // pixels; weights are rounded by 5e-4 of themselves
+  CHECK(worst > kFoldedTolerance);
+}
+
+TEST_CASE("export: metadata names stride and classes as YOLOv5 reads them") {
+  const auto metadata =
+      test::onnx_metadata(encode_onnx(random_checkpoint(kV6, 1), {.height = 16, .width = 16}, "0"));
+  CHECK(metadata.at("stride") == "8");
+  CHECK(metadata.at("names") == R"({0: 'it\'s', 1: 'back\\slash', 2: 'c'})");
+}
+
+TEST_CASE("export: sizes, thresholds and weights that do not fit are refused") {
+  Checkpoint checkpoint = random_checkpoint(kV6, 1);
+  CHECK_THROWS_WITH_TEXT(encode_onnx(checkpoint, {.height = 20}, "0"), ValueError,
+                         "multiples of 8, got 20 x 640");
+  CHECK_THROWS_WITH_TEXT(encode_onnx(checkpoint, {.batch = 0}, "0"), ValueError,
+                         "batch is 0, must be at least 1");
+  OnnxOptions options;
+  options.nms.iou = 2;
+  CHECK_THROWS_WITH_TEXT(encode_onnx(checkpoint, options, "0"), ValueError, "iou is 2");
+  for (auto& [name, tensor] : checkpoint.tensors) {
+    if (name == "model.1.bn.weight") tensor.fill(1e6);
+  }
+  CHECK_THROWS_WITH_TEXT(encode_onnx(checkpoint, {.precision = OnnxType::kFloat16}, "0"),
+                         ValueError, "too large for float16");
+  checkpoint.tensors.pop_back();  // the anchors, which the description has too
+  checkpoint.tensors.pop_back();
+  CHECK_THROWS_WITH_TEXT(encode_onnx(checkpoint, {}, "0"), ValueError, "is missing");
+}
+
+}  // namespace
+}  // namespace ydistill

@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: MIT
+#include <ydistill/yolo/onnx_modules.h>
+
+#include <cmath>
+
+#include <ydistill/layers/batch_norm_silu.h>
+#include <ydistill/layers/focus.h>
+#include <ydistill/yolo/oihw.h>
+
+namespace ydistill {
+namespace {
+
+using Ints = std::vector<int64_t>;
+
+Ints sizes_of(const Tensor& t) {
+  return {t.shape().sizes().begin(), t.shape().sizes().end()};
+}
+
+}  // namespace
+
+OnnxModules::OnnxModules(OnnxGraph& graph, const NamedTensors& weights, OnnxType precision)
+    : graph_(graph), precision_(precision) {
+  for (const auto& [name, tensor] : weights) weights_.emplace(name, &tensor);
+}
+
+const Tensor& OnnxModules::weight(const std::string& name) const {
+  const auto found = weights_.find(name);
+  if (found == weights_.end()) throw ValueError("ONNX: {} is missing", name);
+  return *found->second;
+}
+
+std::string OnnxModules::conv(const std::string& name, const std::string& x, const Tensor& weight,
+                              const Tensor& bias, OnnxWindow window) {
+  const std::string w =
+      graph_.add_constant(name + ".weight", sizes_of(weight), weight.span<float>(), precision_);
+  const std::string b =
+      graph_.add_constant(name + ".bias", sizes_of(bias), bias.span<float>(), precision_);
+  const int64_t k = weight.size(2), s = window.stride, p = window.padding;
+  return graph_.add_node(
+      name, "Conv", {x, w, b},
+      {{"kernel_shape", Ints{k, k}}, {"strides", Ints{s, s}}, {"pads", Ints{p, p, p, p}}});
+}
+
+std::string OnnxModules::add_head(const std::string& name, const std::string& x) {
+  return conv(name, x, weight(name + ".weight"), weight(name + ".bias"), {});
+}
+
+// BN(W x) = (s W) x + (beta - s mean),  s = gamma / sqrt(var + eps)
+std::string OnnxModules::folded_conv_silu(const std::string& name, const std::string& x,
+                                          const Tensor& weight_oihw, OnnxWindow window) {
+  const Tensor& gamma = weight(name + ".bn.weight");
+  const Tensor& beta = weight(name + ".bn.bias");
+  const Tensor& mean = weight(name + ".bn.running_mean");
+  const Tensor& var = weight(name + ".bn.running_var");
+  const int64_t out = weight_oihw.size(0), per_channel = weight_oihw.numel() / out;
+  const Tensor folded = Tensor::empty(weight_oihw.shape()), bias = Tensor::empty({out});
+  for (int64_t o = 0; o < out; ++o) {
+    const double scale = gamma.at(o) / std::sqrt(var.at(o) + BatchNormOptions{}.eps);
+    bias.data<float>()[o] = float(beta.at(o) - mean.at(o) * scale);
+    for (int64_t i = o * per_channel; i < (o + 1) * per_channel; ++i) {
+      folded.data<float>()[i] = float(weight_oihw.at(i) * scale);
+    }
+  }
+  const std::string y = conv(name + ".conv", x, folded, bias, window);
+  return graph_.add_node(name + ".silu", "Mul",
+                         {y, graph_.add_node(name + ".sigmoid", "Sigmoid", {y})});
+}
+
+std::string OnnxModules::conv_silu(const std::string& name, const std::string& x,
+                                   OnnxWindow window) {
+  return folded_conv_silu(name, x, weight(name + ".conv.weight"), window);
+}
+
+/// Focus and its convolution as one convolution on the picture, see stem_weight_from_focus.
+std::string OnnxModules::focus(const std::string& name, const std::string& x) {
+  const Tensor stem =
+      stem_weight_from_focus(ohwi_from_oihw(weight(name + ".conv.conv.weight")));  // [O,2k,2k,3]
+  return folded_conv_silu(name + ".conv", x, oihw_from_ohwi(stem), {2, stem.size(1) / 4 * 2});
+}
+
+std::string OnnxModules::bottleneck(const std::string& name, const std::string& x, bool shortcut) {
+  const std::string inner = conv_silu(name + ".cv1", x);
+  const std::string y = conv_silu(name + ".cv2", inner, {.padding = 1});
+  return shortcut ? graph_.add_node(name + ".add", "Add", {x, y}) : y;
+}
+
+std::string OnnxModules::c3(const std::string& name, const std::string& x, const LayerSpec& layer) {
+  std::string inner = conv_silu(name + ".cv1", x);
+  for (int64_t i = 0; i < layer.repeats; ++i) {
+    inner = bottleneck(name + ".m." + std::to_string(i), inner, layer.shortcut);
+  }
+  const std::string both = concat(name + ".concat", {inner, conv_silu(name + ".cv2", x)});
+  return conv_silu(name + ".cv3", both);
+}
+
+// A window of 5 twice is one of 9, three times one of 13: SPP and SPPF are the same.
+std::string OnnxModules::spp(const std::string& name, const std::string& x) {
+  std::vector<std::string> levels{conv_silu(name + ".cv1", x)};
+  for (int i = 0; i < 3; ++i) {
+    levels.push_back(graph_.add_node(
+        name + ".pool" + std::to_string(i), "MaxPool", {levels.back()},
+        {{"kernel_shape", Ints{5, 5}}, {"strides", Ints{1, 1}}, {"pads", Ints{2, 2, 2, 2}}}));
+  }
+  return conv_silu(name + ".cv2", concat(name + ".concat", levels));
+}
+
+std::string OnnxModules::concat(const std::string& name, const std::vector<std::string>& inputs) {
+  return graph_.add_node(name, "Concat", inputs, {{"axis", int64_t(1)}});
+}
+
+std::string OnnxModules::upsample(const std::string& name, const std::string& x) {
+  using Floats = std::vector<float>;
+  // The operator set demands the region, which this mode ignores: all of the input.
+  const std::string region =
+      graph_.add_constant(name + ".region", {8}, Floats{0, 0, 0, 0, 1, 1, 1, 1});
+  const std::string scales = graph_.add_constant(name + ".scales", {4}, Floats{1, 1, 2, 2});
+  return graph_.add_node(name, "Resize", {x, region, scales},
+                         {{"mode", "nearest"},
+                          {"coordinate_transformation_mode", "asymmetric"},
+                          {"nearest_mode", "floor"}});
+}
+
+std::string OnnxModules::add(const std::string& name, const LayerSpec& layer,
+                             const std::vector<std::string>& inputs) {
+  const std::string& x = inputs.at(0);
+  switch (layer.type) {
+    case LayerType::kConv:
+      return conv_silu(name, x,
+                       {layer.stride, layer.padding >= 0 ? layer.padding : layer.kernel / 2});
+    case LayerType::kFocus:
+      return focus(name, x);
+    case LayerType::kBottleneck:
+      return bottleneck(name, x, layer.shortcut && layer.in_channels[0] == layer.out_channels);
+    case LayerType::kC3:
+      return c3(name, x, layer);
+    case LayerType::kSpp:
+      return spp(name, x);
+    case LayerType::kUpsample:
+      return upsample(name, x);
+    case LayerType::kConcat:
+      return concat(name, inputs);
+    case LayerType::kDetect:
+      break;
+  }
+  throw ValueError("ONNX: {}: {} is no module of its own", name, layer.type_name);
+}
+
+}  // namespace ydistill

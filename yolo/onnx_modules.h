@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: MIT
+// YOLOv5's modules as ONNX operators.
+#pragma once
+
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include <ydistill/tensor/io/onnx_graph.h>
+#include <ydistill/yolo/checkpoint.h>
+
+namespace ydistill {
+
+/// How a convolution's kernel moves.
+struct OnnxWindow {
+  int64_t stride = 1, padding = 0;
+};
+
+/// Adds modules to a graph. Every value is called after the module that gives it, as the
+/// checkpoint's weights are: "model.2.cv1.silu". Values are [N,C,H,W].
+class OnnxModules {
+ public:
+  /// weights: as export_weights gives them; outlive this. precision: of constants.
+  OnnxModules(OnnxGraph& graph, const NamedTensors& weights, OnnxType precision);
+
+  /// x: name of the input. All return the name of the output.
+  /// A module of a network but Detect; `name`: "model.2". inputs: as many as layer.from.
+  std::string add(const std::string& name, const LayerSpec& layer,
+                  const std::vector<std::string>& inputs);
+  /// A convolution with `name`.weight and `name`.bias: one of Detect's.
+  std::string add_head(const std::string& name, const std::string& x);
+
+ private:
+  const Tensor& weight(const std::string& name) const;
+  std::string conv(const std::string& name, const std::string& x, const Tensor& weight,
+                   const Tensor& bias, OnnxWindow window);
+  /// Convolution, folded batch norm, SiLU.
+  std::string conv_silu(const std::string& name, const std::string& x, OnnxWindow window = {});
+  std::string folded_conv_silu(const std::string& name, const std::string& x,
+                               const Tensor& weight_oihw, OnnxWindow window);
+  std::string focus(const std::string& name, const std::string& x);
+  std::string bottleneck(const std::string& name, const std::string& x, bool shortcut);
+  std::string c3(const std::string& name, const std::string& x, const LayerSpec& layer);
+  std::string spp(const std::string& name, const std::string& x);
+  std::string concat(const std::string& name, const std::vector<std::string>& inputs);
+  std::string upsample(const std::string& name, const std::string& x);
+
+  OnnxGraph& graph_;
+  std::unordered_map<std::string, const Tensor*> weights_;
+  OnnxType precision_;
+};
+
+}  // namespace ydistill
