@@ -106,9 +106,19 @@ namespace {
 /// Addresses cost nothing until touched, so all are usable at once.
 class HostRange : public AddressRange {
  public:
+  /// nbytes: as many as the system gives, where it has fewer (39-bit addresses as many ARM systems
+  /// have, strict overcommit, ulimit -v), each time half.
   explicit HostRange(int64_t nbytes) {
-    void* base = mmap(nullptr, size_t(nbytes), PROT_READ | PROT_WRITE,
-                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    constexpr int64_t kLeast = int64_t(1) << 26;
+    const auto reserve = [&] {
+      return mmap(nullptr, size_t(nbytes), PROT_READ | PROT_WRITE,
+                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    };
+    void* base = reserve();
+    while (base == MAP_FAILED && nbytes / 2 >= kLeast) {
+      nbytes /= 2;
+      base = reserve();
+    }
     if (base == MAP_FAILED) {
       throw OutOfMemoryError("arena: cannot reserve {:.0f} MiB of addresses",
                              double(nbytes) / kMiB);
@@ -154,6 +164,7 @@ Arena::Arena(int64_t limit, Device device) : device_(device), limit_(limit) {
   const int64_t reserved = round_up(std::min(limit, int64_t(1) << 44) * 2, int64_t(1) << 21);
   range_ = YD_BACKEND(device, std::unique_ptr<AddressRange>(new HostRange(reserved)),
                       cuda::reserve_addresses(device.index, reserved));
+  limit_ = std::min(limit_, range_->nbytes());
   free_by_offset_.emplace(0, range_->nbytes());
   free_by_size_.emplace(range_->nbytes(), 0);
 }

@@ -71,6 +71,7 @@ inline constexpr int64_t kUnlimited = int64_t(1) << 40;
 class Arena : public std::enable_shared_from_this<Arena> {
  public:
   /// limit: the most bytes that may be in use at once; 0 means what available_memory() says now.
+  /// Less where the system has fewer addresses: limit_bytes() tells.
   static std::shared_ptr<Arena> create(int64_t limit = 0, Device device = {});
   Arena(const Arena&) = delete;
   Arena& operator=(const Arena&) = delete;

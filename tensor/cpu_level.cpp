@@ -76,17 +76,17 @@ uint64_t kept_state() {
   __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
   return uint64_t(high) << 32 | low;
 }
-#endif
 
 /// Linux gives room for the tiles' numbers to a process that asks for it; oneDNN asks as well.
 bool may_use_tiles() {
-#if defined(__linux__) && defined(__x86_64__)
+#if defined(__linux__)
   constexpr int kRequestPermission = 0x1023, kTileData = 18;  // asm/prctl.h, ARCH_REQ_XCOMP_PERM
   return syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
 #else
   return false;
 #endif
 }
+#endif
 
 bool detect_amx_bf16() {
 #if defined(__x86_64__)

@@ -21,6 +21,8 @@ namespace ydistill::YD_CPU_LEVEL {
 inline constexpr int kLanes = 16, kRows = 12;
 #elif defined(__AVX2__)
 inline constexpr int kLanes = 8, kRows = 6;
+#elif defined(__aarch64__)
+inline constexpr int kLanes = 4, kRows = 10;  // addresses of more rows leave the registers
 #else
 inline constexpr int kLanes = 4, kRows = 6;
 #endif

@@ -20,6 +20,9 @@ endfunction()
 # Warnings and sanitizers: for our own targets only, never exported.
 function(ydistill_own_flags target)
   target_compile_options(${target} PRIVATE $<$<COMPILE_LANGUAGE:CXX>:-Wall -Wextra -Wpedantic>)
+  # Where a processor has fused multiply-adds, the same formula gives the same number wherever it
+  # stands, and that of other processors.
+  target_compile_options(${target} PRIVATE $<$<COMPILE_LANGUAGE:CXX>:-ffp-contract=off>)
   if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
     # GCC bug 105651: a false alarm on every std::string operator+.
     target_compile_options(${target} PRIVATE $<$<COMPILE_LANGUAGE:CXX>:-Wno-restrict>)
@@ -39,7 +42,7 @@ endfunction()
 # YD_CPU_LEVEL naming the namespace, and adds them to the target; see tensor/cpu_level.h.
 function(ydistill_hot_sources target)
   set(levels base)
-  if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
+  if(YDISTILL_X86_64)
     set(levels base avx2 avx512)
   endif()
   set(flags_base "")
@@ -54,7 +57,8 @@ function(ydistill_hot_sources target)
     ydistill_own_flags(${target}_${level})
     # errno and trapping are not observed; sums keep their order, so this is not -ffast-math.
     target_compile_options(${target}_${level} PRIVATE
-      $<$<NOT:$<CONFIG:Debug>>:-O3> -fno-math-errno -fno-trapping-math ${flags_${level}})
+      $<$<NOT:$<CONFIG:Debug>>:-O3> -fno-math-errno -fno-trapping-math -ffp-contract=fast
+      ${flags_${level}})
     target_sources(${target} PRIVATE $<TARGET_OBJECTS:${target}_${level}>)
   endforeach()
 endfunction()

@@ -3,6 +3,10 @@
 #include <ydistill/tensor/error.h>
 #include <ydistill/tensor/tensor.h>
 
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <fstream>
 #include <vector>
 
 #include "support/catch.h"
@@ -22,6 +26,30 @@ std::vector<std::byte*> one_step() {
   addresses.push_back(live.back().raw());
   return addresses;
 }
+
+#if !defined(__SANITIZE_ADDRESS__)  // it needs terabytes of addresses itself
+TEST_CASE("arena: where the system gives fewer addresses the limit is lower and the arena works") {
+  std::ifstream statm("/proc/self/statm");
+  int64_t pages = 0;
+  statm >> pages;
+  rlimit before{}, low{};
+  REQUIRE(getrlimit(RLIMIT_AS, &before) == 0);
+  low = before;
+  low.rlim_cur = rlim_t(pages * sysconf(_SC_PAGESIZE) + (int64_t(1) << 30));
+  REQUIRE(setrlimit(RLIMIT_AS, &low) == 0);
+  {
+    const auto arena = Arena::create(kUnlimited);
+    CHECK(arena->limit_bytes() < int64_t(1) << 30);
+    CHECK(arena->limit_bytes() >= int64_t(1) << 28);
+    const ArenaScope scope(arena);
+    const Tensor t = Tensor::full({1 << 20}, 3);
+    CHECK(t.at((1 << 20) - 1) == 3);
+    CHECK_THROWS_WITH_TEXT(Tensor::empty({int64_t(1) << 30}), OutOfMemoryError,
+                           "4096.0 MiB asked for with 4.0 MiB in use, the limit is");
+  }
+  REQUIRE(setrlimit(RLIMIT_AS, &before) == 0);
+}
+#endif
 
 TEST_CASE("arena: a step that repeats its requests gets the same addresses") {
   const ArenaScope scope(Arena::create(1 << 24));
