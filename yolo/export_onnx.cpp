@@ -13,7 +13,7 @@ void check(const GraphSpec& spec, const OnnxOptions& o) {
   const int64_t stride = spec.max_stride();
   if (o.batch < 1) throw ValueError("ONNX: batch is {}, must be at least 1", o.batch);
   for (const int64_t side : {o.height, o.width}) {
-    if (side < stride || side % stride != 0) {
+    if (o.shapes == OnnxShapes::kFixed && (side < stride || side % stride != 0)) {
       throw ValueError("ONNX: height and width must be multiples of {}, got {} x {}", stride,
                        o.height, o.width);
     }
@@ -52,12 +52,12 @@ std::string add_picture(OnnxGraph& graph, const OnnxOptions& o) {
 }
 
 /// Every module before Detect; what Detect gets.
-std::vector<std::string> add_modules(OnnxModules& modules, const GraphSpec& spec,
-                                     const std::string& picture) {
-  std::vector<std::string> outputs;
+std::vector<OnnxFeatureMap> add_modules(OnnxModules& modules, const GraphSpec& spec,
+                                        const OnnxFeatureMap& picture) {
+  std::vector<OnnxFeatureMap> outputs;
   for (size_t i = 0; i < spec.layers.size(); ++i) {
     const LayerSpec& layer = spec.layers[i];
-    std::vector<std::string> inputs;
+    std::vector<OnnxFeatureMap> inputs;
     for (const int from : layer.from) inputs.push_back(from < 0 ? picture : outputs[size_t(from)]);
     if (layer.type == LayerType::kDetect) return inputs;
     outputs.push_back(modules.add(fmt::format("model.{}", i), layer, inputs));
@@ -93,34 +93,35 @@ std::string encode_onnx(const Checkpoint& checkpoint, const OnnxOptions& o,
   const NamedTensors weights = export_weights(*build_model(checkpoint));
   OnnxGraph graph(spec.name);
   OnnxModules modules(graph, weights, o.precision);
-  const std::vector<std::string> xs = add_modules(modules, spec, add_picture(graph, o));
+  OnnxFeatureMap picture{add_picture(graph, o)};
+  if (o.shapes == OnnxShapes::kFixed) {
+    picture.rows = o.height;
+    picture.columns = o.width;
+  }
+  const std::vector<OnnxFeatureMap> detect_inputs = add_modules(modules, spec, picture);
 
-  const bool dynamic = o.shapes == OnnxShapes::kDynamic;
   const auto n = size_or_name(o, o.batch, "batch");
   const int64_t width = 5 + spec.num_classes;
-  std::vector<std::string> heads;
-  std::vector<OnnxHeadSize> sizes;
+  std::vector<OnnxFeatureMap> heads;
   int64_t boxes = 0;
-  for (size_t k = 0; k < xs.size(); ++k) {
-    const int64_t stride = int64_t(spec.anchors.strides[k]);
-    std::string head =
-        modules.add_head(fmt::format("model.{}.m.{}", spec.layers.size() - 1, k), xs[k]);
+  for (size_t k = 0; k < detect_inputs.size(); ++k) {
+    OnnxFeatureMap head =
+        modules.add_head(fmt::format("model.{}.m.{}", spec.layers.size() - 1, k), detect_inputs[k]);
     if (o.precision != OnnxType::kFloat) {
-      head = as_type(graph, OnnxType::kFloat, head + ".float", head);
+      head.name = as_type(graph, OnnxType::kFloat, head.name + ".float", head.name);
     }
     heads.push_back(head);
-    sizes.push_back(dynamic ? OnnxHeadSize{} : OnnxHeadSize{o.height / stride, o.width / stride});
-    boxes += sizes.back().rows * sizes.back().columns * spec.anchors_per_head();
+    boxes += head.rows * head.columns * spec.anchors_per_head();
     if (o.output == OnnxOutput::kLogits) {
-      const std::string out = graph.add_node(fmt::format("logits{}", k), "Identity", {head});
-      graph.add_output(out, OnnxType::kFloat,
-                       {n, spec.anchors_per_head() * width,
-                        size_or_name(o, sizes.back().rows, fmt::format("rows{}", k)),
-                        size_or_name(o, sizes.back().columns, fmt::format("columns{}", k))});
+      const std::string out = graph.add_node(fmt::format("logits{}", k), "Identity", {head.name});
+      graph.add_output(
+          out, OnnxType::kFloat,
+          {n, spec.anchors_per_head() * width, size_or_name(o, head.rows, fmt::format("rows{}", k)),
+           size_or_name(o, head.columns, fmt::format("columns{}", k))});
     }
   }
   if (o.output != OnnxOutput::kLogits) {
-    const std::string decoded = add_onnx_boxes(graph, heads, sizes, spec);
+    const std::string decoded = add_onnx_boxes(graph, heads, spec);
     if (o.output == OnnxOutput::kBoxes) {
       graph.add_output(decoded, OnnxType::kFloat, {n, size_or_name(o, boxes, "boxes"), width});
     } else {

@@ -47,8 +47,9 @@ struct OnnxOptions {
 ///                score first, max_det times N at most. As nms() with its default labels and scope.
 ///   kLogits      [N,A (5+C),H/stride,W/stride] of each head.
 /// Metadata has "stride" and "names" as YOLOv5 writes them.
-/// throws ValueError for sizes that are no multiples of the stride, for weights that are missing
-/// and for one that is too large for float16; what nms() throws for its options.
+/// throws ValueError for sizes that are no multiples of the stride or that the graph's modules
+/// cannot take, for weights that are missing and for one that is too large for float16; what nms()
+/// throws for its options.
 std::string encode_onnx(const Checkpoint& checkpoint, const OnnxOptions& options,
                         const std::string& producer_version);
 

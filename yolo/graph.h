@@ -44,6 +44,9 @@ struct LayerSpec {
   bool shortcut = true;                          ///< of Bottleneck and C3
   int64_t kernel = 1, stride = 1, padding = -1;  ///< of Conv; -1: kernel / 2
   double reduction = 1;                          ///< input pixels per cell of its output
+
+  /// Of Conv and Focus: zeros on every side of their input.
+  int64_t conv_padding() const { return padding >= 0 ? padding : kernel / 2; }
 };
 
 struct GraphSpec {

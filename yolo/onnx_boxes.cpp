@@ -53,15 +53,15 @@ struct Offsets {
   std::string x, y;
 };
 
-Offsets fixed_offsets(Scope& scope, OnnxHeadSize size, double stride) {
+Offsets fixed_offsets(Scope& scope, const OnnxFeatureMap& head, double stride) {
   Floats x, y;
-  for (int64_t row = 0; row < size.rows; ++row) {
-    for (int64_t column = 0; column < size.columns; ++column) {
+  for (int64_t row = 0; row < head.rows; ++row) {
+    for (int64_t column = 0; column < head.columns; ++column) {
       x.push_back(float((double(column) - 0.5) * stride));
       y.push_back(float((double(row) - 0.5) * stride));
     }
   }
-  const Ints shape{1, 1, size.rows * size.columns, 1};
+  const Ints shape{1, 1, head.rows * head.columns, 1};
   return {scope.floats("x.offset", shape, x), scope.floats("y.offset", shape, y)};
 }
 
@@ -91,19 +91,19 @@ Offsets computed_offsets(Scope& scope, const std::string& head, double stride) {
 
 /// [N,A (5+C),H,W] -> [N,A H W,5+C]
 //   cx = (2 sigmoid(tx) - 0.5 + column) stride     w = (2 sigmoid(tw))^2 anchor_w
-std::string add_head_boxes(OnnxGraph& graph, const std::string& head, OnnxHeadSize size,
-                           const GraphSpec& spec, size_t k) {
+std::string add_head_boxes(OnnxGraph& graph, const OnnxFeatureMap& head, const GraphSpec& spec,
+                           size_t k) {
   Scope scope(graph, "boxes" + std::to_string(k) + ".");
   const int64_t anchors = spec.anchors_per_head(), width = 5 + spec.num_classes;
   const double stride = spec.anchors.strides[k];
-  const std::string apart =
-      scope.node("apart", "Reshape", {head, scope.ints("apart.sizes", {0, anchors, width, -1})});
+  const std::string apart = scope.node(
+      "apart", "Reshape", {head.name, scope.ints("apart.sizes", {0, anchors, width, -1})});
   const std::string cells =
       scope.node("cells_first", "Transpose", {apart}, {{"perm", Ints{0, 1, 3, 2}}});
   const std::string s = scope.node("sigmoid", "Sigmoid", {cells});  // [N,A,cells,5+C]
 
-  const Offsets offsets =
-      size.rows > 0 ? fixed_offsets(scope, size, stride) : computed_offsets(scope, head, stride);
+  const Offsets offsets = head.rows > 0 ? fixed_offsets(scope, head, stride)
+                                        : computed_offsets(scope, head.name, stride);
   const std::string twice = scope.number("two_strides", float(2 * stride));
   const auto centre = [&](const std::string& name, int64_t at, const std::string& offset) {
     const std::string moved =
@@ -127,11 +127,11 @@ std::string add_head_boxes(OnnxGraph& graph, const std::string& head, OnnxHeadSi
 
 }  // namespace
 
-std::string add_onnx_boxes(OnnxGraph& graph, const std::vector<std::string>& heads,
-                           const std::vector<OnnxHeadSize>& sizes, const GraphSpec& spec) {
+std::string add_onnx_boxes(OnnxGraph& graph, const std::vector<OnnxFeatureMap>& heads,
+                           const GraphSpec& spec) {
   std::vector<std::string> boxes;
   for (size_t k = 0; k < heads.size(); ++k) {
-    boxes.push_back(add_head_boxes(graph, heads[k], sizes[k], spec, k));
+    boxes.push_back(add_head_boxes(graph, heads[k], spec, k));
   }
   return graph.add_node("output0", "Concat", boxes, {{"axis", int64_t(1)}});
 }

@@ -5,21 +5,16 @@
 #include <string>
 #include <vector>
 
-#include <ydistill/tensor/io/onnx_graph.h>
 #include <ydistill/yolo/graph.h>
 #include <ydistill/yolo/nms.h>
+#include <ydistill/yolo/onnx_modules.h>
 
 namespace ydistill {
 
-/// Rows and columns of a head; 0: known at run time.
-struct OnnxHeadSize {
-  int64_t rows = 0, columns = 0;
-};
-
-/// heads    values [N,A (5+C),H,W] float32, finest first; sizes: of each.
+/// heads    [N,A (5+C),H,W] float32, in the order of Detect's inputs.
 /// returns  "output0" [N,boxes,5+C], as decode_heads.
-std::string add_onnx_boxes(OnnxGraph& graph, const std::vector<std::string>& heads,
-                           const std::vector<OnnxHeadSize>& sizes, const GraphSpec& spec);
+std::string add_onnx_boxes(OnnxGraph& graph, const std::vector<OnnxFeatureMap>& heads,
+                           const GraphSpec& spec);
 
 /// boxes    "output0".
 /// returns  "detections" [n,7]: picture, x1, y1, x2, y2, score, class; best score first. As nms()

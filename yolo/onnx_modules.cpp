@@ -16,6 +16,44 @@ Ints sizes_of(const Tensor& t) {
   return {t.shape().sizes().begin(), t.shape().sizes().end()};
 }
 
+/// Cells along a side of what a convolution gives.
+int64_t side_after_conv(const std::string& name, int64_t side, int64_t kernel,
+                        Conv2dOptions options) {
+  const int64_t padded = side + 2 * options.padding;
+  if (padded < kernel) {
+    throw ValueError("ONNX: {}: a kernel of {} on {} cells: the picture is too small", name, kernel,
+                     side);
+  }
+  return (padded - kernel) / options.stride + 1;
+}
+
+/// The sizes of what a module gives, without a name.
+OnnxFeatureMap size_after(const std::string& name, const LayerSpec& layer,
+                          const std::vector<OnnxFeatureMap>& inputs) {
+  const int64_t rows = inputs.at(0).rows, columns = inputs.at(0).columns;
+  if (rows == 0) return {};
+  const auto conv = [&](int64_t side) {
+    return side_after_conv(name, side, layer.kernel, {layer.stride, layer.conv_padding()});
+  };
+  switch (layer.type) {
+    case LayerType::kConv:
+      return {"", conv(rows), conv(columns)};
+    case LayerType::kFocus:
+      return {"", conv(rows / 2), conv(columns / 2)};
+    case LayerType::kUpsample:
+      return {"", 2 * rows, 2 * columns};
+    default:
+      break;
+  }
+  for (const OnnxFeatureMap& input : inputs) {
+    if (input.rows != rows || input.columns != columns) {
+      throw ValueError("ONNX: {}: its inputs have {} x {} and {} x {} cells for such a picture",
+                       name, rows, columns, input.rows, input.columns);
+    }
+  }
+  return {"", rows, columns};
+}
+
 }  // namespace
 
 OnnxModules::OnnxModules(OnnxGraph& graph, const NamedTensors& weights, OnnxType precision)
@@ -30,24 +68,25 @@ const Tensor& OnnxModules::weight(const std::string& name) const {
 }
 
 std::string OnnxModules::conv(const std::string& name, const std::string& x, const Tensor& weight,
-                              const Tensor& bias, OnnxWindow window) {
+                              const Tensor& bias, Conv2dOptions options) {
   const std::string w =
       graph_.add_constant(name + ".weight", sizes_of(weight), weight.span<float>(), precision_);
   const std::string b =
       graph_.add_constant(name + ".bias", sizes_of(bias), bias.span<float>(), precision_);
-  const int64_t k = weight.size(2), s = window.stride, p = window.padding;
+  const int64_t k = weight.size(2), s = options.stride, p = options.padding;
   return graph_.add_node(
       name, "Conv", {x, w, b},
       {{"kernel_shape", Ints{k, k}}, {"strides", Ints{s, s}}, {"pads", Ints{p, p, p, p}}});
 }
 
-std::string OnnxModules::add_head(const std::string& name, const std::string& x) {
-  return conv(name, x, weight(name + ".weight"), weight(name + ".bias"), {});
+OnnxFeatureMap OnnxModules::add_head(const std::string& name, const OnnxFeatureMap& x) {
+  return {conv(name, x.name, weight(name + ".weight"), weight(name + ".bias"), {}), x.rows,
+          x.columns};
 }
 
 // BN(W x) = (s W) x + (beta - s mean),  s = gamma / sqrt(var + eps)
 std::string OnnxModules::folded_conv_silu(const std::string& name, const std::string& x,
-                                          const Tensor& weight_oihw, OnnxWindow window) {
+                                          const Tensor& weight_oihw, Conv2dOptions options) {
   const Tensor& gamma = weight(name + ".bn.weight");
   const Tensor& beta = weight(name + ".bn.bias");
   const Tensor& mean = weight(name + ".bn.running_mean");
@@ -61,14 +100,14 @@ std::string OnnxModules::folded_conv_silu(const std::string& name, const std::st
       folded.data<float>()[i] = float(weight_oihw.at(i) * scale);
     }
   }
-  const std::string y = conv(name + ".conv", x, folded, bias, window);
+  const std::string y = conv(name + ".conv", x, folded, bias, options);
   return graph_.add_node(name + ".silu", "Mul",
                          {y, graph_.add_node(name + ".sigmoid", "Sigmoid", {y})});
 }
 
 std::string OnnxModules::conv_silu(const std::string& name, const std::string& x,
-                                   OnnxWindow window) {
-  return folded_conv_silu(name, x, weight(name + ".conv.weight"), window);
+                                   Conv2dOptions options) {
+  return folded_conv_silu(name, x, weight(name + ".conv.weight"), options);
 }
 
 /// Focus and its convolution as one convolution on the picture, see stem_weight_from_focus.
@@ -120,13 +159,21 @@ std::string OnnxModules::upsample(const std::string& name, const std::string& x)
                           {"nearest_mode", "floor"}});
 }
 
-std::string OnnxModules::add(const std::string& name, const LayerSpec& layer,
-                             const std::vector<std::string>& inputs) {
+OnnxFeatureMap OnnxModules::add(const std::string& name, const LayerSpec& layer,
+                                const std::vector<OnnxFeatureMap>& inputs) {
+  OnnxFeatureMap out = size_after(name, layer, inputs);
+  std::vector<std::string> names;
+  for (const OnnxFeatureMap& input : inputs) names.push_back(input.name);
+  out.name = add_operators(name, layer, names);
+  return out;
+}
+
+std::string OnnxModules::add_operators(const std::string& name, const LayerSpec& layer,
+                                       const std::vector<std::string>& inputs) {
   const std::string& x = inputs.at(0);
   switch (layer.type) {
     case LayerType::kConv:
-      return conv_silu(name, x,
-                       {layer.stride, layer.padding >= 0 ? layer.padding : layer.kernel / 2});
+      return conv_silu(name, x, {layer.stride, layer.conv_padding()});
     case LayerType::kFocus:
       return focus(name, x);
     case LayerType::kBottleneck:

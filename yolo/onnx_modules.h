@@ -6,38 +6,43 @@
 #include <unordered_map>
 #include <vector>
 
+#include <ydistill/tensor/conv.h>
 #include <ydistill/tensor/io/onnx_graph.h>
 #include <ydistill/yolo/checkpoint.h>
 
 namespace ydistill {
 
-/// How a convolution's kernel moves.
-struct OnnxWindow {
-  int64_t stride = 1, padding = 0;
+/// A value [N,C,rows,columns]; rows and columns are 0 where they are known only at run time.
+struct OnnxFeatureMap {
+  std::string name;
+  int64_t rows = 0, columns = 0;
 };
 
 /// Adds modules to a graph. Every value is called after the module that gives it, as the
-/// checkpoint's weights are: "model.2.cv1.silu". Values are [N,C,H,W].
+/// checkpoint's weights are: "model.2.cv1.silu".
 class OnnxModules {
  public:
   /// weights: as export_weights gives them; outlive this. precision: of constants.
   OnnxModules(OnnxGraph& graph, const NamedTensors& weights, OnnxType precision);
 
-  /// x: name of the input. All return the name of the output.
   /// A module of a network but Detect; `name`: "model.2". inputs: as many as layer.from.
-  std::string add(const std::string& name, const LayerSpec& layer,
-                  const std::vector<std::string>& inputs);
+  /// throws ValueError for inputs whose sizes do not fit.
+  OnnxFeatureMap add(const std::string& name, const LayerSpec& layer,
+                     const std::vector<OnnxFeatureMap>& inputs);
   /// A convolution with `name`.weight and `name`.bias: one of Detect's.
-  std::string add_head(const std::string& name, const std::string& x);
+  OnnxFeatureMap add_head(const std::string& name, const OnnxFeatureMap& x);
 
  private:
+  /// x: name of the input. All return the name of the output.
+  std::string add_operators(const std::string& name, const LayerSpec& layer,
+                            const std::vector<std::string>& inputs);
   const Tensor& weight(const std::string& name) const;
   std::string conv(const std::string& name, const std::string& x, const Tensor& weight,
-                   const Tensor& bias, OnnxWindow window);
+                   const Tensor& bias, Conv2dOptions options);
   /// Convolution, folded batch norm, SiLU.
-  std::string conv_silu(const std::string& name, const std::string& x, OnnxWindow window = {});
+  std::string conv_silu(const std::string& name, const std::string& x, Conv2dOptions options = {});
   std::string folded_conv_silu(const std::string& name, const std::string& x,
-                               const Tensor& weight_oihw, OnnxWindow window);
+                               const Tensor& weight_oihw, Conv2dOptions options);
   std::string focus(const std::string& name, const std::string& x);
   std::string bottleneck(const std::string& name, const std::string& x, bool shortcut);
   std::string c3(const std::string& name, const std::string& x, const LayerSpec& layer);

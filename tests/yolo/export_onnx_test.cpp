@@ -111,6 +111,51 @@ TEST_CASE("export: boxes of an ONNX file are those of the model, for every stem"
   }
 }
 
+TEST_CASE("export: heads have the sizes that the convolutions' padding gives them") {
+  // 32 x 48 -> 17 x 25 -> 9 x 13 -> 7 x 11
+  const Checkpoint checkpoint = random_checkpoint(
+      R"({"nc": 2, "anchors": [[10,13], [30,61]],
+          "backbone": [[-1, 1, "Conv", [8, 4, 2]], [-1, 1, "Conv", [8, 2, 2]],
+                       [-1, 1, "Conv", [8, 3, 1, 0]]],
+          "head": [[[0, 2], 1, "Detect", ["nc", "anchors"]]]})",
+      11);
+  const Tensor images = random_pictures(1, 32, 48);
+  const auto got = test::evaluate_onnx(encode_onnx(checkpoint, {.height = 32, .width = 48}, "0"),
+                                       {{"images", as_floats(images)}});
+  CHECK(worst_difference(got.at("output0"),
+                         decode_heads(logits_of(checkpoint, images), checkpoint.spec.anchors)) <
+        kFoldedTolerance);
+}
+
+TEST_CASE("export: a size that the network itself cannot take is refused") {
+  // 32 x 48 -> 17 x 25 -> 9 x 13 -> 5 x 7 -> 10 x 14, beside 9 x 13
+  const Checkpoint uneven =
+      random_checkpoint(every_module(R"("Focus", [8, 2])", R"("SPPF", [24, 5])"), 12);
+  CHECK_THROWS_AS(logits_of(uneven, random_pictures(1, 32, 48)), ShapeError);
+  CHECK_THROWS_WITH_TEXT(encode_onnx(uneven, {.height = 32, .width = 48}, "0"), ValueError,
+                         "model.7: its inputs have 10 x 14 and 9 x 13 cells");
+  const Checkpoint wide = random_checkpoint(
+      R"({"nc": 1, "anchors": [[10,13]], "backbone": [[-1, 1, "Conv", [8, 15, 2, 0]]],
+          "head": [[0, 1, "Detect", ["nc", "anchors"]]]})",
+      13);
+  CHECK_THROWS_WITH_TEXT(encode_onnx(wide, {.height = 14, .width = 16}, "0"), ValueError,
+                         "model.0: a kernel of 15 on 14 cells: the picture is too small");
+}
+
+TEST_CASE("export: a dynamic file's strides need not fit the default size") {
+  const Checkpoint checkpoint = random_checkpoint(
+      R"({"nc": 2, "anchors": [[10,13]], "backbone": [[-1, 1, "Conv", [8, 3, 3]]],
+          "head": [[0, 1, "Detect", ["nc", "anchors"]]]})",
+      14);
+  const Tensor images = random_pictures(1, 9, 6);
+  const auto got =
+      test::evaluate_onnx(encode_onnx(checkpoint, {.shapes = OnnxShapes::kDynamic}, "0"),
+                          {{"images", as_floats(images)}});
+  CHECK(worst_difference(got.at("output0"),
+                         decode_heads(logits_of(checkpoint, images), checkpoint.spec.anchors)) <
+        kFoldedTolerance);
+}
+
 TEST_CASE("export: one dynamic file takes pictures of any batch and size, also as bytes") {
   const Checkpoint checkpoint = random_checkpoint(kV6, 6);
   for (const OnnxInput input : {OnnxInput::kFloats, OnnxInput::kBytes}) {
