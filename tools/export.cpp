@@ -30,7 +30,8 @@ OnnxOptions options_of(const ExportArgs& args, const Checkpoint& checkpoint) {
   o.height = args.size.front();
   o.width = args.size.back();
   const int64_t stride = checkpoint.spec.max_stride();
-  for (const int64_t side : args.size) {
+  if (args.dynamic) o.shapes = OnnxShapes::kDynamic;
+  for (const int64_t side : args.dynamic ? std::vector<int64_t>{} : args.size) {
     if (side < stride || side % stride != 0) {
       throw ConfigError("export: --size: multiples of {} wanted, got {}", stride, side);
     }
@@ -41,13 +42,16 @@ OnnxOptions options_of(const ExportArgs& args, const Checkpoint& checkpoint) {
   o.output = kOutputs.at(args.output);
   if (args.bytes) o.input = OnnxInput::kBytes;
   if (args.half) o.precision = OnnxType::kFloat16;
-  if (args.dynamic) o.shapes = OnnxShapes::kDynamic;
   return o;
 }
 
 int export_network(const ExportArgs& args) {
   if (std::filesystem::path(args.out).extension() != ".onnx") {
     throw ConfigError("{}: the file to write must end in .onnx", args.out);
+  }
+  std::error_code missing;
+  if (std::filesystem::equivalent(args.weights, args.out, missing)) {
+    throw ConfigError("{}: is the weights, which would be lost", args.out);
   }
   const Checkpoint checkpoint = load_checkpoint(args.weights, PtWeights::kEma);
   const OnnxOptions o = options_of(args, checkpoint);

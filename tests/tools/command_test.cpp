@@ -181,7 +181,27 @@ TEST_CASE("command: export writes ONNX files and refuses what it cannot write") 
   check_refused(setup.run(to + "--output detections --iou 3"), 2, "from 0 to 1 wanted");
   check_refused(setup.run("export tiny.safetensors none/tiny.onnx"), 1, "none");
   check_refused(setup.run("convert tiny.safetensors a.onnx"), 2, "`ydistill export` writes .onnx");
+  std::filesystem::copy_file(setup.dir / "tiny.safetensors", setup.dir / "weights.onnx");
+  std::filesystem::create_symlink("weights.onnx", setup.dir / "link.onnx");
+  for (const char* out : {"weights.onnx", "./weights.onnx", "link.onnx"}) {
+    check_refused(setup.run(std::string("export weights.onnx ") + out), 2, "is the weights");
+  }
+  CHECK(test::read_file(setup.dir / "weights.onnx") ==
+        test::read_file(setup.dir / "tiny.safetensors"));
   CHECK(test::read_file(setup.dir / "tiny.onnx") == kept);
+}
+
+TEST_CASE("command: export --dynamic takes a network whose stride does not divide 640") {
+  const Setup setup;
+  Model model(graph_from_json(
+      R"({"nc": 2, "anchors": [[10,13]], "backbone": [[-1, 1, "Conv", [8, 3, 3]]],
+          "head": [[0, 1, "Detect", ["nc", "anchors"]]]})"));
+  model.initialise(1);
+  save_checkpoint(setup.dir / "thirds.safetensors",
+                  {model.spec(), {"wide", "high"}, export_weights(model), {}, ""});
+  CHECK(setup.run("export thirds.safetensors thirds.onnx --dynamic").code == 0);
+  check_refused(setup.run("export thirds.safetensors thirds.onnx"), 2,
+                "--size: multiples of 3 wanted, got 640");
 }
 
 TEST_CASE("command: info --memory predicts a training and inference and refuses what is neither") {
