@@ -125,8 +125,8 @@ std::string encode_onnx(const Checkpoint& checkpoint, const OnnxOptions& o,
     if (o.output == OnnxOutput::kBoxes) {
       graph.add_output(decoded, OnnxType::kFloat, {n, size_or_name(o, boxes, "boxes"), width});
     } else {
-      graph.add_output(add_onnx_detections(graph, decoded, o.nms), OnnxType::kFloat,
-                       {"found", int64_t(7)});
+      graph.add_output(add_onnx_detections(graph, decoded, spec.num_classes, o.nms),
+                       OnnxType::kFloat, {"found", int64_t(7)});
     }
   }
   return graph.encode(producer_version, {{"stride", std::to_string(spec.max_stride())},

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include <ydistill/yolo/onnx_boxes.h>
 
+#include <algorithm>
 #include <limits>
+#include <numeric>
 
 namespace ydistill {
 namespace {
@@ -136,26 +138,30 @@ std::string add_onnx_boxes(OnnxGraph& graph, const std::vector<OnnxFeatureMap>& 
   return graph.add_node("output0", "Concat", boxes, {{"axis", int64_t(1)}});
 }
 
-std::string add_onnx_detections(OnnxGraph& graph, const std::string& boxes,
+std::string add_onnx_detections(OnnxGraph& graph, const std::string& boxes, int64_t num_classes,
                                 const NmsOptions& options) {
   Scope scope(graph, "nms.");
-  // The score of a box's best class, and 0 for its others: [N,boxes,C], then [N,C,boxes].
+  // The score of a box's best class, and 0 for its others: [N,boxes,C], then [N,C,boxes]. Classes
+  // are compared by number, so that it does not matter how a runtime rounds scores.
   const std::string scores = scope.node(
       "scores", "Mul",
       {scope.slice("classes", boxes, 2, 5, kToTheEnd), scope.slice("objectness", boxes, 2, 4, 5)});
   const std::string best =
-      scope.node("best", "ReduceMax", {scores}, {{"axes", Ints{2}}, {"keepdims", int64_t(1)}});
-  const std::string is_best =
-      scope.to_float("is_best", scope.node("equals_best", "Equal", {scores, best}));
+      scope.node("best", "ArgMax", {scores}, {{"axis", int64_t(2)}, {"keepdims", int64_t(1)}});
+  Ints classes(size_t(num_classes), 0);
+  std::iota(classes.begin(), classes.end(), 0);
+  const std::string is_best = scope.to_float(
+      "is_best", scope.node("equals_best", "Equal", {best, scope.ints("class_numbers", classes)}));
   const std::string by_class =
       scope.node("by_class", "Transpose", {scope.node("best_alone", "Mul", {scores, is_best})},
                  {{"perm", Ints{0, 2, 1}}});
 
+  // With 0 OpenVINO keeps one box of a class only, also where the others lie apart.
+  const float iou = std::max(float(options.iou), 1e-6f);
   const std::string centres = scope.slice("centres", boxes, 2, 0, 4);
   const std::string kept = scope.node(  // [n,3]: picture, class, box
       "kept", "NonMaxSuppression",
-      {centres, by_class, scope.ints("max_det", {options.max_det}),
-       scope.floats("iou", {1}, {float(options.iou)}),
+      {centres, by_class, scope.ints("max_det", {options.max_det}), scope.floats("iou", {1}, {iou}),
        scope.floats("conf", {1}, {float(options.conf)})},
       {{"center_point_box", int64_t(1)}});
 

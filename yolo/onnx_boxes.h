@@ -16,11 +16,11 @@ namespace ydistill {
 std::string add_onnx_boxes(OnnxGraph& graph, const std::vector<OnnxFeatureMap>& heads,
                            const GraphSpec& spec);
 
-/// boxes    "output0".
+/// boxes    "output0", [N,boxes,5+C].
 /// returns  "detections" [n,7]: picture, x1, y1, x2, y2, score, class; best score first. As nms()
-///          with the best class of each box, boxes of a class suppressing each other; where two
-///          classes of a box are equally best, it is found as both.
-std::string add_onnx_detections(OnnxGraph& graph, const std::string& boxes,
+///          with the best class of each box (of equal ones the first), boxes of a class suppressing
+///          each other.
+std::string add_onnx_detections(OnnxGraph& graph, const std::string& boxes, int64_t num_classes,
                                 const NmsOptions& options);
 
 }  // namespace ydistill

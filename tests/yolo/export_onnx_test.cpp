@@ -236,6 +236,27 @@ TEST_CASE("export: detections are those of nms") {
   }
 }
 
+TEST_CASE("export: a box whose classes are equally good is found as the first, as by nms") {
+  Checkpoint checkpoint = random_checkpoint(kV6, 15);
+  for (auto& [name, tensor] : checkpoint.tensors) {
+    if (name.find("model.10.m.") == 0) tensor.fill(name.ends_with("bias") ? 2 : 0);
+  }
+  const Tensor images = random_pictures(1, 16, 16);
+  const auto decoded =
+      decode_heads(logits_of(checkpoint, images), checkpoint.spec.anchors).to(DType::kFloat32);
+  for (const double iou : {0.0, 0.45}) {
+    OnnxOptions options{.height = 16, .width = 16, .output = OnnxOutput::kDetections};
+    options.nms.iou = iou;
+    const auto got =
+        test::evaluate_onnx(encode_onnx(checkpoint, options, "0"), {{"images", as_floats(images)}});
+    const test::OnnxValue& rows = got.at("detections");
+    const std::vector<Detection> wanted = nms(decoded, {.iou = iou}).at(0);
+    REQUIRE(!wanted.empty());
+    CHECK(rows.sizes[0] == int64_t(wanted.size()));
+    for (int64_t i = 0; i < rows.sizes[0]; ++i) CHECK(rows.numbers[size_t(i) * 7 + 6] == 0);
+  }
+}
+
 TEST_CASE("export: where nothing is found there are no rows") {
   const Checkpoint checkpoint = random_checkpoint(kV6, 9);
   OnnxOptions options{.height = 16, .width = 16, .output = OnnxOutput::kDetections};

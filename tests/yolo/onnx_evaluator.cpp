@@ -235,15 +235,15 @@ OnnxValue gather_nd(const OnnxValue& x, const OnnxValue& which) {
   return out;
 }
 
-OnnxValue reduce_max(const OnnxValue& x, const Attributes& at) {
+OnnxValue arg_max(const OnnxValue& x, const Attributes& at) {
   REQUIRE(at.integer("keepdims", 1) == 1);
-  REQUIRE(at.ints("axes") == Ints{int64_t(x.sizes.size()) - 1});
+  REQUIRE(at.integer("axis") == int64_t(x.sizes.size()) - 1);
   Ints sizes = x.sizes;
   sizes.back() = 1;
   const int64_t n = x.sizes.back();
-  OnnxValue out{sizes, {}, x.whole};
+  OnnxValue out{sizes, {}, true};
   for (auto i = x.numbers.begin(); i != x.numbers.end(); i += n) {
-    out.numbers.push_back(*std::max_element(i, i + n));
+    out.numbers.push_back(double(std::max_element(i, i + n) - i));
   }
   return out;
 }
@@ -264,6 +264,7 @@ OnnxValue non_max_suppression(const std::vector<OnnxValue>& in, const Attributes
   const OnnxValue &boxes = in.at(0), &scores = in.at(1);
   const double most = in.at(2).numbers.at(0), iou = in.at(3).numbers.at(0);
   const double least = in.at(4).numbers.at(0);
+  REQUIRE(iou > 0);  // runtimes differ on what 0 means
   const int64_t pictures = scores.sizes[0], classes = scores.sizes[1], n = scores.sizes[2];
   OnnxValue out{{0, 3}, {}, true};
   for (int64_t p = 0; p < pictures; ++p) {
@@ -358,7 +359,7 @@ std::vector<OnnxValue> run(const std::string& op, const std::vector<OnnxValue>& 
   }
   if (op == "GatherND") return {gather_nd(in.at(0), in.at(1))};
   if (op == "Range") return {range(in.at(0), in.at(1), in.at(2))};
-  if (op == "ReduceMax") return {reduce_max(in.at(0), at)};
+  if (op == "ArgMax") return {arg_max(in.at(0), at)};
   if (op == "NonMaxSuppression") return {non_max_suppression(in, at)};
   if (op == "TopK") return top_k(in.at(0), int64_t(in.at(1).numbers.at(0)));
   FAIL("operator " << op);
