@@ -19,7 +19,7 @@ constexpr int kIrVersion = 1, kProducerName = 2, kProducerVersion = 3, kGraph = 
               kMetadata = 14;
 }
 namespace graph_field {
-constexpr int kNode = 1, kConstant = 5, kInput = 11, kOutput = 12;
+constexpr int kNode = 1, kName = 2, kConstant = 5, kInput = 11, kOutput = 12;
 }
 namespace node_field {
 constexpr int kInput = 1, kOutput = 2, kName = 3, kOperator = 4, kAttribute = 5;
@@ -80,6 +80,10 @@ ProtobufMessage encode_value(const std::string& name, OnnxType type, const OnnxS
 }
 
 }  // namespace
+
+OnnxGraph::OnnxGraph(const std::string& name) {
+  graph_.add(graph_field::kName, name);
+}
 
 void OnnxGraph::take_name(const std::string& name) {
   if (!values_.insert(name).second) throw ValueError("ONNX graph: two values called {}", name);
@@ -201,7 +205,7 @@ std::string OnnxGraph::encode(
   if (model.bytes().size() > size_t(std::numeric_limits<int32_t>::max())) {
     throw ValueError("ONNX graph: {} bytes, the format takes 2 GiB", model.bytes().size());
   }
-  return model.bytes();
+  return model.take();
 }
 
 }  // namespace ydistill

@@ -26,14 +26,14 @@ struct OnnxAttribute {
 /// Sizes of a tensor: numbers, or names of those that are known only at run time.
 using OnnxSizes = std::vector<std::variant<int64_t, std::string>>;
 
-/// A graph in the making. Values are known by name; whoever uses one adds it before.
+/// A graph in the making. Values are known by name; one must be added before it is used.
 class OnnxGraph {
  public:
-  explicit OnnxGraph(const std::string& name) { graph_.add(2, name); }
+  explicit OnnxGraph(const std::string& name);
 
-  /// Both return `name`. throw ValueError for a name that is taken.
+  /// returns `name`. throws ValueError for a name that is taken.
   std::string add_input(const std::string& name, OnnxType type, const OnnxSizes& sizes);
-  /// name: of a value that is there.
+  /// Makes a value an output. throws ValueError where there is none of this name.
   void add_output(const std::string& name, OnnxType type, const OnnxSizes& sizes);
 
   /// A constant. as: kFloat, or kFloat16, to whose nearest the values are rounded.

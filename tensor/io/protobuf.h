@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT
-// Protobuf's wire format, as far as files of others need it that we write.
+// Protobuf's wire format, as far as TensorBoard's and ONNX's files need it. Written only.
 // https://protobuf.dev/programming-guides/encoding
 #pragma once
 
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <utility>
 
 namespace ydistill {
 
@@ -24,6 +25,8 @@ class ProtobufMessage {
   void add(int field, const ProtobufMessage& message) { add(field, message.bytes()); }
 
   const std::string& bytes() const { return bytes_; }
+  /// The bytes without a copy; the message is empty then.
+  std::string take() { return std::exchange(bytes_, {}); }
 
  private:
   enum class Wire { kVarint = 0, kFixed64 = 1, kBytes = 2, kFixed32 = 5 };

@@ -31,6 +31,13 @@ TEST_CASE("protobuf: the examples of the format's description") {
   CHECK(hex(negative.bytes()) == "08 fe ff ff ff ff ff ff ff ff 01 ");
 }
 
+TEST_CASE("protobuf: taking the bytes leaves an empty message") {
+  ProtobufMessage message;
+  message.add(1, 150);
+  CHECK(hex(message.take()) == "08 96 01 ");
+  CHECK(message.bytes().empty());
+}
+
 TEST_CASE("protobuf: numbers, large field numbers and repeated fields come back in order") {
   ProtobufMessage message;
   message.add(20, int64_t(1) << 40);
