@@ -69,8 +69,7 @@ int export_network(const ExportArgs& args) {
 
 Run add_export(CLI::App& app) {
   auto args = std::make_shared<ExportArgs>();
-  CLI::App* cmd =
-      app.add_subcommand("export", "Write a network as ONNX, for other runtimes and phones");
+  CLI::App* cmd = app.add_subcommand("export", "Write a network as ONNX, for other runtimes");
   cmd->add_option("weights", args->weights, ".pt or .safetensors")->required();
   cmd->add_option("out", args->out, "file to write: .onnx")->required();
   auto* size =

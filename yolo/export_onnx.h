@@ -44,9 +44,10 @@ struct OnnxOptions {
 ///   kBoxes       [N,boxes,5+C]: centre x, centre y, width, height in input pixels, sigmoid of
 ///                objectness and classes; head, anchor, row, column.
 ///   kDetections  [n,7]: number of the picture, x1, y1, x2, y2 in input pixels, score, class; best
-///                score first, max_det times N at most. As nms() with its default labels and scope.
+///                score first, max_det times N at most. As nms() with its default labels and scope
+///                and no max_nms.
 ///   kLogits      [N,A (5+C),H/stride,W/stride] of each head.
-/// Metadata has "stride" and "names" as YOLOv5 writes them.
+/// Metadata has "stride" and "names" as YOLOv5 writes them, and "graph".
 /// throws ValueError for sizes that are no multiples of the stride or that the graph's modules
 /// cannot take, for weights that are missing and for one that is too large for float16; what nms()
 /// throws for its options.
