@@ -60,8 +60,9 @@ Planes<Byte> planes_of(const VideoFormat& format, Byte* bytes) {
   return {bytes, bytes + luma, bytes + luma + chroma};
 }
 
+/// The nearest.
 uint8_t to_byte(float x) {
-  return uint8_t(std::clamp(std::lround(x), 0L, 255L));
+  return uint8_t(std::clamp(x, 0.0f, 255.0f) + 0.5f);
 }
 
 // BT.601: Y = 0.299 R + 0.587 G + 0.114 B, Cb = (B - Y) / 1.772, Cr = (R - Y) / 1.402, each scaled
@@ -210,9 +211,10 @@ Image rgb_of_frame(const VideoFormat& format, const std::vector<uint8_t>& planes
   const Planes<const uint8_t> from = planes_of(format, planes.data());
   const Range range = range_of(format);
   const Sharing shared = sharing_of(format.chroma);
-  // What a sample of Cb or Cr adds to red, green and blue.
-  std::array<float, 256> red, green_cb, green_cr, blue;
+  // What a sample of Y is worth, and what one of Cb or Cr adds to red, green and blue.
+  std::array<float, 256> light, red, green_cb, green_cr, blue;
   for (int i = 0; i < 256; ++i) {
+    light[size_t(i)] = (float(i) - range.luma_offset) * range.luma_scale;
     const float level = float(i - 128) * range.chroma_scale;
     red[size_t(i)] = kCrScale * level;
     blue[size_t(i)] = kCbScale * level;
@@ -226,7 +228,7 @@ Image rgb_of_frame(const VideoFormat& format, const std::vector<uint8_t>& planes
     for (int64_t x = 0; x < format.width; ++x, to += 3) {
       const int64_t at = row + x / shared.x;
       const uint8_t cb = from.cb ? from.cb[at] : 128, cr = from.cr ? from.cr[at] : 128;
-      const float level = (float(luma[x]) - range.luma_offset) * range.luma_scale;
+      const float level = light[luma[x]];
       to[0] = to_byte(level + red[cr]);
       to[1] = to_byte(level + green_cb[cb] + green_cr[cr]);
       to[2] = to_byte(level + blue[cb]);
@@ -250,16 +252,23 @@ void put_drawn_pixels(const VideoFormat& format, const Image& before, const Imag
   const auto luma_of = [](const uint8_t* p) {
     return kRed * float(p[0]) + kGreen * float(p[1]) + kBlue * float(p[2]);
   };
-  const auto is_drawn = [&](int64_t x, int64_t y) {
-    return std::memcmp(before.at(x, y), after.at(x, y), 3) != 0;
+  // Pixels [x0, x1) of a row.
+  const auto is_drawn = [&](int64_t x0, int64_t x1, int64_t y) {
+    return std::memcmp(before.at(x0, y), after.at(x0, y), size_t(x1 - x0) * 3) != 0;
   };
   // Block after block of the pixels that share their colour.
   const int64_t rows = (format.height + shared.y - 1) / shared.y;
   parallel_for(rows, 8, [&](int64_t row) {
     const int64_t y0 = row * shared.y, y1 = std::min(y0 + shared.y, format.height);
+    const auto any_drawn = [&](int64_t x0, int64_t x1) {
+      bool drawn = false;
+      for (int64_t y = y0; y < y1; ++y) drawn = drawn || is_drawn(x0, x1, y);
+      return drawn;
+    };
+    if (!any_drawn(0, format.width)) return;
     for (int64_t x0 = 0; x0 < format.width; x0 += shared.x) {
       const int64_t x1 = std::min(x0 + shared.x, format.width);
-      bool drawn = false;
+      if (!any_drawn(x0, x1)) continue;
       float cb = 0, cr = 0;
       for (int64_t y = y0; y < y1; ++y) {
         for (int64_t x = x0; x < x1; ++x) {
@@ -267,12 +276,11 @@ void put_drawn_pixels(const VideoFormat& format, const Image& before, const Imag
           const float luma = luma_of(p);
           cb += (float(p[2]) - luma) / kCbScale;
           cr += (float(p[0]) - luma) / kCrScale;
-          if (!is_drawn(x, y)) continue;
-          drawn = true;
+          if (!is_drawn(x, x + 1, y)) continue;
           to.luma[y * format.width + x] = to_byte(luma / range.luma_scale + range.luma_offset);
         }
       }
-      if (!drawn || to.cb == nullptr) continue;
+      if (to.cb == nullptr) continue;
       const float pixels = float((y1 - y0) * (x1 - x0));
       const int64_t at = row * format.chroma_width() + x0 / shared.x;
       to.cb[at] = to_byte(cb / pixels / range.chroma_scale + 128);
