@@ -15,9 +15,10 @@ namespace ydistill {
 class Error : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;
-  template <class... Args>
-  explicit Error(fmt::format_string<Args...> text, Args&&... args) requires(sizeof...(Args) > 0)
-      : std::runtime_error(fmt::format(text, std::forward<Args>(args)...)) {}
+  template <class First, class... Args>
+  explicit Error(fmt::format_string<First, Args...> text, First&& first, Args&&... args)
+      : std::runtime_error(
+            fmt::format(text, std::forward<First>(first), std::forward<Args>(args)...)) {}
 };
 
 #define YD_DEFINE_ERROR(Name) \

@@ -27,6 +27,10 @@ function(ydistill_own_flags target)
     # GCC bug 105651: a false alarm on every std::string operator+.
     target_compile_options(${target} PRIVATE $<$<COMPILE_LANGUAGE:CXX>:-Wno-restrict>)
   endif()
+  if(CMAKE_CXX_COMPILER_ID MATCHES "Clang")
+    # GCC's ivdep is a hint that Clang can do without.
+    target_compile_options(${target} PRIVATE $<$<COMPILE_LANGUAGE:CXX>:-Wno-unknown-pragmas>)
+  endif()
   if(YDISTILL_WERROR)
     target_compile_options(${target} PRIVATE $<$<COMPILE_LANGUAGE:CXX>:-Werror>)
   endif()
