@@ -171,7 +171,7 @@ Arena::Arena(int64_t limit, Device device) : device_(device), limit_(limit) {
 
 std::shared_ptr<Storage> Arena::allocate(int64_t nbytes) {
   const int64_t unit = alignment_of(device_);
-  const int64_t size = std::max(round_up(nbytes, unit), unit);
+  const int64_t size = std::max(round_up(nbytes + range_->gap(), unit), unit);
   int64_t offset = 0;
   {
     const std::lock_guard lock(mutex_);
@@ -192,12 +192,14 @@ std::shared_ptr<Storage> Arena::allocate(int64_t nbytes) {
     }
     in_use_ += size;
     peak_ = std::max(peak_, offset + size);
+    range_->lend(offset, nbytes);
   }
   return std::make_shared<Block>(shared_from_this(), offset, size, nbytes);
 }
 
 void Arena::release(int64_t offset, int64_t size) {
   const std::lock_guard lock(mutex_);
+  range_->take_back(offset, size);
   in_use_ -= size;
   auto next = free_by_offset_.lower_bound(offset);
   if (next != free_by_offset_.end() && next->first == offset + size) {

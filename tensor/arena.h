@@ -60,9 +60,17 @@ class AddressRange {
   /// Makes the first `end` bytes usable. throws OutOfMemoryError.
   virtual void commit(int64_t end) = 0;
 
+  // For ranges that watch over the use of blocks:
+  /// Bytes that stay unused behind every block.
+  int64_t gap() const { return gap_; }
+  /// `nbytes` from `begin` on are handed out; they, and what stayed unused behind them, are back.
+  virtual void lend(int64_t /*begin*/, int64_t /*nbytes*/) {}
+  virtual void take_back(int64_t /*begin*/, int64_t /*nbytes*/) {}
+
  protected:
   std::byte* base_ = nullptr;
   int64_t nbytes_ = 0;
+  int64_t gap_ = 0;
 };
 
 /// A limit that only a dry run can want: these addresses are reserved, and none of them used.

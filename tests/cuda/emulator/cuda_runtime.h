@@ -6,6 +6,10 @@
 // reach, stop the program with a message: on a GPU both may hang. A GPU runs blocks and threads in
 // any order: with YDISTILL_CUDA_EMULATOR_ORDER=reversed in the environment the last runs first.
 //
+// Memory is handed out filled with bytes of 0xff, as floats NaN, so that a result which depends on
+// what nobody wrote shows. Built with AddressSanitizer, a kernel that touches a byte outside of a
+// block, also of one that came from an arena, stops the program with a report.
+//
 // Only tests see this folder.
 #pragma once
 
@@ -107,6 +111,13 @@ cudaError_t cudaEventDestroy(cudaEvent_t);
 namespace cuda_emulator {
 /// Does the work now, or keeps it where the stream is being captured.
 void enqueue(std::function<void()> work);
+/// The number of the capture that is under way; 0 if none is.
+int capture_number();
+/// Bytes that nobody has written.
+inline constexpr int kUnwritten = 0xff;
+/// These bytes may be used from now on, or no longer: for AddressSanitizer.
+void allow_use(void* data, size_t nbytes);
+void forbid_use(void* data, size_t nbytes);
 /// name: tells kernels apart. One whose first block never waits is taken to need no waiting.
 void run_grid(dim3 blocks, dim3 threads, const void* name, const std::function<void()>& kernel);
 void barrier();

@@ -11,6 +11,7 @@
 #include <vector>
 
 #if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/asan_interface.h>
 #include <sanitizer/common_interface_defs.h>
 #endif
 
@@ -54,6 +55,7 @@ struct Scheduler {
 };
 Scheduler scheduler;
 std::vector<std::function<void()>>* capturing = nullptr;
+int captures = 0;
 cudaStreamCaptureMode capture_mode = cudaStreamCaptureModeGlobal;
 double clock_ms = 0;
 
@@ -200,6 +202,22 @@ void enqueue(std::function<void()> work) {
   }
 }
 
+int capture_number() {
+  return capturing != nullptr ? captures : 0;
+}
+
+void allow_use([[maybe_unused]] void* data, [[maybe_unused]] size_t nbytes) {
+#if defined(__SANITIZE_ADDRESS__)
+  ASAN_UNPOISON_MEMORY_REGION(data, nbytes);
+#endif
+}
+
+void forbid_use([[maybe_unused]] void* data, [[maybe_unused]] size_t nbytes) {
+#if defined(__SANITIZE_ADDRESS__)
+  ASAN_POISON_MEMORY_REGION(data, nbytes);
+#endif
+}
+
 void run_grid(dim3 blocks, dim3 threads, const void* name, const std::function<void()>& kernel) {
   static std::map<const void*, bool> waits;
   scheduler.kernel = &kernel;
@@ -299,8 +317,10 @@ cudaError_t cudaMemGetInfo(size_t* free, size_t* total) {
 }
 cudaError_t cudaMalloc(void** data, size_t bytes) {
   refuse_in_capture("cudaMalloc");
-  *data = std::aligned_alloc(256, (bytes + 255) / 256 * 256);
-  return *data == nullptr ? cudaErrorMemoryAllocation : cudaSuccess;
+  // Not aligned_alloc: it takes multiples of 256 alone, and what is behind the end would be usable.
+  if (posix_memalign(data, 256, bytes) != 0) return cudaErrorMemoryAllocation;
+  std::memset(*data, cuda_emulator::kUnwritten, bytes);
+  return cudaSuccess;
 }
 cudaError_t cudaFree(void* data) {
   refuse_in_capture("cudaFree");
@@ -342,6 +362,7 @@ cudaError_t cudaDeviceSynchronize() {
 }
 cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode) {
   stream->captured = capturing = new std::vector<std::function<void()>>;
+  ++cuda_emulator::captures;
   return cudaSuccess;
 }
 cudaError_t cudaStreamIsCapturing(cudaStream_t, cudaStreamCaptureStatus* status) {
