@@ -15,7 +15,7 @@ namespace {
 
 /// A canvas and the map from it to the sample.
 struct Cut {
-  Canvas canvas;
+  SampleCanvas canvas;
   WarpMap map;
 };
 

@@ -21,7 +21,7 @@ CornerBox corners_of(const Label& label, double width, double height, double lef
 }
 
 /// Shows a picture with its upper left corner at (x, y), as far as it lies on the canvas.
-void place_picture(Canvas& canvas, const LoadedPicture& picture, int64_t x, int64_t y) {
+void place_picture(SampleCanvas& canvas, const LoadedPicture& picture, int64_t x, int64_t y) {
   const PictureSize size = size_of(picture);
   const int64_t left = std::max<int64_t>(x, 0), right = std::min(x + size.width, canvas.width);
   const int64_t top = std::max<int64_t>(y, 0), bottom = std::min(y + size.height, canvas.height);
@@ -39,7 +39,7 @@ void place_picture(Canvas& canvas, const LoadedPicture& picture, int64_t x, int6
 }
 
 /// A picture and its objects, those clipped to the canvas.
-void add_picture(Canvas& canvas, const LoadedPicture& picture, int64_t x, int64_t y) {
+void add_picture(SampleCanvas& canvas, const LoadedPicture& picture, int64_t x, int64_t y) {
   place_picture(canvas, picture, x, y);
   const PictureSize size = size_of(picture);
   const double w = double(size.width), h = double(size.height);
@@ -57,8 +57,8 @@ void add_picture(Canvas& canvas, const LoadedPicture& picture, int64_t x, int64_
   }
 }
 
-Canvas square_canvas(int64_t side) {
-  Canvas canvas;
+SampleCanvas square_canvas(int64_t side) {
+  SampleCanvas canvas;
   canvas.width = canvas.height = side;
   return canvas;
 }
@@ -80,8 +80,8 @@ std::array<int64_t, kCount> draw_pictures(int64_t index, std::span<const int64_t
 
 }  // namespace
 
-Canvas single_canvas(int64_t index, const PictureSource& source, int64_t image_size,
-                     const PictureSize& frame) {
+SampleCanvas single_canvas(int64_t index, const PictureSource& source, int64_t image_size,
+                           const PictureSize& frame) {
   const LoadedPicture picture = source(index);
   const PictureSize size = size_of(picture);
   const Letterbox box =
@@ -90,7 +90,7 @@ Canvas single_canvas(int64_t index, const PictureSource& source, int64_t image_s
     throw ShapeError("plan_training_sample: a picture of {}x{}, at image size {} it has {}x{}",
                      size.width, size.height, image_size, box.inner_width, box.inner_height);
   }
-  Canvas canvas;
+  SampleCanvas canvas;
   canvas.width = frame.width;
   canvas.height = frame.height;
   place_picture(canvas, picture, box.left, box.top);
@@ -102,9 +102,9 @@ Canvas single_canvas(int64_t index, const PictureSource& source, int64_t image_s
   return canvas;
 }
 
-Canvas mosaic_of_four(int64_t index, std::span<const int64_t> partners, const PictureSource& source,
-                      int64_t image_size, Rng& rng) {
-  Canvas canvas = square_canvas(2 * image_size);
+SampleCanvas mosaic_of_four(int64_t index, std::span<const int64_t> partners,
+                            const PictureSource& source, int64_t image_size, Rng& rng) {
+  SampleCanvas canvas = square_canvas(2 * image_size);
   const auto centre = [&] {
     return int64_t(rng.uniform(double(image_size / 2), double(2 * image_size - image_size / 2)));
   };
@@ -120,10 +120,10 @@ Canvas mosaic_of_four(int64_t index, std::span<const int64_t> partners, const Pi
   return canvas;
 }
 
-Canvas mosaic_of_nine(int64_t index, std::span<const int64_t> partners, const PictureSource& source,
-                      int64_t image_size, Rng& rng) {
+SampleCanvas mosaic_of_nine(int64_t index, std::span<const int64_t> partners,
+                            const PictureSource& source, int64_t image_size, Rng& rng) {
   const int64_t s = image_size;
-  Canvas canvas = square_canvas(2 * s);
+  SampleCanvas canvas = square_canvas(2 * s);
   const auto indices = draw_pictures<9>(index, partners, rng);
   const auto offset = [&] { return int64_t(rng.uniform(0, double(s))); };
   const int64_t cut_y = offset();

@@ -29,7 +29,7 @@ PixelLabel mirrored(const PixelLabel& label, double width) {
 
 }  // namespace
 
-void copy_paste(Canvas& canvas, double share, Rng& rng) {
+void copy_paste(SampleCanvas& canvas, double share, Rng& rng) {
   std::vector<size_t> outlined;
   for (size_t i = 0; i < canvas.labels.size(); ++i) {
     if (!canvas.labels[i].outline.empty()) outlined.push_back(i);

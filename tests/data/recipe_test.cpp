@@ -32,14 +32,14 @@ PixelLabel square(int64_t class_id, double x, double y, double side) {
           {{x, y}, {x + side, y}, {x + side, y + side}, {x, y + side}}};
 }
 
-Canvas canvas_of(int64_t side, std::vector<PixelLabel> labels) {
-  Canvas canvas;
+SampleCanvas canvas_of(int64_t side, std::vector<PixelLabel> labels) {
+  SampleCanvas canvas;
   canvas.width = canvas.height = side;
   canvas.labels = std::move(labels);
   return canvas;
 }
 
-bool is_mirrored(const Canvas& canvas, int64_t x, int64_t y) {
+bool is_mirrored(const SampleCanvas& canvas, int64_t x, int64_t y) {
   return !canvas.mask.empty() && mirrored_at(canvas.layer, canvas.mask.data(), x, y) != 0;
 }
 
@@ -84,7 +84,7 @@ TEST_CASE("outline: what lies outside the picture is left out") {
 }
 
 TEST_CASE("copy-paste: an object appears on the other side, with its label") {
-  Canvas canvas = canvas_of(100, {square(3, 10, 20, 15)});
+  SampleCanvas canvas = canvas_of(100, {square(3, 10, 20, 15)});
   Rng rng(1);
   copy_paste(canvas, 1, rng);
   REQUIRE(canvas.labels.size() == 2);
@@ -105,7 +105,7 @@ TEST_CASE("copy-paste: an object appears on the other side, with its label") {
 TEST_CASE("copy-paste: it hides less than three tenths of any object") {
   // The square's mirror image, 162.6..190, lies in the other object, which begins at 140.
   for (const double side : {49.9, 50.1}) {
-    Canvas canvas =
+    SampleCanvas canvas =
         canvas_of(200, {square(0, 10, 20, 27.4), {1, {140, 20, 140 + side, 20 + side}}});
     Rng rng(2);
     copy_paste(canvas, 1, rng);
@@ -120,7 +120,7 @@ TEST_CASE("copy-paste: the share counts outlined objects, halves to even, each a
   for (int64_t i = 0; i < 5; ++i) labels.push_back(square(i, 10 + 30.0 * double(i), 10, 20));
   labels.push_back({9, {10, 200, 30, 220}});  // without an outline
   const auto pasted = [&](double share, uint64_t seed) {
-    Canvas canvas = canvas_of(400, labels);
+    SampleCanvas canvas = canvas_of(400, labels);
     Rng rng(seed);
     copy_paste(canvas, share, rng);
     std::multiset<int64_t> classes;
@@ -144,7 +144,7 @@ TEST_CASE("mosaic of nine: the pictures touch without overlap and their labels f
   for (uint64_t seed = 0; seed < 200; ++seed) {
     INFO("seed " << seed);
     Rng rng(seed);
-    const Canvas canvas = mosaic_of_nine(2, pictures.all, pictures.source(), 64, rng);
+    const SampleCanvas canvas = mosaic_of_nine(2, pictures.all, pictures.source(), 64, rng);
     CHECK(canvas.width == 128);
     CHECK(canvas.labels.size() == 18);
     std::vector<int> shown(128 * 128);
@@ -173,7 +173,7 @@ TEST_CASE("mosaic of nine: equal pictures lie as in YOLOv5") {
   };
   Rng rng(3), same(3);
   const std::array<int64_t, 1> partner{7};
-  const Canvas canvas = mosaic_of_nine(5, partner, source, 64, rng);
+  const SampleCanvas canvas = mosaic_of_nine(5, partner, source, 64, rng);
   for (int i = 0; i < 16; ++i) same.below(i < 8 ? 1 : 9 - (i - 8));
   const int64_t cut_y = int64_t(same.uniform(0, 64)), cut_x = int64_t(same.uniform(0, 64));
   const std::array<std::array<int64_t, 2>, 9> corners{{{64, 64},
