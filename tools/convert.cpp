@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include <fmt/format.h>
 
+#include <filesystem>
 #include <memory>
 
+#include <ydistill/tensor/io/text.h>
 #include <ydistill/tools/command.h>
 #include <ydistill/yolo/checkpoint.h>
 
@@ -18,17 +20,17 @@ Run add_convert(CLI::App& app) {
   cmd->add_option("out", args->out, "file to write: .safetensors")->required();
   return [args] {
     if (std::filesystem::path(args->out).extension() == ".onnx") {
-      throw ConfigError("{}: `ydistill export` writes .onnx", args->out);
+      throw ConfigError("{}: `ydistill export` writes .onnx", printable(args->out));
     }
     if (std::filesystem::path(args->out).extension() != ".safetensors") {
-      throw ConfigError("{}: the file to write must end in .safetensors", args->out);
+      throw ConfigError("{}: the file to write must end in .safetensors", printable(args->out));
     }
     const Checkpoint in = load_checkpoint(args->in, PtWeights::kEma);
     const auto model = build_model(in);  // every weight is there and finite
     save_checkpoint(args->out, {model->spec(), in.class_names, export_weights(*model), {}, ""});
-    message(fmt::format("{}: {} with {} classes, {} parameters, from `{}` of {}", args->out,
-                        in.spec.name, in.spec.num_classes, model->parameters().num_elements(),
-                        in.source, args->in));
+    message(fmt::format("{}: {} with {} classes, {} parameters, from `{}` of {}",
+                        printable(args->out), in.spec.name, in.spec.num_classes,
+                        model->parameters().num_elements(), in.source, printable(args->in)));
     return 0;
   };
 }

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: MIT
 #include <fmt/format.h>
 
+#include <filesystem>
+#include <map>
 #include <memory>
 
 #include <ydistill/tensor/io/atomic_file.h>
+#include <ydistill/tensor/io/text.h>
 #include <ydistill/tools/command.h>
 #include <ydistill/tools/detector_args.h>
 #include <ydistill/yolo/export_onnx.h>
@@ -47,11 +50,11 @@ OnnxOptions options_of(const ExportArgs& args, const Checkpoint& checkpoint) {
 
 int export_network(const ExportArgs& args) {
   if (std::filesystem::path(args.out).extension() != ".onnx") {
-    throw ConfigError("{}: the file to write must end in .onnx", args.out);
+    throw ConfigError("{}: the file to write must end in .onnx", printable(args.out));
   }
   std::error_code missing;
   if (std::filesystem::equivalent(args.weights, args.out, missing)) {
-    throw ConfigError("{}: is the weights, which would be lost", args.out);
+    throw ConfigError("{}: is the weights, which would be lost", printable(args.out));
   }
   const Checkpoint checkpoint = load_checkpoint(args.weights, PtWeights::kEma);
   const OnnxOptions o = options_of(args, checkpoint);
@@ -59,7 +62,7 @@ int export_network(const ExportArgs& args) {
   write_file_atomically(args.out, file);
   const std::string any = args.dynamic ? "any batch, height and width"
                                        : fmt::format("batch {}, {}x{}", o.batch, o.width, o.height);
-  message(fmt::format("{}: {} with {} classes, {:.1f} MiB; {}; gives {}", args.out,
+  message(fmt::format("{}: {} with {} classes, {:.1f} MiB; {}; gives {}", printable(args.out),
                       checkpoint.spec.name, checkpoint.spec.num_classes,
                       double(file.size()) / 1048576.0, any, args.output));
   return 0;
