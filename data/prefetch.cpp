@@ -174,6 +174,7 @@ std::unique_ptr<Prefetcher::Pending> Prefetcher::await_next() {
 }
 
 bool Prefetcher::next(Batch& batch) {
+  batch = Batch();  // before another is opened in its place: kBatchesAlive counts it
   if (has_failed_) return false;
   const ArenaScope heap(nullptr);
   const auto start = std::chrono::steady_clock::now();

@@ -37,8 +37,9 @@ class Prefetcher {
   Prefetcher(const Prefetcher&) = delete;
   Prefetcher& operator=(const Prefetcher&) = delete;
 
-  /// False at the end. What a worker threw is thrown when its batch's turn comes, and ends it all;
-  /// so does memory that is not there for another batch, after those that were begun.
+  /// False at the end, with an empty batch. What the batch held goes first. What a worker threw is
+  /// thrown when its batch's turn comes, and ends it all; so does memory that is not there for
+  /// another batch, after those that were begun.
   bool next(Batch& batch);
   double seconds_waited() const { return seconds_waited_; }
 
