@@ -10,11 +10,17 @@ Teacher::Teacher(const Checkpoint& checkpoint, const Compute& compute)
   model_->prepare_inference(FoldedWeights::kInPlace);
 }
 
-std::vector<Tensor> Teacher::logits(const Tensor& images) {
+std::vector<Tensor> Teacher::logits(const Tensor& images, std::vector<Tensor>* features) {
   const NoGrad no_grad;
+  std::vector<Var> maps;
   std::vector<Tensor> heads;
-  for (const Var& head : model_->forward(images, ForwardMode::kInference)) {
+  for (const Var& head : model_->forward(images, ForwardMode::kInference, {},
+                                         features != nullptr ? &maps : nullptr)) {
     heads.push_back(head.value());
+  }
+  if (features != nullptr) {
+    features->clear();
+    for (const Var& map : maps) features->push_back(map.value());
   }
   return heads;
 }

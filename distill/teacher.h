@@ -18,7 +18,8 @@ class Teacher {
   explicit Teacher(const Checkpoint& checkpoint, const Compute& compute = {});
 
   /// Raw logits of each scale, [N,H,W,A,5+C] float32, for uint8 pictures [N,H,W,3].
-  std::vector<Tensor> logits(const Tensor& images);
+  /// features: unless null receives the maps that the head reads, [N,H,W,C_k].
+  std::vector<Tensor> logits(const Tensor& images, std::vector<Tensor>* features = nullptr);
 
   const GraphSpec& spec() const { return model_->spec(); }
   const std::vector<std::string>& class_names() const { return class_names_; }

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <vector>
 
+#include <ydistill/tensor/channel_chunks.h>
 #include <ydistill/tensor/dry_run.h>
 
 namespace ydistill {
@@ -19,37 +20,13 @@ const BatchNormKernels<T>& kernels() {
   return kernels_for<T>(batch_norm_kernels());
 }
 
-struct Dims {
-  int64_t rows, channels, rows_per_chunk;
-  int64_t num_chunks() const { return (rows + rows_per_chunk - 1) / rows_per_chunk; }
-};
-
-Dims dims_of(const Shape& shape) {
-  const int64_t channels = shape[-1];
-  const int64_t rows = channels > 0 ? shape.numel() / channels : 0;
-  // About 32 thousand elements a chunk: enough to amortise its partial sums, and enough chunks of a
-  // small map to keep the threads equally busy.
-  return {rows, channels,
-          std::max<int64_t>(1, (int64_t(1) << 15) / std::max<int64_t>(1, channels))};
-}
-
-/// Adds the chunks' partial sums in order: sums[2][channels].
-std::vector<double> total(const std::vector<double>& partial, const Dims& dims) {
-  std::vector<double> sums(size_t(2 * dims.channels), 0.0);
-  for (int64_t chunk = 0; chunk < dims.num_chunks(); ++chunk) {
-    const double* from = partial.data() + chunk * 2 * dims.channels;
-    for (size_t i = 0; i < sums.size(); ++i) sums[i] += from[i];
-  }
-  return sums;
-}
-
 template <class T, class A = Arithmetic<T>>
-BatchNormSaved statistics(const T* y, const Dims& dims, const A* gamma, const A* beta,
+BatchNormSaved statistics(const T* y, const ChannelChunks& dims, const A* gamma, const A* beta,
                           const BatchNormOptions& options, A* running_mean, A* running_var) {
   const size_t channels = size_t(dims.channels);
-  std::vector<double> partial(size_t(dims.num_chunks()) * 2 * channels);
-  kernels<T>().sums(y, y, dims.rows, dims.channels, dims.rows_per_chunk, partial.data());
-  const std::vector<double> sums = total(partial, dims);
+  const std::vector<double> sums = sums_of_chunks(dims, 2, [&](double* partial) {
+    kernels<T>().sums(y, y, dims.rows, dims.channels, dims.rows_per_chunk, partial);
+  });
   const auto per_channel = [&] { return Tensor::empty({dims.channels}, dtype_of<A>); };
   const BatchNormSaved saved{per_channel(), per_channel(), per_channel(),
                              Tensor::empty({dims.channels}, DType::kFloat64)};
@@ -78,7 +55,7 @@ template <class T>
 void apply_on_cpu(const Tensor& y, const BatchNormSaved& saved, const Tensor& residual,
                   const Tensor& out) {
   using A = Arithmetic<T>;
-  const Dims dims = dims_of(y.shape());
+  const ChannelChunks dims = channel_chunks(y.shape());
   kernels<T>().apply(y.data<T>(), saved.scale.data<A>(), saved.offset.data<A>(),
                      residual.defined() ? residual.data<T>() : nullptr, dims.rows, dims.channels,
                      out.data<T>());
@@ -91,7 +68,7 @@ BatchNormSaved forward_on_cpu(const Tensor& y, const Tensor& gamma, const Tensor
   return dispatch_activation(y.dtype(), "batch_norm_silu", [&](auto type) {
     using T = decltype(type);
     using A = Arithmetic<T>;
-    const Dims dims = dims_of(y.shape());
+    const ChannelChunks dims = channel_chunks(y.shape());
     const BatchNormSaved saved =
         statistics<T>(y.data<T>(), dims, gamma.data<A>(), beta.data<A>(), options,
                       running_mean.data<A>(), running_var.data<A>());
@@ -117,18 +94,18 @@ void backward_on_cpu(const Tensor& grad_out, const Tensor& y, const BatchNormSav
   dispatch_activation(y.dtype(), "batch_norm_silu", [&](auto type) {
     using T = decltype(type);
     using A = Arithmetic<T>;
-    const Dims dims = dims_of(y.shape());
+    const ChannelChunks dims = channel_chunks(y.shape());
     const size_t channels = size_t(dims.channels);
     const A *const scale = saved.scale.data<A>(), *const offset = saved.offset.data<A>();
     const A* const mean = saved.mean.data<A>();
     const double* const inv_std = saved.inv_std.data<double>();
-    std::vector<double> partial(size_t(dims.num_chunks()) * 2 * channels);
     // Keeping dz costs a pass of writing, computing it anew a sigmoid: the one pays for bfloat16
     // and what stays in the cache, the other for the rest.
     T* const dz = sizeof(T) == 2 || y.nbytes() <= kCachedBytes ? grad_y.data<T>() : nullptr;
-    kernels<T>().grad_sums(grad_out.data<T>(), y.data<T>(), scale, offset, mean, dims.rows,
-                           dims.channels, dims.rows_per_chunk, partial.data(), dz);
-    const std::vector<double> sums = total(partial, dims);
+    const std::vector<double> sums = sums_of_chunks(dims, 2, [&](double* partial) {
+      kernels<T>().grad_sums(grad_out.data<T>(), y.data<T>(), scale, offset, mean, dims.rows,
+                             dims.channels, dims.rows_per_chunk, partial, dz);
+    });
     std::vector<A> slope(channels), intercept(channels);
     const double n = double(dims.rows);
     for (size_t c = 0; c < channels; ++c) {

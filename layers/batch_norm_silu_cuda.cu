@@ -4,34 +4,11 @@
 // Bytes an element of the activation: statistics read 1, apply reads 1 (2 with a residual) and
 // writes 1, gradient sums read 2, gradient reads 2 and writes 1.
 #include <ydistill/layers/batch_norm_silu.h>
-#include <ydistill/tensor/cuda/channel_rows.h>
+#include <ydistill/tensor/cuda/column_moments.h>
 #include <ydistill/tensor/math.h>
 
 namespace ydistill::cuda {
 namespace {
-
-/// y - shift and its square; the shift (the first row) keeps a large mean from cancelling digits.
-template <class T, int N>
-struct Moments {
-  const T* y;
-  struct Channels {
-    float shift[N];
-  };
-  __device__ Channels of_channels(int64_t first) const {
-    const auto v = load<T, N>(y + first);
-    Channels c;
-    for (int k = 0; k < N; ++k) c.shift[k] = float(v.v[k]);
-    return c;
-  }
-  __device__ void operator()(const Channels& c, int64_t at, float* a, float* b) const {
-    const auto v = load<T, N>(y + at);
-    for (int k = 0; k < N; ++k) {
-      const float d = float(v.v[k]) - c.shift[k];
-      a[k] += d;
-      b[k] += d * d;
-    }
-  }
-};
 
 template <class T>
 struct FinishMoments {

@@ -22,12 +22,21 @@ void ParameterStore::declare(const std::string& name) {
   if (!names_.insert(name).second) throw ValueError("parameters: {} declared twice", name);
 }
 
-int ParameterStore::add(std::string name, const Shape& shape, ParameterGroup group) {
+int ParameterStore::append(std::string name, const Shape& shape, ParameterGroup group,
+                           bool is_auxiliary) {
   declare(name);
-  if (frozen_ && frozen_(name)) group = ParameterGroup::kFrozen;
   const auto packed = shape.rank() == 4 ? std::make_shared<PackedWeights>() : nullptr;
-  parameters_.push_back({std::move(name), shape, group, {}, packed});
+  parameters_.push_back({std::move(name), shape, group, is_auxiliary, {}, packed});
   return num_parameters() - 1;
+}
+
+int ParameterStore::add(std::string name, const Shape& shape, ParameterGroup group) {
+  if (frozen_ && frozen_(name)) group = ParameterGroup::kFrozen;
+  return append(std::move(name), shape, group, false);
+}
+
+int ParameterStore::add_auxiliary(std::string name, const Shape& shape, ParameterGroup group) {
+  return append(std::move(name), shape, group, true);
 }
 
 int ParameterStore::add_statistic(std::string name, const Shape& shape, double initial_value) {
@@ -110,7 +119,7 @@ void ParameterStore::mark_statistics_changed() {
 
 int64_t ParameterStore::num_elements() const {
   int64_t sum = 0;
-  for (const Entry& p : parameters_) sum += p.shape.numel();
+  for (const Entry& p : parameters_) sum += p.is_auxiliary ? 0 : p.shape.numel();
   return sum;
 }
 

@@ -41,6 +41,9 @@ class ParameterStore {
   /// Declares a parameter and returns its index. throws ValueError for a name that is taken, or
   /// after allocate().
   int add(std::string name, const Shape& shape, ParameterGroup group);
+  /// The same for one beside the network, which only its training needs: updated, summed over
+  /// processes and resumed as the others, but none of the weights that are kept, and never frozen.
+  int add_auxiliary(std::string name, const Shape& shape, ParameterGroup group);
   /// Declares a running statistic and returns its index.
   int add_statistic(std::string name, const Shape& shape, double initial_value);
   /// Lays out the buffers; values and gradients are zero, statistics at their initial values.
@@ -51,6 +54,7 @@ class ParameterStore {
   const std::string& name(int parameter) const { return at(parameters_, parameter).name; }
   const std::string& statistic_name(int i) const { return at(statistics_, i).name; }
   ParameterGroup group(int parameter) const { return at(parameters_, parameter).group; }
+  bool is_auxiliary(int parameter) const { return at(parameters_, parameter).is_auxiliary; }
   /// The parameter as a leaf of the graph; its value and gradient are views of the flat buffers.
   const Var& var(int parameter) const { return at(parameters_, parameter).var; }
   const Tensor& statistic(int i) const { return at(statistics_, i).value; }
@@ -58,7 +62,7 @@ class ParameterStore {
   const std::shared_ptr<PackedWeights>& packed(int parameter) const {
     return at(parameters_, parameter).packed;
   }
-  /// Elements without the padding between parameters.
+  /// Elements of the network, without the padding between parameters.
   int64_t num_elements() const;
 
   /// The whole buffers, one-dimensional, padding (always zero) included.
@@ -91,6 +95,7 @@ class ParameterStore {
     std::string name;
     Shape shape;
     ParameterGroup group;
+    bool is_auxiliary;
     Var var;
     std::shared_ptr<PackedWeights> packed;
   };
@@ -105,6 +110,7 @@ class ParameterStore {
     return list.at(size_t(i));
   }
   void declare(const std::string& name);
+  int append(std::string name, const Shape& shape, ParameterGroup group, bool is_auxiliary);
 
   DType dtype_;
   Device device_;

@@ -36,8 +36,9 @@ struct DistillConfig {
   Defaults defaults = Defaults::kTuned;
   Objectness objectness = Objectness::kBce;
   double temperature = 20;  ///< of kl
-  double gain = 1;          ///< times each of the three below
+  double gain = 1;          ///< times each of those below
   double box = 0.25, obj = 1, cls = 1.5;
+  double feature = 0;  ///< 0: the teacher's logits alone are learnt from
   bool operator==(const DistillConfig&) const = default;
 };
 

@@ -196,7 +196,7 @@ std::vector<ConfigField> make_fields() {
                      "something, bce = cross entropy everywhere")
                   .original(std::string("l2")));
   f.push_back(YD_KEY(distill.temperature, "softens the class scores in kl").above(0));
-  f.push_back(YD_KEY(distill.gain, "times all three distillation terms").min(0));
+  f.push_back(YD_KEY(distill.gain, "times all distillation terms").min(0));
   f.push_back(YD_KEY(distill.box, "gain of the squared error of the box logits")
                   .min(0)
                   .loss("bce", 1)
@@ -208,6 +208,10 @@ std::vector<ConfigField> make_fields() {
                   .loss("kl", 8.5)
                   .loss("bce", 23)
                   .original(0.5));
+  f.push_back(YD_KEY(distill.feature,
+                     "gain of the feature term: the maps before the head, by their correlation "
+                     "with the teacher's; 0 = none")
+                  .min(0));
 
   f.push_back(YD_KEY(data.yaml,
                      "Ultralytics' data.yaml: its train and val pictures, for whichever of "

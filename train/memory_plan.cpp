@@ -2,6 +2,7 @@
 #include <ydistill/train/memory_plan.h>
 
 #include <algorithm>
+#include <optional>
 
 #include <ydistill/data/loader.h>
 #include <ydistill/tensor/conv_plans.h>
@@ -87,11 +88,12 @@ TrainingMemory::TrainingMemory(const Config& config, const Say& say)
   s.val_data =
       open_dataset(val_source(config), validation_reading(config, s.train_data->names), say);
   if (config.data.unlabeled) s.train_data = with_unlabelled(s.train_data, config.data, say);
-  s.student = make_student(config, *s.train_data, compute, say);
-  if (config.teacher) {
-    const Checkpoint checkpoint = load_checkpoint(config.teacher->weights, PtWeights::kEma);
-    check_teacher(s.student->spec(), s.train_data->names, checkpoint.spec, checkpoint.class_names);
-    s.teacher = std::make_unique<Teacher>(checkpoint, compute);
+  std::optional<Checkpoint> teacher;
+  if (config.teacher) teacher = load_checkpoint(config.teacher->weights, PtWeights::kEma);
+  s.student = make_student(config, *s.train_data, compute, say, teacher ? &teacher->spec : nullptr);
+  if (teacher) {
+    check_teacher(s.student->spec(), s.train_data->names, teacher->spec, teacher->class_names);
+    s.teacher = std::make_unique<Teacher>(*teacher, compute);
   }
   s.losses = losses_of(config, s.student->spec(), s.teacher ? &s.teacher->spec() : nullptr);
   s.cache_bytes = plan_cache(config.train.cache, *s.train_data, config.train.image_size,

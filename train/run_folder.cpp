@@ -37,6 +37,7 @@ constexpr EpochColumn kColumns[] = {
     {"train/distill_box_loss", &EpochResult::distill_box},
     {"train/distill_obj_loss", &EpochResult::distill_obj},
     {"train/distill_cls_loss", &EpochResult::distill_cls},
+    {"train/distill_feature_loss", &EpochResult::distill_feature},
     {"train/unlabelled", &EpochResult::unlabelled},
     {"train/grad_ratio", &EpochResult::grad_ratio},
 };

@@ -19,11 +19,11 @@ namespace ydistill {
 struct EpochResult {
   int64_t epoch = 0;
   double train_box = 0, train_obj = 0, train_cls = 0;
-  double train_distill = 0;  ///< the sum of the three below
+  double train_distill = 0;  ///< the sum of the four below
   double precision = 0, recall = 0, map50 = 0, map = 0;
   double val_box = 0, val_obj = 0, val_cls = 0;
   double lr_bias = 0, lr_decay = 0, lr_no_decay = 0;
-  double distill_box = 0, distill_obj = 0, distill_cls = 0;
+  double distill_box = 0, distill_obj = 0, distill_cls = 0, distill_feature = 0;
   /// Share of the pictures that had no labels, 0..1: the detection loss is of the others alone.
   double unlabelled = 0;
   /// How loudly the teacher speaks: the norm of the distillation loss's gradient at the heads over

@@ -116,6 +116,10 @@ void check_some_labels_kept(const DataSourceConfig& source, const Reading& readi
       shown(reading.names), dataset.findings.front().str());
 }
 
+double feature_gain(const Config& config) {
+  return config.distill.gain * config.distill.feature;
+}
+
 }  // namespace
 
 namespace {
@@ -264,9 +268,15 @@ GraphSpec graph_of(const std::string& graph) {
 }
 
 std::unique_ptr<Model> trained_model(const GraphSpec& spec, const Config& config,
-                                     const Compute& compute) {
+                                     const Compute& compute, const GraphSpec* teacher) {
   try {
-    auto model = std::make_unique<Model>(spec, compute, config.train.freeze);
+    TrainedParts parts{config.train.freeze};
+    // Scales that differ are refused where teacher and student are compared.
+    if (teacher != nullptr && feature_gain(config) > 0 &&
+        teacher->anchors.strides == spec.anchors.strides) {
+      parts.feature_channels = teacher->detect().in_channels;
+    }
+    auto model = std::make_unique<Model>(spec, compute, parts);
     if (config.train.recompute) model->set_tape_keeps(TapeKeeps::kLeast);
     return model;
   } catch (const ValueError& error) {
@@ -311,7 +321,7 @@ GraphSpec with_fitting_anchors(GraphSpec spec, const Config& config, const Datas
 
 std::unique_ptr<Model> make_student(const Config& config, const Dataset& dataset,
                                     const Compute& compute, const Say& say,
-                                    std::optional<Checkpoint> weights) {
+                                    const GraphSpec* teacher, std::optional<Checkpoint> weights) {
   const std::vector<std::string>& names = dataset.names;
   const int64_t classes = int64_t(names.size());
   const bool has_weights = !config.model.weights.empty();
@@ -333,7 +343,7 @@ std::unique_ptr<Model> make_student(const Config& config, const Dataset& dataset
     spec = spec.with_classes(classes);
   }
   spec = with_fitting_anchors(std::move(spec), config, dataset, say);
-  auto model = trained_model(spec, config, compute);
+  auto model = trained_model(spec, config, compute, teacher);
   model->initialise(uint64_t(config.train.seed));
   if (has_weights) {
     const LoadReport report = load_weights(*model, checkpoint.tensors);
@@ -372,6 +382,7 @@ StepLosses losses_of(const Config& config, const GraphSpec& student, const Graph
     losses.distill->gains = scaled_distill_gains(
         config.distill.gain, {config.distill.box, config.distill.obj, config.distill.cls},
         student.num_classes, heads, size);
+    losses.feature_gain = feature_gain(config);
   }
   return losses;
 }

@@ -71,10 +71,11 @@ std::shared_ptr<const Dataset> with_unlabelled(std::shared_ptr<const Dataset> la
                                                const Stop& stop = {});
 
 /// The student: from weights, from a graph, or a graph filled with weights; its head replaced where
-/// the classes are others. Says what was loaded and what not. weights: of model.weights, where that
-/// was read before. throws ConfigError, FileError.
+/// the classes are others. Says what was loaded and what not. teacher: as for trained_model.
+/// weights: of model.weights, where that was read before. throws ConfigError, FileError.
 std::unique_ptr<Model> make_student(const Config& config, const Dataset& dataset,
                                     const Compute& compute, const Say& say,
+                                    const GraphSpec* teacher = nullptr,
                                     std::optional<Checkpoint> weights = {});
 
 /// The spec, or the same with anchors fitted to the data set's labels (train.autoanchor). Says the
@@ -82,14 +83,16 @@ std::unique_ptr<Model> make_student(const Config& config, const Dataset& dataset
 GraphSpec with_fitting_anchors(GraphSpec spec, const Config& config, const Dataset& dataset,
                                const Say& say);
 
-/// A model without weights, with the layers frozen that the config names. throws ConfigError.
+/// A model without weights, with the layers frozen that the config names and, for the feature term
+/// of its distillation, its features brought to the teacher's channels. teacher: null for none.
+/// throws ConfigError.
 std::unique_ptr<Model> trained_model(const GraphSpec& spec, const Config& config,
-                                     const Compute& compute);
+                                     const Compute& compute, const GraphSpec* teacher);
 
 /// The graph that a config names. throws ConfigError.
 GraphSpec graph_of(const std::string& graph);
 
-/// The losses with their gains scaled by classes, scales and picture size.
+/// The losses with their gains scaled by classes, scales and picture size. teacher: null for none.
 StepLosses losses_of(const Config& config, const GraphSpec& student, const GraphSpec* teacher);
 
 /// For val: the detector of a config's model, every weight required and as many classes as names.

@@ -3,17 +3,18 @@
 
 #include <utility>
 
+#include <ydistill/distill/feature_loss.h>
 #include <ydistill/tensor/add.h>
 #include <ydistill/tensor/square_sum.h>
 
 namespace ydistill {
 namespace {
 
-/// The gradients at the heads of a loss of them; `total` receives its value.
+/// The gradients of a loss at what it is of, heads or maps; `total` receives its value.
 template <class Loss>
-std::vector<Tensor> gradients_of(const std::vector<Tensor>& heads, Tensor& total, Loss loss) {
+std::vector<Tensor> gradients_of(const std::vector<Tensor>& inputs, Tensor& total, Loss loss) {
   std::vector<Var> leaves;
-  for (const Tensor& head : heads) leaves.push_back(Var::receiver(head));
+  for (const Tensor& input : inputs) leaves.push_back(Var::receiver(input));
   Tape tape;
   const Var value = loss(leaves);
   total = value.value();
@@ -21,6 +22,12 @@ std::vector<Tensor> gradients_of(const std::vector<Tensor>& heads, Tensor& total
   std::vector<Tensor> grads;
   for (const Var& leaf : leaves) grads.push_back(leaf.grad());
   return grads;
+}
+
+std::vector<Tensor> values_of(const std::vector<Var>& vars) {
+  std::vector<Tensor> values;
+  for (const Var& var : vars) values.push_back(var.value());
+  return values;
 }
 
 std::vector<Tensor> squares_of(const std::vector<Tensor>& grads) {
@@ -51,6 +58,9 @@ StepNumbers numbers_of(const StepResult& result) {
     const Tensor terms = result.distill_terms.to(Device::cpu());
     numbers.distill = {terms.at(0), terms.at(1), terms.at(2)};
     numbers.distill_total = result.distill_total.item();
+  }
+  if (result.feature_term.defined()) {
+    numbers.feature = result.feature_term.to(Device::cpu()).at(0);
   }
   numbers.detection_square = sum_of(result.detection_squares);
   numbers.distill_square = sum_of(result.distill_squares);
@@ -89,13 +99,27 @@ StepResult forward_backward(Model& student, const Tensor& images, const Tensor& 
                             const std::vector<Tensor>& teacher_heads, const StepLosses& losses,
                             const ForwardBackwardOptions& options) {
   Tape tape(student.tape_keeps());
-  const std::vector<Var> outputs = student.forward(images, ForwardMode::kTrain);
-  std::vector<Tensor> logits;
-  for (const Var& output : outputs) logits.push_back(output.value());
+  std::vector<Var> features;
+  std::vector<Var> outputs = student.forward(images, ForwardMode::kTrain, {},
+                                             losses.feature_gain > 0 ? &features : nullptr);
+  const std::vector<Tensor> logits = values_of(outputs);
   if (options.before_losses) options.before_losses();
   StepResult result = losses_and_gradients(logits, targets, teacher_heads, losses);
   if (options.heads != nullptr) *options.heads = logits;
-  tape.backward(outputs, result.grad_heads);
+  std::vector<Tensor> grads = result.grad_heads;
+  if (!features.empty()) {
+    Tensor total;
+    for (Tensor& grad :
+         gradients_of(values_of(features), total, [&](const std::vector<Var>& leaves) {
+           return feature_loss(leaves, options.teacher_features, losses.feature_gain,
+                               result.feature_term);
+         })) {
+      grads.push_back(std::move(grad));
+    }
+    outputs.insert(outputs.end(), features.begin(), features.end());
+    features.clear();
+  }
+  tape.backward(outputs, grads);
   return result;
 }
 

@@ -16,6 +16,7 @@ namespace ydistill {
 struct StepLosses {
   std::optional<DetectionLossOptions> detection;
   std::optional<DistillOptions> distill;
+  double feature_gain = 0;  ///< of the feature term; 0: there is none
   Anchors student_anchors, teacher_anchors;
 };
 
@@ -23,6 +24,7 @@ struct StepLosses {
 struct StepResult {
   Tensor detection_terms;  ///< float64 [3]: box, obj, cls with gains, not times the batch
   Tensor distill_terms;    ///< float64 [3]: box, obj, cls with gains, times the batch
+  Tensor feature_term;     ///< float64 [1]: with its gain, times the batch
   Tensor detection_total, distill_total;  ///< scalars, times the batch
   std::vector<Tensor> grad_heads;         ///< of the sum of both totals, shapes of the heads
   /// square_sum_parts of either loss's gradient, one tensor a head; empty unless both are there.
@@ -33,6 +35,7 @@ struct StepResult {
 struct StepNumbers {
   DetectionLossItems detection;
   DistillTerms distill;
+  double feature = 0;
   double detection_total = 0, distill_total = 0;
   /// Square sums of either loss's gradient at the heads; 0 unless both are there.
   double detection_square = 0, distill_square = 0;
@@ -51,6 +54,8 @@ struct ForwardBackwardOptions {
   std::function<void()> before_losses;
   /// Receives the logits unless null.
   std::vector<Tensor>* heads = nullptr;
+  /// The teacher's maps before its head, for the feature term: shapes of the student's features.
+  std::vector<Tensor> teacher_features = {};
 };
 
 /// Runs the student in training mode on uint8 pictures [N,H,W,3], then the losses, then the

@@ -24,6 +24,7 @@ constexpr StepSum kSums[] = {
     {"distill_box", &StepSums::distill_box, MeanOver::kAll},
     {"distill_obj", &StepSums::distill_obj, MeanOver::kAll},
     {"distill_cls", &StepSums::distill_cls, MeanOver::kAll},
+    {"distill_feature", &StepSums::distill_feature, MeanOver::kAll},
     {"detection_square", &StepSums::detection_square, MeanOver::kNothing},
     {"distill_square", &StepSums::distill_square, MeanOver::kNothing},
 };
@@ -32,11 +33,16 @@ constexpr StepSum kSums[] = {
 StepNumbers step_numbers(Model& student, Teacher* teacher, StepLosses& losses, const Batch& batch) {
   const ConvStep in_flight;
   std::vector<Tensor> teacher_heads;
-  if (teacher != nullptr) teacher_heads = teacher->logits(batch.images);
+  ForwardBackwardOptions options;
+  if (teacher != nullptr) {
+    teacher_heads = teacher->logits(batch.images,
+                                    losses.feature_gain > 0 ? &options.teacher_features : nullptr);
+  }
   losses.detection->labelled =
       Tensor::of<uint8_t>({batch.images.size(0)}, batch.labelled).to(student.device());
-  StepNumbers numbers = numbers_of(forward_backward(
-      student, batch.images, targets_on(student.device(), batch.targets), teacher_heads, losses));
+  StepNumbers numbers = numbers_of(forward_backward(student, batch.images,
+                                                    targets_on(student.device(), batch.targets),
+                                                    teacher_heads, losses, options));
   losses.detection->labelled = {};
   return numbers;
 }
@@ -59,7 +65,8 @@ class CpuRunner : public StepRunner {
     sums_ += {numbers.detection.box,          numbers.detection.obj,
               numbers.detection.cls,          numbers.distill.box / pictures,
               numbers.distill.obj / pictures, numbers.distill.cls / pictures,
-              numbers.detection_square,       numbers.distill_square};
+              numbers.feature / pictures,     numbers.detection_square,
+              numbers.distill_square};
   }
 
   void step(const OptimizerRates& rates) override {

@@ -21,12 +21,12 @@ namespace ydistill {
 struct StepSums {
   double box = 0, obj = 0, cls = 0;
   /// Terms of the distillation, each batch's divided by its number of pictures.
-  double distill_box = 0, distill_obj = 0, distill_cls = 0;
+  double distill_box = 0, distill_obj = 0, distill_cls = 0, distill_feature = 0;
   /// Square sums of the two losses' gradients at the heads.
   double detection_square = 0, distill_square = 0;
   int64_t skipped_steps = 0;  ///< optimizer steps not taken because a gradient was not finite
 
-  double distill() const { return distill_box + distill_obj + distill_cls; }
+  double distill() const { return distill_box + distill_obj + distill_cls + distill_feature; }
   StepSums& operator+=(const StepSums& other);
 };
 

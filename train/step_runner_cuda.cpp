@@ -222,7 +222,8 @@ class CudaRunner : public StepRunner {
         const StreamScope beside(teacher_stream_);
         const ArenaScope own(teacher_arena_);
         started_.hold_stream();
-        teacher_heads = teacher_->logits(inputs.images);
+        teacher_heads = teacher_->logits(
+            inputs.images, losses_.feature_gain > 0 ? &options.teacher_features : nullptr);
         taught_.record();
       }
       options.before_losses = [this] { taught_.hold_stream(); };

@@ -6,10 +6,10 @@ namespace ydistill::cuda {
 namespace {
 
 // Places in step_sums().
-constexpr int kDetection = 0, kDistill = 3, kDetectionSquare = 6, kDistillSquare = 7;
+constexpr int kDetection = 0, kDistill = 3, kFeature = 6, kDetectionSquare = 7, kDistillSquare = 8;
 
 struct AddTerms {
-  double* sums;  // three of them
+  double* sums;  // as many as terms
   const double* terms;
   double divisor;
   __device__ void operator()(int64_t i) const { sums[i] += terms[i] / divisor; }
@@ -21,7 +21,8 @@ struct AddSquare {
 };
 
 void add_terms(double* sums, const Tensor& terms, double divisor) {
-  if (terms.defined()) for_each(3, AddTerms{sums, terms.device_data<double>(), divisor});
+  if (!terms.defined()) return;
+  for_each(terms.numel(), AddTerms{sums, terms.device_data<double>(), divisor});
 }
 
 void add_squares(double* sum, const std::vector<Tensor>& squares) {
@@ -36,6 +37,7 @@ void add_step_terms(const Tensor& sums, const StepResult& result, int64_t pictur
   double* const to = sums.device_data<double>();
   add_terms(to + kDetection, result.detection_terms, 1);
   add_terms(to + kDistill, result.distill_terms, double(pictures));
+  add_terms(to + kFeature, result.feature_term, double(pictures));
   add_squares(to + kDetectionSquare, result.detection_squares);
   add_squares(to + kDistillSquare, result.distill_squares);
 }

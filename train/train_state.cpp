@@ -15,6 +15,7 @@ constexpr const char* kRaw = "raw.";
 constexpr const char* kMomentum = "momentum.";
 constexpr const char* kSquares = "squares.";
 constexpr const char* kGrad = "grad.";
+constexpr const char* kAverage = "average.";  // of what plain names must not hold
 
 json json_of(const EpochResult& result) {
   json columns{{"epoch", result.epoch}};
@@ -43,6 +44,18 @@ NamedTensors with_prefix(const NamedTensors& tensors, const std::string& prefix)
     if (name.starts_with(prefix)) found.emplace_back(name.substr(prefix.size()), tensor);
   }
   return found;
+}
+
+/// Auxiliary parameters too, of a flat buffer.
+NamedTensors export_all(const Model& model, const Tensor& flat) {
+  NamedTensors all = export_parameters(model, flat);
+  append(all, "", export_auxiliary(model, flat));
+  return all;
+}
+
+void import_all(const Model& model, const NamedTensors& tensors, const Tensor& flat) {
+  import_parameters(model, tensors, flat);
+  import_auxiliary(model, tensors, flat);
 }
 
 const std::string& metadata_of(const TensorFile& file, const std::filesystem::path& path,
@@ -74,14 +87,15 @@ void save_train_state(const std::filesystem::path& path, const TrainState& state
                       const std::vector<std::string>& class_names) {
   const ParameterStore& store = model.parameters();
   Checkpoint checkpoint = ema_checkpoint(model, optimizer, class_names);
-  append(checkpoint.tensors, kRaw, export_parameters(model, store.values()));
+  append(checkpoint.tensors, kAverage, export_auxiliary(model, optimizer.ema_values()));
+  append(checkpoint.tensors, kRaw, export_all(model, store.values()));
   append(checkpoint.tensors, kRaw, export_statistics(model, store.statistics()));
-  append(checkpoint.tensors, kMomentum, export_parameters(model, optimizer.momentum()));
+  append(checkpoint.tensors, kMomentum, export_all(model, optimizer.momentum()));
   if (optimizer.squares().defined()) {
-    append(checkpoint.tensors, kSquares, export_parameters(model, optimizer.squares()));
+    append(checkpoint.tensors, kSquares, export_all(model, optimizer.squares()));
   }
   if (optimizer.grad_norm() != 0)
-    append(checkpoint.tensors, kGrad, export_parameters(model, store.grads()));
+    append(checkpoint.tensors, kGrad, export_all(model, store.grads()));
 
   json results = json::array();
   for (const EpochResult& result : state.results) results.push_back(json_of(result));
@@ -116,19 +130,20 @@ TrainState load_train_state(const std::filesystem::path& path, Model& model, Opt
   ParameterStore& store = model.parameters();
   try {
     const NamedTensors raw = with_prefix(file.tensors, kRaw);
-    import_parameters(model, raw, store.values());
+    import_all(model, raw, store.values());
     import_statistics(model, raw, store.statistics());
-    import_parameters(model, with_prefix(file.tensors, kMomentum), optimizer.momentum());
+    import_all(model, with_prefix(file.tensors, kMomentum), optimizer.momentum());
     if (optimizer.squares().defined()) {
-      import_parameters(model, with_prefix(file.tensors, kSquares), optimizer.squares());
+      import_all(model, with_prefix(file.tensors, kSquares), optimizer.squares());
     }
     const NamedTensors grads = with_prefix(file.tensors, kGrad);
     if (grads.empty()) {
       store.grads().zero();
     } else {
-      import_parameters(model, grads, store.grads());
+      import_all(model, grads, store.grads());
     }
     import_parameters(model, file.tensors, optimizer.ema_values());
+    import_auxiliary(model, with_prefix(file.tensors, kAverage), optimizer.ema_values());
     import_statistics(model, file.tensors, optimizer.ema_statistics());
     store.mark_changed();
 
@@ -140,7 +155,7 @@ TrainState load_train_state(const std::filesystem::path& path, Model& model, Opt
     state.batches = s.value("batches", int64_t(0));
     optimizer.set_ema_updates(s.at("ema_updates").get<int64_t>());
     for (const StepSum& sum : step_sums()) {
-      state.sums.*sum.value = s.at("sums").at(sum.name).get<double>();
+      state.sums.*sum.value = s.at("sums").value(sum.name, 0.0);  // newer ones: 0
     }
     state.best_fitness = s.at("best_fitness").get<double>();
     state.best_epoch = s.at("best_epoch").get<int64_t>();

@@ -4,7 +4,9 @@
 // Plain names hold the averaged weights (EMA), so that the file can be used like any other
 // checkpoint; `raw.NAME` the weights being trained, `momentum.NAME` the optimizer's buffer,
 // `squares.NAME` AdamW's second one, `grad.NAME` gradients summed since the last step, where the
-// run stopped between two. The rest is JSON in the metadata, with the config.
+// run stopped between two; of auxiliary parameters (layers/parameters.h) `average.NAME` the
+// average, for they are no weights of the network. The rest is JSON in the metadata, with the
+// config.
 #pragma once
 
 #include <filesystem>

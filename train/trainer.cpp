@@ -90,7 +90,8 @@ class Trainer {
         weights = load_checkpoint(config_.model.weights, PtWeights::kModel);
       }
       open_data();
-      student_ = make_student(config_, *train_data_, compute_, say_, std::move(weights));
+      student_ =
+          make_student(config_, *train_data_, compute_, say_, teacher_spec(), std::move(weights));
       check_stop();
     });
     check_same_data();
@@ -126,8 +127,8 @@ class Trainer {
       }
       read_teacher();
       open_data();
-      student_ =
-          trained_model(load_checkpoint(folder_->last(), PtWeights::kEma).spec, config_, compute_);
+      student_ = trained_model(load_checkpoint(folder_->last(), PtWeights::kEma).spec, config_,
+                               compute_, teacher_spec());
     });
     check_same_data();
     check_same_teacher();
@@ -194,6 +195,9 @@ class Trainer {
     const std::vector<std::string> names = names_before_reading(config_);
     if (!names.empty()) check_teacher_names(names, teacher_file_->class_names);
   }
+
+  /// Before open_rest(); null where there is no teacher.
+  const GraphSpec* teacher_spec() const { return teacher_file_ ? &teacher_file_->spec : nullptr; }
 
   void open_data() {
     check_stop();
@@ -590,6 +594,7 @@ class Trainer {
     result.distill_box = sums.distill_box / n;
     result.distill_obj = sums.distill_obj / n;
     result.distill_cls = sums.distill_cls / n;
+    result.distill_feature = sums.distill_feature / n;
     result.unlabelled = loader_->unlabelled_share();
     if (sums.detection_square > 0) {
       result.grad_ratio = std::sqrt(sums.distill_square / sums.detection_square);

@@ -252,6 +252,30 @@ void require_all(const LoadReport& report) {
   if (!report.missing.empty()) throw ValueError("weights: {} is missing", report.missing.front());
 }
 
+/// The network's parameters or the auxiliary ones.
+NamedTensors export_those(const Model& model, const Tensor& flat, bool auxiliary) {
+  const ParameterStore& store = model.parameters();
+  NamedTensors tensors;
+  const Tensor here = flat.to(Device::cpu());
+  for (int i = 0; i < store.num_parameters(); ++i) {
+    if (store.is_auxiliary(i) != auxiliary) continue;
+    tensors.emplace_back(store.name(i), to_file(model, store.name(i), part(store, i, here)));
+  }
+  return tensors;
+}
+
+void import_those(const Model& model, const NamedTensors& tensors, const Tensor& flat,
+                  bool auxiliary) {
+  const Index index = index_of(tensors);
+  const ParameterStore& store = model.parameters();
+  LoadReport report;
+  for (int i = 0; i < store.num_parameters(); ++i) {
+    if (store.is_auxiliary(i) != auxiliary) continue;
+    take(model, index, store.name(i), part(store, i, flat), report);
+  }
+  require_all(report);
+}
+
 }  // namespace
 
 Checkpoint load_checkpoint(const std::filesystem::path& path, PtWeights prefer) {
@@ -284,6 +308,7 @@ LoadReport load_weights(Model& model, const NamedTensors& tensors) {
   ParameterStore& store = model.parameters();
   LoadReport report;
   for (int i = 0; i < store.num_parameters(); ++i) {
+    if (store.is_auxiliary(i)) continue;
     take(model, index, store.name(i), store.var(i).value(), report);
   }
   for (int i = 0; i < store.num_statistics(); ++i) {
@@ -302,13 +327,11 @@ void load_all_weights(Model& model, const NamedTensors& tensors) {
 }
 
 NamedTensors export_parameters(const Model& model, const Tensor& flat) {
-  const ParameterStore& store = model.parameters();
-  NamedTensors tensors;
-  const Tensor here = flat.to(Device::cpu());
-  for (int i = 0; i < store.num_parameters(); ++i) {
-    tensors.emplace_back(store.name(i), to_file(model, store.name(i), part(store, i, here)));
-  }
-  return tensors;
+  return export_those(model, flat, /*auxiliary=*/false);
+}
+
+NamedTensors export_auxiliary(const Model& model, const Tensor& flat) {
+  return export_those(model, flat, /*auxiliary=*/true);
 }
 
 NamedTensors export_statistics(const Model& model, const Tensor& flat) {
@@ -343,13 +366,11 @@ NamedTensors export_weights(const Model& model) {
 }
 
 void import_parameters(const Model& model, const NamedTensors& tensors, const Tensor& flat) {
-  const Index index = index_of(tensors);
-  const ParameterStore& store = model.parameters();
-  LoadReport report;
-  for (int i = 0; i < store.num_parameters(); ++i) {
-    take(model, index, store.name(i), part(store, i, flat), report);
-  }
-  require_all(report);
+  import_those(model, tensors, flat, /*auxiliary=*/false);
+}
+
+void import_auxiliary(const Model& model, const NamedTensors& tensors, const Tensor& flat) {
+  import_those(model, tensors, flat, /*auxiliary=*/true);
 }
 
 void import_statistics(const Model& model, const NamedTensors& tensors, const Tensor& flat) {

@@ -56,8 +56,11 @@ NamedTensors export_weights(const Model& model);
 /// The same numbers for flat buffers laid out like the model's own: momentum, EMA, gradients.
 NamedTensors export_parameters(const Model& model, const Tensor& flat);
 NamedTensors export_statistics(const Model& model, const Tensor& flat);
-/// The inverse of export_parameters and export_statistics. throws ValueError for what is missing.
+/// Those of the parameters that are auxiliary; the others' functions leave them out.
+NamedTensors export_auxiliary(const Model& model, const Tensor& flat);
+/// The inverse of each. throws ValueError for what is missing.
 void import_parameters(const Model& model, const NamedTensors& tensors, const Tensor& flat);
+void import_auxiliary(const Model& model, const NamedTensors& tensors, const Tensor& flat);
 void import_statistics(const Model& model, const NamedTensors& tensors, const Tensor& flat);
 
 /// Builds a model from a checkpoint, every weight required.

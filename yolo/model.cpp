@@ -68,14 +68,14 @@ void check_frozen(const ParameterStore& store, const std::vector<std::string>& f
 Model::Model(GraphSpec spec, DType dtype)
     : Model(std::move(spec), std::make_unique<ParameterStore>(dtype), dtype, {}) {}
 
-Model::Model(GraphSpec spec, const Compute& compute, const std::vector<std::string>& frozen)
+Model::Model(GraphSpec spec, const Compute& compute, const TrainedParts& parts)
     : Model(std::move(spec), std::make_unique<ParameterStore>(DType::kFloat32, compute.device),
-            compute.activations(), frozen) {}
+            compute.activations(), parts) {}
 
 Model::Model(GraphSpec spec, std::unique_ptr<ParameterStore> store, DType activations,
-             const std::vector<std::string>& frozen)
+             const TrainedParts& parts)
     : spec_(std::move(spec)), store_(std::move(store)), activations_(activations) {
-  if (!frozen.empty()) store_->freeze(layer_filter(frozen));
+  if (!parts.frozen.empty()) store_->freeze(layer_filter(parts.frozen));
   const LayerSpec& first = spec_.layers.at(0);
   stem_6x6_ = first.type == LayerType::kConv && first.kernel == 6 && first.stride == 2 &&
               first.padding == 2;
@@ -92,7 +92,11 @@ Model::Model(GraphSpec spec, std::unique_ptr<ParameterStore> store, DType activa
                                              spec_.anchors_per_head(), spec_.num_classes);
     }
   }
-  check_frozen(*store_, frozen);
+  check_frozen(*store_, parts.frozen);
+  if (!parts.feature_channels.empty()) {
+    projections_ = std::make_unique<Projections>(*store_, "projection", spec_.detect().in_channels,
+                                                 parts.feature_channels);
+  }
   store_->allocate();
 }
 
@@ -108,7 +112,8 @@ Tensor Model::network_input(const Tensor& images) const {
   return focus_ ? focus_input(here, activations_) : scaled_input(here, activations_);
 }
 
-std::vector<Var> Model::forward(const Tensor& images, ForwardMode mode, const Observer& observe) {
+std::vector<Var> Model::forward(const Tensor& images, ForwardMode mode, const Observer& observe,
+                                std::vector<Var>* features) {
   if (mode == ForwardMode::kTrain) check_has_parameters("training");
   Var x(network_input(images));
   std::vector<Var> outputs(spec_.layers.size());
@@ -117,7 +122,10 @@ std::vector<Var> Model::forward(const Tensor& images, ForwardMode mode, const Ob
     std::vector<Var> inputs;
     for (const int from : layer.from) inputs.push_back(from < 0 ? x : outputs[size_t(from)]);
     x = Var();
-    if (layer.type == LayerType::kDetect) return detect_->forward(inputs);
+    if (layer.type == LayerType::kDetect) {
+      if (features != nullptr) *features = projections_ ? projections_->forward(inputs) : inputs;
+      return detect_->forward(inputs);
+    }
     switch (layer.type) {
       case LayerType::kConcat:
         outputs[i] = concat(inputs);
@@ -144,6 +152,10 @@ void Model::initialise(uint64_t seed) {
     if (spec_.layers[i].type == LayerType::kDetect) {
       detect_->initialise(rng, spec_.anchors.strides);
     }
+  }
+  if (projections_) {
+    Rng rng(seed, 0, modules_.size(), /*purpose=*/0x1417);
+    projections_->initialise(rng);
   }
   store_->mark_changed();
 }

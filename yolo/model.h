@@ -10,10 +10,21 @@
 #include <ydistill/layers/detect_head.h>
 #include <ydistill/layers/module.h>
 #include <ydistill/layers/parameters.h>
+#include <ydistill/layers/projections.h>
 #include <ydistill/tensor/compute.h>
 #include <ydistill/yolo/graph.h>
 
 namespace ydistill {
+
+/// What a model that is trained has beyond its graph.
+struct TrainedParts {
+  /// Layers that are never trained, as layer_filter takes them; their batch norms' running
+  /// statistics go on, as in YOLOv5.
+  std::vector<std::string> frozen = {};
+  /// The numbers of channels that forward() brings its features to (Projections), finest scale
+  /// first, a teacher's; none: it leaves them as they are.
+  std::vector<int64_t> feature_channels = {};
+};
 
 /// Not thread-safe: one model a thread.
 class Model {
@@ -21,10 +32,9 @@ class Model {
   /// Builds the graph; parameters are zero until initialise() or load. float64 is for gradient
   /// checks.
   explicit Model(GraphSpec spec, DType dtype = DType::kFloat32);
-  /// Parameters live on the device, in float32. frozen: layers that are never trained, as
-  /// layer_filter takes them; their batch norms' running statistics go on, as in YOLOv5.
-  /// throws what the device refuses; ValueError for a name that no parameter has.
-  Model(GraphSpec spec, const Compute& compute, const std::vector<std::string>& frozen = {});
+  /// Parameters live on the device, in float32. throws what the device refuses; ValueError for a
+  /// frozen name that no parameter has; ShapeError for feature channels of more or fewer scales.
+  Model(GraphSpec spec, const Compute& compute, const TrainedParts& parts = {});
 
   /// Sees every module's output: index, [N,H,W,C].
   using Observer = std::function<void(int, const Tensor&)>;
@@ -33,8 +43,11 @@ class Model {
   /// device if they are elsewhere.
   /// returns raw logits of each scale, finest first, [N,H/stride,W/stride,A,5+C], on the model's
   /// device, float32 whatever the precision (float64 for a float64 model).
+  /// features: unless null receives the maps that the head reads, finest first,
+  /// [N,H/stride,W/stride,C] with the channels of TrainedParts::feature_channels or its own.
   /// throws ShapeError, DTypeError; ValueError for inference without prepare_inference().
-  std::vector<Var> forward(const Tensor& images, ForwardMode mode, const Observer& observe = {});
+  std::vector<Var> forward(const Tensor& images, ForwardMode mode, const Observer& observe = {},
+                           std::vector<Var>* features = nullptr);
 
   /// Fresh parameters, a function of the seed alone.
   void initialise(uint64_t seed);
@@ -66,13 +79,14 @@ class Model {
   Tensor network_input(const Tensor& images) const;
 
   Model(GraphSpec spec, std::unique_ptr<ParameterStore> store, DType activations,
-        const std::vector<std::string>& frozen);
+        const TrainedParts& parts);
 
   GraphSpec spec_;
   std::unique_ptr<ParameterStore> store_;
   DType activations_;
   std::vector<std::unique_ptr<Module>> modules_;  // null for upsample, concat, detect
   std::unique_ptr<DetectHead> detect_;
+  std::unique_ptr<Projections> projections_;  // null where features stay as they are
   std::vector<int> last_use_;
   bool stem_6x6_ = false;
   bool focus_ = false;

@@ -6,10 +6,11 @@ namespace {
 
 void scale_on_cpu(const Tensor& grad, const Tensor& factor) {
   if (factor.item() == 1) return;
-  dispatch_float(grad.dtype(), "scaled_grads", [&](auto type) {
+  dispatch_activation(grad.dtype(), "scaled_grads", [&](auto type) {
     using T = decltype(type);
-    const T by = T(factor.item());
-    for (T& value : grad.span<T>()) value *= by;
+    using A = Arithmetic<T>;
+    const A by = A(factor.item());
+    for (T& value : grad.span<T>()) value = T(A(value) * by);
   });
 }
 

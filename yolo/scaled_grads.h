@@ -13,9 +13,9 @@ namespace ydistill {
 /// throws DTypeError, naming `op`, for a head on a GPU that is not float32.
 void check_loss_dtype(std::string_view op, const Tensor& head);
 
-/// The gradients, multiplied IN PLACE by the scalar `grad_out` of their dtype and device; untouched
-/// where that is 1. Undefined ones stay so. On a GPU the scalar is not read back.
-/// A loss may hand over what it saved: a tape calls each backward function once.
+/// The gradients, multiplied IN PLACE by the scalar `grad_out` of their dtype (of bfloat16 ones:
+/// float32) and device; untouched where that is 1. Undefined ones stay so. On a GPU the scalar is
+/// not read back. A loss may hand over what it saved: a tape calls each backward function once.
 Grads scaled_grads(const std::vector<Tensor>& grads, const Tensor& grad_out);
 
 namespace cuda {

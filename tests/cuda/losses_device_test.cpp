@@ -2,6 +2,7 @@
 // Both losses on a GPU: against the CPU, which is checked by itself, and against the recorded
 // batches.
 #include <ydistill/distill/distill_loss.h>
+#include <ydistill/distill/feature_loss.h>
 #include <ydistill/tensor/arena.h>
 #include <ydistill/tensor/random.h>
 #include <ydistill/yolo/detection_loss.h>
@@ -15,6 +16,7 @@
 
 #include "cuda/capture.h"
 #include "cuda/gpu.h"
+#include "cuda/small_training.h"
 #include "distill/reference_losses.h"
 #include "support/files.h"
 
@@ -375,6 +377,73 @@ TEST_CASE("gpu: distill_loss of an empty batch is zero") {
   YD_NEEDS_GPU();
   const auto heads = random_heads(16, 3, 0);
   CHECK(distillation(heads, heads, kAnchors, {}, kGpu).total == 0);
+}
+
+/// Maps of two scales; widths that 16 bytes do not divide, and more than a block has.
+std::vector<Tensor> random_maps(uint64_t seed, int64_t channels, DType dtype,
+                                int64_t pictures = 2) {
+  Rng rng(seed);
+  return {rng.uniform({pictures, 9, 7, channels}, -2, 3).to(dtype),
+          rng.uniform({pictures, 4, 3, 2 * channels}, -2, 3).to(dtype)};
+}
+
+Loss features(const std::vector<Tensor>& student, const std::vector<Tensor>& teacher,
+              Device device) {
+  std::vector<Var> leaves;
+  std::vector<Tensor> there;
+  for (size_t k = 0; k < student.size(); ++k) {
+    leaves.push_back(Var::leaf(student[k].to(device).clone()));
+    there.push_back(teacher[k].to(device));
+  }
+  Tape tape;
+  Loss loss;
+  const Var total = feature_loss(leaves, there, 1.5, loss.terms);
+  CHECK(total.dtype() == DType::kFloat32);
+  tape.backward(total, Tensor::full(Shape{}, 0.5).to(device));
+  loss.total = total.value().item();
+  loss.terms = loss.terms.to(Device::cpu());
+  for (const Var& leaf : leaves) loss.grads.push_back(leaf.grad().to(Device::cpu()));
+  return loss;
+}
+
+// Of the bits that bfloat16 keeps of a gradient the last may differ, and again when it is halved.
+TEST_CASE("gpu: feature_loss agrees with the CPU in every width, in float32 and bfloat16") {
+  YD_NEEDS_GPU();
+  for (const DType dtype : {DType::kFloat32, DType::kBFloat16}) {
+    const double tolerance = dtype == DType::kFloat32 ? 1e-5 : 1.0 / 128;
+    for (const int64_t channels : {1, 3, 8, 24, 37, 136}) {
+      INFO(name_of(dtype) << ", " << channels << " channels");
+      const auto student = random_maps(17, channels, dtype);
+      const auto teacher = random_maps(18, channels, dtype);
+      const Loss expected = features(student, teacher, Device::cpu());
+      const Loss got = features(student, teacher, kGpu);
+      CHECK(expected.total > 1);
+      CHECK(got.total == Approx(expected.total).epsilon(1e-6));
+      CHECK(got.terms.at(0) == Approx(expected.terms.at(0)).epsilon(1e-6));
+      for (size_t k = 0; k < 2; ++k) {
+        CHECK(difference(got.grads[k], expected.grads[k]) < tolerance);
+      }
+    }
+  }
+}
+
+TEST_CASE("gpu: feature_loss gives the same bits in whatever order its threads run") {
+  YD_NEEDS_GPU();
+  const auto student = random_maps(19, 37, DType::kFloat32);
+  const auto teacher = random_maps(20, 37, DType::kFloat32);
+  const Loss once = features(student, teacher, kGpu);
+  const OtherOrder order;
+  const Loss again = features(student, teacher, kGpu);
+  CHECK(again.total == once.total);
+  for (size_t k = 0; k < 2; ++k) CHECK(difference(again.grads[k], once.grads[k]) == 0);
+}
+
+TEST_CASE("gpu: feature_loss of an empty batch is zero, float64 maps are refused") {
+  YD_NEEDS_GPU();
+  const auto none = random_maps(21, 8, DType::kFloat32, 0);
+  CHECK(features(none, none, kGpu).total == 0);
+  const auto wide = random_maps(22, 8, DType::kFloat64);
+  CHECK_THROWS_AS(features(wide, wide, kGpu), DTypeError);
 }
 
 TEST_CASE("gpu: losses refuse operands that live apart or are float64") {

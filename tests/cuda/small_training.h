@@ -63,11 +63,15 @@ struct Training {
   std::unique_ptr<Optimizer> sgd;
   std::unique_ptr<StepRunner> runner;
 
-  explicit Training(const Compute& compute, Exchange& exchange = single_process()) {
+  /// feature_gain: above 0 the teacher is twice as wide and teaches its features too.
+  explicit Training(const Compute& compute, Exchange& exchange = single_process(),
+                    double feature_gain = 0) {
     use_compute(compute);
-    student = std::make_unique<Model>(small_graph(), compute);
+    Model source(feature_gain > 0 ? graph_from_json(wide_tiny_graph()) : small_graph());
+    TrainedParts parts;
+    if (feature_gain > 0) parts.feature_channels = source.spec().detect().in_channels;
+    student = std::make_unique<Model>(small_graph(), compute, parts);
     student->initialise(3);
-    Model source(small_graph());
     source.initialise(4);
     Checkpoint checkpoint;
     checkpoint.spec = source.spec();
@@ -76,6 +80,7 @@ struct Training {
     losses.student_anchors = losses.teacher_anchors = student->spec().anchors;
     losses.detection.emplace();
     losses.distill.emplace();
+    losses.feature_gain = feature_gain;
     sgd = std::make_unique<Optimizer>(student->parameters(), EmaOptions{});
     runner = make_step_runner(*student, teacher.get(), *sgd, losses,
                               Arena::create(int64_t(1) << 30, compute.device), nullptr, exchange);

@@ -52,6 +52,23 @@ TEST_CASE("gpu: steps of training agree with the CPU's while graphs are captured
         1e-4);
 }
 
+TEST_CASE("gpu: steps with the feature term agree with the CPU's while graphs are replayed") {
+  YD_NEEDS_GPU();
+  Training gpu(kGpuFp32, single_process(), 1.5), cpu(Compute{}, single_process(), 1.5);
+  Training without(Compute{});
+  const StepSums got = gpu.steps(five_batches()), expected = cpu.steps(five_batches());
+  CHECK(expected.distill_feature > 1);
+  CHECK(got.distill_feature == Approx(expected.distill_feature).epsilon(1e-4));
+  CHECK(got.box == Approx(expected.box).epsilon(1e-4));
+  CHECK(got.detection_square == Approx(expected.detection_square).epsilon(1e-3));
+  CHECK(difference(gpu.weights(), cpu.weights()) < 1e-4);
+  CHECK(difference(gpu.sgd->ema_values(), cpu.sgd->ema_values()) < 1e-4);
+  CHECK(without.steps(five_batches()).distill_feature == 0);
+  Training bf16(kGpuBf16, single_process(), 1.5);
+  CHECK(bf16.steps(five_batches()).distill_feature ==
+        Approx(expected.distill_feature).epsilon(0.02));
+}
+
 // bfloat16 rounds each activation by up to 2^-9; the weights move by a few per cent of their size.
 TEST_CASE("gpu: steps in bfloat16 stay near those in float32") {
   YD_NEEDS_GPU();

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include <ydistill/distill/distill_loss_kernels.h>
+#include <ydistill/distill/feature_loss_kernels.h>
 #include <ydistill/train/optimizer.h>
 #include <ydistill/yolo/decode.h>
 #include <ydistill/yolo/detection_loss_kernels.h>
@@ -66,6 +67,25 @@ void add_distill_loss(KernelList& kernels) {
   add("distill_loss.bce.f32", DistillClassTerm::kBce);
 }
 
+void add_feature_loss(KernelList& kernels) {
+  constexpr int64_t kRows = 512, kChannels = 64, kValues = kRows * kChannels;
+  kernels.add("feature_loss.sums.f32", kValues, [] {
+    return [s = numbers<float>(kValues), t = numbers<float>(kValues, 2),
+            partial = std::vector<double>(size_t(kNumFeatureSums * kChannels))]() mutable {
+      feature_kernels().f32.sums(s.data(), t.data(), kRows, kChannels, kRows, partial.data());
+    };
+  });
+  kernels.add("feature_loss.grad.f32", kValues, [] {
+    return [s = numbers<float>(kValues), t = numbers<float>(kValues, 2),
+            lines = numbers<float>(4 * kChannels), out = numbers<float>(kValues)]() mutable {
+      const float* const of = lines.data();
+      feature_kernels().f32.grad(s.data(), t.data(),
+                                 {of, of + kChannels, of + 2 * kChannels, of + 3 * kChannels},
+                                 kRows, kChannels, out.data());
+    };
+  });
+}
+
 struct OptimizerData {
   static constexpr int64_t kParameters = 1 << 16;
   std::vector<float> values = numbers<float>(kParameters), grads = values, momentum = values;
@@ -98,6 +118,7 @@ void add_optimizer(KernelList& kernels) {
 void add_loss_kernels(KernelList& kernels) {
   add_detection_loss(kernels);
   add_distill_loss(kernels);
+  add_feature_loss(kernels);
   add_optimizer(kernels);
   constexpr int64_t kGrid = 20, kValues = kGrid * kGrid * kWidth;
   kernels.add("decode.f32", kValues, [] {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include <ydistill/distill/distill_loss.h>
+#include <ydistill/distill/feature_loss.h>
 #include <ydistill/tensor/random.h>
 #include <ydistill/yolo/detection_loss.h>
 #include <ydistill/yolo/target_assignment.h>
@@ -85,6 +86,20 @@ std::vector<OpCase> loss_op_cases() {
   cases.push_back(
       distill_case("kl with bce of the objectness", DistillKind::kKl, 1, DistillObjectness::kBce));
   cases.push_back(distill_case("l2 with other anchors", DistillKind::kL2, 1.3));
+  cases.push_back({"feature_loss",
+                   "",
+                   {Rng(5).uniform({2, 4, 4, 5}, -1, 1, DType::kFloat64),
+                    Rng(6).uniform({2, 2, 2, 16}, -1, 1, DType::kFloat64)},
+                   [](const std::vector<Var>& in) {
+                     std::vector<Tensor> teacher;
+                     for (size_t k = 0; k < in.size(); ++k) {
+                       const Tensor map = Rng(7 + k).uniform(in[k].shape(), -1, 1, DType::kFloat64);
+                       teacher.push_back(map.to(in[k].dtype()).to(in[k].device()));
+                     }
+                     Tensor term;
+                     return std::vector{feature_loss(in, teacher, 1.5, term)};
+                   },
+                   /*accepts_empty_batch=*/false});
   return cases;
 }
 

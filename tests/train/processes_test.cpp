@@ -537,7 +537,7 @@ TEST_CASE("processes: a loss that is not finite ends all of them with one messag
 }
 
 TEST_CASE("processes: gradients are summed, running statistics averaged, frozen ones left alone") {
-  Model model(graph_from_json(test::tiny_graph()), {}, {"model.0"});
+  Model model(graph_from_json(test::tiny_graph()), {}, {.frozen = {"model.0"}});
   ParameterStore& store = model.parameters();
   const auto fill = [](const Tensor& tensor, double value) {
     for (float& x : tensor.span<float>()) x = float(value);

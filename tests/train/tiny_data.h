@@ -39,7 +39,7 @@ inline void write_tiny_set(const std::filesystem::path& root, int count, uint64_
   }
 }
 
-/// A network of six modules with two scales, strides 8 and 16.
+/// A network with two scales, strides 8 and 16, of 24 and 32 channels.
 inline const char* tiny_graph() {
   return R"({"nc": 2, "depth_multiple": 1, "width_multiple": 1,
   "anchors": [[14,14, 14,32, 32,14], [32,32, 40,20, 20,40]],
@@ -47,6 +47,13 @@ inline const char* tiny_graph() {
                [-1, 1, "Conv", [24, 3, 2]], [-1, 1, "Conv", [32, 3, 2]], [-1, 1, "SPPF", [32, 5]]],
   "head": [[-1, 1, "nn.Upsample", [null, 2, "nearest"]], [[-1, 3], 1, "Concat", [1]],
            [-1, 1, "C3", [24, false]], [[8, 5], 1, "Detect", ["nc", "anchors"]]]})";
+}
+
+/// The same with twice as many channels: a teacher whose features are others.
+inline std::string wide_tiny_graph() {
+  std::string graph = tiny_graph();
+  const std::string width = "\"width_multiple\": 1";
+  return graph.replace(graph.find(width), width.size(), "\"width_multiple\": 2");
 }
 
 }  // namespace ydistill::test

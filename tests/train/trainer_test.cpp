@@ -227,6 +227,65 @@ TEST_CASE("train: a teacher is validated first and its weights never change") {
   CHECK(test::read_file(weights) == before);
 }
 
+/// A teacher of the tiny set, from a graph twice as wide as the student's: "teacher={..}".
+std::string wide_teacher(const Setup& setup) {
+  test::write_file(setup.dir / "wide.json", test::wide_tiny_graph());
+  Quiet events;
+  const TrainOutcome taught =
+      train(setup.config({"model.graph=" + (setup.dir / "wide.json").string(), "run.name=teacher"}),
+            events);
+  return "teacher={\"weights\":\"" + (taught.run / "weights/best.safetensors").string() + "\"}";
+}
+
+TEST_CASE("train: features learn from a wider teacher, and the weights kept are the network's") {
+  const Setup setup;
+  const std::string teacher = wide_teacher(setup);
+  Quiet with, without;
+  const std::vector<std::string> alone{
+      "distill.box=0",         "distill.obj=0",         "distill.cls=0", "train.epochs=15",
+      "train.nominal_batch=4", "train.optimizer=adamw", "train.lr0=0.01"};
+  std::vector<std::string> overrides = alone;
+  overrides.insert(overrides.end(), {teacher, "distill.feature=2"});
+  const TrainOutcome outcome = train(setup.config(overrides), with);
+  const auto first = with.results.front(), last = with.results.back();
+  // Untaught channels correlate little: each of the two scales begins near its gain of 2.
+  CHECK(first.distill_feature > 2);
+  CHECK(first.distill_feature < 5);
+  CHECK(last.distill_feature < 0.97 * first.distill_feature);
+  CHECK(last.train_distill == last.distill_feature);
+  train(setup.config({teacher, "train.epochs=1"}), without);
+  CHECK(without.results.back().distill_feature == 0);
+  const Checkpoint best =
+      load_checkpoint(outcome.run / "weights/best.safetensors", PtWeights::kEma);
+  for (const auto& [name, tensor] : best.tensors) {
+    INFO(name);
+    CHECK(name.starts_with("model."));
+  }
+  CHECK_NOTHROW(build_model(best));
+}
+
+TEST_CASE("train: with features stopped and resumed equals uninterrupted bit for bit") {
+  const Setup setup;
+  const std::string teacher = wide_teacher(setup);
+  for (const std::string optimizer : {"sgd", "adamw"}) {
+    INFO(optimizer);
+    const auto config = [&](const std::string& name) {
+      return setup.config({teacher, "distill.feature=2", "train.optimizer=" + optimizer,
+                           "run.name=" + name + optimizer});
+    };
+    Quiet whole, second;
+    const TrainOutcome reference = train(config("whole"), whole);
+    Quiet first(4);  // between two steps of the optimizer, in the second epoch
+    const TrainOutcome stopped = train(config("cut"), first);
+    CHECK_FALSE(stopped.finished);
+    const TrainOutcome outcome = resume_training(stopped.run, second);
+    check_same_bits(reference.run / "weights/last.safetensors",
+                    outcome.run / "weights/last.safetensors");
+    CHECK(test::read_file(reference.run / "results.csv") ==
+          test::read_file(outcome.run / "results.csv"));
+  }
+}
+
 TEST_CASE("train: adamw trains, and resumed it has the bits of an uninterrupted run") {
   const Setup setup;
   const std::vector<std::string> adamw{"train.optimizer=adamw", "train.lr0=0.001"};

@@ -24,15 +24,16 @@ TEST_CASE("freeze: a name means what stands below it, a range the modules in it"
 
 TEST_CASE("freeze: a model refuses a name that no parameter has, and to freeze everything") {
   const GraphSpec spec = graph_by_name("yolov5n", 2);
-  const Model model(spec, {}, {"model.0-9"});
+  const Model model(spec, {}, {.frozen = {"model.0-9"}});
   const ParameterStore& store = model.parameters();
   for (int i = 0; i < store.num_parameters(); ++i) {
     const bool is_backbone = layer_filter({"model.0-9"})(store.name(i));
     CHECK((store.group(i) == ParameterGroup::kFrozen) == is_backbone);
   }
-  CHECK_THROWS_WITH_TEXT(Model(spec, {}, {"model.0", "backbone"}), ValueError,
+  CHECK_THROWS_WITH_TEXT(Model(spec, {}, {.frozen = {"model.0", "backbone"}}), ValueError,
                          "backbone: no layer of the network");
-  CHECK_THROWS_WITH_TEXT(Model(spec, {}, {"model.0-24"}), ValueError, "nothing is left to train");
+  CHECK_THROWS_WITH_TEXT(Model(spec, {}, {.frozen = {"model.0-24"}}), ValueError,
+                         "nothing is left to train");
 }
 
 }  // namespace

@@ -45,6 +45,7 @@ std::string title_of_column(std::string_view column) {
       {"distill_box_loss", "distillation: box"},
       {"distill_obj_loss", "distillation: objectness"},
       {"distill_cls_loss", "distillation: classes"},
+      {"distill_feature_loss", "distillation: features"},
       {"obj_loss", "objectness loss"},
       {"cls_loss", "class loss"},
       {"unlabelled", "share of unlabelled pictures"},
