@@ -19,34 +19,7 @@ void make_folder(const fs::path& path) {
     throw FileError("{}: the run folder cannot be made: {}", path.string(), error.message());
 }
 
-constexpr EpochColumn kColumns[] = {
-    {"train/box_loss", &EpochResult::train_box},
-    {"train/obj_loss", &EpochResult::train_obj},
-    {"train/cls_loss", &EpochResult::train_cls},
-    {"train/distill_loss", &EpochResult::train_distill},
-    {"metrics/precision", &EpochResult::precision},
-    {"metrics/recall", &EpochResult::recall},
-    {"metrics/mAP_0.5", &EpochResult::map50},
-    {"metrics/mAP_0.5:0.95", &EpochResult::map},
-    {"val/box_loss", &EpochResult::val_box},
-    {"val/obj_loss", &EpochResult::val_obj},
-    {"val/cls_loss", &EpochResult::val_cls},
-    {"x/lr0", &EpochResult::lr_bias},
-    {"x/lr1", &EpochResult::lr_decay},
-    {"x/lr2", &EpochResult::lr_no_decay},
-    {"train/distill_box_loss", &EpochResult::distill_box},
-    {"train/distill_obj_loss", &EpochResult::distill_obj},
-    {"train/distill_cls_loss", &EpochResult::distill_cls},
-    {"train/distill_feature_loss", &EpochResult::distill_feature},
-    {"train/unlabelled", &EpochResult::unlabelled},
-    {"train/grad_ratio", &EpochResult::grad_ratio},
-};
-
 }  // namespace
-
-std::span<const EpochColumn> epoch_columns() {
-  return kColumns;
-}
 
 RunFolder RunFolder::create(const RunConfig& run) {
   make_folder(run.dir);
@@ -105,11 +78,12 @@ bool RunFolder::has_other_config(const Config& config) const {
 
 void RunFolder::write_results(const std::vector<EpochResult>& results) const {
   std::string text = "epoch";
-  for (const EpochColumn& column : kColumns) text += fmt::format(",{}", column.name);
+  for (const EpochColumn& column : epoch_columns()) text += fmt::format(",{}", column.name);
   text += "\n";
   for (const EpochResult& result : results) {
     text += fmt::format("{}", result.epoch);
-    for (const EpochColumn& column : kColumns) text += fmt::format(",{:.6g}", result.*column.value);
+    for (const EpochColumn& column : epoch_columns())
+      text += fmt::format(",{:.6g}", result.*column.value);
     text += "\n";
   }
   write_file_atomically(path_ / "results.csv", text);

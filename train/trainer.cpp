@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cmath>
 #include <optional>
 #include <set>
 #include <utility>
@@ -19,6 +18,7 @@
 #include <ydistill/train/conv_plans_file.h>
 #include <ydistill/train/gather_findings.h>
 #include <ydistill/train/loader_options.h>
+#include <ydistill/train/memory_check.h>
 #include <ydistill/train/pictures.h>
 #include <ydistill/train/process_share.h>
 #include <ydistill/train/run_reporter.h>
@@ -27,7 +27,6 @@
 #include <ydistill/train/step_runner.h>
 #include <ydistill/train/step_totals.h>
 #include <ydistill/train/train_state.h>
-#include <ydistill/train/validation_memory.h>
 
 namespace ydistill {
 namespace {
@@ -249,9 +248,8 @@ class Trainer {
 
   /// A process's share of the machine.
   int64_t share_of(int64_t bytes) const { return bytes / exchange_.local_size(); }
-  /// The most pictures of a batch that one process has.
-  int64_t own_batch() const {
-    return (config_.train.batch + exchange_.size() - 1) / exchange_.size();
+  MemoryCheck memory_check() {
+    return {config_, *student_, teacher_.get(), losses_, val_data_, compute_, exchange_.size()};
   }
 
   void open_rest() {
@@ -301,7 +299,7 @@ class Trainer {
     arena_ = Arena::create(limit, compute_.device);
     runner_ = make_step_runner(*student_, teacher_.get(), *optimizer_, losses_, arena_, pictures_,
                                exchange_);
-    check_memory();
+    memory_check().before_first_step(arena_->limit_bytes());
   }
 
   /// Whether samples are made on the GPU.
@@ -359,7 +357,7 @@ class Trainer {
     say_(fmt::format(
         "processes: {} on {}, each with up to {} of a batch's {} pictures", exchange_.size(),
         machines.size() == 1 ? *machines.begin() : fmt::format("{} machines", machines.size()),
-        own_batch(), config_.train.batch));
+        memory_check().own_batch(), config_.train.batch));
   }
 
   void open_report() {
@@ -479,7 +477,7 @@ class Trainer {
       const int64_t limit = arena_->limit_bytes();
       runner_.reset();  // the run ends here, and what it holds of a GPU is needed for the trial
       arena_.reset();
-      refuse_batch(error.what(), limit);
+      memory_check().refuse_batch(error.what(), limit);
     }
     totals_.add(batch);
     if (runner_->batches_between_takes() == 1) take_sums();
@@ -508,49 +506,6 @@ class Trainer {
 
   /// Of the batches, in pixels.
   int64_t largest_side() const { return ydistill::largest_side(config_, student_->spec()); }
-
-  /// Says which batch would fit. throws OutOfMemoryError.
-  [[noreturn]] void refuse_batch(const std::string& reason, int64_t limit) {
-    std::string fitting = "not even a single picture would";
-    try {
-      const int64_t fits = exchange_.size() *
-                           fitting_batch(*student_, teacher_.get(), losses_, largest_side(), limit);
-      if (fits > 0) fitting = fmt::format("about {} would", fits);
-    } catch (const Error&) {
-    }
-    throw OutOfMemoryError(
-        "train.batch {} at train.image_size {}{} does not fit into memory ({}); {}",
-        config_.train.batch, config_.train.image_size,
-        config_.train.multi_scale > 0
-            ? fmt::format(", with train.multi_scale up to {},", largest_side())
-            : "",
-        reason, fitting);
-  }
-
-  /// On the CPU what a step and a batch of validation take is known before they are done.
-  /// throws OutOfMemoryError.
-  void check_memory() {
-    if (compute_.device.is_cuda()) return;
-    const int64_t limit = arena_->limit_bytes();
-    const auto mib = [](int64_t bytes) { return double(bytes) / 1048576.0; };
-    const auto reason = [&](const char* what, int64_t bytes) {
-      return fmt::format("{} takes {:.1f} MiB, {} {:.1f} MiB", what, mib(bytes),
-                         config_.train.memory_mib > 0 ? "train.memory_mib is" : "the machine has",
-                         mib(limit));
-    };
-    const int64_t step =
-        memory_of_step(*student_, teacher_.get(), losses_, own_batch(), largest_side()).arena_bytes;
-    if (step > limit) refuse_batch(reason("a step", step), limit);
-    const ValidationMemory validation(config_, val_data_, student_->spec(), losses_, teacher_.get(),
-                                      compute_);
-    const int64_t needed = validation.arena_bytes();
-    if (needed <= limit) return;
-    const int64_t fits = validation.largest_batch(limit);
-    throw OutOfMemoryError(
-        "val.batch {} at val.image_size {} does not fit into memory ({}); {}", config_.val.batch,
-        config_.val.image_size, reason("a batch of validation", needed),
-        fits > 0 ? fmt::format("{} would", fits) : "not even a single picture would");
-  }
 
   /// Validates, writes results and checkpoints. False if stopped on the way.
   bool finish_epoch(TrainOutcome& outcome) {
@@ -582,39 +537,15 @@ class Trainer {
     tell(outcome.last.findings);
     if (exchange_.any(events_.stop_requested())) return false;
 
-    const double n = double(std::max<int64_t>(state_.next_batch, 1));
-    const MetricsResult& m = outcome.last.metrics;
-    EpochResult result;
-    result.epoch = state_.epoch;
-    const StepSums& sums = state_.sums;
-    result.train_box = sums.box / n;
-    result.train_obj = sums.obj / n;
-    result.train_cls = sums.cls / n;
-    result.train_distill = sums.distill() / n;
-    result.distill_box = sums.distill_box / n;
-    result.distill_obj = sums.distill_obj / n;
-    result.distill_cls = sums.distill_cls / n;
-    result.distill_feature = sums.distill_feature / n;
-    result.unlabelled = loader_->unlabelled_share();
-    if (sums.detection_square > 0) {
-      result.grad_ratio = std::sqrt(sums.distill_square / sums.detection_square);
-    }
-    result.precision = m.precision;
-    result.recall = m.recall;
-    result.map50 = m.map50;
-    result.map = m.map;
-    result.val_box = outcome.last.loss.box;
-    result.val_obj = outcome.last.loss.obj;
-    result.val_cls = outcome.last.loss.cls;
     const int64_t last_ni = (state_.epoch + 1) * loader_->batches_per_epoch() - 1;
-    const OptimizerRates rates = schedule_->rates(last_ni, state_.epoch);
-    result.lr_bias = rates.lr[size_t(ParameterGroup::kBias)];
-    result.lr_decay = rates.lr[size_t(ParameterGroup::kDecay)];
-    result.lr_no_decay = rates.lr[size_t(ParameterGroup::kNoDecay)];
+    const EpochResult result =
+        epoch_result(state_.epoch, state_.sums, state_.next_batch, outcome.last,
+                     loader_->unlabelled_share(), schedule_->rates(last_ni, state_.epoch));
     state_.results.push_back(result);
     // Classes without labels count as the mean, as in YOLOv5.
-    state_.class_map.assign(val_data_->names.size(), m.map);
-    for (const ClassMetrics& c : m.per_class) state_.class_map.at(size_t(c.class_id)) = c.map;
+    state_.class_map.assign(val_data_->names.size(), result.map);
+    for (const ClassMetrics& c : outcome.last.metrics.per_class)
+      state_.class_map.at(size_t(c.class_id)) = c.map;
     const bool best = result.fitness() > state_.best_fitness;
     if (result.fitness() >= state_.best_fitness) state_.best_epoch = state_.epoch;
     if (best) state_.best_fitness = result.fitness();

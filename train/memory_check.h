@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: MIT
+// Refuses a training that does not fit into memory, and says what would.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include <ydistill/data/dataset.h>
+#include <ydistill/distill/teacher.h>
+#include <ydistill/train/config.h>
+#include <ydistill/train/step.h>
+
+namespace ydistill {
+
+/// Everything is borrowed, and read only when something is asked for.
+struct MemoryCheck {
+  const Config& config;
+  Model& student;
+  Teacher* teacher;  ///< null: none
+  const StepLosses& losses;
+  const std::shared_ptr<const Dataset>& val_pictures;
+  const Compute& compute;
+  int64_t processes = 1;  ///< that share a batch
+
+  /// The most pictures of a batch that one process has.
+  int64_t own_batch() const { return (config.train.batch + processes - 1) / processes; }
+
+  /// On the CPU what a step and a batch of validation take is known before they are done; on a GPU
+  /// nothing is looked at. throws OutOfMemoryError.
+  void before_first_step(int64_t limit_bytes) const;
+
+  /// For a step that takes more than `limit_bytes`, for this reason. throws OutOfMemoryError.
+  [[noreturn]] void refuse_batch(const std::string& reason, int64_t limit_bytes) const;
+};
+
+}  // namespace ydistill
