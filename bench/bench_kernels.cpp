@@ -17,6 +17,7 @@
 #include <vector>
 
 #include <ydistill/distill/distill_loss.h>
+#include <ydistill/distill/feature_loss.h>
 #include <ydistill/layers/batch_norm_silu.h>
 #include <ydistill/layers/concat.h>
 #include <ydistill/layers/focus.h>
@@ -57,6 +58,7 @@ class Bench {
     pool();
     add();
     losses();
+    features();
     sgd();
   }
   const std::vector<Line>& lines() const { return lines_; }
@@ -187,6 +189,17 @@ class Bench {
         distill_loss(students, teachers, anchors, anchors, options, terms);
       });
     }
+  }
+
+  /// Moments of either map, their products, the gradient.
+  void features() {
+    const Tensor student = ones({kBatch, 80, 80, 192}), teacher = ones(student.shape());
+    const std::vector<Var> leaves{Var::leaf(student)};
+    time("feature loss", student.shape(), 7 * student.nbytes(), [&] {
+      const Tape tape;
+      Tensor term;
+      feature_loss(leaves, {teacher}, 1, term);
+    });
   }
 
   void sgd() {

@@ -44,6 +44,7 @@ struct Args {
   int64_t size = 320, batch = 8, classes = 20;
   std::string weights, pictures, dump;
   int steps = 10, warmup = 3;
+  double feature_gain = 0;
   bool json = false, autotune = false, on_request = false, recompute = false;
 };
 
@@ -148,7 +149,11 @@ class Bench {
         batch_(make_batch(args)) {
     use_compute(compute_);
     if (args.weights.empty()) {
-      student_ = std::make_unique<Model>(graph_by_name(args.graph, args.classes), compute_);
+      TrainedParts parts;
+      if (args.feature_gain > 0) {
+        parts.feature_channels = graph_by_name(args.teacher, args.classes).detect().in_channels;
+      }
+      student_ = std::make_unique<Model>(graph_by_name(args.graph, args.classes), compute_, parts);
       student_->initialise(0);
     } else {
       student_ = build_model(load_checkpoint(args.weights, PtWeights::kEma), compute_);
@@ -228,6 +233,7 @@ class Bench {
     if (teacher_) {
       losses_.distill.emplace();
       losses_.distill->gains = scaled_distill_gains(1, {}, args_.classes, heads, args_.size);
+      losses_.feature_gain = args_.feature_gain;
     }
     sgd_ = std::make_unique<Optimizer>(student_->parameters(), EmaOptions{});
     runner_ = make_step_runner(*student_, teacher_.get(), *sgd_, losses_, arena_);
@@ -288,6 +294,7 @@ class Bench {
            {{"graph", args_.graph},
             {"teacher", args_.teacher},
             {"mode", args_.mode},
+            {"feature_gain", args_.feature_gain},
             {"size", args_.size},
             {"batch", args_.batch},
             {"precision", name_of(compute_.precision)},
@@ -365,6 +372,9 @@ int main(int argc, char** argv) {
       ->capture_default_str()
       ->check(CLI::IsMember({"train", "distill", "infer", "convs"}));
   app.add_option("--teacher", args.teacher, "the teacher's graph, for distill; convs can have one");
+  app.add_option("--feature-gain", args.feature_gain, "as distill.feature")
+      ->capture_default_str()
+      ->check(CLI::NonNegativeNumber);
   app.add_option("--weights", args.weights, ".pt or .safetensors instead of --graph, --classes");
   app.add_option("--pictures", args.pictures, "raw RGB bytes of a batch instead of grey ones");
   app.add_option("--dump", args.dump, "infer: write the decoded boxes there, raw float32");
@@ -381,6 +391,9 @@ int main(int argc, char** argv) {
     if ((args.mode == "distill") == args.teacher.empty() && args.mode != "convs") {
       throw ydistill::ConfigError(
           "--teacher goes with --mode distill or convs, and only with those");
+    }
+    if (args.feature_gain > 0 && (args.mode != "distill" || !args.weights.empty())) {
+      throw ydistill::ConfigError("--feature-gain goes with --mode distill and --graph");
     }
     if (!args.dump.empty() && (args.mode != "infer" || args.warmup < 1)) {
       throw ydistill::ConfigError("--dump goes with --mode infer and --warmup of at least 1");

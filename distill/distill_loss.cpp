@@ -6,6 +6,7 @@
 #include <type_traits>
 
 #include <ydistill/distill/distill_loss_heads.h>
+#include <ydistill/distill/feature_map_nms.h>
 #include <ydistill/tensor/parallel.h>
 #include <ydistill/yolo/scaled_grads.h>
 
@@ -93,6 +94,7 @@ DistillSums run_head(DistillArgs<T> head) {
     args.student += first;
     args.teacher += first;
     if (args.grad != nullptr) args.grad += first;
+    if (args.objectness != nullptr) args.objectness += begin * head.anchors;
     args.boxes = (end - begin) * head.anchors;
     DistillSums& sums = chunks[size_t(begin / kCellsPerChunk)];
     if constexpr (std::is_same_v<T, float>) {
@@ -130,6 +132,7 @@ void loss_on_cpu(const std::vector<DistillHead>& heads, const Tensor& terms, con
       args.box_scale = T(head.box_factor);
       args.obj_scale = T(head.obj_factor);
       args.cls_scale = T(head.cls_factor);
+      args.objectness = head.objectness.defined() ? head.objectness.data<T>() : nullptr;
       const DistillSums of_head = run_head(args);
       sums.box += head.box_factor * of_head.box;
       sums.obj += head.obj_factor * of_head.obj;
@@ -190,6 +193,7 @@ Var distill_loss(const std::vector<Var>& student_heads, const std::vector<Tensor
     if (is_recording({&student_heads[k]})) {
       head.grad = Tensor::empty(logits[k].shape(), logits[k].dtype(), device);
     }
+    if (options.fm_nms) head.objectness = feature_map_nms(head.teacher);
     head.dims = dims[k];
     head.class_term = class_term_of(options.kind, dims[k].classes());
     head.objectness_is_bce = options.objectness == DistillObjectness::kBce;

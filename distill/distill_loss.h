@@ -34,6 +34,7 @@ struct DistillOptions {
   double temperature = 20;  ///< T, for kKl; > 0
   LossGains gains;          ///< as multiplied in
   DistillObjectness objectness = DistillObjectness::kL2;
+  bool fm_nms = false;  ///< the teacher's objectness is what feature_map_nms() leaves of it
 };
 
 /// The gains as they are multiplied in: `gain` times the base gains, obj and cls scaled as those of

@@ -143,9 +143,11 @@ DistillSums distill(const DistillArgs<T>& a) {
     T* grad = a.grad == nullptr ? nullptr : a.grad + box * width;
     T* class_grad = grad == nullptr ? nullptr : grad + 5;
     const T* ratios = a.wh_ratios == nullptr ? nullptr : a.wh_ratios + 2 * anchor;
-    const T weight = sigmoid(t[4]);
+    const T sureness = a.objectness == nullptr ? t[4] : a.objectness[box];
+    const T weight = sigmoid(sureness);
 
-    const DistillValue<T> objectness = objectness_distance(s[4], t[4], weight, a.objectness_is_bce);
+    const DistillValue<T> objectness =
+        objectness_distance(s[4], sureness, weight, a.objectness_is_bce);
     if (grad != nullptr) grad[4] = a.obj_scale * objectness.grad;
     const T boxes = box_of(s, t, grad, a.box_scale * weight, ratios);
     const T classes = classes_of(a, s + 5, t + 5, class_grad, a.cls_scale * weight);

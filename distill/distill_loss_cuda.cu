@@ -102,7 +102,8 @@ __global__ void __launch_bounds__(kThreads)
     const float* const s = a.student + (has_box ? box : 0) * width;
     const float* const t = a.teacher + (has_box ? box : 0) * width;
     float* const grad = has_box && a.grad != nullptr ? a.grad + box * width : nullptr;
-    const float weight = sigmoid(t[4]);
+    const float sureness = a.objectness == nullptr ? t[4] : a.objectness[has_box ? box : 0];
+    const float weight = sigmoid(sureness);
     // Softmaxes take the class channels as a whole, below.
     const int64_t end = !has_box ? 0 : kSoftmax ? 5 : width;
     for (int64_t c = lane; c < end; c += lanes) {
@@ -112,7 +113,7 @@ __global__ void __launch_bounds__(kThreads)
         value = class_distance<kTerm>(s[c], t[c]);
         sums[kCls] += weight * value.loss;
       } else if (c == 4) {
-        value = objectness_distance(s[c], t[c], weight, a.objectness_is_bce);
+        value = objectness_distance(s[c], sureness, weight, a.objectness_is_bce);
         scale = a.obj_scale;
         sums[kObj] += value.loss;
       } else {
@@ -177,10 +178,12 @@ void distill_loss(const std::vector<DistillHead>& heads, const Tensor& terms, co
       throw ValueError("distill_loss: {} anchors a cell, on a GPU at most {}", head.dims.anchors,
                        kMaxAnchors);
     }
-    const bool has_grad = head.grad.defined();
+    const auto data_or_null = [](const Tensor& t) {
+      return t.defined() ? t.device_data<float>() : nullptr;
+    };
     const DistillArgs<float> args{head.student.device_data<float>(),
                                   head.teacher.device_data<float>(),
-                                  has_grad ? head.grad.device_data<float>() : nullptr,
+                                  data_or_null(head.grad),
                                   head.num_boxes(),
                                   head.dims.classes(),
                                   head.dims.anchors,
@@ -190,7 +193,8 @@ void distill_loss(const std::vector<DistillHead>& heads, const Tensor& terms, co
                                   float(head.temperature),
                                   float(head.box_factor),
                                   float(head.obj_factor),
-                                  float(head.cls_factor)};
+                                  float(head.cls_factor),
+                                  data_or_null(head.objectness)};
     Ratios ratios{};
     for (size_t i = 0; i < head.wh_ratios.size(); ++i) {
       ratios.wh[i / 2][i % 2] = float(head.wh_ratios[i]);

@@ -23,6 +23,7 @@ struct DistillArgs {
   T temperature;
   // What the gradients of the three terms are multiplied with.
   T box_scale, obj_scale, cls_scale;
+  const T* objectness;  // [boxes] the teacher's logits, or null where they are among the others
 };
 
 /// Sums over boxes and channels, weighted by the teacher's objectness.

@@ -38,6 +38,7 @@ struct DistillConfig {
   double temperature = 20;  ///< of kl
   double gain = 1;          ///< times each of those below
   double box = 0.25, obj = 1, cls = 1.5;
+  bool fm_nms = false;
   double feature = 0;  ///< 0: the teacher's logits alone are learnt from
   bool operator==(const DistillConfig&) const = default;
 };

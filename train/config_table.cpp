@@ -208,6 +208,8 @@ std::vector<ConfigField> make_fields() {
                   .loss("kl", 8.5)
                   .loss("bce", 23)
                   .original(0.5));
+  f.push_back(YD_KEY(distill.fm_nms,
+                     "of neighbouring boxes of one class the teacher keeps the surest (FM-NMS)"));
   f.push_back(YD_KEY(distill.feature,
                      "gain of the feature term: the maps before the head, by their correlation "
                      "with the teacher's; 0 = none")

@@ -378,6 +378,7 @@ StepLosses losses_of(const Config& config, const GraphSpec& student, const Graph
     losses.distill->objectness = config.distill.objectness == DistillConfig::Objectness::kBce
                                      ? DistillObjectness::kBce
                                      : DistillObjectness::kL2;
+    losses.distill->fm_nms = config.distill.fm_nms;
     losses.distill->temperature = config.distill.temperature;
     losses.distill->gains = scaled_distill_gains(
         config.distill.gain, {config.distill.box, config.distill.obj, config.distill.cls},

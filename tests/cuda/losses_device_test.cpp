@@ -3,6 +3,7 @@
 // batches.
 #include <ydistill/distill/distill_loss.h>
 #include <ydistill/distill/feature_loss.h>
+#include <ydistill/distill/feature_map_nms.h>
 #include <ydistill/tensor/arena.h>
 #include <ydistill/tensor/random.h>
 #include <ydistill/yolo/detection_loss.h>
@@ -371,6 +372,23 @@ TEST_CASE("gpu: distill_loss gives the same bits in whatever order its threads r
     const OtherOrder order;
     check_same(distillation(student, teacher, kOthers, {kind, 20, {}}, kGpu), once, 0);
   }
+}
+
+TEST_CASE("gpu: FM-NMS leaves out the boxes that it leaves out on the CPU, in the loss too") {
+  YD_NEEDS_GPU();
+  for (const int64_t classes : {1, 3, 80}) {
+    const auto student = random_heads(23, classes), teacher = random_heads(24, classes);
+    for (const Tensor& head : teacher) {
+      const Tensor got = feature_map_nms(head.to(kGpu)), expected = feature_map_nms(head);
+      CHECK(difference(got, expected) == 0);
+    }
+    for (const DistillObjectness objectness : {DistillObjectness::kL2, DistillObjectness::kBce}) {
+      const DistillOptions options{DistillKind::kL2, 4, {}, objectness, /*fm_nms=*/true};
+      check_same(distillation(student, teacher, kAnchors, options, kGpu),
+                 distillation(student, teacher, kAnchors, options, Device::cpu()), kTolerance);
+    }
+  }
+  CHECK_THROWS_AS(feature_map_nms(random_heads(25)[0].to(DType::kFloat64).to(kGpu)), DTypeError);
 }
 
 TEST_CASE("gpu: distill_loss of an empty batch is zero") {

@@ -40,7 +40,7 @@ Tensor targets_for(const Var& head, const Tensor& targets) {
 const std::set<size_t> kBothHeads{0, 1};
 
 OpCase distill_case(const std::string& variant, DistillKind kind, double grow,
-                    DistillObjectness objectness = DistillObjectness::kL2) {
+                    DistillObjectness objectness = DistillObjectness::kL2, bool fm_nms = false) {
   return {"distill_loss",
           variant,
           heads(1),
@@ -49,6 +49,7 @@ OpCase distill_case(const std::string& variant, DistillKind kind, double grow,
             options.kind = kind;
             options.temperature = 4;
             options.objectness = objectness;
+            options.fm_nms = fm_nms;
             return std::vector{distill_loss(in, teacher_for(in[0]), small_anchors(),
                                             small_anchors(grow), options)};
           },
@@ -86,6 +87,8 @@ std::vector<OpCase> loss_op_cases() {
   cases.push_back(
       distill_case("kl with bce of the objectness", DistillKind::kKl, 1, DistillObjectness::kBce));
   cases.push_back(distill_case("l2 with other anchors", DistillKind::kL2, 1.3));
+  cases.push_back(
+      distill_case("bce with FM-NMS", DistillKind::kBce, 1, DistillObjectness::kBce, true));
   cases.push_back({"feature_loss",
                    "",
                    {Rng(5).uniform({2, 4, 4, 5}, -1, 1, DType::kFloat64),
