@@ -126,12 +126,14 @@ void Tape::backward(const Var& output, Tensor grad_out) {
   backward(std::vector{output}, {std::move(grad_out)});
 }
 
-void Tape::backward(const std::vector<Var>& outputs, const std::vector<Tensor>& grads_out) {
+void Tape::backward(std::vector<Var> outputs, std::vector<Tensor> grads_out) {
   if (outputs.size() != grads_out.size()) {
     throw ShapeError("backward: {} outputs, {} gradients", outputs.size(), grads_out.size());
   }
-  for (size_t i = 0; i < outputs.size(); ++i)
-    accumulate("backward", i, outputs[i].slot_.get(), grads_out[i]);
+  for (size_t i = 0; i < outputs.size(); ++i) {
+    accumulate("backward", i, outputs[i].slot_.get(), std::move(grads_out[i]));
+  }
+  outputs.clear();  // their values are no longer needed here
   // What backward functions compute must not be recorded.
   const NoGrad no_grad;
   while (!nodes_.empty()) {

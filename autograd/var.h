@@ -133,8 +133,9 @@ class Tape {
   /// and empties the tape. Leaves' gradients are added to, never zeroed.
   /// throws ShapeError or DTypeError, naming the op, for a gradient that does not fit its Var.
   void backward(const Var& output, Tensor grad_out = {});
-  /// The same from several outputs at once, each with its gradient.
-  void backward(const std::vector<Var>& outputs, const std::vector<Tensor>& grads_out);
+  /// The same from several outputs at once, each with its gradient. A gradient that nobody else
+  /// holds may become the sum with what other ops give.
+  void backward(std::vector<Var> outputs, std::vector<Tensor> grads_out);
 
   size_t num_nodes() const { return nodes_.size(); }
   /// Whether the innermost tape of this thread wants values that can be computed anew.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <ydistill/distill/feature_loss.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include <ydistill/distill/feature_loss_kernels.h>

@@ -22,10 +22,12 @@ namespace ydistill {
 ///           is 1 where both agree and 0 for a channel that does not vary. Its gradient is
 ///             d(1 - r) / d s = -((t - mean t) / sqrt((var s + eps) (var t + eps))
 ///                                - r (s - mean s) / (var s + eps)) / M
-/// Sums are kept in a fixed order, in double over short pieces. On a GPU nothing is read back, so
-/// the call may be captured into a graph.
-/// throws    ShapeError, DTypeError, DeviceError where the features differ, naming both; ValueError
-///           for no scales or a gain out of range.
+/// N is of this call, as in batch norm: what a batch is divided into, by several processes or by
+/// accumulation, is correlated part by part. 0 for no pictures.
+/// Short pieces are summed in float (double for float64), those in double and in a fixed order. On
+/// a GPU nothing is read back, so the call may be captured into a graph.
+/// throws    ShapeError for no scales; ShapeError, DTypeError, DeviceError where the features
+///           differ, naming both; ValueError for a gain out of range.
 Var feature_loss(const std::vector<Var>& student, const std::vector<Tensor>& teacher, double gain,
                  Tensor& term);
 

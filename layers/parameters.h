@@ -42,7 +42,8 @@ class ParameterStore {
   /// after allocate().
   int add(std::string name, const Shape& shape, ParameterGroup group);
   /// The same for one beside the network, which only its training needs: updated, summed over
-  /// processes and resumed as the others, but none of the weights that are kept, and never frozen.
+  /// processes and resumed as the others (its gradient counts in the norm that is clipped), but
+  /// none of the weights that are kept, and never frozen.
   int add_auxiliary(std::string name, const Shape& shape, ParameterGroup group);
   /// Declares a running statistic and returns its index.
   int add_statistic(std::string name, const Shape& shape, double initial_value);

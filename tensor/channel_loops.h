@@ -58,7 +58,7 @@ YD_HOST_DEVICE void sum_chunks(int64_t rows, int64_t channels, int64_t rows_per_
       for (; c + kWidth <= channels; c += kWidth) {
         sum_tile<kSums, kWidth / kPack, T>(row, row_end, WholePack{c}, channels, out, value);
       }
-      for (; c + kPack <= channels; c += kPack) {
+      for (; kWidth > kPack && c + kPack <= channels; c += kPack) {
         sum_tile<kSums, 1, T>(row, row_end, WholePack{c}, channels, out, value);
       }
       if constexpr (kPack > 1) {

@@ -22,8 +22,9 @@ struct EpochResult {
   double distill_box = 0, distill_obj = 0, distill_cls = 0, distill_feature = 0;
   /// Share of the pictures that had no labels, 0..1: the detection loss is of the others alone.
   double unlabelled = 0;
-  /// How loudly the teacher speaks: the norm of the distillation loss's gradient at the heads over
-  /// that of the detection loss, both taken over the whole epoch.
+  /// How loudly the teacher speaks through its logits: the norm of the distillation loss's gradient
+  /// at the heads, where the feature term has none, over that of the detection loss, both taken
+  /// over the whole epoch.
   double grad_ratio = 0;
 
   double fitness() const { return 0.1 * map50 + 0.9 * map; }

@@ -55,10 +55,8 @@ constexpr EvolvedKey kKeys[] = {
 };
 // Ours, in the same spirit.
 constexpr EvolvedKey kDistillKeys[] = {
-    {"distill.temperature", 1, 1, 100},
-    {"distill.box", 1, 0, 10},
-    {"distill.obj", 1, 0, 10},
-    {"distill.cls", 1, 0, 100},
+    {"distill.temperature", 1, 1, 100}, {"distill.box", 1, 0, 10},     {"distill.obj", 1, 0, 10},
+    {"distill.cls", 1, 0, 100},         {"distill.feature", 1, 0, 10},
 };
 
 const ConfigField& field_of(const EvolvedKey& key) {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include <ydistill/train/step.h>
 
+#include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include <ydistill/distill/feature_loss.h>
@@ -107,6 +109,7 @@ StepResult forward_backward(Model& student, const Tensor& images, const Tensor& 
   StepResult result = losses_and_gradients(logits, targets, teacher_heads, losses);
   if (options.heads != nullptr) *options.heads = logits;
   std::vector<Tensor> grads = result.grad_heads;
+  if (grads.empty()) outputs.clear();  // the feature term stands alone
   if (!features.empty()) {
     Tensor total;
     for (Tensor& grad :
@@ -116,10 +119,10 @@ StepResult forward_backward(Model& student, const Tensor& images, const Tensor& 
          })) {
       grads.push_back(std::move(grad));
     }
-    outputs.insert(outputs.end(), features.begin(), features.end());
+    std::move(features.begin(), features.end(), std::back_inserter(outputs));
     features.clear();
   }
-  tape.backward(outputs, grads);
+  tape.backward(std::move(outputs), std::move(grads));
   return result;
 }
 

@@ -25,7 +25,7 @@ struct StepResult {
   Tensor detection_terms;  ///< float64 [3]: box, obj, cls with gains, not times the batch
   Tensor distill_terms;    ///< float64 [3]: box, obj, cls with gains, times the batch
   Tensor feature_term;     ///< float64 [1]: with its gain, times the batch
-  Tensor detection_total, distill_total;  ///< scalars, times the batch
+  Tensor detection_total, distill_total;  ///< scalars, times the batch; of the logits' losses
   std::vector<Tensor> grad_heads;         ///< of the sum of both totals, shapes of the heads
   /// square_sum_parts of either loss's gradient, one tensor a head; empty unless both are there.
   std::vector<Tensor> detection_squares, distill_squares;
@@ -35,7 +35,7 @@ struct StepResult {
 struct StepNumbers {
   DetectionLossItems detection;
   DistillTerms distill;
-  double feature = 0;
+  double feature = 0;  ///< not in distill_total
   double detection_total = 0, distill_total = 0;
   /// Square sums of either loss's gradient at the heads; 0 unless both are there.
   double detection_square = 0, distill_square = 0;

@@ -14,8 +14,8 @@
 #include <vector>
 
 #include <ydistill/train/config.h>
+#include <ydistill/train/epoch_result.h>
 #include <ydistill/train/optimizer.h>
-#include <ydistill/train/run_folder.h>
 #include <ydistill/train/step_runner.h>
 #include <ydistill/yolo/checkpoint.h>
 

@@ -342,12 +342,28 @@ class Trainer {
       say_(fmt::format("train.multi_scale: sides up to {} pixels, memory for those is needed",
                        largest_side()));
     }
+    if (losses_.feature_gain > 0 && !learns_features()) {
+      say_("distill.feature: has no effect, all layers before the head are frozen (train.freeze)");
+    }
     if (config_.train.recompute && compute_.device.is_cuda()) {
       say_("train.recompute: has no effect on a GPU");
     }
     if (config_.autotune && compute_.device.is_cpu()) {
       say_("autotune: has no effect on the CPU");
     }
+  }
+
+  /// Whether a layer before the head is trained.
+  bool learns_features() const {
+    const ParameterStore& store = student_->parameters();
+    const std::string head = fmt::format("model.{}.", student_->spec().layers.size() - 1);
+    for (int i = 0; i < store.num_parameters(); ++i) {
+      if (!store.is_auxiliary(i) && store.group(i) != ParameterGroup::kFrozen &&
+          !store.name(i).starts_with(head)) {
+        return true;
+      }
+    }
+    return false;
   }
 
   void describe_processes() {

@@ -65,8 +65,8 @@ void check_frozen(const ParameterStore& store, const std::vector<std::string>& f
 
 }  // namespace
 
-Model::Model(GraphSpec spec, DType dtype)
-    : Model(std::move(spec), std::make_unique<ParameterStore>(dtype), dtype, {}) {}
+Model::Model(GraphSpec spec, DType dtype, const TrainedParts& parts)
+    : Model(std::move(spec), std::make_unique<ParameterStore>(dtype), dtype, parts) {}
 
 Model::Model(GraphSpec spec, const Compute& compute, const TrainedParts& parts)
     : Model(std::move(spec), std::make_unique<ParameterStore>(DType::kFloat32, compute.device),

@@ -21,8 +21,8 @@ struct TrainedParts {
   /// Layers that are never trained, as layer_filter takes them; their batch norms' running
   /// statistics go on, as in YOLOv5.
   std::vector<std::string> frozen = {};
-  /// The numbers of channels that forward() brings its features to (Projections), finest scale
-  /// first, a teacher's; none: it leaves them as they are.
+  /// Channels to which forward() brings its features, finest scale first: a teacher's
+  /// (Projections). Where this is empty, features stay as they are.
   std::vector<int64_t> feature_channels = {};
 };
 
@@ -31,7 +31,7 @@ class Model {
  public:
   /// Builds the graph; parameters are zero until initialise() or load. float64 is for gradient
   /// checks.
-  explicit Model(GraphSpec spec, DType dtype = DType::kFloat32);
+  explicit Model(GraphSpec spec, DType dtype = DType::kFloat32, const TrainedParts& parts = {});
   /// Parameters live on the device, in float32. throws what the device refuses; ValueError for a
   /// frozen name that no parameter has; ShapeError for feature channels of more or fewer scales.
   Model(GraphSpec spec, const Compute& compute, const TrainedParts& parts = {});

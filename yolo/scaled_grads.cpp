@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: MIT
 #include <ydistill/yolo/scaled_grads.h>
 
+#include <ydistill/tensor/dry_run.h>
+
 namespace ydistill {
 namespace {
 
 void scale_on_cpu(const Tensor& grad, const Tensor& factor) {
-  if (factor.item() == 1) return;
+  if (DryRun::is_on() || factor.item() == 1) return;
   dispatch_activation(grad.dtype(), "scaled_grads", [&](auto type) {
     using T = decltype(type);
     using A = Arithmetic<T>;

@@ -53,7 +53,7 @@ struct DistillData {
   void run(DistillClassTerm term) {
     const float wh_ratios[6] = {1.0f, 1.1f, 1.2f, 1.3f, 0.9f, 0.8f};
     distill_kernels().distill_f32({student.data(), teacher.data(), grad.data(), kBoxes, kClasses, 3,
-                                   wh_ratios, term, false, 3.0f, 1.0f, 1.0f, 1.0f});
+                                   wh_ratios, term, false, 3.0f, 1.0f, 1.0f, 1.0f, nullptr});
   }
 };
 
@@ -67,21 +67,23 @@ void add_distill_loss(KernelList& kernels) {
   add("distill_loss.bce.f32", DistillClassTerm::kBce);
 }
 
-void add_feature_loss(KernelList& kernels) {
+template <class T>
+void add_feature_loss(KernelList& kernels, const std::string& type) {
   constexpr int64_t kRows = 512, kChannels = 64, kValues = kRows * kChannels;
-  kernels.add("feature_loss.sums.f32", kValues, [] {
-    return [s = numbers<float>(kValues), t = numbers<float>(kValues, 2),
+  kernels.add("feature_loss.sums." + type, kValues, [] {
+    return [s = numbers<T>(kValues), t = numbers<T>(kValues, 2),
             partial = std::vector<double>(size_t(kNumFeatureSums * kChannels))]() mutable {
-      feature_kernels().f32.sums(s.data(), t.data(), kRows, kChannels, kRows, partial.data());
+      kernels_for<T>(feature_kernels())
+          .sums(s.data(), t.data(), kRows, kChannels, kRows, partial.data());
     };
   });
-  kernels.add("feature_loss.grad.f32", kValues, [] {
-    return [s = numbers<float>(kValues), t = numbers<float>(kValues, 2),
-            lines = numbers<float>(4 * kChannels), out = numbers<float>(kValues)]() mutable {
+  kernels.add("feature_loss.grad." + type, kValues, [] {
+    return [s = numbers<T>(kValues), t = numbers<T>(kValues, 2),
+            lines = numbers<float>(4 * kChannels), out = numbers<T>(kValues)]() mutable {
       const float* const of = lines.data();
-      feature_kernels().f32.grad(s.data(), t.data(),
-                                 {of, of + kChannels, of + 2 * kChannels, of + 3 * kChannels},
-                                 kRows, kChannels, out.data());
+      kernels_for<T>(feature_kernels())
+          .grad(s.data(), t.data(), {of, of + kChannels, of + 2 * kChannels, of + 3 * kChannels},
+                kRows, kChannels, out.data());
     };
   });
 }
@@ -118,7 +120,8 @@ void add_optimizer(KernelList& kernels) {
 void add_loss_kernels(KernelList& kernels) {
   add_detection_loss(kernels);
   add_distill_loss(kernels);
-  add_feature_loss(kernels);
+  add_feature_loss<float>(kernels, "f32");
+  add_feature_loss<BFloat16>(kernels, "bf16");
   add_optimizer(kernels);
   constexpr int64_t kGrid = 20, kValues = kGrid * kGrid * kWidth;
   kernels.add("decode.f32", kValues, [] {

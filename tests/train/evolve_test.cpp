@@ -70,7 +70,7 @@ TEST_CASE("evolve: the parent is one of the five fittest") {
 TEST_CASE("evolve: distillation is searched where there is a teacher") {
   const Setup setup;
   CHECK(evolved_keys(setup.config({"teacher={\"weights\":\"t.pt\"}"})).size() ==
-        evolved_keys(setup.config()).size() + 4);
+        evolved_keys(setup.config()).size() + 5);
 }
 
 TEST_CASE("evolve: a folder in the way that is not of this search is left alone and named") {

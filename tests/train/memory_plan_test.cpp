@@ -19,16 +19,22 @@ namespace {
 
 constexpr int64_t kSide = 64;
 
-/// A tiny student with a teacher of the same graph.
+/// A tiny student with a teacher of the same graph, or of a wider one that teaches features too.
 struct TinyStep {
   Model student;
   std::unique_ptr<Teacher> teacher;
   StepLosses losses;
 
-  explicit TinyStep(Precision precision = Precision::kFp32)
-      : student(graph_from_json(test::tiny_graph()), Compute{Device::cpu(), precision}) {
+  explicit TinyStep(Precision precision = Precision::kFp32, double feature_gain = 0,
+                    bool is_wide = false)
+      : student(
+            graph_from_json(test::tiny_graph()), Compute{Device::cpu(), precision},
+            {.feature_channels = is_wide ? std::vector<int64_t>{48, 64} : std::vector<int64_t>()}) {
     student.initialise(1);
-    const Checkpoint checkpoint{student.spec(), {"wide", "high"}, export_weights(student), {}, ""};
+    Model source(graph_from_json(is_wide ? test::wide_tiny_graph() : test::tiny_graph()));
+    source.initialise(1);
+    const Checkpoint checkpoint{source.spec(), {"wide", "high"}, export_weights(source), {}, ""};
+    losses.feature_gain = feature_gain;
     teacher = std::make_unique<Teacher>(checkpoint, Compute{Device::cpu(), precision});
     losses.student_anchors = losses.teacher_anchors = student.spec().anchors;
     losses.detection.emplace();
@@ -79,6 +85,28 @@ TEST_CASE("memory: a dry run finds the arena of the real step to the byte") {
       }
     }
   }
+}
+
+TEST_CASE("memory: a dry run finds what the feature term takes, to the byte") {
+  int64_t without = 0;
+  for (const Precision precision : {Precision::kFp32, Precision::kBf16}) {
+    for (const TapeKeeps keeps : {TapeKeeps::kAll, TapeKeeps::kLeast}) {
+      for (const bool is_wide : {false, true}) {
+        INFO("precision " << int(precision) << ", keeps " << int(keeps) << ", wide " << is_wide);
+        TinyStep step(precision, 2, is_wide);
+        step.student.set_tape_keeps(keeps);
+        CHECK(step.predict(3).arena_bytes == step.run(3));
+        if (precision == Precision::kFp32 && keeps == TapeKeeps::kAll && !is_wide) {
+          // The teacher's maps and the gradients of the student's, no third copy: 8x8x24 and 4x4x32
+          // numbers a picture.
+          without = TinyStep(precision).predict(3).arena_bytes;
+          const double maps = 3 * 4 * (64 * 24 + 16 * 32);
+          CHECK(double(step.predict(3).arena_bytes - without) < 2.5 * maps);
+        }
+      }
+    }
+  }
+  CHECK(without > 0);
 }
 
 TEST_CASE("memory: a dry run leaves parameters, gradients and statistics as they were") {

@@ -321,17 +321,23 @@ TEST_CASE("processes: a request to stop before the first batch leaves nothing be
 
 TEST_CASE("processes: distillation with unlabelled pictures trains, and resumes with its bits") {
   const SharedRun shared;
-  if (processes().is_first()) test::write_tiny_set(shared.dir / "more", 7, 3);
+  const std::string wide = (shared.dir / "wide.json").string();
+  if (processes().is_first()) {
+    test::write_tiny_set(shared.dir / "more", 7, 3);
+    test::write_file(wide, test::wide_tiny_graph());
+  }
+  (void)processes().any(false);  // both are there for all
   test::QuietEvents events;
-  const TrainOutcome taught =
-      train(shared.config("teacher", {"train.epochs=1"}), events, processes());
+  const TrainOutcome taught = train(
+      shared.config("teacher", {"train.epochs=1", "model.graph=" + wide}), events, processes());
   const std::vector<std::string> overrides{
-      "data.unlabeled.pictures=" + (shared.dir / "more/images").string(),
+      "distill.feature=1", "data.unlabeled.pictures=" + (shared.dir / "more/images").string(),
       "teacher={\"weights\":\"" + (taught.run / "weights/best.safetensors").string() + "\"}"};
   const auto config = [&](const std::string& name) { return shared.config(name, overrides); };
   const TrainOutcome whole = train(config("whole"), events, processes());
   REQUIRE(whole.finished);
-  CHECK(whole.results.back().train_distill > 0);
+  CHECK(whole.results.back().train_distill > whole.results.back().distill_feature);
+  CHECK(whole.results.back().distill_feature > 0);
   StopsOnce cut(1, moments(shared.dir / "runs/cut")[2]);
   const TrainOutcome stopped = train(config("cut"), cut, processes());
   REQUIRE_FALSE(stopped.finished);
