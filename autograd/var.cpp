@@ -123,7 +123,9 @@ void Tape::backward(const Var& output, Tensor grad_out) {
     }
     grad_out = Tensor::full(output.shape(), 1, output.dtype(), output.device());
   }
-  backward(std::vector{output}, {std::move(grad_out)});
+  std::vector<Tensor> grads;
+  grads.push_back(std::move(grad_out));
+  backward(std::vector{output}, std::move(grads));
 }
 
 void Tape::backward(std::vector<Var> outputs, std::vector<Tensor> grads_out) {

@@ -51,10 +51,10 @@ struct DistillTerms {
 /// rounded to float16), so that equal logits mean equal boxes.
 bool same_anchors(const Anchors& a, const Anchors& b);
 
-/// student_heads, teacher_heads  raw logits of the same shapes on the same device, float32 or on
-/// the
-///           CPU also float64 [N,H,W,A,5+C]. The teacher's are constants: no gradient ever reaches
-///           them. On a GPU at most 32 anchors a cell.
+/// student_heads, teacher_heads
+///           raw logits of the same shapes on the same device, float32 or on the CPU also float64
+///           [N,H,W,A,5+C]. The teacher's are constants: no gradient ever reaches them. On a GPU at
+///           most 32 anchors a cell.
 /// terms     receives box, obj and cls as DistillTerms has them: float64 [3] on the heads' device.
 /// returns   the scalar box + obj + cls, dtype and device of the heads; each term is its gain times
 ///           N times the sum over heads of a mean over all boxes, labelled or not, weighted by
@@ -66,8 +66,10 @@ bool same_anchors(const Anchors& a, const Anchors& b);
 ///        added
 ///   obj  mean over boxes of w (s - t)^2, or of the cross entropy without w
 ///   cls  mean over boxes and classes of w times the kind's measure; 0 where there is one class
+/// With options.fm_nms the teacher's objectness logit is, in w and in obj, what feature_map_nms()
+/// leaves of it.
 /// Zero, and so is the gradient, where student and teacher agree (for the cross entropies the
-/// gradient only).
+/// gradient only; not of the objectness of boxes that FM-NMS leaves out).
 /// Sums are kept in a fixed order, in double over short pieces: the result does not depend on the
 /// threads. On a GPU nothing is read back, so the call may be captured into a graph.
 /// throws    ShapeError, DTypeError, DeviceError where the heads differ, naming both; ValueError

@@ -109,8 +109,8 @@ StepResult forward_backward(Model& student, const Tensor& images, const Tensor& 
   StepResult result = losses_and_gradients(logits, targets, teacher_heads, losses);
   if (options.heads != nullptr) *options.heads = logits;
   std::vector<Tensor> grads = result.grad_heads;
-  if (grads.empty()) outputs.clear();  // the feature term stands alone
   if (!features.empty()) {
+    if (grads.empty()) outputs.clear();  // of a step without another loss
     Tensor total;
     for (Tensor& grad :
          gradients_of(values_of(features), total, [&](const std::vector<Var>& leaves) {

@@ -266,6 +266,10 @@ class Trainer {
       teacher_file_.reset();
     }
     losses_ = losses_of(config_, student_->spec(), teacher_ ? &teacher_->spec() : nullptr);
+    if (losses_.feature_gain > 0 && !learns_features()) {
+      say_("distill.feature: has no effect, all layers before the head are frozen (train.freeze)");
+      losses_.feature_gain = 0;  // projections alone would learn, and count in clip_norm
+    }
     optimizer_ = std::make_unique<Optimizer>(
         student_->parameters(), EmaOptions{config_.train.ema_decay, config_.train.ema_tau},
         config_.train.optimizer == TrainConfig::Optimizer::kAdamW ? OptimizerRule::kAdamW
@@ -341,9 +345,6 @@ class Trainer {
     if (config_.train.multi_scale > 0) {
       say_(fmt::format("train.multi_scale: sides up to {} pixels, memory for those is needed",
                        largest_side()));
-    }
-    if (losses_.feature_gain > 0 && !learns_features()) {
-      say_("distill.feature: has no effect, all layers before the head are frozen (train.freeze)");
     }
     if (config_.train.recompute && compute_.device.is_cuda()) {
       say_("train.recompute: has no effect on a GPU");

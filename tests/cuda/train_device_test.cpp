@@ -52,14 +52,17 @@ TEST_CASE("gpu: steps of training agree with the CPU's while graphs are captured
         1e-4);
 }
 
-TEST_CASE("gpu: steps with the feature term agree with the CPU's while graphs are replayed") {
+TEST_CASE("gpu: steps with features and FM-NMS agree with the CPU's while graphs are replayed") {
   YD_NEEDS_GPU();
   Training gpu(kGpuFp32, single_process(), 1.5), cpu(Compute{}, single_process(), 1.5);
-  Training without(Compute{});
+  Training without(Compute{}), with_all_boxes(Compute{}, single_process(), 1.5);
+  gpu.losses.distill->fm_nms = cpu.losses.distill->fm_nms = true;
   const StepSums got = gpu.steps(five_batches()), expected = cpu.steps(five_batches());
   CHECK(expected.distill_feature > 1);
   CHECK(got.distill_feature == Approx(expected.distill_feature).epsilon(1e-4));
   CHECK(got.box == Approx(expected.box).epsilon(1e-4));
+  CHECK(got.distill_box == Approx(expected.distill_box).epsilon(1e-4));
+  CHECK(got.distill_box < 0.9 * with_all_boxes.steps(five_batches()).distill_box);
   CHECK(got.detection_square == Approx(expected.detection_square).epsilon(1e-3));
   CHECK(difference(gpu.weights(), cpu.weights()) < 1e-4);
   CHECK(difference(gpu.sgd->ema_values(), cpu.sgd->ema_values()) < 1e-4);

@@ -136,6 +136,40 @@ TEST_CASE("feature_map_nms: in the loss a box left out is one where the teacher 
   CHECK(bce.at(4) == Approx(1 / (1 + std::exp(-student.at(4))) / 3));
 }
 
+// More cells than a thread takes at once, so that each has to find its own boxes' objectness.
+TEST_CASE("feature_map_nms: the loss is that of a teacher with the objectness that is left") {
+  const Anchors anchors{{8}, {{{8, 8}, {12, 10}}}};
+  const Shape shape{2, 30, 40, 2, 8};
+  const Tensor student = Rng(3).uniform(shape, -2, 2, DType::kFloat64);
+  const Tensor teacher = Rng(4).uniform(shape, -2, 2, DType::kFloat64);
+  const Tensor left = teacher.clone(), objectness = feature_map_nms(teacher);
+  for (int64_t i = 0; i < objectness.numel(); ++i) {
+    left.data<double>()[i * 8 + 4] = objectness.at(i);
+  }
+  for (const DistillKind kind : {DistillKind::kL2, DistillKind::kKl, DistillKind::kBce}) {
+    for (const DistillObjectness of : {DistillObjectness::kL2, DistillObjectness::kBce}) {
+      INFO("kind " << int(kind) << ", objectness " << int(of));
+      const auto run = [&](const Tensor& by, bool fm_nms, DistillTerms& terms) {
+        const Var leaf = Var::leaf(student.clone());
+        const DistillOptions options{kind, 4, {0.3, 0.7, 1.1}, of, fm_nms};
+        Tape tape;
+        tape.backward(distill_loss({leaf}, {by}, anchors, anchors, options, &terms));
+        return leaf.grad();
+      };
+      DistillTerms got, expected, plain;
+      const Tensor grad = run(teacher, true, got), expected_grad = run(left, false, expected);
+      run(teacher, false, plain);
+      CHECK(got.box == expected.box);
+      CHECK(got.obj == expected.obj);
+      CHECK(got.cls == expected.cls);
+      CHECK(got.box < 0.9 * plain.box);
+      for (int64_t i = 0; i < grad.numel(); ++i) {
+        if (grad.at(i) != expected_grad.at(i)) FAIL("element " << i);
+      }
+    }
+  }
+}
+
 TEST_CASE("feature_map_nms: what is no head is refused") {
   CHECK_THROWS_WITH_TEXT(feature_map_nms(Tensor::zeros({1, 2, 2, 7})), ShapeError,
                          "takes logits [N,H,W,A,5+C]");

@@ -87,7 +87,7 @@ TEST_CASE("memory: a dry run finds the arena of the real step to the byte") {
   }
 }
 
-TEST_CASE("memory: a dry run finds what the feature term takes, to the byte") {
+TEST_CASE("memory: a dry run finds what the feature term and FM-NMS take, to the byte") {
   int64_t without = 0;
   for (const Precision precision : {Precision::kFp32, Precision::kBf16}) {
     for (const TapeKeeps keeps : {TapeKeeps::kAll, TapeKeeps::kLeast}) {
@@ -96,6 +96,9 @@ TEST_CASE("memory: a dry run finds what the feature term takes, to the byte") {
         TinyStep step(precision, 2, is_wide);
         step.student.set_tape_keeps(keeps);
         CHECK(step.predict(3).arena_bytes == step.run(3));
+        step.losses.distill->fm_nms = true;
+        CHECK(step.predict(3).arena_bytes == step.run(3));
+        step.losses.distill->fm_nms = false;
         if (precision == Precision::kFp32 && keeps == TapeKeeps::kAll && !is_wide) {
           // The teacher's maps and the gradients of the student's, no third copy: 8x8x24 and 4x4x32
           // numbers a picture.

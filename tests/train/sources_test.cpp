@@ -190,5 +190,30 @@ TEST_CASE("check: without validation pictures the rest is looked at and the lack
   CHECK(val.num_findings() == 0);
 }
 
+TEST_CASE("losses: what the config says of the distillation reaches them") {
+  const auto losses = [](const std::string& distill) {
+    const Config config =
+        parse_config(R"({"model": {"graph": "yolov5n"}, "teacher": {"weights": "t.pt"},
+      "data": {"yaml": "d.yaml"}, "distill": {)" +
+                         distill + "}}",
+                     std::filesystem::current_path());
+    const GraphSpec spec = graph_of("yolov5n");
+    return losses_of(config, spec, &spec);
+  };
+  const StepLosses plain = losses("");
+  CHECK_FALSE(plain.distill->fm_nms);
+  CHECK(plain.feature_gain == 0);
+  CHECK(plain.distill->kind == DistillKind::kL2);
+  CHECK(plain.distill->objectness == DistillObjectness::kBce);
+  const StepLosses changed = losses(
+      R"("loss": "kl", "fm_nms": true, "feature": 0.3, "gain": 2, "objectness": "l2", "temperature": 4)");
+  CHECK(changed.distill->fm_nms);
+  CHECK(changed.feature_gain == 0.6);
+  CHECK(changed.distill->kind == DistillKind::kKl);
+  CHECK(changed.distill->objectness == DistillObjectness::kL2);
+  CHECK(changed.distill->temperature == 4);
+  CHECK(changed.distill->gains.box == 2 * plain.distill->gains.box);
+}
+
 }  // namespace
 }  // namespace ydistill

@@ -89,6 +89,12 @@ TEST_CASE("step: the feature term adds its gradient to those of the other losses
   }
 }
 
+TEST_CASE("step: without any loss it is refused") {
+  FeatureStep step({}, TapeKeeps::kAll);
+  step.losses.feature_gain = 0;
+  CHECK_THROWS_WITH_TEXT(step.run(), ShapeError, "2 outputs, 0 gradients");
+}
+
 TEST_CASE("step: maps of a teacher that are not the student's are refused by scale") {
   FeatureStep step({24, 40}, TapeKeeps::kAll);
   step.options.teacher_features.pop_back();

@@ -267,17 +267,18 @@ TEST_CASE("train: features learn from a wider teacher, and the weights kept are 
 TEST_CASE("train: features that no layer could learn from are said to have no effect") {
   const Setup setup;
   Quiet events, learning;
-  const TrainOutcome taught = train(setup.config({"run.name=teacher", "train.epochs=1"}), events);
-  const std::string teacher =
-      "teacher={\"weights\":\"" + (taught.run / "weights/best.safetensors").string() + "\"}";
-  const std::vector<std::string> overrides{teacher, "distill.feature=2", "train.epochs=1"};
+  const std::vector<std::string> overrides{wide_teacher(setup), "distill.feature=2",
+                                           "train.epochs=1"};
   train(setup.config(overrides), learning);
   CHECK(learning.log.find("distill.feature") == std::string::npos);
+  CHECK(learning.results.back().distill_feature > 0);
   std::vector<std::string> frozen = overrides;
   frozen.push_back("train.freeze=[\"model.0-8\"]");
   train(setup.config(frozen), events);
   CHECK(events.log.find("distill.feature: has no effect, all layers before the head are frozen") !=
         std::string::npos);
+  CHECK(events.results.back().distill_feature == 0);
+  CHECK(events.results.back().train_distill > 0);
 }
 
 TEST_CASE("train: with features stopped and resumed equals uninterrupted bit for bit") {
