@@ -148,10 +148,8 @@ TEST_CASE("mosaic of nine: the pictures touch without overlap and their labels f
     CHECK(canvas.width == 128);
     CHECK(canvas.labels.size() == 18);
     std::vector<int> shown(128 * 128);
-    int64_t own = 0;
     for (int32_t p = 0; p < canvas.layer.num_pieces; ++p) {
       const GatherPiece& piece = canvas.layer.pieces[p];
-      own += canvas.pictures[size_t(p)].index == 2 ? 1 : 0;
       for (int64_t y = piece.top; y < piece.bottom; ++y) {
         for (int64_t x = piece.left; x < piece.right; ++x) ++shown[size_t(y * 128 + x)];
       }

@@ -69,7 +69,7 @@ void add_distill_loss(KernelList& kernels) {
 
 template <class T>
 void add_feature_loss(KernelList& kernels, const std::string& type) {
-  constexpr int64_t kRows = 512, kChannels = 64, kValues = kRows * kChannels;
+  static constexpr int64_t kRows = 512, kChannels = 64, kValues = kRows * kChannels;
   kernels.add("feature_loss.sums." + type, kValues, [] {
     return [s = numbers<T>(kValues), t = numbers<T>(kValues, 2),
             partial = std::vector<double>(size_t(kNumFeatureSums * kChannels))]() mutable {

@@ -25,7 +25,7 @@ endfunction()
 
 foreach(name embed embed_c)
   must(${CMAKE_COMMAND} -S ${SOURCE}/${name} -B ${BUILD}/${name}-build -G ${GENERATOR}
-       -DCMAKE_PREFIX_PATH=${prefix} -DCMAKE_BUILD_TYPE=Release
+       -DCMAKE_PREFIX_PATH=${prefix} -DCMAKE_BUILD_TYPE=Release -DCMAKE_CXX_COMPILER=${COMPILER}
        -DCMAKE_DISABLE_FIND_PACKAGE_MPI=ON)  # for training alone
   must(${CMAKE_COMMAND} --build ${BUILD}/${name}-build)
   check_program(${name} ${BUILD}/${name}-build/${name})
