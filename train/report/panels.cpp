@@ -49,7 +49,7 @@ std::string title_of_column(std::string_view column) {
       {"obj_loss", "objectness loss"},
       {"cls_loss", "class loss"},
       {"unlabelled", "share of unlabelled pictures"},
-      {"grad_ratio", "gradient norms at the heads: distillation / detection"},
+      {"grad_ratio", "gradient norms: distillation / detection"},
   };
   const std::string_view key = key_of(column);
   if (const auto known = kTitles.find(key); known != kTitles.end()) return known->second;
