@@ -36,9 +36,9 @@ struct DistillConfig {
   Defaults defaults = Defaults::kTuned;
   Objectness objectness = Objectness::kBce;
   double temperature = 20;  ///< of kl
+  bool fm_nms = false;      ///< of neighbouring boxes the teacher keeps the surest
   double gain = 1;          ///< times each of those below
   double box = 0.25, obj = 1, cls = 1.5;
-  bool fm_nms = false;
   double feature = 0;  ///< 0: the teacher's logits alone are learnt from
   bool operator==(const DistillConfig&) const = default;
 };

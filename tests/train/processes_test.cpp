@@ -332,7 +332,7 @@ TEST_CASE("processes: distillation with unlabelled pictures trains, and resumes 
       shared.config("teacher", {"train.epochs=1", "model.graph=" + wide}), events, processes());
   const std::vector<std::string> overrides{
       "distill.feature=1", "data.unlabeled.pictures=" + (shared.dir / "more/images").string(),
-      "teacher={\"weights\":\"" + (taught.run / "weights/best.safetensors").string() + "\"}"};
+      test::teacher_of(taught)};
   const auto config = [&](const std::string& name) { return shared.config(name, overrides); };
   const TrainOutcome whole = train(config("whole"), events, processes());
   REQUIRE(whole.finished);

@@ -51,4 +51,9 @@ struct TinyRun {
   }
 };
 
+/// The override that makes a run's best weights the teacher.
+inline std::string teacher_of(const TrainOutcome& taught) {
+  return "teacher={\"weights\":\"" + (taught.run / "weights/best.safetensors").string() + "\"}";
+}
+
 }  // namespace ydistill::test

@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: MIT
+// Whole runs with a teacher.
+#include <ydistill/train/trainer.h>
+
+#include <filesystem>
+
+#include <ydistill/yolo/checkpoint.h>
+
+#include "support/catch.h"
+#include "support/files.h"
+#include "train/same_bits.h"
+#include "train/tiny_run.h"
+
+namespace ydistill {
+namespace {
+
+using Quiet = test::QuietEvents;
+
+using Setup = test::TinyRun;
+
+using test::check_same_bits;
+using test::teacher_of;
+
+TEST_CASE("train: a teacher is validated first and its weights never change") {
+  const Setup setup;
+  Quiet events;
+  const TrainOutcome taught = train(setup.config({"run.name=teacher"}), events);
+  const auto weights = taught.run / "weights/best.safetensors";
+  const std::string before = test::read_file(weights);
+  for (const char* loss : {"l2", "kl", "bce"}) {
+    Quiet distilling;
+    const TrainOutcome outcome = train(
+        setup.config({teacher_of(taught), std::string("distill.loss=") + loss, "train.epochs=2"}),
+        distilling);
+    CHECK(outcome.finished);
+    CHECK(distilling.log.find("teacher: precision") != std::string::npos);
+    CHECK(distilling.results.front().train_distill > 0);
+  }
+  CHECK(test::read_file(weights) == before);
+}
+
+/// A teacher of the tiny set, from a graph twice as wide as the student's: "teacher={..}".
+std::string wide_teacher(const Setup& setup) {
+  test::write_file(setup.dir / "wide.json", test::wide_tiny_graph());
+  Quiet events;
+  const TrainOutcome taught =
+      train(setup.config({"model.graph=" + (setup.dir / "wide.json").string(), "run.name=teacher"}),
+            events);
+  return teacher_of(taught);
+}
+
+TEST_CASE("train: features learn from a wider teacher, and the weights kept are the network's") {
+  const Setup setup;
+  const std::string teacher = wide_teacher(setup);
+  Quiet with, without;
+  const std::vector<std::string> alone{
+      "distill.box=0",         "distill.obj=0",         "distill.cls=0", "train.epochs=15",
+      "train.nominal_batch=4", "train.optimizer=adamw", "train.lr0=0.01"};
+  std::vector<std::string> overrides = alone;
+  overrides.insert(overrides.end(), {teacher, "distill.feature=2"});
+  const TrainOutcome outcome = train(setup.config(overrides), with);
+  const auto first = with.results.front(), last = with.results.back();
+  // Untaught channels correlate little: each of the two scales begins near its gain of 2.
+  CHECK(first.distill_feature > 2);
+  CHECK(first.distill_feature < 5);
+  CHECK(last.distill_feature < 0.97 * first.distill_feature);
+  CHECK(last.train_distill == last.distill_feature);
+  train(setup.config({teacher, "train.epochs=1"}), without);
+  CHECK(without.results.back().distill_feature == 0);
+  const Checkpoint best =
+      load_checkpoint(outcome.run / "weights/best.safetensors", PtWeights::kEma);
+  for (const auto& [name, tensor] : best.tensors) {
+    INFO(name);
+    CHECK(name.starts_with("model."));
+  }
+  CHECK_NOTHROW(build_model(best));
+}
+
+TEST_CASE("train: features that no layer could learn from are said to have no effect") {
+  const Setup setup;
+  Quiet events, learning;
+  const std::vector<std::string> overrides{wide_teacher(setup), "distill.feature=2",
+                                           "train.epochs=1"};
+  train(setup.config(overrides), learning);
+  CHECK(learning.log.find("distill.feature") == std::string::npos);
+  CHECK(learning.results.back().distill_feature > 0);
+  std::vector<std::string> frozen = overrides;
+  frozen.push_back("train.freeze=[\"model.0-8\"]");
+  train(setup.config(frozen), events);
+  CHECK(events.log.find("distill.feature: has no effect, all layers before the head are frozen") !=
+        std::string::npos);
+  CHECK(events.results.back().distill_feature == 0);
+  CHECK(events.results.back().train_distill > 0);
+}
+
+TEST_CASE("train: with features stopped and resumed equals uninterrupted bit for bit") {
+  const Setup setup;
+  const std::string teacher = wide_teacher(setup);
+  for (const std::string optimizer : {"sgd", "adamw"}) {
+    INFO(optimizer);
+    const auto config = [&](const std::string& name) {
+      return setup.config({teacher, "distill.feature=2", "train.optimizer=" + optimizer,
+                           "run.name=" + name + optimizer});
+    };
+    Quiet whole, second;
+    const TrainOutcome reference = train(config("whole"), whole);
+    Quiet first(4);  // between two steps of the optimizer, in the second epoch
+    const TrainOutcome stopped = train(config("cut"), first);
+    CHECK_FALSE(stopped.finished);
+    const TrainOutcome outcome = resume_training(stopped.run, second);
+    check_same_bits(reference.run / "weights/last.safetensors",
+                    outcome.run / "weights/last.safetensors");
+    CHECK(test::read_file(reference.run / "results.csv") ==
+          test::read_file(outcome.run / "results.csv"));
+  }
+}
+
+TEST_CASE("train: resumed with unlabelled pictures equals uninterrupted bit for bit") {
+  const Setup setup;
+  test::write_tiny_set(setup.dir / "more", 7, 3);
+  Quiet events;
+  const TrainOutcome taught = train(setup.config({"run.name=teacher", "train.epochs=1"}), events);
+  const std::string more = "data.unlabeled.pictures=" + (setup.dir / "more/images").string();
+  const std::string teacher = teacher_of(taught);
+  const TrainOutcome reference = train(setup.config({teacher, more, "run.name=whole"}), events);
+  Quiet first(8);  // in the second of three epochs of six batches
+  const TrainOutcome stopped = train(setup.config({teacher, more, "run.name=cut"}), first);
+  CHECK_FALSE(stopped.finished);
+  const TrainOutcome outcome = resume_training(stopped.run, events);
+  check_same_bits(reference.run / "weights/last.safetensors",
+                  outcome.run / "weights/last.safetensors");
+  CHECK(test::read_file(reference.run / "results.csv") ==
+        test::read_file(outcome.run / "results.csv"));
+}
+
+TEST_CASE("train: on unlabelled pictures the teacher alone speaks, and their share is logged") {
+  const Setup setup;
+  test::write_tiny_set(setup.dir / "more", 7, 3);
+  std::filesystem::remove_all(setup.dir / "more" / "labels");
+  Quiet events;
+  const TrainOutcome taught = train(setup.config({"run.name=teacher", "train.epochs=1"}), events);
+  const std::string more = "data.unlabeled.pictures=" + (setup.dir / "more/images").string();
+  Quiet mixed;
+  const auto config = setup.config({teacher_of(taught), more, "data.unlabeled.share=0.25"});
+  REQUIRE(train(config, mixed).finished);
+  CHECK(mixed.log.find("data.unlabeled: 7 pictures without labels") != std::string::npos);
+  for (const EpochResult& r : mixed.results) {
+    CHECK(r.unlabelled == Approx(0.25));  // batches of 3 + 1: 12 labelled pictures, 4 others
+    CHECK(r.grad_ratio > 0);
+    CHECK(r.distill_box + r.distill_obj + r.distill_cls == Approx(r.train_distill));
+  }
+  CHECK(mixed.steps == 3 * 4);
+}
+
+TEST_CASE("train: unlabelled pictures are refused where nobody could teach from them") {
+  const Setup setup;
+  const std::string more = "data.unlabeled.pictures=" + (setup.dir / "train/images").string();
+  CHECK_THROWS_WITH_TEXT(setup.config({more}), ConfigError,
+                         "data.unlabeled: only a teacher can teach from pictures without labels");
+  CHECK_THROWS_WITH_TEXT(setup.config({more, "teacher={\"weights\":\"t.pt\"}", "train.batch=1"}),
+                         ConfigError, "give train.batch of at least 2, it is 1");
+  Quiet events;
+  const TrainOutcome taught = train(setup.config({"run.name=teacher", "train.epochs=1"}), events);
+  CHECK_THROWS_WITH_TEXT(train(setup.config({teacher_of(taught), more}), events), ConfigError,
+                         "every picture is among the training pictures already");
+}
+
+TEST_CASE("train: a teacher of other classes is refused by name before a run folder is made") {
+  const Setup setup;
+  Quiet events;
+  const TrainOutcome taught = train(setup.config({"run.name=teacher", "train.epochs=1"}), events);
+  const std::string teacher = teacher_of(taught);
+  CHECK_THROWS_WITH_TEXT(train(setup.config({teacher, "data.names=[\"wide\",\"tall\"]"}), events),
+                         ConfigError, "its class 1 is \"high\", the student's is \"tall\"");
+  CHECK_FALSE(std::filesystem::exists(setup.dir / "runs" / "exp"));
+}
+
+TEST_CASE("train: a teacher of other classes is refused before the data is read, where known") {
+  const Setup setup;
+  Quiet first;
+  const TrainOutcome taught = train(setup.config({"run.name=teacher", "train.epochs=1"}), first);
+  const std::string teacher = teacher_of(taught);
+  test::write_file(setup.dir / "set.yaml",
+                   "train: train/images\nval: val/images\nnames: [wide, tall]\n");
+  const std::string yaml_source =
+      "data.train={\"yaml\":\"" + (setup.dir / "set.yaml").string() + "\",\"split\":\"train\"}";
+  Quiet named, yaml, single, numbered;
+  const std::string names_first = "its class 1 is \"high\", the student's is \"tall\"";
+  CHECK_THROWS_WITH_TEXT(train(setup.config({teacher, "data.names=[\"wide\",\"tall\"]"}), named),
+                         ConfigError, names_first);
+  CHECK_THROWS_WITH_TEXT(train(setup.config({teacher, yaml_source, "data.names=[]"}), yaml),
+                         ConfigError, names_first);
+  CHECK_THROWS_WITH_TEXT(train(setup.config({teacher, "train.single_class=true"}), single),
+                         ConfigError, "it knows 2 classes, the student 1");
+  for (const Quiet& events : {named, yaml, single}) CHECK(events.log.empty());
+  // The labels alone say that there are two classes and so what they are called.
+  CHECK_THROWS_WITH_TEXT(train(setup.config({teacher, "data.names=[]"}), numbered), ConfigError,
+                         "its class 0 is \"wide\", the student's is \"class0\"");
+  CHECK(numbered.log.find("data: 12 pictures") != std::string::npos);
+}
+
+}  // namespace
+}  // namespace ydistill
