@@ -11,16 +11,9 @@
 #else
 #include <immintrin.h>
 
+#include <ydistill/tensor/cpu_target.h>
+
 #define YD_AVX512_BF16
-#define YD_PRAGMA(...) _Pragma(#__VA_ARGS__)
-#if defined(__clang__)
-#define YD_BEGIN_AVX512_BF16                                                                  \
-  YD_PRAGMA(clang attribute push(__attribute__((target("avx512bf16"))), apply_to = function)) \
-  static_assert(true)
-#define YD_END_AVX512_BF16 YD_PRAGMA(clang attribute pop) static_assert(true)
-#else
-#define YD_BEGIN_AVX512_BF16 \
-  YD_PRAGMA(GCC push_options) YD_PRAGMA(GCC target("avx512bf16")) static_assert(true)
-#define YD_END_AVX512_BF16 YD_PRAGMA(GCC pop_options) static_assert(true)
-#endif
+#define YD_BEGIN_AVX512_BF16 YD_BEGIN_TARGET("avx512bf16")
+#define YD_END_AVX512_BF16 YD_END_TARGET
 #endif

@@ -4,6 +4,7 @@
 #include <charconv>
 
 #include <ydistill/tensor/conv.h>
+#include <ydistill/tensor/conv_int8.h>
 #include <ydistill/tensor/cpu_level.h>
 #include <ydistill/tensor/error.h>
 #ifdef YD_HAVE_CUDA
@@ -64,6 +65,7 @@ void check_environment() {
   (void)cpu_level();
   (void)cpu_has_fast_bf16_pairs();
   (void)cpu_amx();
+  (void)cpu_has_int8_dots();
   (void)conv_backend_name();
 }
 
@@ -77,6 +79,8 @@ const char* name_of(Precision precision) {
       return "tf32";
     case Precision::kBf16:
       return "bf16";
+    case Precision::kInt8:
+      return "int8";
   }
   return "?";
 }
@@ -92,6 +96,10 @@ Compute choose_compute(const std::string& device, const std::string& precision, 
     compute.precision = Precision::kTf32;
   } else if (precision == "bf16") {
     compute.precision = Precision::kBf16;
+  } else if (precision == "int8") {
+    throw ConfigError(
+        "precision: \"int8\" is for detection and validation; here use \"fp32\", \"bf16\" or "
+        "\"auto\"");
   } else if (precision != "fp32") {
     throw ConfigError("precision: expected \"auto\", \"fp32\", \"tf32\" or \"bf16\", got \"{}\"",
                       precision);
@@ -104,6 +112,38 @@ Compute choose_compute(const std::string& device, const std::string& precision, 
   return compute;
 }
 
+Compute choose_inference_compute(const std::string& device, const std::string& precision,
+                                 bool calibrated, bool autotune) {
+  if (precision == "int8") {
+    check_environment();
+    const Device where = choose_device(device);
+    if (where.is_cuda()) {
+      throw ConfigError(
+          "precision: \"int8\" is the CPU's, and device \"{}\" is {}; name device \"cpu\", or "
+          "another "
+          "precision",
+          device, where.str());
+    }
+    if (!calibrated) {
+      throw ConfigError(
+          "precision: \"int8\" needs calibrated weights, as `ydistill quantize` writes them");
+    }
+    return {Device::cpu(), Precision::kInt8};
+  }
+  for (const char* const known : {"auto", "fp32", "tf32", "bf16"}) {
+    if (precision != known) continue;
+    Compute compute = choose_compute(device, precision, autotune);
+    const bool is_fastest = cpu_has_int8_dots() && cpu_amx() != Amx::kTiles;
+    if (precision == "auto" && calibrated && compute.device.is_cpu() && is_fastest) {
+      compute.precision = Precision::kInt8;
+    }
+    return compute;
+  }
+  throw ConfigError(
+      "precision: expected \"auto\", \"fp32\", \"tf32\", \"bf16\" or \"int8\", got \"{}\"",
+      precision);
+}
+
 std::string describe(const Compute& compute) {
   std::string where = compute.device.str();
 #ifdef YD_HAVE_CUDA
@@ -112,7 +152,9 @@ std::string describe(const Compute& compute) {
     where += fmt::format(" ({}, {:.1f} GiB)", info.name, double(info.memory_bytes) / (1 << 30));
   }
 #endif
-  return fmt::format("{} in {}", where, name_of(compute.precision));
+  const std::string by = compute.precision == Precision::kInt8 ? int8_instruction() : "";
+  return fmt::format("{} in {}{}{}", where, name_of(compute.precision), by.empty() ? "" : " by ",
+                     by);
 }
 
 void use_compute([[maybe_unused]] const Compute& compute) {

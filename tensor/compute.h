@@ -13,9 +13,10 @@ enum class Precision : uint8_t {
   kFp32,  ///< float32 throughout
   kTf32,  ///< float32; a GPU's convolutions may round their operands to 10 bits of mantissa
   kBf16,  ///< activations and their gradients bfloat16; parameters, statistics, losses float32
+  kInt8,  ///< inference on the CPU: activations and weights are bytes, logits float32
 };
 
-/// "fp32", "tf32", "bf16"
+/// "fp32", "tf32", "bf16", "int8"
 const char* name_of(Precision precision);
 
 struct Compute {
@@ -26,6 +27,7 @@ struct Compute {
   /// kernel wins can differ from run to run in the last bits.
   bool autotune = false;
 
+  /// In 8 bits float32, which Model::prepare_int8() changes.
   DType activations() const {
     return precision == Precision::kBf16 ? DType::kBFloat16 : DType::kFloat32;
   }
@@ -39,8 +41,13 @@ struct Compute {
 /// the environment; nothing is replaced silently.
 Compute choose_compute(const std::string& device, const std::string& precision,
                        bool autotune = false);
+/// The same for detection and validation, which know "int8" too, on the CPU alone. calibrated:
+/// whether the weights come with what that needs; then precision auto takes it on a CPU that
+/// multiplies bytes faster than anything else.
+Compute choose_inference_compute(const std::string& device, const std::string& precision,
+                                 bool calibrated, bool autotune = false);
 
-/// "cpu in fp32", "cuda:0 (NVIDIA H200, 139.8 GiB) in bf16"
+/// "cpu in fp32", "cpu in int8 by AVX512_VNNI", "cuda:0 (NVIDIA H200, 139.8 GiB) in bf16"
 std::string describe(const Compute& compute);
 
 /// Makes the device the calling thread's and settles whether convolutions may use TF32 and are

@@ -188,23 +188,25 @@ Tensor conv2d_forward_as(DType y_dtype, const Tensor& x, const Tensor& weight, c
   return y;
 }
 
-namespace {
-
-void check_slice(const ChannelSlice& to, const Shape& shape, const Tensor& x) {
+void check_slice(const ChannelSlice& to, const Shape& output) {
   const Shape& whole = to.whole.shape();
-  const bool fits = whole.rank() == 4 && whole[0] == shape[0] && whole[1] == shape[1] &&
-                    whole[2] == shape[2] && to.first >= 0 && to.first + shape[3] <= whole[3];
+  const bool fits = whole.rank() == 4 && whole[0] == output[0] && whole[1] == output[1] &&
+                    whole[2] == output[2] && to.first >= 0 && to.first + output[3] <= whole[3];
   if (!fits) {
-    throw ShapeError("conv2d: an output {} does not fit into {} from channel {} on", shape.str(),
+    throw ShapeError("conv2d: an output {} does not fit into {} from channel {} on", output.str(),
                      to.whole.str(), to.first);
   }
-  if (to.whole.dtype() != x.dtype()) {
-    throw DTypeError("conv2d: operands are {} and {}", name_of(x.dtype()),
-                     name_of(to.whole.dtype()));
+}
+
+namespace {
+
+/// What a slice is part of is like x.
+void check_like(const Tensor& whole, const Tensor& x) {
+  if (whole.dtype() != x.dtype()) {
+    throw DTypeError("conv2d: operands are {} and {}", name_of(x.dtype()), name_of(whole.dtype()));
   }
-  if (to.whole.device() != x.device()) {
-    throw DeviceError("conv2d: operands are on {} and {}", x.device().str(),
-                      to.whole.device().str());
+  if (whole.device() != x.device()) {
+    throw DeviceError("conv2d: operands are on {} and {}", x.device().str(), whole.device().str());
   }
 }
 
@@ -226,7 +228,8 @@ bool conv2d_bias_silu_in_one_pass(const Tensor& x, const Tensor& weight, const T
                                   const Tensor& residual, const Conv2dOptions& options,
                                   PackedWeights* packed, uint64_t version, const ChannelSlice& to) {
   const Conv2dGeometry g = check_bias_silu(x, weight, bias, residual, options);
-  check_slice(to, g.output_shape(), x);
+  check_slice(to, g.output_shape());
+  check_like(to.whole, x);
   if (!x.device().is_cpu()) return false;
   if (g.output_shape().numel() == 0) return true;
   if (!native::writes_slices(x.dtype()) ||

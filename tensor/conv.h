@@ -104,6 +104,8 @@ struct ChannelSlice {
   Tensor whole;
   int64_t first = 0;
 };
+/// throws ShapeError where an output of that shape does not fit there.
+void check_slice(const ChannelSlice& to, const Shape& output);
 /// The same into a slice of x's dtype; false, and nothing is done, where no kernel does that.
 /// throws ShapeError where y does not fit, DTypeError, DeviceError.
 bool conv2d_bias_silu_in_one_pass(const Tensor& x, const Tensor& weight, const Tensor& bias,

@@ -53,11 +53,7 @@ Cut cut_up(const DirectConv& conv, int64_t threads) {
   const int64_t run = conv.kernel_width * conv.in_channels;
   cut.steps = ceil_div(run, kTileDepth);
   cut.panels = ceil_div(conv.out_channels, kChannels);
-  const bool is_pointwise = conv.kernel_height * conv.kernel_width == 1 && conv.stride == 1 &&
-                            conv.top == 0 && conv.left == 0 && conv.out_height == conv.in_height &&
-                            conv.out_width == conv.in_width &&
-                            conv.row_step == conv.out_width * conv.pixel_step &&
-                            conv.picture_step == conv.out_height * conv.row_step;
+  const bool is_pointwise = reads_single_pixels(conv) && writes_evenly(conv);
   const int64_t outputs = conv.batch * conv.out_height * conv.out_width;
   const bool may_stay = is_pointwise && conv.in_channels % kTileDepth == 0;
   cut.is_copied = !may_stay || outputs < kPixels;

@@ -4,7 +4,7 @@
 namespace ydistill::YD_CPU_LEVEL {
 namespace {
 
-struct FloatProduct {
+struct FloatProduct : PlainFinish {
   template <int kColumns>
   static YD_HOST_DEVICE void add(const float* const* rows, int64_t begin, int64_t end,
                                  const float* panel, Vector (&sums)[kPixels][kColumns]) {

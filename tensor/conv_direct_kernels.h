@@ -14,6 +14,7 @@
 
 #include <ydistill/tensor/cpu_level.h>
 #include <ydistill/tensor/dtype.h>
+#include <ydistill/tensor/host_device.h>
 #include <ydistill/tensor/weight_view.h>
 
 namespace ydistill {
@@ -21,7 +22,7 @@ namespace ydistill {
 /// One product: y[n,i,j,o] = sum_{p,q,c} x[n, i stride + p - top, j stride + q - left, c]
 /// w[o,p,q,c] + bias[o], then as `silu` and `residual` say. Outside of x there are zeros.
 struct DirectConv {
-  DType x_dtype, y_dtype;  // float32; or bfloat16 and then either
+  DType x_dtype, y_dtype;  // float32; or bfloat16 and then either; or uint8, conv_int8_kernels.h
   const void* x;           // [batch, in_height, in_width, in_channels]
   int64_t batch, in_height, in_width, in_channels;
   int64_t kernel_height, kernel_width, stride, top, left;
@@ -30,11 +31,23 @@ struct DirectConv {
   void* y;                                     // and where the next picture, row, pixel begins,
   int64_t picture_step, row_step, pixel_step;  // in numbers
   const float* bias;                           // [out_channels] or null
-  // Of y's type, added last, or null: [batch, out_height, out_width, out_channels]. Beside it y is
-  // dense too, but for AmxConvKernels.
+  // Of y's type, added last, or null: dense [batch, out_height, out_width, out_channels].
+  // WidenedConvKernels want a y beside it that is dense too.
   const void* residual;
-  bool silu;  // y = silu(y)
+  bool silu;                             // y = silu(y)
+  const struct Int8Scales* scales = {};  // conv_int8_kernels.h; null but for an x of uint8
 };
+
+/// Whether an output's window is the input's pixel at its own place.
+YD_HOST_DEVICE bool reads_single_pixels(const DirectConv& conv) {
+  return conv.kernel_height * conv.kernel_width == 1 && conv.stride == 1 && conv.top == 0 &&
+         conv.left == 0 && conv.out_height == conv.in_height && conv.out_width == conv.in_width;
+}
+/// Whether the outputs of all pictures lie pixel_step apart.
+YD_HOST_DEVICE bool writes_evenly(const DirectConv& conv) {
+  return conv.row_step == conv.out_width * conv.pixel_step &&
+         conv.picture_step == conv.out_height * conv.row_step;
+}
 
 struct DirectConvKernels {
   /// Floats that pack() writes.

@@ -22,7 +22,7 @@ DirectConv in_pairs(DirectConv conv) {
 #if defined(__AVX512F__)
 constexpr bool kKnowsPairs = true;
 
-struct PairProduct {
+struct PairProduct : PlainFinish {
   template <int kColumns>
   static YD_HOST_DEVICE void add(const float* const* rows, int64_t begin, int64_t end,
                                  const float* panel, Vector (&sums)[kPixels][kColumns]) {

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: MIT
 // For hot files (cpu_level.h): the product of conv_direct_kernels.h. The left factor's numbers are
-// 4 bytes each: floats, or pairs of bfloat16. A Product says what is done with them:
+// 4 bytes each: floats, pairs of bfloat16, or four bytes. A Product says what is done with them:
 //
-//   add(rows, begin, end, panel, sums)   as add_products() of register_tile.h
+//   Sum                                    the register of a sum: floats, or integers, which in
+//                                          memory are floats of the same bits
+//   add(rows, begin, end, panel, sums)     as add_products() of register_tile.h
+//   finish(conv, sum, at, residual, y)     from the sums at a place of the channels to the output
 #pragma once
 
 #include <ydistill/tensor/direct_chunks.h>
@@ -34,18 +37,29 @@ struct Chunk {
   float sums[kTiles][kPixels * kPanel];
 };
 
+/// The finish() of products whose sums are the convolution: y = silu(sum) + residual.
+struct PlainFinish {
+  using Sum = Vector;
+  template <bool kSilu, bool kResidual, class Y>
+  static YD_HOST_DEVICE void finish(const DirectConv&, const Vector& sum, const auto& at,
+                                    const Y* residual, Y* y) {
+    YD_CPU_LEVEL::finish<kSilu, kResidual>(sum, at, residual, y);
+  }
+};
+
 /// Where the sums of a tile and a panel begin and end: at the bias (kBegin) or where the last block
 /// of products left them; in the output, with what follows (kEnd), or where the next block finds
 /// them. Of the panel the first kColumns vectors.
 template <class Product, int kColumns, bool kBegin, bool kEnd, bool kSilu, bool kResidual, class Y>
-[[gnu::noinline]] void multiply(const Tile<Y>& tile, int64_t first, int64_t last,
-                                const float* weights, const float* bias, float* sums,
+[[gnu::noinline]] void multiply(const DirectConv& conv, const Tile<Y>& tile, int64_t first,
+                                int64_t last, const float* weights, const float* bias, float* sums,
                                 int64_t channel) {
-  Vector sum[kPixels][kColumns];
+  using Sum = typename Product::Sum;
+  Sum sum[kPixels][kColumns];
 #pragma GCC unroll 12
   for (int i = 0; i < kPixels; ++i) {
     for (int v = 0; v < kColumns; ++v) {
-      sum[i][v] = load((kBegin ? bias : sums + i * kPanel) + v * kLanes);
+      sum[i][v] = Sum(load((kBegin ? bias : sums + i * kPanel) + v * kLanes));
     }
   }
   const int64_t length = tile.length;
@@ -64,12 +78,26 @@ template <class Product, int kColumns, bool kBegin, bool kEnd, bool kSilu, bool 
   for (int i = 0; i < kPixels; ++i) {
     for (int v = 0; v < kColumns; ++v) {
       if constexpr (kEnd) {
-        finish<kSilu, kResidual>(sum[i][v], WholePack{channel + v * kLanes}, tile.residual[i],
-                                 tile.out[i]);
+        Product::template finish<kSilu, kResidual>(conv, sum[i][v], WholePack{channel + v * kLanes},
+                                                   tile.residual[i], tile.out[i]);
       } else {
-        store(sum[i][v], sums + i * kPanel + v * kLanes);
+        store(Vector(sum[i][v]), sums + i * kPanel + v * kLanes);
       }
     }
+  }
+}
+
+/// lay_out() where pixel k of the output, counted through all pictures, is made of pixel k of the
+/// input.
+template <class Y>
+YD_HOST_DEVICE void lay_out_pointwise(const DirectConv& conv, int64_t pixel, Tile<Y>& tile) {
+  tile.length = conv.in_channels;
+  const Y* const residual = static_cast<const Y*>(conv.residual);
+  for (int i = 0; i < kPixels; ++i) {
+    const int64_t at = pixel + least(i, tile.pixels - 1);
+    tile.runs[0][i] = static_cast<const float*>(conv.x) + at * conv.in_channels;
+    tile.out[i] = static_cast<Y*>(conv.y) + at * conv.pixel_step;
+    tile.residual[i] = residual + (residual == nullptr ? 0 : at * conv.out_channels);
   }
 }
 
@@ -79,6 +107,9 @@ YD_HOST_DEVICE void lay_out(const DirectConv& conv, const float* zeros, int64_t 
                             Tile<Y>& tile) {
   const int64_t row_size = conv.in_width * conv.in_channels;
   tile.pixels = least(kPixels, n - pixel);
+  if (reads_single_pixels(conv) && writes_evenly(conv)) {
+    return lay_out_pointwise(conv, pixel, tile);
+  }
   int64_t column = pixel % conv.out_width, row = pixel / conv.out_width;
   int64_t picture = row / conv.out_height;
   row %= conv.out_height;
@@ -95,7 +126,8 @@ YD_HOST_DEVICE void lay_out(const DirectConv& conv, const float* zeros, int64_t 
     from[i] = x + (picture * conv.in_height + top[i]) * row_size + left[i] * conv.in_channels;
     const int64_t to = picture * conv.picture_step + row * conv.row_step + column * conv.pixel_step;
     tile.out[i] = y + to;
-    tile.residual[i] = residual + (residual == nullptr ? 0 : to);
+    const int64_t dense = (pixel + least(i, tile.pixels - 1)) * conv.out_channels;
+    tile.residual[i] = residual + (residual == nullptr ? 0 : dense);
     if (i + 1 >= tile.pixels) continue;
     if (++column == conv.out_width) {
       column = 0;
@@ -144,13 +176,17 @@ YD_HOST_DEVICE void fetch_windows(const DirectConv& conv, const Tile<Y>& tile) {
 }
 
 /// From the sums of a tile and a part of a panel to the output.
-template <bool kSilu, bool kResidual, class Y>
-YD_HOST_DEVICE void finish_tile(const Tile<Y>& tile, const float* sums, int64_t channel,
-                                int64_t channels) {
+template <class Product, bool kSilu, bool kResidual, class Y>
+YD_HOST_DEVICE void finish_tile(const DirectConv& conv, const Tile<Y>& tile, const float* sums,
+                                int64_t channel, int64_t channels) {
   for (int64_t i = 0; i < tile.pixels; ++i) {
-    finish_channels<kSilu, kResidual>(sums + i * kPanel,
-                                      tile.residual[i] + (kResidual ? channel : 0), channels,
-                                      tile.out[i] + channel);
+    for_each_pack<float>(
+        channels, [&](const auto& c) __attribute__((always_inline)) {
+          using Sum = typename Product::Sum;
+          Product::template finish<kSilu, kResidual>(conv, Sum(c.load(sums + i * kPanel)),
+                                                     c.after(channel), tile.residual[i],
+                                                     tile.out[i]);
+        });
   }
 }
 
@@ -176,7 +212,7 @@ void run_chunk(const DirectConv& conv, int64_t tiles, int64_t pixel, int64_t n, 
     const float* weights = conv.weights + panel * products * kPanel;
     float bias[kPanel] = {};
     if (conv.bias != nullptr) {
-      for (int64_t c = 0; c < channels; ++c) bias[c] = conv.bias[channel + c];
+      __builtin_memcpy(bias, conv.bias + channel, size_t(channels) * sizeof(float));
     }
     const auto run = [&](auto columns, auto ends_in_place) __attribute__((always_inline)) {
       constexpr int kColumns = decltype(columns)::value;
@@ -193,7 +229,7 @@ void run_chunk(const DirectConv& conv, int64_t tiles, int64_t pixel, int64_t n, 
           if (fetches && panel == first && begin == 0 && t + 2 < tiles) {
             fetch_windows(conv, chunk.tiles[t + 2]);
           }
-          add(chunk.tiles[t], begin, end, weights, bias, chunk.sums[t], channel);
+          add(conv, chunk.tiles[t], begin, end, weights, bias, chunk.sums[t], channel);
         }
       }
     };
@@ -204,7 +240,8 @@ void run_chunk(const DirectConv& conv, int64_t tiles, int64_t pixel, int64_t n, 
     } else {
       run(Columns<kVectors>(), std::false_type());
       for (int64_t t = 0; t < tiles; ++t) {
-        finish_tile<kSilu, kResidual>(chunk.tiles[t], chunk.sums[t], channel, channels);
+        finish_tile<Product, kSilu, kResidual>(conv, chunk.tiles[t], chunk.sums[t], channel,
+                                               channels);
       }
     }
   }

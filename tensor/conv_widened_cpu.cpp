@@ -17,12 +17,6 @@ int64_t scratch_of_thread(const DirectConv& conv) {
   return kPixels * (kDepth + panels_of(conv) * kPanel);
 }
 
-/// Whether the left factor is the picture itself.
-YD_HOST_DEVICE bool is_pointwise(const DirectConv& conv) {
-  return conv.kernel_height * conv.kernel_width == 1 && conv.stride == 1 && conv.top == 0 &&
-         conv.left == 0 && conv.out_height == conv.in_height && conv.out_width == conv.in_width;
-}
-
 /// Products [begin, end) of the window whose first pixel is (top, left), zeros outside of the
 /// picture.
 YD_HOST_DEVICE void widen_window(const DirectConv& conv, const BFloat16* picture, int64_t top,
@@ -66,7 +60,7 @@ YD_HOST_DEVICE Pixel pixel_at(const DirectConv& conv, int64_t pixel) {
 YD_HOST_DEVICE void widen(const DirectConv& conv, int64_t pixel, int64_t n, int64_t begin,
                           int64_t end, float* rows) {
   const BFloat16* const x = static_cast<const BFloat16*>(conv.x);
-  if (products_of(conv) == end - begin && is_pointwise(conv)) {
+  if (products_of(conv) == end - begin && reads_single_pixels(conv)) {
     return copy_run(x + pixel * conv.in_channels, n * conv.in_channels, rows);
   }
   Pixel at = pixel_at(conv, pixel);

@@ -102,6 +102,25 @@ bool detect_amx_bf16() {
 #endif
 }
 
+bool detect_int8_dots() {
+#if defined(__x86_64__)
+  if (cpu_level() == CpuLevel::kAvx512) return __builtin_cpu_supports("avx512vnni");
+  constexpr unsigned kAvxVnni = 1u << 4;  // of leaf 7, part 1, eax
+  unsigned eax, ebx, ecx, edx;
+  return cpu_level() == CpuLevel::kAvx2 && __get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx) != 0 &&
+         (eax & kAvxVnni) != 0;
+#else
+  return false;
+#endif
+}
+
+bool choose_int8_dots() {
+  const std::string_view name = wish("YDISTILL_INT8_DOTS");
+  if (name == "off") return false;
+  if (!name.empty()) throw ValueError("YDISTILL_INT8_DOTS is \"{}\"; it can be off", name);
+  return detect_int8_dots();
+}
+
 Amx choose_amx() {
   const std::string_view name = wish("YDISTILL_AMX");
   if (name == "off") return Amx::kNone;
@@ -127,6 +146,11 @@ bool cpu_has_fast_bf16_pairs() {
 Amx cpu_amx() {
   static const Amx amx = choose_amx();  // a hypervisor takes microseconds to answer
   return amx;
+}
+
+bool cpu_has_int8_dots() {
+  static const bool has = choose_int8_dots();
+  return has;
 }
 
 bool cpu_has_fast_bf16() {

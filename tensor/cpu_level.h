@@ -31,6 +31,10 @@ enum class Amx { kNone, kEmulated, kTiles };
 Amx cpu_amx();
 /// Whether it multiplies bfloat16 faster than float32, one way or the other.
 bool cpu_has_fast_bf16();
+/// Whether this CPU, at that level, has an instruction for four products of bytes: AVX512_VNNI at
+/// avx512, AVX-VNNI at avx2. YDISTILL_INT8_DOTS=off does without; throws ValueError for another
+/// word there.
+bool cpu_has_int8_dots();
 /// "base", "avx2", "avx512"
 const char* name_of(CpuLevel level);
 

@@ -106,13 +106,15 @@ struct ArithmeticOf<BFloat16> {
 template <class T>
 using Arithmetic = typename ArithmeticOf<T>::type;
 
-/// The entry for T of a table of kernels with the members f32, f64 and bf16.
+/// The entry for T of a table of kernels with the members f32, f64, bf16 and, for bytes, u8.
 template <class T, class Table>
 const auto& kernels_for(const Table& table) {
   if constexpr (std::is_same_v<T, float>) {
     return table.f32;
   } else if constexpr (std::is_same_v<T, double>) {
     return table.f64;
+  } else if constexpr (std::is_same_v<T, uint8_t>) {
+    return table.u8;
   } else {
     static_assert(std::is_same_v<T, BFloat16>);
     return table.bf16;
@@ -138,6 +140,13 @@ template <class F>
 decltype(auto) dispatch_activation(DType dtype, std::string_view op, F&& f) {
   if (dtype == DType::kBFloat16) return f(BFloat16());
   return dispatch_float(dtype, op, std::forward<F>(f));
+}
+
+/// The same forward at inference, where they may be bytes too: f(uint8_t()).
+template <class F>
+decltype(auto) dispatch_inference(DType dtype, std::string_view op, F&& f) {
+  if (dtype == DType::kUInt8) return f(uint8_t());
+  return dispatch_activation(dtype, op, std::forward<F>(f));
 }
 
 }  // namespace ydistill

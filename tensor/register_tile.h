@@ -84,6 +84,34 @@ YD_HOST_DEVICE void store(const Vector& v, BFloat16* to) {
   __builtin_memcpy(static_cast<void*>(to), &half, sizeof(half));
 }
 
+using Bytes [[gnu::vector_size(kLanes)]] = uint8_t;
+
+YD_HOST_DEVICE Vector load(const uint8_t* from) {
+  Bytes bytes;
+  __builtin_memcpy(&bytes, from, sizeof(bytes));
+#if defined(__AVX512F__)
+  return Vector(
+      _mm512_maskz_cvtepi32_ps(0xffff, _mm512_maskz_cvtepu8_epi32(0xffff, __m128i(bytes))));
+#else
+  return __builtin_convertvector(bytes, Vector);
+#endif
+}
+/// Rounded to nearest, ties to even, and limited to 0..255; a NaN becomes 0.
+YD_HOST_DEVICE void store(const Vector& v, uint8_t* to) {
+#if defined(__AVX512F__)
+  constexpr __mmask16 kAll = 0xffff;
+  const __m512 positive = _mm512_maskz_max_ps(kAll, __m512(v), __m512(Vector{}));
+  const Bytes bytes =
+      Bytes(_mm512_maskz_cvtusepi32_epi8(kAll, _mm512_maskz_cvtps_epu32(kAll, positive)));
+#else
+  const Vector kMost = Vector{} + 255;
+  const Vector positive = v > 0 ? v : Vector{};
+  const Vector limited = positive < kMost ? positive : kMost;
+  const Bytes bytes = __builtin_convertvector(Bits(limited + kRoundShift) & 0xffu, Bytes);
+#endif
+  __builtin_memcpy(to, &bytes, sizeof(bytes));
+}
+
 /// Numbers of a and b from `kFirst` on in turns.
 template <int kFirst, int... kLane>
 YD_HOST_DEVICE Vector in_turns(const Vector& a, const Vector& b,

@@ -11,7 +11,6 @@ namespace ydistill {
 namespace {
 
 constexpr int kIrVersion = 7;
-constexpr int kOperatorSet = 12;
 
 // Field numbers of onnx.proto's messages.
 namespace model_field {
@@ -81,7 +80,7 @@ ProtobufMessage encode_value(const std::string& name, OnnxType type, const OnnxS
 
 }  // namespace
 
-OnnxGraph::OnnxGraph(const std::string& name) {
+OnnxGraph::OnnxGraph(const std::string& name, int operator_set) : operator_set_(operator_set) {
   graph_.add(graph_field::kName, name);
 }
 
@@ -158,6 +157,24 @@ std::string OnnxGraph::add_constant(const std::string& name, const std::vector<i
   return name;
 }
 
+std::string OnnxGraph::add_bytes(const std::string& name, const std::vector<int64_t>& sizes,
+                                 OnnxType type, const std::string& bytes) {
+  ProtobufMessage tensor = begin_constant(name, sizes, bytes.size(), type);
+  tensor.add(tensor_field::kRawData, bytes);
+  graph_.add(graph_field::kConstant, tensor);
+  return name;
+}
+
+std::string OnnxGraph::add_constant(const std::string& name, const std::vector<int64_t>& sizes,
+                                    std::span<const int8_t> values) {
+  return add_bytes(name, sizes, OnnxType::kInt8, {values.begin(), values.end()});
+}
+
+std::string OnnxGraph::add_constant(const std::string& name, const std::vector<int64_t>& sizes,
+                                    std::span<const uint8_t> values) {
+  return add_bytes(name, sizes, OnnxType::kUInt8, {values.begin(), values.end()});
+}
+
 std::string OnnxGraph::add_node(const std::string& name, const std::string& op,
                                 const std::vector<std::string>& inputs,
                                 const std::vector<OnnxAttribute>& attributes) {
@@ -193,7 +210,7 @@ std::string OnnxGraph::encode(
   model.add(model_field::kProducerVersion, producer_version);
   ProtobufMessage operators;
   operators.add(1, "");  // the standard's own
-  operators.add(2, kOperatorSet);
+  operators.add(2, operator_set_);
   model.add(model_field::kOperatorSet, operators);
   for (const auto& [key, value] : metadata) {
     ProtobufMessage entry;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // ONNX files: a graph of operators with its constants, as other runtimes read it. Written only.
-// https://github.com/onnx/onnx/blob/main/onnx/onnx.proto; operators as of set 12 (ONNX 1.7).
+// https://github.com/onnx/onnx/blob/main/onnx/onnx.proto; operators as of set 12 (ONNX 1.7) or 13
+// (1.8).
 #pragma once
 
 #include <cstdint>
@@ -16,7 +17,7 @@
 namespace ydistill {
 
 /// Element types, numbered as in the format.
-enum class OnnxType { kFloat = 1, kUInt8 = 2, kInt64 = 7, kFloat16 = 10 };
+enum class OnnxType { kFloat = 1, kUInt8 = 2, kInt8 = 3, kInt64 = 7, kFloat16 = 10 };
 
 struct OnnxAttribute {
   std::string name;
@@ -29,7 +30,9 @@ using OnnxSizes = std::vector<std::variant<int64_t, std::string>>;
 /// A graph in the making. Values are known by name; one must be added before it is used.
 class OnnxGraph {
  public:
-  explicit OnnxGraph(const std::string& name);
+  /// operator_set: 12, or 13 for DequantizeLinear with a scale for each channel; what else is used
+  /// here is the same in both.
+  explicit OnnxGraph(const std::string& name, int operator_set = 12);
 
   /// returns `name`. throws ValueError for a name that is taken.
   std::string add_input(const std::string& name, OnnxType type, const OnnxSizes& sizes);
@@ -43,6 +46,10 @@ class OnnxGraph {
                            std::span<const float> values, OnnxType as = OnnxType::kFloat);
   std::string add_constant(const std::string& name, const std::vector<int64_t>& sizes,
                            std::span<const int64_t> values);
+  std::string add_constant(const std::string& name, const std::vector<int64_t>& sizes,
+                           std::span<const int8_t> values);
+  std::string add_constant(const std::string& name, const std::vector<int64_t>& sizes,
+                           std::span<const uint8_t> values);
 
   /// An operator with one output. name: the node's and its output's.
   /// returns `name`. throws ValueError for a name that is taken and for an input that is not there.
@@ -66,6 +73,10 @@ class OnnxGraph {
   ProtobufMessage begin_constant(const std::string& name, const std::vector<int64_t>& sizes,
                                  size_t num_values, OnnxType type);
 
+  std::string add_bytes(const std::string& name, const std::vector<int64_t>& sizes, OnnxType type,
+                        const std::string& bytes);
+
+  int operator_set_;
   ProtobufMessage graph_;
   std::set<std::string> values_;
 };

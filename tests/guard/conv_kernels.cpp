@@ -3,7 +3,11 @@
 #include <ydistill/tensor/conv.h>
 #include <ydistill/tensor/conv_direct_kernels.h>
 #include <ydistill/tensor/conv_grad_weight.h>
+#include <ydistill/tensor/conv_int8.h>
 #include <ydistill/tensor/conv_winograd_kernels.h>
+
+#include <algorithm>
+#include <memory>
 
 #include "guard/kernel_list.h"
 
@@ -63,6 +67,21 @@ void add_direct(KernelList& kernels, const char* name, const Conv2dGeometry& g) 
         widened_conv_kernels().run(conv, 1, scratch.data());
       }
     };
+  });
+}
+
+/// Of bytes, with SiLU; by what CPUs without an instruction for that do.
+void add_int8(KernelList& kernels, const char* name, const Conv2dGeometry& g) {
+  kernels.add(name, g.macs() / 16, [g] {
+    const Tensor weight = Tensor::empty(g.weight_shape());
+    const auto weights = numbers<float>(weight.numel());
+    std::copy(weights.begin(), weights.end(), weight.data<float>());
+    const Quantization q{0.02f, 14};
+    auto conv =
+        std::make_shared<const Int8Conv>("guard", weight, Tensor(), g.options, Int8Edges{q, q, {}});
+    const Tensor x = Tensor::empty(g.input_shape(), DType::kUInt8);
+    for (int64_t i = 0; i < x.numel(); ++i) x.data<uint8_t>()[i] = uint8_t(37 * i);
+    return [conv, x]() { conv->bias_silu(x); };
   });
 }
 
@@ -137,6 +156,8 @@ void add_conv_kernels(KernelList& kernels) {
   add_grad_weight(kernels, "conv_grad_weight.1x1_direct", {1, 40, 40, 32, 32, 1, {1, 0}});
   add_grad_weight(kernels, "conv_grad_weight.stem", {1, 40, 40, 12, 32, 3, {1, 1}});
   add_direct<float>(kernels, "conv_direct.3x3_stride_2", {1, 40, 40, 48, 48, 3, {2, 1}});
+  add_int8(kernels, "conv_int8.3x3_stride_2", {1, 40, 40, 48, 48, 3, {2, 1}});
+  add_int8(kernels, "conv_int8.1x1", {1, 20, 20, 96, 96, 1, {1, 0}});
   add_direct<float>(kernels, "conv_direct.3x3", {1, 20, 20, 48, 48, 3, {1, 1}});
   add_direct<BFloat16>(kernels, "conv_widened.3x3_stride_2", {1, 40, 40, 48, 48, 3, {2, 1}});
   add_direct<BFloat16>(kernels, "conv_widened.1x1", {1, 20, 20, 96, 96, 1, {1, 0}});

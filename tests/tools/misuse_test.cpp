@@ -207,7 +207,8 @@ TEST_CASE("command: a wish about the CPU that no build knows is refused in one l
       {{"YDISTILL_CONVOLUTIONS=fast", "; this build knows own"},
        {"YDISTILL_CPU_LEVEL=avx1", "; it can be base, avx2 or avx512"},
        {"YDISTILL_BF16_PAIRS=yes", "; it can be on or off"},
-       {"YDISTILL_AMX=yes", "; it can be off or emulated"}}));
+       {"YDISTILL_AMX=yes", "; it can be off or emulated"},
+       {"YDISTILL_INT8_DOTS=on", "; it can be off"}}));
   // Before anything is read.
   const Outcome o =
       setup.run("detect --weights none.safetensors --source val/images --out o", variable);

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: MIT
+// On CPUs without an instruction for four products of bytes.
+#include <ydistill/tensor/conv_int8_finish.h>
+
+namespace ydistill::YD_CPU_LEVEL {
+namespace {
+
+/// Bytes 0 and 2, or 1 and 3, of each number as two of 16 bits. Two products of bytes do not fit
+/// into 16 bits, those of these into 32.
+#if defined(__AVX512F__)
+using Shorts = __m512i;
+YD_HOST_DEVICE Shorts even_unsigned(Shorts x) {
+  return _mm512_and_si512(x, _mm512_set1_epi32(0x00ff00ff));
+}
+YD_HOST_DEVICE Shorts odd_unsigned(Shorts x) {
+  return _mm512_srli_epi16(x, 8);
+}
+YD_HOST_DEVICE Shorts even_signed(Shorts w) {
+  return _mm512_srai_epi16(_mm512_slli_epi16(w, 8), 8);
+}
+YD_HOST_DEVICE Shorts odd_signed(Shorts w) {
+  return _mm512_srai_epi16(w, 8);
+}
+YD_HOST_DEVICE Sums products(Shorts x, Shorts w) {
+  return Sums(_mm512_madd_epi16(x, w));
+}
+#elif defined(__AVX2__)
+using Shorts = __m256i;
+YD_HOST_DEVICE Shorts even_unsigned(Shorts x) {
+  return _mm256_and_si256(x, _mm256_set1_epi32(0x00ff00ff));
+}
+YD_HOST_DEVICE Shorts odd_unsigned(Shorts x) {
+  return _mm256_srli_epi16(x, 8);
+}
+YD_HOST_DEVICE Shorts even_signed(Shorts w) {
+  return _mm256_srai_epi16(_mm256_slli_epi16(w, 8), 8);
+}
+YD_HOST_DEVICE Shorts odd_signed(Shorts w) {
+  return _mm256_srai_epi16(w, 8);
+}
+YD_HOST_DEVICE Sums products(Shorts x, Shorts w) {
+  return Sums(_mm256_madd_epi16(x, w));
+}
+#else
+using Shorts = Sums;
+YD_HOST_DEVICE Shorts even_unsigned(Shorts x) {
+  return x & 0x00ff00ff;
+}
+YD_HOST_DEVICE Shorts odd_unsigned(Shorts x) {
+  return Shorts(Bits(x) >> 8) & 0x00ff00ff;
+}
+YD_HOST_DEVICE Shorts even_signed(Shorts w) {
+  return w;
+}
+YD_HOST_DEVICE Shorts odd_signed(Shorts w) {
+  return Shorts(Bits(w) >> 8);
+}
+/// Of the bytes 0 and 2 of w.
+YD_HOST_DEVICE Sums products(Shorts x, Shorts w) {
+  const Sums low = Sums(Bits(w) << 24) >> 24, high = Sums(Bits(w) << 8) >> 24;
+  return (x & 0xff) * low + (x >> 16) * high;
+}
+#endif
+
+struct WidenedProduct : Int8Finish {
+  template <int kColumns>
+  static YD_HOST_DEVICE void add(const float* const* rows, int64_t begin, int64_t end,
+                                 const float* panel, Sums (&sums)[kPixels][kColumns]) {
+    const float* row[kPixels];
+    for (int i = 0; i < kPixels; ++i) row[i] = rows[i];
+    for (int64_t k = begin; k < end; ++k, panel += kPanel) {
+      Shorts even[kColumns], odd[kColumns];
+      for (int v = 0; v < kColumns; ++v) {
+        const Shorts w = Shorts(load(panel + v * kLanes));
+        even[v] = even_signed(w);
+        odd[v] = odd_signed(w);
+      }
+#pragma GCC unroll 12
+      for (int i = 0; i < kPixels; ++i) {
+        int32_t four;
+        __builtin_memcpy(&four, row[i] + k, sizeof(four));
+        const Shorts x = Shorts(Sums{} + four);
+        const Shorts x_even = even_unsigned(x), x_odd = odd_unsigned(x);
+        for (int v = 0; v < kColumns; ++v) {
+          sums[i][v] += products(x_even, even[v]) + products(x_odd, odd[v]);
+        }
+      }
+    }
+  }
+};
+
+int64_t packed_size(const DirectConv& conv) {
+  return packed_numbers(in_fours(conv)) * int64_t(sizeof(float));
+}
+
+void pack(const DirectConv& conv, const int8_t* weights, uint8_t zero_point, float* to) {
+  const int64_t channels_in = conv.in_channels;
+  const int64_t window = conv.kernel_height * conv.kernel_width * channels_in;
+  const int64_t panels = panels_of(conv), row = conv.kernel_width * channels_in;
+  int8_t* const out = reinterpret_cast<int8_t*>(to);
+  for (int64_t panel = 0; panel < panels; ++panel) {
+    for (int64_t k = 0; k < window; ++k) {
+      int8_t* const fours = out + ((panel * window + k / 4 * 4) * kPanel) + k % 4;
+      for (int64_t o = 0; o < kPanel; ++o) {
+        const int64_t channel = panel * kPanel + o;
+        fours[4 * o] = channel < conv.out_channels ? weights[channel * window + k] : int8_t(0);
+      }
+    }
+  }
+  uint8_t* const outside = reinterpret_cast<uint8_t*>(to) + panels * window * kPanel;
+  for (int64_t k = 0; k < row; ++k) outside[k] = zero_point;
+}
+
+int64_t padded_channels(const DirectConv& conv) {
+  return panels_of(conv) * kPanel;
+}
+
+}  // namespace
+
+const Int8ConvKernels& int8_conv_kernels() {
+  static const Int8ConvKernels kernels{packed_size, pack, run_int8<WidenedProduct>,
+                                       padded_channels};
+  return kernels;
+}
+
+}  // namespace ydistill::YD_CPU_LEVEL
