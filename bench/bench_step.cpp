@@ -30,6 +30,7 @@
 #endif
 #include <ydistill/tensor/io/atomic_file.h>
 #include <ydistill/train/step_runner.h>
+#include <ydistill/yolo/calibrator.h>
 #include <ydistill/yolo/checkpoint.h>
 #include <ydistill/yolo/decode.h>
 #include <ydistill/yolo/inference.h>
@@ -135,6 +136,13 @@ double gflops_of(const Args& args, const Model& student, const Model* teacher) {
          (3 * forward + (teacher != nullptr ? teacher->gflops(args.size, args.size) : 0));
 }
 
+/// In 8 bits the network is calibrated on the batch that it is timed with.
+Compute compute_of(const Args& args) {
+  if (args.precision != "int8") return choose_compute(args.device, args.precision, args.autotune);
+  if (args.mode != "infer") throw ConfigError("precision: \"int8\" goes with --mode infer");
+  return choose_inference_compute(args.device, args.precision, /*calibrated=*/true);
+}
+
 /// What is timed. wait() returns when all started work is done; on the CPU it is.
 struct Work {
   std::function<void()> run, wait;
@@ -144,9 +152,7 @@ struct Work {
 class Bench {
  public:
   explicit Bench(const Args& args)
-      : args_(args),
-        compute_(choose_compute(args.device, args.precision, args.autotune)),
-        batch_(make_batch(args)) {
+      : args_(args), compute_(compute_of(args)), batch_(make_batch(args)) {
     use_compute(compute_);
     if (args.weights.empty()) {
       TrainedParts parts;
@@ -248,8 +254,14 @@ class Bench {
   }
 
   Work inference() {
-    student_->prepare_inference();
+    student_->prepare_inference(FoldedWeights::kInPlace);
     const Tensor images = batch_.images.to(compute_.device);
+    if (compute_.precision == Precision::kInt8) {
+      const ArenaScope scope(Arena::create());
+      Calibrator calibrator(*student_);
+      calibrator.add(images);
+      student_->prepare_int8(calibrator.result());
+    }
     inference_ = std::make_unique<Inference>(*student_);
     return {[this, images] {
               const ArenaScope scope(arena_);
@@ -380,7 +392,8 @@ int main(int argc, char** argv) {
   app.add_option("--dump", args.dump, "infer: write the decoded boxes there, raw float32");
   app.add_option("--classes", args.classes, "classes of the heads")->capture_default_str();
   app.add_option("--device", args.device, "auto, cpu, cuda or cuda:N")->capture_default_str();
-  app.add_option("--precision", args.precision, "auto, fp32, tf32 or bf16")->capture_default_str();
+  app.add_option("--precision", args.precision, "auto, fp32, tf32, bf16 or int8")
+      ->capture_default_str();
   app.add_flag("--autotune", args.autotune, "time plans on first use, compile fused ones");
   app.add_flag("--recompute", args.recompute, "as train.recompute");
   app.add_flag("--json", args.json, "print one JSON document");

@@ -138,8 +138,7 @@ Detector::Detector(const Checkpoint& checkpoint, const DetectorOptions& options)
     throw ValueError("detector: iou must be 0..1, got {}", options.iou);
   }
   use_compute(options.compute);
-  state_->model = build_model(checkpoint, options.compute);
-  state_->model->prepare_inference(FoldedWeights::kInPlace);
+  state_->model = build_inference_model(checkpoint, options.compute);
   state_->names = checkpoint.class_names;
   state_->options = options;
   state_->arena = Arena::create();

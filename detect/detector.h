@@ -28,7 +28,9 @@ struct DetectorOptions {
   double iou = 0.45;         ///< of two boxes that overlap more than this only the better is kept
   int64_t max_det = 300;     ///< boxes a picture
   int64_t image_size = 640;  ///< the longer side in the network, pixels; a multiple of the stride
-  Compute compute = {};      ///< on the CPU in float32 unless chosen; see choose_compute
+  /// On the CPU in float32 unless chosen; see choose_inference_compute. In 8 bits weights have to
+  /// be calibrated, as `ydistill quantize` writes them.
+  Compute compute = {};
 };
 
 /// Where the time of a call went, in milliseconds.

@@ -15,6 +15,7 @@
 #include <ydistill/detect/detector.h>
 #include <ydistill/tensor/error.h>
 #include <ydistill/tensor/parallel.h>
+#include <ydistill/yolo/checkpoint.h>
 
 struct yd_detector {
   ydistill::Detector detector;
@@ -167,10 +168,13 @@ yd_detector* yd_open(const char* weights, const yd_options* options) {
     wanted.iou = known.iou;
     wanted.max_det = known.max_det;
     wanted.image_size = known.image_size;
-    wanted.compute = choose_compute(given(known.device, "options: device"),
-                                    given(known.precision, "options: precision"));
+    const std::string device = given(known.device, "options: device");
+    const std::string precision = given(known.precision, "options: precision");
+    (void)choose_inference_compute(device, precision, /*calibrated=*/true);
+    const Checkpoint checkpoint = load_checkpoint(weights, PtWeights::kEma);
+    wanted.compute = choose_inference_compute(device, precision, !checkpoint.calibration.empty());
     use_compute(wanted.compute);
-    return new yd_detector{Detector(weights, wanted)};
+    return new yd_detector{Detector(checkpoint, wanted)};
   });
 }
 

@@ -55,7 +55,8 @@ typedef struct yd_options {
   int64_t max_det;       /* boxes a picture; 300 */
   int64_t image_size;    /* the longer side in the network, pixels; a multiple of the stride; 640 */
   const char* device;    /* "cpu", "cuda", "cuda:N", or "auto": a GPU where there is one; "cpu" */
-  const char* precision; /* "fp32", "bf16", "tf32", or "auto": what is fastest there; "fp32" */
+  const char* precision; /* "fp32", "bf16", "tf32", "int8" (weights of `ydistill quantize`, on the
+                            CPU), or "auto": what is fastest there; "fp32" */
 } yd_options;
 
 /* An opened network. */

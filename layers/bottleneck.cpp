@@ -19,14 +19,14 @@ void Bottleneck::infer_into(const ChannelSlice& to, const Tensor& x) {
   cv2_.infer_into(to, inner.value(), add_ ? x : Tensor());
 }
 
-void Bottleneck::initialise(Rng& rng) {
-  cv1_.initialise(rng);
-  cv2_.initialise(rng);
+void Bottleneck::for_each_conv(const std::function<void(ConvBnSilu&)>& visit) {
+  visit(cv1_);
+  visit(cv2_);
 }
 
-void Bottleneck::prepare_inference(FoldedWeights where) {
-  cv1_.prepare_inference(where);
-  cv2_.prepare_inference(where);
+Quantization Bottleneck::prepare_int8(const Quantization& x,
+                                      const NetworkCalibration& calibration) {
+  return cv2_.prepare_int8(cv1_.prepare_int8(x, calibration), calibration, x);
 }
 
 }  // namespace ydistill

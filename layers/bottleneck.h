@@ -15,8 +15,9 @@ class Bottleneck : public Module {
   Var forward(const Var& x, ForwardMode mode) override;
   /// forward() for inference, into channels of a tensor.
   void infer_into(const ChannelSlice& to, const Tensor& x);
-  void initialise(Rng& rng) override;
-  void prepare_inference(FoldedWeights where) override;
+  Quantization prepare_int8(const Quantization& x, const NetworkCalibration& calibration) override;
+  void for_each_conv(const std::function<void(ConvBnSilu&)>& visit) override;
+  ConvBnSilu& last_conv() override { return cv2_; }
 
  private:
   ConvBnSilu cv1_, cv2_;

@@ -42,14 +42,27 @@ Var C3::forward(const Var& x, ForwardMode mode) {
   return cv3_.forward(concat({inner, cv2_.forward(x, mode)}), mode);
 }
 
-void C3::initialise(Rng& rng) {
-  for (ConvBnSilu* conv : {&cv1_, &cv2_, &cv3_}) conv->initialise(rng);
-  for (Bottleneck& bottleneck : bottlenecks_) bottleneck.initialise(rng);
+void C3::for_each_conv(const std::function<void(ConvBnSilu&)>& visit) {
+  for (ConvBnSilu* conv : {&cv1_, &cv2_, &cv3_}) visit(*conv);
+  for (Bottleneck& bottleneck : bottlenecks_) bottleneck.for_each_conv(visit);
 }
 
-void C3::prepare_inference(FoldedWeights where) {
-  for (ConvBnSilu* conv : {&cv1_, &cv2_, &cv3_}) conv->prepare_inference(where);
-  for (Bottleneck& bottleneck : bottlenecks_) bottleneck.prepare_inference(where);
+ConvBnSilu& C3::last_of_chain() {
+  return bottlenecks_.empty() ? cv1_ : bottlenecks_.back().last_conv();
+}
+
+void C3::for_each_tie(const std::function<void(ConvBnSilu&, ConvBnSilu&)>& visit) {
+  visit(last_of_chain(), cv2_);
+}
+
+Quantization C3::prepare_int8(const Quantization& x, const NetworkCalibration& calibration) {
+  Quantization inner = cv1_.prepare_int8(x, calibration);
+  for (Bottleneck& bottleneck : bottlenecks_) inner = bottleneck.prepare_int8(inner, calibration);
+  if (cv2_.prepare_int8(x, calibration) != inner) {
+    throw ValueError("int8: {} and {} are read as one tensor and have two ranges",
+                     last_of_chain().name(), cv2_.name());
+  }
+  return cv3_.prepare_int8(inner, calibration);
 }
 
 }  // namespace ydistill

@@ -19,12 +19,16 @@ class C3 : public Module {
  public:
   C3(ParameterStore& store, const std::string& name, const C3Options& options);
   Var forward(const Var& x, ForwardMode mode) override;
-  void initialise(Rng& rng) override;
-  void prepare_inference(FoldedWeights where) override;
+  Quantization prepare_int8(const Quantization& x, const NetworkCalibration& calibration) override;
+  void for_each_conv(const std::function<void(ConvBnSilu&)>& visit) override;
+  ConvBnSilu& last_conv() override { return cv3_; }
+  void for_each_tie(const std::function<void(ConvBnSilu&, ConvBnSilu&)>& visit) override;
 
  private:
   /// The branches write their channels of what cv3 reads, instead of a concatenation.
   Tensor infer(const Tensor& x);
+  /// What gives the channels beside cv2's.
+  ConvBnSilu& last_of_chain();
 
   ConvBnSilu cv1_, cv2_, cv3_;
   std::vector<Bottleneck> bottlenecks_;

@@ -14,7 +14,7 @@ void initialise_uniform(const Tensor& t, int64_t fan_in, Rng& rng) {
 
 ConvBnSilu::ConvBnSilu(ParameterStore& store, const std::string& name,
                        const ConvBnSiluOptions& options)
-    : store_(store), options_(options) {
+    : store_(store), name_(name), options_(options) {
   const int64_t k = options.kernel, out = options.out_channels;
   conv_ = {options.stride, options.padding >= 0 ? options.padding : k / 2};
   weight_ =
@@ -33,23 +33,50 @@ Var ConvBnSilu::forward(const Var& x, ForwardMode mode, const Var& residual) {
                            store_.statistic(var_), batch_norm_, residual);
   }
   check_prepared();
-  return Var(conv2d_bias_silu(x.value(), folded_weight_, folded_bias_,
-                              residual.defined() ? residual.value() : Tensor(), conv_,
-                              folded_packed_.get(), /*version=*/1));
+  const Tensor y = infer(x.value(), residual.defined() ? residual.value() : Tensor());
+  if (observer_) observer_(name_, x.value(), y);
+  return Var(y);
+}
+
+Tensor ConvBnSilu::infer(const Tensor& x, const Tensor& residual) {
+  if (int8_) return int8_->bias_silu(x, residual);
+  return conv2d_bias_silu(x, folded_weight_, folded_bias_, residual, conv_, folded_packed_.get(),
+                          /*version=*/1);
 }
 
 void ConvBnSilu::infer_into(const ChannelSlice& to, const Tensor& x, const Tensor& residual) {
   check_prepared();
+  if (observer_) observer_(name_, x, infer(x, residual));
+  if (int8_) return int8_->bias_silu(to, x, residual);
   conv2d_bias_silu(x, folded_weight_, folded_bias_, residual, conv_, folded_packed_.get(),
                    /*version=*/1, to);
 }
 
 void ConvBnSilu::check_prepared() const {
-  if (folded_weight_.defined()) return;
+  if (folded_weight_.defined() || int8_) return;
   throw ValueError("{}: prepare_inference() must come before inference", store_.name(weight_));
 }
 
-void ConvBnSilu::initialise(Rng& rng) {
+Quantization ConvBnSilu::prepare_int8(const Quantization& x, const NetworkCalibration& calibration,
+                                      const Quantization& residual) {
+  check_prepared();
+  const Quantization y = output_quantization(calibration, name_);
+  int8_ = std::make_unique<Int8Conv>(name_, folded_weight_, folded_bias_, conv_,
+                                     Int8Edges{x, y, residual},
+                                     calibration_of(calibration, name_).input_means);
+  return y;
+}
+
+void ConvBnSilu::forget_int8() {
+  int8_.reset();
+}
+
+void ConvBnSilu::keep_int8_alone() {
+  folded_weight_ = folded_bias_ = {};
+  folded_packed_.reset();
+}
+
+void ConvBnSilu::initialise_own(Rng& rng) {
   const Tensor& weight = store_.var(weight_).value();
   initialise_uniform(weight, options_.in_channels * options_.kernel * options_.kernel, rng);
   store_.var(gamma_).value().fill(1);
@@ -58,7 +85,7 @@ void ConvBnSilu::initialise(Rng& rng) {
   store_.statistic(var_).fill(1);
 }
 
-void ConvBnSilu::prepare_inference(FoldedWeights where) {
+void ConvBnSilu::fold(FoldedWeights where) {
   const ArenaScope heap(nullptr);  // outlives any step
   const auto on_cpu = [](const Tensor& t) { return t.to(Device::cpu()); };
   const Tensor weight = on_cpu(store_.var(weight_).value());

@@ -8,6 +8,7 @@
 #include <ydistill/layers/batch_norm_silu.h>
 #include <ydistill/layers/conv2d.h>
 #include <ydistill/layers/module.h>
+#include <ydistill/tensor/conv_int8.h>
 
 namespace ydistill {
 
@@ -28,22 +29,44 @@ class ConvBnSilu : public Module {
   /// forward() for inference, into channels of a tensor. residual: of the output's shape or
   /// undefined.
   void infer_into(const ChannelSlice& to, const Tensor& x, const Tensor& residual = {});
-  void initialise(Rng& rng) override;
-  /// weight gamma / sqrt(var + eps) and beta - mean gamma / sqrt(var + eps), computed in double.
-  void prepare_inference(FoldedWeights where) override;
+  Quantization prepare_int8(const Quantization& x, const NetworkCalibration& calibration) override {
+    return prepare_int8(x, calibration, {});
+  }
+  /// The same with a residual whose bytes are read as it says.
+  Quantization prepare_int8(const Quantization& x, const NetworkCalibration& calibration,
+                            const Quantization& residual);
+  void for_each_conv(const std::function<void(ConvBnSilu&)>& visit) override { visit(*this); }
+  ConvBnSilu& last_conv() override { return *this; }
+  /// What initialise() and prepare_inference() of every module are made of.
+  void initialise_own(Rng& rng);
+  void fold(FoldedWeights where);
+  /// As before prepare_int8().
+  void forget_int8();
+  /// Lets go of the folded weights, once prepare_int8() has come.
+  void keep_int8_alone();
+  /// Of the weights for 8 bits; 0 unless prepared.
+  int64_t int8_bytes() const { return int8_ ? int8_->packed_bytes() : 0; }
 
+  /// Of forward() and infer_into() at inference; an empty one ends it.
+  void observe(ConvObserver observer) { observer_ = std::move(observer); }
+
+  const std::string& name() const { return name_; }
   int64_t out_channels() const { return options_.out_channels; }
 
  private:
   void check_prepared() const;
+  Tensor infer(const Tensor& x, const Tensor& residual);
 
   ParameterStore& store_;
+  std::string name_;
   ConvBnSiluOptions options_;
   Conv2dOptions conv_;
   BatchNormOptions batch_norm_;
   int weight_, gamma_, beta_, mean_, var_;
   Tensor folded_weight_, folded_bias_;
   std::shared_ptr<PackedWeights> folded_packed_;
+  std::unique_ptr<Int8Conv> int8_;  // null unless prepared
+  ConvObserver observer_;
 };
 
 /// Fills t with numbers uniform in +-1/sqrt(fan_in).

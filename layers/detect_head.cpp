@@ -12,12 +12,13 @@ DetectHead::DetectHead(ParameterStore& store, const std::string& name,
                        const std::vector<int64_t>& in_channels, int64_t anchors_per_head,
                        int64_t num_classes)
     : store_(store),
+      name_(name),
       anchors_(anchors_per_head),
       num_classes_(num_classes),
       in_channels_(in_channels) {
   const int64_t out = anchors_per_head * (5 + num_classes);
   for (size_t k = 0; k < in_channels.size(); ++k) {
-    const std::string prefix = name + ".m." + std::to_string(k);
+    const std::string prefix = name_of(k);
     weights_.push_back(
         store.add(prefix + ".weight", {out, 1, 1, in_channels[k]}, ParameterGroup::kDecay));
     biases_.push_back(store.add(prefix + ".bias", {out}, ParameterGroup::kBias));
@@ -30,12 +31,30 @@ std::vector<Var> DetectHead::forward(const std::vector<Var>& xs) {
   }
   std::vector<Var> heads;
   for (size_t k = 0; k < xs.size(); ++k) {
-    const Var y = conv2d(xs[k], store_.var(weights_[k]), store_.var(biases_[k]), {},
-                         store_.packed(weights_[k]), store_.version());
+    const Var y = int8_.empty() ? conv2d(xs[k], store_.var(weights_[k]), store_.var(biases_[k]), {},
+                                         store_.packed(weights_[k]), store_.version())
+                                : Var(int8_[k].logits(xs[k].value()));
+    if (observer_) observer_(name_of(k), xs[k].value(), y.value());
     const Shape& s = y.shape();
     heads.push_back(reshape(y, {s[0], s[1], s[2], anchors_, 5 + num_classes_}));
   }
   return heads;
+}
+
+void DetectHead::prepare_int8(const std::vector<Quantization>& xs,
+                              const NetworkCalibration& calibration) {
+  int8_.clear();
+  for (size_t k = 0; k < weights_.size(); ++k) {
+    int8_.emplace_back(name_of(k), store_.var(weights_[k]).value(), store_.var(biases_[k]).value(),
+                       Conv2dOptions{}, Int8Edges{xs.at(k), {}, {}},
+                       calibration_of(calibration, name_of(k)).input_means);
+  }
+}
+
+int64_t DetectHead::int8_bytes() const {
+  int64_t sum = 0;
+  for (const Int8Conv& conv : int8_) sum += conv.packed_bytes();
+  return sum;
 }
 
 void DetectHead::initialise(Rng& rng, const std::vector<double>& strides) {

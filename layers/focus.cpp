@@ -16,7 +16,7 @@ void check(const Tensor& images, const char* op) {
 }
 
 void focus_on_cpu(const Tensor& images, const Tensor& out) {
-  dispatch_activation(out.dtype(), "focus_input", [&](auto type) {
+  dispatch_inference(out.dtype(), "focus_input", [&](auto type) {
     using T = decltype(type);
     kernels_for<T>(focus_kernels())
         .focus(images.data<uint8_t>(), images.size(0), images.size(1), images.size(2),
@@ -25,7 +25,7 @@ void focus_on_cpu(const Tensor& images, const Tensor& out) {
 }
 
 void scale_on_cpu(const Tensor& images, const Tensor& out) {
-  dispatch_activation(out.dtype(), "scaled_input", [&](auto type) {
+  dispatch_inference(out.dtype(), "scaled_input", [&](auto type) {
     using T = decltype(type);
     kernels_for<T>(focus_kernels()).scale(images.data<uint8_t>(), images.numel(), out.data<T>());
   });

@@ -7,7 +7,8 @@
 
 namespace ydistill {
 
-/// Focus slicing and scaling: images uint8 [N,H,W,3] RGB, H and W even -> [N,H/2,W/2,12], / 255.
+/// Focus slicing and scaling: images uint8 [N,H,W,3] RGB, H and W even -> [N,H/2,W/2,12], / 255;
+/// of dtype uint8 they stay as they are.
 /// Channels: the four half-size slices (even row, even column), (odd, even), (even, odd),
 /// (odd, odd), each R G B, as YOLOv5 v5.0's Focus concatenates them.
 ///
@@ -41,6 +42,7 @@ struct FocusKernelTable {
   FocusKernels<float> f32;
   FocusKernels<double> f64;
   FocusKernels<BFloat16> bf16;
+  FocusKernels<uint8_t> u8;
 };
 YD_DECLARE_CPU_KERNELS(FocusKernelTable, focus_kernels);
 

@@ -7,8 +7,12 @@ namespace {
 
 template <class T>
 YD_HOST_DEVICE T scaled(uint8_t value) {
-  using A = Arithmetic<T>;
-  return T(A(value) / A(255));
+  if constexpr (std::is_same_v<T, uint8_t>) {
+    return value;
+  } else {
+    using A = Arithmetic<T>;
+    return T(A(value) / A(255));
+  }
 }
 
 /// v / 255 for every byte: for loops that do not vectorise.
@@ -56,7 +60,8 @@ void scale(const uint8_t* images, int64_t n, T* out) {
 const FocusKernelTable& focus_kernels() {
   static const FocusKernelTable table{{focus<float>, scale<float>},
                                       {focus<double>, scale<double>},
-                                      {focus<BFloat16>, scale<BFloat16>}};
+                                      {focus<BFloat16>, scale<BFloat16>},
+                                      {focus<uint8_t>, scale<uint8_t>}};
   return table;
 }
 

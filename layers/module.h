@@ -2,9 +2,11 @@
 // What all layers with parameters have in common.
 #pragma once
 
+#include <functional>
 #include <vector>
 
 #include <ydistill/autograd/var.h>
+#include <ydistill/layers/conv_calibration.h>
 #include <ydistill/layers/parameters.h>
 #include <ydistill/tensor/random.h>
 
@@ -22,17 +24,32 @@ enum class FoldedWeights : uint8_t {
              ///< memory
 };
 
-/// A layer: declares its parameters in its constructor, computes in forward(). Not thread-safe.
+class ConvBnSilu;
+
+/// A layer of convolutions: declares its parameters in its constructor, computes in forward(). Not
+/// thread-safe.
 class Module {
  public:
   virtual ~Module() = default;
   /// x and what is returned are [N,H,W,C].
   virtual Var forward(const Var& x, ForwardMode mode) = 0;
+  /// Prepares ForwardMode::kInference with bytes, after prepare_inference(). x: how the bytes that
+  /// come are to be read. returns how those of the output are. throws ValueError, ShapeError.
+  virtual Quantization prepare_int8(const Quantization& x,
+                                    const NetworkCalibration& calibration) = 0;
+  /// Every convolution, in a fixed order.
+  virtual void for_each_conv(const std::function<void(ConvBnSilu&)>& visit) = 0;
+  /// The one whose output is the module's.
+  virtual ConvBnSilu& last_conv() = 0;
+  /// Calls visit with two whose outputs are read as one tensor, for all such pairs.
+  virtual void for_each_tie(const std::function<void(ConvBnSilu&, ConvBnSilu&)>& /*visit*/) {}
+
   /// Fresh parameters as PyTorch's defaults draw them: convolutions uniform in +-1/sqrt(fan_in),
   /// batch norm 1 and 0.
-  virtual void initialise(Rng& rng) = 0;
-  /// Folds the current parameters and running statistics for ForwardMode::kInference.
-  virtual void prepare_inference(FoldedWeights where) = 0;
+  void initialise(Rng& rng);
+  /// Folds the current parameters and running statistics for ForwardMode::kInference: weight gamma
+  /// / sqrt(var + eps) and beta - mean gamma / sqrt(var + eps), computed in double.
+  void prepare_inference(FoldedWeights where);
 };
 
 }  // namespace ydistill

@@ -123,4 +123,13 @@ int64_t ParameterStore::num_elements() const {
   return sum;
 }
 
+void ParameterStore::release() {
+  values_ = grads_ = statistics_flat_ = rounded_ = {};
+  for (Entry& entry : parameters_) {
+    entry.var = {};
+    entry.packed.reset();
+  }
+  for (Statistic& statistic : statistics_) statistic.value = {};
+}
+
 }  // namespace ydistill

@@ -50,6 +50,10 @@ class ParameterStore {
   /// Lays out the buffers; values and gradients are zero, statistics at their initial values.
   void allocate();
 
+  /// Frees values, gradients and statistics; what is known of each stays. For a network whose
+  /// weights live somewhere else from then on.
+  void release();
+
   int num_parameters() const { return int(parameters_.size()); }
   int num_statistics() const { return int(statistics_.size()); }
   const std::string& name(int parameter) const { return at(parameters_, parameter).name; }

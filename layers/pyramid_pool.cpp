@@ -13,7 +13,7 @@ const Op kPyramidPool("pyramid_pool");
 constexpr int kLevels = 3;
 
 void pool_on_cpu(const Tensor& slices, int level, const Tensor& argmax) {
-  dispatch_activation(slices.dtype(), "pyramid_pool", [&](auto type) {
+  dispatch_inference(slices.dtype(), "pyramid_pool", [&](auto type) {
     using T = decltype(type);
     const int64_t channels = slices.size(3) / (kLevels + 1);
     T* slice = slices.data<T>() + level * channels;

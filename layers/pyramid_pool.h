@@ -13,7 +13,7 @@ namespace ydistill {
 
 /// x [N,H,W,C] -> [N,H,W,4C]: x, pool 5, pool 9, pool 13.
 /// Backward sends each gradient to the maximum of its window (the first in row order among equals),
-/// level by level. throws ShapeError, DTypeError.
+/// level by level. Forward also of bytes. throws ShapeError, DTypeError.
 Var pyramid_pool(const Var& x);
 
 namespace cuda {
@@ -37,6 +37,7 @@ struct PyramidPoolKernelTable {
   PyramidPoolKernels<float> f32;
   PyramidPoolKernels<double> f64;
   PyramidPoolKernels<BFloat16> bf16;
+  PyramidPoolKernels<uint8_t> u8;  // without unpool
 };
 YD_DECLARE_CPU_KERNELS(PyramidPoolKernelTable, pyramid_pool_kernels);
 

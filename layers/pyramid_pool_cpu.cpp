@@ -115,7 +115,8 @@ void unpool(const T* grad_out, const uint8_t* argmax, T* grad_in, int64_t batch,
 const PyramidPoolKernelTable& pyramid_pool_kernels() {
   static const PyramidPoolKernelTable table{{pool<float>, unpool<float>},
                                             {pool<double>, unpool<double>},
-                                            {pool<BFloat16>, unpool<BFloat16>}};
+                                            {pool<BFloat16>, unpool<BFloat16>},
+                                            {pool<uint8_t>, nullptr}};
   return table;
 }
 

@@ -14,14 +14,13 @@ Var Spp::forward(const Var& x, ForwardMode mode) {
   return cv2_.forward(pyramid_pool(cv1_.forward(x, mode)), mode);
 }
 
-void Spp::initialise(Rng& rng) {
-  cv1_.initialise(rng);
-  cv2_.initialise(rng);
+void Spp::for_each_conv(const std::function<void(ConvBnSilu&)>& visit) {
+  visit(cv1_);
+  visit(cv2_);
 }
 
-void Spp::prepare_inference(FoldedWeights where) {
-  cv1_.prepare_inference(where);
-  cv2_.prepare_inference(where);
+Quantization Spp::prepare_int8(const Quantization& x, const NetworkCalibration& calibration) {
+  return cv2_.prepare_int8(cv1_.prepare_int8(x, calibration), calibration);
 }
 
 }  // namespace ydistill

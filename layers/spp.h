@@ -11,8 +11,9 @@ class Spp : public Module {
  public:
   Spp(ParameterStore& store, const std::string& name, int64_t in_channels, int64_t out_channels);
   Var forward(const Var& x, ForwardMode mode) override;
-  void initialise(Rng& rng) override;
-  void prepare_inference(FoldedWeights where) override;
+  Quantization prepare_int8(const Quantization& x, const NetworkCalibration& calibration) override;
+  void for_each_conv(const std::function<void(ConvBnSilu&)>& visit) override;
+  ConvBnSilu& last_conv() override { return cv2_; }
 
  private:
   ConvBnSilu cv1_, cv2_;

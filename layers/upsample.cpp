@@ -7,7 +7,7 @@ namespace {
 const Op kUpsample2x("upsample2x");
 
 void forward_on_cpu(const Tensor& x, const Tensor& out) {
-  dispatch_activation(x.dtype(), "upsample2x", [&](auto type) {
+  dispatch_inference(x.dtype(), "upsample2x", [&](auto type) {
     using T = decltype(type);
     kernels_for<T>(upsample_kernels())
         .forward(x.data<T>(), x.size(0) * x.size(1), x.size(2), x.size(3), out.data<T>());

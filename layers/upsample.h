@@ -8,6 +8,7 @@
 namespace ydistill {
 
 /// x [N,H,W,C] -> [N,2H,2W,C], each pixel four times. Backward: the sum over the four.
+/// Forward also of bytes.
 /// throws ShapeError, DTypeError.
 Var upsample2x(const Var& x);
 
@@ -26,6 +27,7 @@ struct UpsampleKernelTable {
   UpsampleKernels<float> f32;
   UpsampleKernels<double> f64;
   UpsampleKernels<BFloat16> bf16;
+  UpsampleKernels<uint8_t> u8;  // without backward
 };
 YD_DECLARE_CPU_KERNELS(UpsampleKernelTable, upsample_kernels);
 

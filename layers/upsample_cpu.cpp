@@ -52,7 +52,8 @@ void backward(const T* grad_out, int64_t rows, int64_t width, int64_t channels, 
 const UpsampleKernelTable& upsample_kernels() {
   static const UpsampleKernelTable table{{forward<float>, backward<float>},
                                          {forward<double>, backward<double>},
-                                         {forward<BFloat16>, backward<BFloat16>}};
+                                         {forward<BFloat16>, backward<BFloat16>},
+                                         {forward<uint8_t>, nullptr}};
   return table;
 }
 

@@ -27,7 +27,8 @@ Run add_convert(CLI::App& app) {
     }
     const Checkpoint in = load_checkpoint(args->in, PtWeights::kEma);
     const auto model = build_model(in);  // every weight is there and finite
-    save_checkpoint(args->out, {model->spec(), in.class_names, export_weights(*model), {}, ""});
+    save_checkpoint(
+        args->out, {model->spec(), in.class_names, export_weights(*model), {}, "", in.calibration});
     message(fmt::format("{}: {} with {} classes, {} parameters, from `{}` of {}",
                         printable(args->out), in.spec.name, in.spec.num_classes,
                         model->parameters().num_elements(), in.source, printable(args->in)));

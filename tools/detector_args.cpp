@@ -42,7 +42,7 @@ void add_detector_options(CLI::App& command, DetectorArgs& args) {
       ->check(CLI::Range(0, 1024))
       ->capture_default_str();
   command.add_option("--device", args.device, "auto, cpu, cuda or cuda:N")->capture_default_str();
-  command.add_option("--precision", args.precision, "auto, fp32, tf32 or bf16")
+  command.add_option("--precision", args.precision, "auto, fp32, tf32, bf16 or int8")
       ->capture_default_str();
   command.add_flag("--autotune", args.autotune,
                    "on a GPU: spend a minute on choosing kernels, for many pictures");
@@ -50,15 +50,17 @@ void add_detector_options(CLI::App& command, DetectorArgs& args) {
 
 void use_machine(DetectorArgs& args) {
   if (args.threads > 0) set_num_threads(args.threads);
-  args.options.compute = choose_compute(args.device, args.precision, args.autotune);
+  (void)choose_inference_compute(args.device, args.precision, /*calibrated=*/true, args.autotune);
 }
 
-Checkpoint load_weights(const DetectorArgs& args, const std::string& command) {
+Checkpoint load_weights(DetectorArgs& args, const std::string& command) {
   Checkpoint checkpoint = load_checkpoint(args.weights, PtWeights::kEma);
   const int64_t stride = checkpoint.spec.max_stride(), size = args.options.image_size;
   if (size < stride || size % stride != 0) {
     throw ConfigError("{}: --size: a multiple of {} wanted, got {}", command, stride, size);
   }
+  args.options.compute = choose_inference_compute(args.device, args.precision,
+                                                  !checkpoint.calibration.empty(), args.autotune);
   return checkpoint;
 }
 

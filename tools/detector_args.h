@@ -25,12 +25,12 @@ void add_nms_options(CLI::App& command, double& conf, double& iou);
 /// --weights, --conf, --iou, --size, --threads, --device, --precision, --autotune.
 void add_detector_options(CLI::App& command, DetectorArgs& args);
 
-/// Settles threads, device and precision. throws ConfigError.
+/// Settles threads and device. throws ConfigError for words that no weights could go with.
 void use_machine(DetectorArgs& args);
 
-/// The weights. throws FileError; ConfigError, with the command's name, for a --size that they do
-/// not take.
-Checkpoint load_weights(const DetectorArgs& args, const std::string& command);
+/// The weights; settles the precision, which may depend on them. throws FileError; ConfigError,
+/// with the command's name, for a --size that they do not take, and for a precision.
+Checkpoint load_weights(DetectorArgs& args, const std::string& command);
 
 /// [{"class": 0, "name": ..., "score": ..., "box_xyxy": [...]}, ...], pixels.
 nlohmann::ordered_json json_of(const std::vector<Detection>& detections,

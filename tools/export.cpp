@@ -18,7 +18,7 @@ struct ExportArgs {
   std::string weights, out;
   std::vector<int64_t> size{640};
   std::string output = "boxes";
-  bool bytes = false, half = false, dynamic = false;
+  bool bytes = false, half = false, int8 = false, dynamic = false;
   OnnxOptions options;
 };
 
@@ -45,6 +45,13 @@ OnnxOptions options_of(const ExportArgs& args, const Checkpoint& checkpoint) {
   o.output = kOutputs.at(args.output);
   if (args.bytes) o.input = OnnxInput::kBytes;
   if (args.half) o.precision = OnnxType::kFloat16;
+  if (args.int8) {
+    if (checkpoint.calibration.empty()) {
+      throw ConfigError(
+          "export: --int8 needs calibrated weights, as `ydistill quantize` writes them");
+    }
+    o.precision = OnnxType::kInt8;
+  }
   return o;
 }
 
@@ -87,7 +94,11 @@ Run add_export(CLI::App& app) {
       ->excludes(batch);
   cmd->add_flag("--bytes", args->bytes,
                 "takes uint8 [N,H,W,3] instead of float [N,3,H,W] from 0 to 1");
-  cmd->add_flag("--half", args->half, "float16 inside, half the size; input and output stay");
+  auto* half =
+      cmd->add_flag("--half", args->half, "float16 inside, half the size; input and output stay");
+  cmd->add_flag("--int8", args->int8,
+                "8 bits inside, a quarter of the size, of weights from `ydistill quantize`")
+      ->excludes(half);
   cmd->add_option("--output", args->output,
                   "boxes: all, as YOLOv5's own files; detections: after NMS; logits: of each head")
       ->check(CLI::IsMember({"boxes", "detections", "logits"}))

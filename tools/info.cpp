@@ -18,6 +18,9 @@ void print_text(const std::string& file, const Checkpoint& checkpoint, const Mod
              spec.depth_multiple, spec.width_multiple, checkpoint.source);
   fmt::print("parameters  {}\n", model.parameters().num_elements());
   fmt::print("GFLOPs      {:.1f} at 640x640\n", model.gflops(640, 640));
+  if (!checkpoint.calibration.empty()) {
+    fmt::print("int8        calibrated by `ydistill quantize`\n");
+  }
   fmt::print("classes     {}: {}\n", spec.num_classes, fmt::join(checkpoint.class_names, ", "));
   for (size_t k = 0; k < spec.anchors.strides.size(); ++k) {
     fmt::print("anchors /{:<2} ", spec.anchors.strides[k]);
@@ -49,6 +52,7 @@ std::string as_json(const std::string& file, const Checkpoint& checkpoint, const
                                 {"source", checkpoint.source},
                                 {"parameters", model.parameters().num_elements()},
                                 {"gflops_640", model.gflops(640, 640)},
+                                {"calibrated", !checkpoint.calibration.empty()},
                                 {"num_classes", spec.num_classes},
                                 {"names", checkpoint.class_names},
                                 {"strides", spec.anchors.strides},
@@ -130,9 +134,9 @@ int print_inference_memory(const InfoArgs& args) {
   if (args.size % stride != 0) {
     throw ConfigError("info: --size must be a multiple of {}, got {}", stride, args.size);
   }
-  const MemoryPlan plan =
-      inference_memory(checkpoint, {args.batch, args.size, args.size, 3},
-                       choose_compute(args.device, args.precision, /*autotune=*/false));
+  const MemoryPlan plan = inference_memory(
+      checkpoint, {args.batch, args.size, args.size, 3},
+      choose_inference_compute(args.device, args.precision, !checkpoint.calibration.empty()));
   if (args.json) {
     print_json(as_json(plan, -1, -1));
   } else {
@@ -168,7 +172,7 @@ Run add_info(CLI::App& app) {
       ->needs(weights)
       ->check(CLI::Range(1, 1 << 20))
       ->capture_default_str();
-  cmd->add_option("--precision", args->precision, "for inference: auto, fp32 or bf16")
+  cmd->add_option("--precision", args->precision, "for inference: auto, fp32, bf16 or int8")
       ->needs(memory)
       ->needs(weights)
       ->capture_default_str();

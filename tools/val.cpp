@@ -60,14 +60,16 @@ int validate(const Config& config, bool as_document, Exchange& exchange) {
   std::unique_ptr<Model> model;
   Compute compute;
   exchange.together([&] {
-    compute = choose_own_compute(config, exchange);
-    use_compute(compute);
+    // What is wrong with the machine or the words is told before the weights are read.
+    (void)choose_own_inference_compute(config, exchange, /*calibrated=*/true);
     if (config.model.weights.empty()) {
       throw ConfigError(
           "model.weights: val needs the weights of a trained model; give "
           "model.weights=FILE");
     }
     const Checkpoint checkpoint = load_checkpoint(config.model.weights, PtWeights::kEma);
+    compute = choose_own_inference_compute(config, exchange, !checkpoint.calibration.empty());
+    use_compute(compute);
     Reading reading = model_reading(config, checkpoint.class_names);
     reading.stop = stop_signal_came;
     dataset = open_dataset(val_source(config), reading, say);

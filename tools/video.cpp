@@ -60,10 +60,13 @@ struct VideoArgs {
 };
 
 /// Returns the exit code.
-int detect_in_video(const VideoArgs& args, std::istream& in) {
+int detect_in_video(VideoArgs& args, std::istream& in) {
   VideoReader reader(in, args.source == kPipe ? "standard input" : printable(args.source));
   const VideoFormat& format = reader.format();
-  Detector detector(load_weights(args.detector, "video"), args.detector.options);
+  Detector detector = [&] {
+    const Checkpoint checkpoint = load_weights(args.detector, "video");
+    return Detector(checkpoint, args.detector.options);
+  }();
   std::unique_ptr<Sink> video, boxes;
   if (!args.out.empty()) video = std::make_unique<Sink>(args.out, "--out");
   if (!args.json.empty()) boxes = std::make_unique<Sink>(args.json, "--json");

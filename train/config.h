@@ -169,7 +169,7 @@ struct Config {
   AugmentConfig augment;
   ValConfig val;
   std::string device = "auto";     ///< auto, cpu, cuda or cuda:N
-  std::string precision = "auto";  ///< auto, fp32, tf32 or bf16
+  std::string precision = "auto";  ///< auto, fp32, tf32, bf16 or int8
   bool autotune = false;           ///< choose_compute
   RunConfig run;
   bool operator==(const Config&) const = default;

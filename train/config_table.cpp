@@ -142,7 +142,7 @@ bool is_device(std::string_view s) {
 }
 
 bool is_precision(std::string_view s) {
-  return s == "auto" || s == "fp32" || s == "tf32" || s == "bf16";
+  return s == "auto" || s == "fp32" || s == "tf32" || s == "bf16" || s == "int8";
 }
 
 bool is_folder_name(std::string_view s) {
@@ -373,9 +373,10 @@ std::vector<ConfigField> make_fields() {
   f.push_back(YD_KEY(precision,
                      "of activations; auto: bf16 on a GPU and on a CPU that multiplies it faster "
                      "than float32 (AMD with AVX-512 BF16, AMX), else fp32; printed; bf16 on any "
-                     "CPU halves their memory")
-                  .matching("^(auto|fp32|tf32|bf16)$", is_precision,
-                            "one of \"auto\", \"fp32\", \"tf32\", \"bf16\""));
+                     "CPU halves their memory; int8: for val alone, of weights from "
+                     "`ydistill quantize`, with which auto takes it there where it is fastest")
+                  .matching("^(auto|fp32|tf32|bf16|int8)$", is_precision,
+                            "one of \"auto\", \"fp32\", \"tf32\", \"bf16\", \"int8\""));
   f.push_back(
       YD_KEY(autotune,
              "on a GPU: time the libraries' convolutions once, 1x1 ones as products of matrices "

@@ -171,10 +171,14 @@ MemoryPlan inference_memory(const Checkpoint& checkpoint, const Shape& images,
   }
   use_compute(compute);
   const auto model = build_model(checkpoint, compute);
+  const int64_t values = values_of(*model);
+  const bool is_int8 = compute.precision == Precision::kInt8;
   model->prepare_inference(FoldedWeights::kInPlace);
+  if (is_int8) model->prepare_int8(checkpoint.calibration);
   const InferenceMemory memory = memory_of_inference(*model, images);
   MemoryPlan plan;
-  plan.parts.push_back({"parameters", values_of(*model), "folded values"});
+  plan.parts.push_back(is_int8 ? MemoryPlan::Part{"parameters", model->int8_bytes(), "in 8 bits"}
+                               : MemoryPlan::Part{"parameters", values, "folded values"});
   plan.parts.push_back({"activations", memory.arena_bytes, "the arena, of a batch"});
   plan.parts.push_back(
       {"packed weights", memory.packed_bytes, "in the layouts of the convolutions"});
@@ -182,7 +186,7 @@ MemoryPlan inference_memory(const Checkpoint& checkpoint, const Shape& images,
   plan.parts.push_back({"program and libraries", program_bytes(memory.plans),
                         "measured, with the code generated for convolutions"});
   plan.further_shape_bytes = memory.plans * kPlanBytes;
-  allow_for_loading(plan, 2 * values_of(*model));
+  allow_for_loading(plan, 2 * values + model->int8_bytes());
   return plan;
 }
 

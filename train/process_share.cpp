@@ -18,10 +18,11 @@ void use_own_threads(const Config& config, const Exchange& exchange) {
   }
 }
 
-Compute choose_own_compute(const Config& config, const Exchange& exchange) {
-  const auto on = [&](const std::string& device) {
-    return choose_compute(device, config.precision, config.autotune);
-  };
+namespace {
+
+/// on: what a device is with the config's precision.
+template <class On>
+Compute choose_own(const Config& config, const Exchange& exchange, const On& on) {
   if (exchange.local_size() == 1 || config.device == "cpu") return on(config.device);
   if (config.device.starts_with("cuda:")) {
     throw ConfigError("device: {} for {} processes of a machine; with \"cuda\" each has its own",
@@ -29,6 +30,21 @@ Compute choose_own_compute(const Config& config, const Exchange& exchange) {
   }
   if (config.device == "auto" && on("auto").device.is_cpu()) return on("cpu");
   return on(fmt::format("cuda:{}", exchange.local_rank()));
+}
+
+}  // namespace
+
+Compute choose_own_compute(const Config& config, const Exchange& exchange) {
+  return choose_own(config, exchange, [&](const std::string& device) {
+    return choose_compute(device, config.precision, config.autotune);
+  });
+}
+
+Compute choose_own_inference_compute(const Config& config, const Exchange& exchange,
+                                     bool calibrated) {
+  return choose_own(config, exchange, [&](const std::string& device) {
+    return choose_inference_compute(device, config.precision, calibrated, config.autotune);
+  });
 }
 
 }  // namespace ydistill

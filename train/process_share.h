@@ -16,5 +16,8 @@ void use_own_threads(const Config& config, const Exchange& exchange);
 /// is a GPU, the nth process of a machine has its nth GPU. throws ConfigError, also for one GPU
 /// named for several processes.
 Compute choose_own_compute(const Config& config, const Exchange& exchange);
+/// The same for validation alone: see choose_inference_compute.
+Compute choose_own_inference_compute(const Config& config, const Exchange& exchange,
+                                     bool calibrated);
 
 }  // namespace ydistill

@@ -392,9 +392,7 @@ std::unique_ptr<Model> make_validated_model(const Checkpoint& checkpoint,
                                             const std::vector<std::string>& names,
                                             const Compute& compute) {
   check_class_count(size_t(checkpoint.spec.num_classes), names.size());
-  auto model = build_model(checkpoint, compute);
-  model->prepare_inference(FoldedWeights::kInPlace);
-  return model;
+  return build_inference_model(checkpoint, compute);
 }
 
 }  // namespace ydistill

@@ -13,6 +13,7 @@
 #include <ydistill/tensor/io/safetensors.h>
 #include <ydistill/tensor/io/text.h>
 #include <ydistill/tensor/parallel.h>
+#include <ydistill/yolo/calibration_json.h>
 #include <ydistill/yolo/graph_guess.h>
 #include <ydistill/yolo/oihw.h>
 
@@ -147,6 +148,8 @@ Checkpoint from_pt(const std::filesystem::path& path, PtWeights prefer) {
   return checkpoint;
 }
 
+constexpr const char* kCalibration = "calibration";
+
 Checkpoint from_safetensors(const std::filesystem::path& path) {
   TensorFile file = read_safetensors(path);
   Checkpoint checkpoint;
@@ -159,6 +162,14 @@ Checkpoint from_safetensors(const std::filesystem::path& path) {
                                                          : guess_graph(checkpoint.tensors);
   } catch (const ValueError& error) {
     throw FileError("{}: {}", path.string(), error.what());
+  }
+  const auto calibration = checkpoint.metadata.find(kCalibration);
+  if (calibration != checkpoint.metadata.end()) {
+    try {
+      checkpoint.calibration = calibration_from_json(calibration->second);
+    } catch (const ValueError& error) {
+      throw FileError("{}: metadata `{}`: {}", path.string(), kCalibration, error.what());
+    }
   }
   const auto names = checkpoint.metadata.find("names");
   if (names != checkpoint.metadata.end()) {
@@ -300,6 +311,10 @@ void save_checkpoint(const std::filesystem::path& path, const Checkpoint& checkp
   file.metadata["graph"] = checkpoint.spec.json;
   file.metadata["graph_name"] = checkpoint.spec.name;
   file.metadata["names"] = nlohmann::json(checkpoint.class_names).dump();
+  file.metadata.erase(kCalibration);
+  if (!checkpoint.calibration.empty()) {
+    file.metadata[kCalibration] = calibration_to_json(checkpoint.calibration);
+  }
   write_safetensors(path, file);
 }
 
@@ -386,6 +401,13 @@ void import_statistics(const Model& model, const NamedTensors& tensors, const Te
 std::unique_ptr<Model> build_model(const Checkpoint& checkpoint, const Compute& compute) {
   auto model = std::make_unique<Model>(checkpoint.spec, compute);
   load_all_weights(*model, checkpoint.tensors);
+  return model;
+}
+
+std::unique_ptr<Model> build_inference_model(const Checkpoint& checkpoint, const Compute& compute) {
+  auto model = build_model(checkpoint, compute);
+  model->prepare_inference(FoldedWeights::kInPlace);
+  if (compute.precision == Precision::kInt8) model->prepare_int8(checkpoint.calibration);
   return model;
 }
 

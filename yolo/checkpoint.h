@@ -26,6 +26,7 @@ struct Checkpoint {
   NamedTensors tensors;                         ///< original names, OIHW, float32
   std::map<std::string, std::string> metadata;  ///< of a safetensors file; empty for .pt
   std::string source;                           ///< "model", "ema", "state_dict" or "safetensors"
+  NetworkCalibration calibration = {};          ///< for 8 bits; empty unless calibrated
 };
 
 /// Reads a .pt of YOLOv5 v5.0 to v7.0 or a .safetensors written by save_checkpoint, told apart by
@@ -33,7 +34,8 @@ struct Checkpoint {
 /// names and shapes of its weights. throws FileError, also for NaN and infinity.
 Checkpoint load_checkpoint(const std::filesystem::path& path, PtWeights prefer);
 
-/// Writes a .safetensors atomically; metadata holds the graph, the classes and a format version.
+/// Writes a .safetensors atomically; metadata holds the graph, the classes, the calibration
+/// where there is one, and a format version.
 /// throws FileError.
 void save_checkpoint(const std::filesystem::path& path, const Checkpoint& checkpoint);
 
@@ -65,5 +67,8 @@ void import_statistics(const Model& model, const NamedTensors& tensors, const Te
 
 /// Builds a model from a checkpoint, every weight required.
 std::unique_ptr<Model> build_model(const Checkpoint& checkpoint, const Compute& compute = {});
+/// The same for inference alone, prepared, its weights folded in place. In 8 bits the checkpoint
+/// has to be calibrated. throws ValueError.
+std::unique_ptr<Model> build_inference_model(const Checkpoint& checkpoint, const Compute& compute);
 
 }  // namespace ydistill

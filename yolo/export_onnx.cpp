@@ -33,6 +33,11 @@ std::string as_type(OnnxGraph& graph, OnnxType type, const std::string& name,
   return graph.add_node(name, "Cast", {x}, {{"to", int64_t(type)}});
 }
 
+/// Of the numbers that operators pass on.
+OnnxType between(const OnnxOptions& o) {
+  return o.precision == OnnxType::kFloat16 ? o.precision : OnnxType::kFloat;
+}
+
 /// The picture as [N,3,H,W], 0 to 1, in the network's precision.
 std::string add_picture(OnnxGraph& graph, const OnnxOptions& o) {
   using Ints = std::vector<int64_t>;
@@ -40,14 +45,14 @@ std::string add_picture(OnnxGraph& graph, const OnnxOptions& o) {
   const auto h = size_or_name(o, o.height, "height"), w = size_or_name(o, o.width, "width");
   if (o.input == OnnxInput::kFloats) {
     const std::string x = graph.add_input("images", OnnxType::kFloat, {n, int64_t(3), h, w});
-    return o.precision == OnnxType::kFloat ? x : as_type(graph, o.precision, "images.half", x);
+    return between(o) == OnnxType::kFloat ? x : as_type(graph, between(o), "images.half", x);
   }
   const std::string bytes = graph.add_input("images", OnnxType::kUInt8, {n, h, w, int64_t(3)});
   const std::string planes = graph.add_node("images.planes", "Transpose",
-                                            {as_type(graph, o.precision, "images.numbers", bytes)},
+                                            {as_type(graph, between(o), "images.numbers", bytes)},
                                             {{"perm", Ints{0, 3, 1, 2}}});
   const std::string divisor =
-      graph.add_constant("images.largest", {}, std::vector<float>{255}, o.precision);
+      graph.add_constant("images.largest", {}, std::vector<float>{255}, between(o));
   return graph.add_node("images.scaled", "Div", {planes, divisor});
 }
 
@@ -91,9 +96,9 @@ std::string encode_onnx(const Checkpoint& checkpoint, const OnnxOptions& o,
   check(spec, o);
   // By way of a model, so that every weight is there and of the right shape.
   const NamedTensors weights = export_weights(*build_model(checkpoint));
-  OnnxGraph graph(spec.name);
-  OnnxModules modules(graph, weights, o.precision);
-  OnnxFeatureMap picture{add_picture(graph, o)};
+  OnnxGraph graph(spec.name, o.precision == OnnxType::kInt8 ? 13 : 12);
+  OnnxModules modules(graph, weights, o.precision, checkpoint.calibration);
+  OnnxFeatureMap picture{modules.add_picture(add_picture(graph, o))};
   if (o.shapes == OnnxShapes::kFixed) {
     picture.rows = o.height;
     picture.columns = o.width;
@@ -107,7 +112,7 @@ std::string encode_onnx(const Checkpoint& checkpoint, const OnnxOptions& o,
   for (size_t k = 0; k < detect_inputs.size(); ++k) {
     OnnxFeatureMap head =
         modules.add_head(fmt::format("model.{}.m.{}", spec.layers.size() - 1, k), detect_inputs[k]);
-    if (o.precision != OnnxType::kFloat) {
+    if (between(o) != OnnxType::kFloat) {
       head.name = as_type(graph, OnnxType::kFloat, head.name + ".float", head.name);
     }
     heads.push_back(head);

@@ -33,11 +33,14 @@ struct OnnxOptions {
   OnnxInput input = OnnxInput::kFloats;
   OnnxOutput output = OnnxOutput::kBoxes;
   /// kFloat16: of the weights and of all between input and heads; input and outputs are as always.
+  /// kInt8: the same in 8 bits, as Model::prepare_int8() computes, of a calibrated checkpoint
+  /// (operator set 13).
   OnnxType precision = OnnxType::kFloat;
   NmsOptions nms = {};  ///< conf, iou and max_det of kDetections
 };
 
-/// The network for inference, batch norm folded, as the bytes of a .onnx file (operator set 12).
+/// The network for inference, batch norm folded, as the bytes of a .onnx file (operator set 12, in
+/// 8 bits 13).
 ///
 /// input    "images", see OnnxInput. Pictures come letterboxed (data/letterbox.h).
 /// outputs  float32, by OnnxOutput:
@@ -49,8 +52,9 @@ struct OnnxOptions {
 ///   kLogits      [N,A (5+C),H/stride,W/stride] of each head.
 /// Metadata has "stride" and "names" as YOLOv5 writes them, and "graph".
 /// throws ValueError for sizes that are no multiples of the stride or that the graph's modules
-/// cannot take, for weights that are missing and for one that is too large for float16; what nms()
-/// throws for its options.
+/// cannot take, for weights that are missing, for one that is too large for float16, and in 8 bits
+/// for a calibration that is missing; then also ShapeError and NotFiniteError, as
+/// quantize_weights() does; what nms() throws for its options.
 std::string encode_onnx(const Checkpoint& checkpoint, const OnnxOptions& options,
                         const std::string& producer_version);
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include <ydistill/yolo/model.h>
 
+#include <algorithm>
+
 #include <ydistill/layers/c3.h>
 #include <ydistill/layers/concat.h>
 #include <ydistill/layers/focus.h>
@@ -114,7 +116,10 @@ Tensor Model::network_input(const Tensor& images) const {
 
 std::vector<Var> Model::forward(const Tensor& images, ForwardMode mode, const Observer& observe,
                                 std::vector<Var>* features) {
-  if (mode == ForwardMode::kTrain) check_has_parameters("training");
+  if (mode == ForwardMode::kTrain) {
+    check_has_parameters("training");
+    check_is_not_int8("training");
+  }
   Var x(network_input(images));
   std::vector<Var> outputs(spec_.layers.size());
   for (size_t i = 0; i < spec_.layers.size(); ++i) {
@@ -162,10 +167,111 @@ void Model::initialise(uint64_t seed) {
 
 void Model::prepare_inference(FoldedWeights where) {
   check_has_parameters("prepare_inference");
+  check_is_not_int8("prepare_inference");
   for (const auto& module : modules_) {
     if (module) module->prepare_inference(where);
   }
   folded_in_place_ = where == FoldedWeights::kInPlace;
+}
+
+void Model::prepare_int8(const NetworkCalibration& calibration) {
+  if (!device().is_cpu()) {
+    throw DeviceError("model {}: int8 runs on the CPU, the model is on {}", spec_.name,
+                      device().str());
+  }
+  check_is_not_int8("prepare_int8");
+  try {
+    prepare_int8_layers(calibration);
+  } catch (...) {
+    for_each_conv([](ConvBnSilu& conv) { conv.forget_int8(); });
+    detect_->forget_int8();
+    throw;
+  }
+  activations_ = DType::kUInt8;
+  if (!folded_in_place_) return;
+  for_each_conv([](ConvBnSilu& conv) { conv.keep_int8_alone(); });
+  store_->release();
+}
+
+void Model::prepare_int8_layers(const NetworkCalibration& calibration) {
+  std::vector<Quantization> outputs(spec_.layers.size());
+  for (size_t i = 0; i < spec_.layers.size(); ++i) {
+    const LayerSpec& layer = spec_.layers[i];
+    std::vector<Quantization> inputs;
+    for (const int from : layer.from) {
+      inputs.push_back(from < 0 ? kPictureQuantization : outputs[size_t(from)]);
+    }
+    if (layer.type == LayerType::kDetect) {
+      detect_->prepare_int8(inputs, calibration);
+      return;
+    }
+    const bool agree = std::all_of(inputs.begin(), inputs.end(),
+                                   [&](const Quantization& q) { return q == inputs[0]; });
+    if (!agree) {
+      throw ValueError("int8: what {} reads as one tensor has several ranges", module_name(i));
+    }
+    outputs[i] = modules_[i] ? modules_[i]->prepare_int8(inputs[0], calibration) : inputs[0];
+  }
+}
+
+void Model::check_is_not_int8(const char* what) const {
+  if (activations_ != DType::kUInt8) return;
+  throw ValueError("model {}: {}: it was prepared for int8, it can only infer", spec_.name, what);
+}
+
+std::vector<std::string> Model::head_convs() const {
+  std::vector<std::string> names;
+  for (size_t k = 0; k < detect_->num_scales(); ++k) names.push_back(detect_->name_of(k));
+  return names;
+}
+
+int64_t Model::int8_bytes() {
+  int64_t sum = detect_->int8_bytes();
+  for_each_conv([&](ConvBnSilu& conv) { sum += conv.int8_bytes(); });
+  return sum;
+}
+
+void Model::for_each_conv(const std::function<void(ConvBnSilu&)>& visit) {
+  for (const auto& module : modules_) {
+    if (module) module->for_each_conv(visit);
+  }
+}
+
+std::vector<std::vector<std::string>> Model::groups_by_reader() {
+  std::vector<std::vector<std::string>> groups;
+  const auto group_of = [&](const std::string& conv) {
+    return std::find_if(groups.begin(), groups.end(), [&](const auto& group) {
+      return std::find(group.begin(), group.end(), conv) != group.end();
+    });
+  };
+  const auto tie = [&](ConvBnSilu& a, ConvBnSilu& b) {
+    const auto one = group_of(a.name()), other = group_of(b.name());
+    if (one == other) return;
+    one->insert(one->end(), other->begin(), other->end());
+    groups.erase(other);
+  };
+  // The convolutions that give each layer's output.
+  std::vector<std::vector<ConvBnSilu*>> givers(spec_.layers.size());
+  for (size_t i = 0; i < spec_.layers.size(); ++i) {
+    if (modules_[i]) {
+      modules_[i]->for_each_conv([&](ConvBnSilu& conv) { groups.push_back({conv.name()}); });
+      modules_[i]->for_each_tie(tie);
+      givers[i] = {&modules_[i]->last_conv()};
+      continue;
+    }
+    if (spec_.layers[i].type == LayerType::kDetect) break;
+    for (const int from : spec_.layers[i].from) {
+      if (from < 0) continue;
+      for (ConvBnSilu* giver : givers[size_t(from)]) givers[i].push_back(giver);
+    }
+    for (ConvBnSilu* giver : givers[i]) tie(*givers[i][0], *giver);
+  }
+  return groups;
+}
+
+void Model::observe_convs(const ConvObserver& observer) {
+  detect_->observe(observer);
+  for_each_conv([&](ConvBnSilu& conv) { conv.observe(observer); });
 }
 
 void Model::check_has_parameters(const char* what) const {

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include <ydistill/layers/conv_bn_silu.h>
 #include <ydistill/layers/detect_head.h>
 #include <ydistill/layers/module.h>
 #include <ydistill/layers/parameters.h>
@@ -55,6 +56,20 @@ class Model {
   /// once and for all: the model then only infers, and forward() in training, another
   /// prepare_inference() and export_weights() throw ValueError.
   void prepare_inference(FoldedWeights where = FoldedWeights::kBeside);
+  /// The rest of inference's preparation for 8 bits: forward() then computes with bytes (on the
+  /// CPU; logits stay float32) and no longer trains. Weights that were folded in place are freed.
+  /// calibration: of every convolution. Where it throws, the model is as before. throws ValueError,
+  /// DeviceError, ShapeError.
+  void prepare_int8(const NetworkCalibration& calibration);
+  /// What the weights in 8 bits take; 0 before prepare_int8().
+  int64_t int8_bytes();
+  /// The convolutions but the heads', those in one group whose outputs are read as one tensor.
+  std::vector<std::vector<std::string>> groups_by_reader();
+  /// The heads' convolutions: "model.24.m.0", ...
+  std::vector<std::string> head_convs() const;
+  /// Sees every convolution at inference, and those of the heads in training too, until another or
+  /// an empty one comes.
+  void observe_convs(const ConvObserver& observer);
   /// throws ValueError, saying for what, where the parameters were folded in place.
   void check_has_parameters(const char* what) const;
 
@@ -64,7 +79,7 @@ class Model {
 
   const GraphSpec& spec() const { return spec_; }
   Device device() const { return store_->device(); }
-  /// Of activations and their gradients.
+  /// Of activations and their gradients; uint8 after prepare_int8().
   DType activations() const { return activations_; }
   ParameterStore& parameters() { return *store_; }
   const ParameterStore& parameters() const { return *store_; }
@@ -77,6 +92,9 @@ class Model {
 
  private:
   Tensor network_input(const Tensor& images) const;
+  void for_each_conv(const std::function<void(ConvBnSilu&)>& visit);
+  void prepare_int8_layers(const NetworkCalibration& calibration);
+  void check_is_not_int8(const char* what) const;
 
   Model(GraphSpec spec, std::unique_ptr<ParameterStore> store, DType activations,
         const TrainedParts& parts);

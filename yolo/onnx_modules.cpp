@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT
 #include <ydistill/yolo/onnx_modules.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include <ydistill/layers/batch_norm_silu.h>
 #include <ydistill/layers/focus.h>
+#include <ydistill/tensor/conv_int8.h>
 #include <ydistill/yolo/oihw.h>
 
 namespace ydistill {
@@ -56,8 +58,9 @@ OnnxFeatureMap size_after(const std::string& name, const LayerSpec& layer,
 
 }  // namespace
 
-OnnxModules::OnnxModules(OnnxGraph& graph, const NamedTensors& weights, OnnxType precision)
-    : graph_(graph), precision_(precision) {
+OnnxModules::OnnxModules(OnnxGraph& graph, const NamedTensors& weights, OnnxType precision,
+                         const NetworkCalibration& calibration)
+    : graph_(graph), precision_(precision), calibration_(calibration) {
   for (const auto& [name, tensor] : weights) weights_.emplace(name, &tensor);
 }
 
@@ -67,20 +70,75 @@ const Tensor& OnnxModules::weight(const std::string& name) const {
   return *found->second;
 }
 
-std::string OnnxModules::conv(const std::string& name, const std::string& x, const Tensor& weight,
-                              const Tensor& bias, Conv2dOptions options) {
-  const std::string w =
-      graph_.add_constant(name + ".weight", sizes_of(weight), weight.span<float>(), precision_);
-  const std::string b =
-      graph_.add_constant(name + ".bias", sizes_of(bias), bias.span<float>(), precision_);
-  const int64_t k = weight.size(2), s = options.stride, p = options.padding;
+std::pair<std::string, std::string> OnnxModules::float_weights(const std::string& values,
+                                                               const Tensor& weight_oihw,
+                                                               const Tensor& bias) {
+  return {graph_.add_constant(values + ".weight", sizes_of(weight_oihw), weight_oihw.span<float>(),
+                              precision_),
+          graph_.add_constant(values + ".bias", sizes_of(bias), bias.span<float>(), precision_)};
+}
+
+std::pair<std::string, std::string> OnnxModules::int8_weights(const std::string& name,
+                                                              const std::string& values,
+                                                              const Tensor& weight_oihw,
+                                                              const Tensor& bias) {
+  // The calibration's channels are those of Focus where the picture is read.
+  const std::vector<float>& means = calibration_of(calibration_, name).input_means;
+  const Tensor ohwi = ohwi_from_oihw(weight_oihw);
+  const bool is_stem = ohwi.size(3) == 3 && means.size() == 12;
+  Int8Weights rounded =
+      quantize_weights(name, is_stem ? stem_weight_to_focus(ohwi) : ohwi, bias, means);
+  for (float& scale : rounded.scales) scale = scale > 0 ? scale : 1;
+  const Tensor floats = Tensor::empty(is_stem ? stem_weight_to_focus(ohwi).shape() : ohwi.shape());
+  std::copy(rounded.bytes.begin(), rounded.bytes.end(), floats.data<float>());
+  const Tensor oihw = oihw_from_ohwi(is_stem ? stem_weight_from_focus(floats) : floats);
+  const std::span<float> numbers = oihw.span<float>();
+  const std::vector<int8_t> bytes(numbers.begin(), numbers.end());
+  const std::vector<int8_t> zeros(rounded.scales.size());
+  const Ints channels{int64_t(zeros.size())};
+  const std::string w = graph_.add_node(
+      values + ".weight", "DequantizeLinear",
+      {graph_.add_constant(values + ".weight.bytes", sizes_of(weight_oihw),
+                           std::span<const int8_t>(bytes)),
+       graph_.add_constant(values + ".weight.scale", channels, rounded.scales),
+       graph_.add_constant(values + ".weight.zero", channels, std::span<const int8_t>(zeros))},
+      {{"axis", int64_t(0)}});
+  return {w, graph_.add_constant(values + ".bias", channels, rounded.biases)};
+}
+
+std::string OnnxModules::conv(const std::string& name, const std::string& values,
+                              const std::string& x, const Tensor& weight_oihw, const Tensor& bias,
+                              Conv2dOptions options) {
+  const auto [w, b] = precision_ == OnnxType::kInt8 ? int8_weights(name, values, weight_oihw, bias)
+                                                    : float_weights(values, weight_oihw, bias);
+  const int64_t k = weight_oihw.size(2), s = options.stride, p = options.padding;
   return graph_.add_node(
-      name, "Conv", {x, w, b},
+      values, "Conv", {x, w, b},
       {{"kernel_shape", Ints{k, k}}, {"strides", Ints{s, s}}, {"pads", Ints{p, p, p, p}}});
 }
 
+std::string OnnxModules::rounded(const std::string& name, const std::string& x,
+                                 const Quantization& to) {
+  if (precision_ != OnnxType::kInt8) return x;
+  const float scale[] = {to.scale};
+  const uint8_t zero[] = {uint8_t(to.zero_point)};
+  const std::string s = graph_.add_constant(name + ".scale", {}, scale);
+  const std::string z = graph_.add_constant(name + ".zero", {}, std::span<const uint8_t>(zero));
+  const std::string bytes = graph_.add_node(name + ".bytes", "QuantizeLinear", {x, s, z});
+  return graph_.add_node(name + ".rounded", "DequantizeLinear", {bytes, s, z});
+}
+
+std::string OnnxModules::rounded_output(const std::string& conv, const std::string& x) {
+  if (precision_ != OnnxType::kInt8) return x;
+  return rounded(conv, x, output_quantization(calibration_, conv));
+}
+
+std::string OnnxModules::add_picture(const std::string& x) {
+  return rounded("images", x, kPictureQuantization);
+}
+
 OnnxFeatureMap OnnxModules::add_head(const std::string& name, const OnnxFeatureMap& x) {
-  return {conv(name, x.name, weight(name + ".weight"), weight(name + ".bias"), {}), x.rows,
+  return {conv(name, name, x.name, weight(name + ".weight"), weight(name + ".bias"), {}), x.rows,
           x.columns};
 }
 
@@ -100,27 +158,35 @@ std::string OnnxModules::folded_conv_silu(const std::string& name, const std::st
       folded.data<float>()[i] = float(weight_oihw.at(i) * scale);
     }
   }
-  const std::string y = conv(name + ".conv", x, folded, bias, options);
+  const std::string y = conv(name, name + ".conv", x, folded, bias, options);
   return graph_.add_node(name + ".silu", "Mul",
                          {y, graph_.add_node(name + ".sigmoid", "Sigmoid", {y})});
 }
 
+std::string OnnxModules::conv_silu_exact(const std::string& name, const std::string& x,
+                                         Conv2dOptions options) {
+  return folded_conv_silu(name, x, weight(name + ".conv.weight"), options);
+}
+
 std::string OnnxModules::conv_silu(const std::string& name, const std::string& x,
                                    Conv2dOptions options) {
-  return folded_conv_silu(name, x, weight(name + ".conv.weight"), options);
+  return rounded_output(name, conv_silu_exact(name, x, options));
 }
 
 /// Focus and its convolution as one convolution on the picture, see stem_weight_from_focus.
 std::string OnnxModules::focus(const std::string& name, const std::string& x) {
   const Tensor stem =
       stem_weight_from_focus(ohwi_from_oihw(weight(name + ".conv.conv.weight")));  // [O,2k,2k,3]
-  return folded_conv_silu(name + ".conv", x, oihw_from_ohwi(stem), {2, stem.size(1) / 4 * 2});
+  const std::string conv = name + ".conv";
+  return rounded_output(conv,
+                        folded_conv_silu(conv, x, oihw_from_ohwi(stem), {2, stem.size(1) / 4 * 2}));
 }
 
 std::string OnnxModules::bottleneck(const std::string& name, const std::string& x, bool shortcut) {
   const std::string inner = conv_silu(name + ".cv1", x);
-  const std::string y = conv_silu(name + ".cv2", inner, {.padding = 1});
-  return shortcut ? graph_.add_node(name + ".add", "Add", {x, y}) : y;
+  const std::string y = conv_silu_exact(name + ".cv2", inner, {.padding = 1});
+  return rounded_output(name + ".cv2",
+                        shortcut ? graph_.add_node(name + ".add", "Add", {x, y}) : y);
 }
 
 std::string OnnxModules::c3(const std::string& name, const std::string& x, const LayerSpec& layer) {
@@ -149,7 +215,7 @@ std::string OnnxModules::concat(const std::string& name, const std::vector<std::
 
 std::string OnnxModules::upsample(const std::string& name, const std::string& x) {
   using Floats = std::vector<float>;
-  // The operator set demands the region, which this mode ignores: all of the input.
+  // Operator set 12 demands the region, which this mode ignores: all of the input.
   const std::string region =
       graph_.add_constant(name + ".region", {8}, Floats{0, 0, 0, 0, 1, 1, 1, 1});
   const std::string scales = graph_.add_constant(name + ".scales", {4}, Floats{1, 1, 2, 2});

@@ -22,8 +22,15 @@ struct OnnxFeatureMap {
 /// checkpoint's weights are: "model.2.cv1.silu".
 class OnnxModules {
  public:
-  /// weights: as export_weights gives them; outlive this. precision: of constants.
-  OnnxModules(OnnxGraph& graph, const NamedTensors& weights, OnnxType precision);
+  /// weights: as export_weights gives them; outlive this. precision: of constants and what is
+  /// between them. calibration: for kInt8, where weights are bytes, and outputs of convolutions are
+  /// rounded to 256 numbers (QuantizeLinear) and are floats again (DequantizeLinear); outlives
+  /// this.
+  OnnxModules(OnnxGraph& graph, const NamedTensors& weights, OnnxType precision,
+              const NetworkCalibration& calibration);
+
+  /// The numbers of a picture, 0 to 1, as convolutions read them: in 8 bits rounded to 1 / 255.
+  std::string add_picture(const std::string& x);
 
   /// A module of a network but Detect; `name`: "model.2". inputs: as many as layer.from.
   /// throws ValueError for inputs whose sizes do not fit.
@@ -37,9 +44,23 @@ class OnnxModules {
   std::string add_operators(const std::string& name, const LayerSpec& layer,
                             const std::vector<std::string>& inputs);
   const Tensor& weight(const std::string& name) const;
-  std::string conv(const std::string& name, const std::string& x, const Tensor& weight,
-                   const Tensor& bias, Conv2dOptions options);
-  /// Convolution, folded batch norm, SiLU.
+  /// name: of the convolution in the calibration. values: what the names of what is added begin
+  /// with.
+  std::string conv(const std::string& name, const std::string& values, const std::string& x,
+                   const Tensor& weight_oihw, const Tensor& bias, Conv2dOptions options);
+  /// Weights and bias as constants.
+  std::pair<std::string, std::string> float_weights(const std::string& values,
+                                                    const Tensor& weight_oihw, const Tensor& bias);
+  std::pair<std::string, std::string> int8_weights(const std::string& name,
+                                                   const std::string& values,
+                                                   const Tensor& weight_oihw, const Tensor& bias);
+  /// To 256 numbers and back; nothing where not in 8 bits.
+  std::string rounded(const std::string& name, const std::string& x, const Quantization& to);
+  /// What a convolution gives, to its 256 numbers.
+  std::string rounded_output(const std::string& conv, const std::string& x);
+  /// Convolution, folded batch norm, SiLU, without rounding.
+  std::string conv_silu_exact(const std::string& name, const std::string& x,
+                              Conv2dOptions options = {});
   std::string conv_silu(const std::string& name, const std::string& x, Conv2dOptions options = {});
   std::string folded_conv_silu(const std::string& name, const std::string& x,
                                const Tensor& weight_oihw, Conv2dOptions options);
@@ -53,6 +74,7 @@ class OnnxModules {
   OnnxGraph& graph_;
   std::unordered_map<std::string, const Tensor*> weights_;
   OnnxType precision_;
+  const NetworkCalibration& calibration_;
 };
 
 }  // namespace ydistill

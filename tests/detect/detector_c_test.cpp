@@ -4,6 +4,7 @@
 
 #include <dlfcn.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <string>
@@ -11,6 +12,7 @@
 #include <vector>
 
 #include <ydistill/detect/detector.h>
+#include <ydistill/yolo/calibrator.h>
 #include <ydistill/yolo/checkpoint.h>
 
 #include "data/pictures.h"
@@ -276,6 +278,39 @@ TEST_CASE("detector in C: the library shows its own functions and nothing else o
   CHECK(dlsym(library, "yd_detect") != nullptr);
   CHECK(dlsym(library, "_ZN8ydistill10read_imageERKNSt10filesystem7__cxx114pathE") == nullptr);
   dlclose(library);
+}
+
+TEST_CASE("detector_c: int8 takes calibrated weights and says what others lack") {
+  const Opened plain;
+  yd_options options = plain.options;
+  options.precision = "int8";
+  CHECK(yd_open(plain.weights.c_str(), &options) == nullptr);
+  CHECK(std::string(yd_last_error()).find("needs calibrated weights") != std::string::npos);
+
+  Checkpoint checkpoint = load_checkpoint(plain.weights, PtWeights::kEma);
+  const Image image = test::noise(64, 64, 3);
+  {
+    const auto model = build_inference_model(checkpoint, {});
+    Calibrator calibrator(*model);
+    const Tensor input = Tensor::empty({1, 64, 64, 3}, DType::kUInt8);
+    std::copy(image.rgb.begin(), image.rgb.end(), input.data<uint8_t>());
+    calibrator.add(input);
+    checkpoint.calibration = calibrator.result();
+  }
+  const std::string weights = (plain.dir / "calibrated.safetensors").string();
+  save_checkpoint(weights, checkpoint);
+  yd_detector* const detector = yd_open(weights.c_str(), &options);
+  INFO(yd_last_error());
+  REQUIRE(detector != nullptr);
+  const yd_picture picture{image.rgb.data(), image.width, image.height, 0, YD_RGB};
+  std::vector<yd_detection> found(300);
+  const int64_t n = yd_detect(detector, &picture, found.data(), 300);
+  yd_close(detector);
+  DetectorOptions same{.conf = 0.0001, .image_size = 64};
+  same.compute.precision = Precision::kInt8;
+  const auto expected = Detector(checkpoint, same).detect(image);
+  REQUIRE(n == int64_t(expected.size()));
+  check_same(found.data(), expected);
 }
 
 }  // namespace

@@ -255,7 +255,8 @@ TEST_CASE("config: a value of the wrong type or out of range is refused") {
   refused("train.schedule=step",
           R"(train.schedule: expected one of "linear", "cosine", got "step")");
   refused("train.optimizer=adam", R"(train.optimizer: expected one of "sgd", "adamw", got "adam")");
-  refused("precision=fp16", R"(precision: expected one of "auto", "fp32", "tf32", "bf16", got)");
+  refused("precision=fp16",
+          R"(precision: expected one of "auto", "fp32", "tf32", "bf16", "int8", got)");
   refused("device=cuda:x", R"(device: expected "auto", "cpu", "cuda" or "cuda:N", got "cuda:x")");
   refused("run.name=a/b", R"(run.name: expected a folder name without /, got "a/b")");
   refused("run.name=..", "run.name");

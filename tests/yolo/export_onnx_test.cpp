@@ -2,10 +2,14 @@
 // The file is evaluated by an interpreter of its own (onnx_evaluator.h) and compared with the model
 // in float64.
 #include <ydistill/tensor/random.h>
+#include <ydistill/yolo/calibrator.h>
 #include <ydistill/yolo/decode.h>
 #include <ydistill/yolo/export_onnx.h>
+#include <ydistill/yolo/inference.h>
 
+#include <algorithm>
 #include <cmath>
+#include <string>
 
 #include "support/catch.h"
 #include "support/worst.h"
@@ -109,6 +113,84 @@ TEST_CASE("export: boxes of an ONNX file are those of the model, for every stem"
     CHECK(worst_difference(got.at("output0"), wanted) < kFoldedTolerance);
     CHECK(wanted.at(4) != Approx(0.5).margin(1e-3));  // the layers do say something
   }
+}
+
+int64_t count_of(const std::string& text, const std::string& word) {
+  int64_t n = 0;
+  for (size_t at = text.find(word); at != std::string::npos; at = text.find(word, at + 1)) ++n;
+  return n;
+}
+
+Checkpoint calibrated_checkpoint(const std::string& json, const Tensor& images) {
+  Checkpoint checkpoint = random_checkpoint(json, 5);
+  const auto model = build_inference_model(checkpoint, {});
+  Calibrator calibrator(*model);
+  calibrator.add(images);
+  checkpoint.calibration = calibrator.result();
+  return checkpoint;
+}
+
+TEST_CASE("export: in 8 bits an ONNX file computes what the model does with bytes") {
+  const Tensor images = random_pictures(2, 32, 48);
+  for (const std::string& json : {kV6, kV5}) {
+    const Checkpoint checkpoint = calibrated_checkpoint(json, images);
+    const auto model = build_inference_model(checkpoint, {Device::cpu(), Precision::kInt8});
+    const std::vector<Tensor> wanted = Inference(*model).logits(images);
+    const std::vector<Tensor> exact = logits_of(checkpoint, images);
+    for (const OnnxInput input : {OnnxInput::kFloats, OnnxInput::kBytes}) {
+      const OnnxOptions options{.batch = 2,
+                                .height = 32,
+                                .width = 48,
+                                .input = input,
+                                .output = OnnxOutput::kLogits,
+                                .precision = OnnxType::kInt8};
+      const std::string file = encode_onnx(checkpoint, options, "0");
+      const auto got = test::evaluate_onnx(
+          file, {{"images", input == OnnxInput::kBytes ? as_bytes(images) : as_floats(images)}});
+      for (size_t k = 0; k < wanted.size(); ++k) {
+        const test::OnnxValue& head = got.at("logits" + std::to_string(k));
+        // The fast sigmoid rounds one byte in thirty the other way, which is a third, of squares,
+        // of what rounding all of them does.
+        const Shape& s = wanted[k].shape();  // [N,H,W,A,5+C], there [N,A (5+C),H,W]
+        const int64_t cells = s[1] * s[2], columns = s[3] * s[4];
+        double off = 0, from_exact = 0;
+        for (int64_t i = 0; i < wanted[k].numel(); ++i) {
+          const int64_t n = i / (cells * columns), cell = i / columns % cells, c = i % columns;
+          const double there = head.numbers.at(size_t((n * columns + c) * cells + cell));
+          off += std::pow(there - wanted[k].at(i), 2);
+          from_exact += std::pow(exact[k].at(i) - wanted[k].at(i), 2);
+        }
+        CHECK(off < 0.6 * from_exact);
+      }
+      // Every output of a convolution but the heads', and the picture; the weights of all.
+      const int64_t heads = int64_t(wanted.size()), convs = int64_t(checkpoint.calibration.size());
+      CHECK(count_of(file, "QuantizeLinear") == convs - heads + 1);
+      CHECK(count_of(file, "DequantizeLinear") == convs - heads + 1 + convs);
+    }
+  }
+}
+
+TEST_CASE("export: detections in 8 bits are those of the same boxes") {
+  const Tensor images = random_pictures(1, 32, 48);
+  Checkpoint checkpoint = calibrated_checkpoint(kV6, images);
+  for (auto& [name, tensor] : checkpoint.tensors) {  // a channel of zeros has no scale
+    if (name != "model.1.conv.weight") continue;
+    std::fill_n(tensor.data<float>(), tensor.numel() / tensor.size(0), 0.0f);
+  }
+  OnnxOptions options{.height = 32, .width = 48, .precision = OnnxType::kInt8};
+  const auto boxes =
+      test::evaluate_onnx(encode_onnx(checkpoint, options, "0"), {{"images", as_floats(images)}});
+  options.shapes = OnnxShapes::kDynamic;
+  const auto dynamic =
+      test::evaluate_onnx(encode_onnx(checkpoint, options, "0"), {{"images", as_floats(images)}});
+  CHECK(boxes.at("output0").numbers == dynamic.at("output0").numbers);
+  for (const double number : boxes.at("output0").numbers) REQUIRE(std::isfinite(number));
+}
+
+TEST_CASE("export: in 8 bits without a calibration is refused") {
+  CHECK_THROWS_WITH_TEXT(
+      encode_onnx(random_checkpoint(kV6, 5), {.precision = OnnxType::kInt8}, "0"), ValueError,
+      "the calibration of model.0 is missing");
 }
 
 TEST_CASE("export: heads have the sizes that the convolutions' padding gives them") {

@@ -314,6 +314,25 @@ OnnxValue range(const OnnxValue& begin, const OnnxValue& end, const OnnxValue& s
   return out;
 }
 
+/// scale and zero point: of all, or of each index along `axis`.
+OnnxValue quantize_linear(const OnnxValue& x, const OnnxValue& scale, const OnnxValue& zero) {
+  REQUIRE(product(scale.sizes) == 1);
+  OnnxValue out = x;
+  for (double& v : out.numbers) {  // std::nearbyint: ties to even
+    v = std::clamp(std::nearbyint(v / scale.numbers[0]) + zero.numbers[0], 0.0, 255.0);
+  }
+  return out;
+}
+
+OnnxValue dequantize_linear(const OnnxValue& x, const OnnxValue& scale, const OnnxValue& zero,
+                            size_t axis) {
+  const Ints steps = steps_of(x.sizes);
+  return filled(x.sizes, false, [&](const Ints& index) {
+    const size_t k = scale.numbers.size() == 1 ? 0 : size_t(index[axis]);
+    return (x.numbers[size_t(flat(index, steps))] - zero.numbers[k]) * scale.numbers[k];
+  });
+}
+
 std::vector<OnnxValue> run(const std::string& op, const std::vector<OnnxValue>& in,
                            const Attributes& at) {
   const auto each = [&](const std::function<double(double)>& f) {
@@ -322,6 +341,10 @@ std::vector<OnnxValue> run(const std::string& op, const std::vector<OnnxValue>& 
     return out;
   };
   if (op == "Conv") return {conv(in.at(0), in.at(1), in.at(2), at)};
+  if (op == "QuantizeLinear") return {quantize_linear(in.at(0), in.at(1), in.at(2))};
+  if (op == "DequantizeLinear") {
+    return {dequantize_linear(in.at(0), in.at(1), in.at(2), size_t(at.integer("axis", 1)))};
+  }
   if (op == "Sigmoid") return {each([](double v) { return 1 / (1 + std::exp(-v)); })};
   if (op == "Identity") return {in.at(0)};
   if (op == "Add") return {elementwise(in.at(0), in.at(1), std::plus<>())};
@@ -376,6 +399,12 @@ OnnxValue constant(const ProtobufFields& tensor) {
       case 1:
         out.numbers.push_back(double(cursor.fixed<float>()));
         break;
+      case 2:
+        out.numbers.push_back(double(cursor.fixed<uint8_t>()));
+        break;
+      case 3:
+        out.numbers.push_back(double(cursor.fixed<int8_t>()));
+        break;
       case 7:
         out.numbers.push_back(double(cursor.fixed<int64_t>()));
         break;
@@ -394,7 +423,9 @@ OnnxValue constant(const ProtobufFields& tensor) {
 
 std::map<std::string, OnnxValue> evaluate_onnx(const std::string& file,
                                                std::map<std::string, OnnxValue> values) {
-  const ProtobufFields graph = read_protobuf(read_protobuf(file).text(7));
+  const ProtobufFields model = read_protobuf(file), graph = read_protobuf(model.text(7));
+  const bool is_quantized = file.find("DequantizeLinear") != std::string::npos;
+  REQUIRE(read_protobuf(model.text(8)).number(2) == (is_quantized ? 13 : 12));
   for (const std::string& bytes : graph.all_texts(11)) {
     REQUIRE(values.count(read_protobuf(bytes).text(1)) == 1);
   }
