@@ -29,7 +29,7 @@ struct Int8Finish {
   }
 };
 
-DirectConv in_fours(DirectConv conv) {
+YD_HOST_DEVICE DirectConv in_fours(DirectConv conv) {
   conv.in_channels /= 4;
   return conv;
 }
