@@ -95,7 +95,7 @@ TrainingMemory::TrainingMemory(const Config& config, const Say& say)
     check_teacher(s.student->spec(), s.train_data->names, teacher->spec, teacher->class_names);
     s.teacher = std::make_unique<Teacher>(*teacher, compute);
   }
-  s.losses = losses_of(config, s.student->spec(), s.teacher ? &s.teacher->spec() : nullptr);
+  s.losses = losses_of(config, *s.student, s.teacher ? &s.teacher->spec() : nullptr);
   s.cache_bytes = plan_cache(config.train.cache, *s.train_data, config.train.image_size,
                              cache_room(config.run.dir))
                       .kept_bytes;

@@ -120,6 +120,20 @@ double feature_gain(const Config& config) {
   return config.distill.gain * config.distill.feature;
 }
 
+/// Whether a layer before the head is trained. Else projections alone would learn from features,
+/// and count in clip_norm.
+bool learns_features(const Model& student) {
+  const ParameterStore& store = student.parameters();
+  const std::string head = fmt::format("model.{}.", student.spec().layers.size() - 1);
+  for (int i = 0; i < store.num_parameters(); ++i) {
+    if (!store.is_auxiliary(i) && store.group(i) != ParameterGroup::kFrozen &&
+        !store.name(i).starts_with(head)) {
+      return true;
+    }
+  }
+  return false;
+}
+
 }  // namespace
 
 namespace {
@@ -359,7 +373,8 @@ std::unique_ptr<Model> make_student(const Config& config, const Dataset& dataset
   return model;
 }
 
-StepLosses losses_of(const Config& config, const GraphSpec& student, const GraphSpec* teacher) {
+StepLosses losses_of(const Config& config, const Model& model, const GraphSpec* teacher) {
+  const GraphSpec& student = model.spec();
   const int64_t heads = student.anchors.num_heads(), size = config.train.image_size;
   StepLosses losses;
   losses.student_anchors = student.anchors;
@@ -383,7 +398,7 @@ StepLosses losses_of(const Config& config, const GraphSpec& student, const Graph
     losses.distill->gains = scaled_distill_gains(
         config.distill.gain, {config.distill.box, config.distill.obj, config.distill.cls},
         student.num_classes, heads, size);
-    losses.feature_gain = feature_gain(config);
+    losses.feature_gain = learns_features(model) ? feature_gain(config) : 0;
   }
   return losses;
 }

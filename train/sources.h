@@ -92,8 +92,9 @@ std::unique_ptr<Model> trained_model(const GraphSpec& spec, const Config& config
 /// The graph that a config names. throws ConfigError.
 GraphSpec graph_of(const std::string& graph);
 
-/// The losses with their gains scaled by classes, scales and picture size. teacher: null for none.
-StepLosses losses_of(const Config& config, const GraphSpec& student, const GraphSpec* teacher);
+/// The losses with their gains scaled by classes, scales and picture size; none of features where
+/// no layer before the head is trained. teacher: null for none.
+StepLosses losses_of(const Config& config, const Model& student, const GraphSpec* teacher);
 
 /// For val: the detector of a config's model, every weight required and as many classes as names.
 /// throws ConfigError for a head of other classes.

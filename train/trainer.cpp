@@ -265,10 +265,10 @@ class Trainer {
                        config_.teacher->weights.string()));
       teacher_file_.reset();
     }
-    losses_ = losses_of(config_, student_->spec(), teacher_ ? &teacher_->spec() : nullptr);
-    if (losses_.feature_gain > 0 && !learns_features()) {
+    losses_ = losses_of(config_, *student_, teacher_ ? &teacher_->spec() : nullptr);
+    if (teacher_ && config_.distill.gain * config_.distill.feature > 0 &&
+        losses_.feature_gain == 0) {
       say_("distill.feature: has no effect, all layers before the head are frozen (train.freeze)");
-      losses_.feature_gain = 0;  // projections alone would learn, and count in clip_norm
     }
     optimizer_ = std::make_unique<Optimizer>(
         student_->parameters(), EmaOptions{config_.train.ema_decay, config_.train.ema_tau},
@@ -352,19 +352,6 @@ class Trainer {
     if (config_.autotune && compute_.device.is_cpu()) {
       say_("autotune: has no effect on the CPU");
     }
-  }
-
-  /// Whether a layer before the head is trained.
-  bool learns_features() const {
-    const ParameterStore& store = student_->parameters();
-    const std::string head = fmt::format("model.{}.", student_->spec().layers.size() - 1);
-    for (int i = 0; i < store.num_parameters(); ++i) {
-      if (!store.is_auxiliary(i) && store.group(i) != ParameterGroup::kFrozen &&
-          !store.name(i).starts_with(head)) {
-        return true;
-      }
-    }
-    return false;
   }
 
   void describe_processes() {

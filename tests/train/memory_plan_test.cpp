@@ -170,7 +170,7 @@ TEST_CASE("memory: validation's arena is known to the byte before it is done") {
   Model model(graph_from_json(test::tiny_graph()));
   model.initialise(1);
   model.prepare_inference();
-  const StepLosses losses = losses_of(config, model.spec(), nullptr);
+  const StepLosses losses = losses_of(config, model, nullptr);
   const ValidationMemory memory(config, pictures, model.spec(), losses, nullptr, {});
   EvaluateOptions options;
   options.val = config.val;
@@ -216,6 +216,17 @@ TEST_CASE("memory: a cache and a teacher show in the plan") {
           .plan();
   CHECK(std::any_of(distilled.parts.begin(), distilled.parts.end(),
                     [](const MemoryPlan::Part& part) { return part.name == "teacher"; }));
+  // Features count where a layer learns from them.
+  const auto step_bytes = [&](const std::string& feature, const std::string& freeze) {
+    return TrainingMemory(run.config({"teacher={\"weights\":\"" + weights + "\"}",
+                                      "distill.feature=" + feature, "train.freeze=" + freeze}),
+                          [](const std::string&) {})
+        .plan()
+        .step_bytes;
+  };
+  const std::string all = "[\"model.0-8\"]";
+  CHECK(step_bytes("1", all) == step_bytes("0", all));
+  CHECK(step_bytes("1", "[]") > step_bytes("0", "[]"));
 }
 
 }  // namespace

@@ -197,8 +197,8 @@ TEST_CASE("losses: what the config says of the distillation reaches them") {
       "data": {"yaml": "d.yaml"}, "distill": {)" +
                          distill + "}}",
                      std::filesystem::current_path());
-    const GraphSpec spec = graph_of("yolov5n");
-    return losses_of(config, spec, &spec);
+    const Model student(graph_of("yolov5n"));
+    return losses_of(config, student, &student.spec());
   };
   const StepLosses plain = losses("");
   CHECK_FALSE(plain.distill->fm_nms);
