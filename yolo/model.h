@@ -59,7 +59,7 @@ class Model {
   /// The rest of inference's preparation for 8 bits: forward() then computes with bytes (on the
   /// CPU; logits stay float32) and no longer trains. Weights that were folded in place are freed.
   /// calibration: of every convolution. Where it throws, the model is as before. throws ValueError,
-  /// DeviceError, ShapeError.
+  /// DeviceError, ShapeError, NotFiniteError.
   void prepare_int8(const NetworkCalibration& calibration);
   /// What the weights in 8 bits take; 0 before prepare_int8().
   int64_t int8_bytes();
