@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // On CPUs without an instruction for four products of bytes.
-#include <ydistill/tensor/conv_int8_finish.h>
+#include <ydistill/tensor/conv_int8_product.h>
 
 namespace ydistill::YD_CPU_LEVEL {
 namespace {
@@ -62,30 +62,20 @@ YD_HOST_DEVICE Sums products(Shorts x, Shorts w) {
 }
 #endif
 
-struct WidenedProduct : Int8Finish {
-  template <int kColumns>
-  static YD_HOST_DEVICE void add(const float* const* rows, int64_t begin, int64_t end,
-                                 const float* panel, Sums (&sums)[kPixels][kColumns]) {
-    const float* row[kPixels];
-    for (int i = 0; i < kPixels; ++i) row[i] = rows[i];
-    for (int64_t k = begin; k < end; ++k, panel += kPanel) {
-      Shorts even[kColumns], odd[kColumns];
-      for (int v = 0; v < kColumns; ++v) {
-        const Shorts w = Shorts(load(panel + v * kLanes));
-        even[v] = even_signed(w);
-        odd[v] = odd_signed(w);
-      }
-#pragma GCC unroll 12
-      for (int i = 0; i < kPixels; ++i) {
-        int32_t four;
-        __builtin_memcpy(&four, row[i] + k, sizeof(four));
-        const Shorts x = Shorts(Sums{} + four);
-        const Shorts x_even = even_unsigned(x), x_odd = odd_unsigned(x);
-        for (int v = 0; v < kColumns; ++v) {
-          sums[i][v] += products(x_even, even[v]) + products(x_odd, odd[v]);
-        }
-      }
-    }
+struct BySixteenBits {
+  struct Left {
+    Shorts even, odd;
+  };
+  using Right = Left;
+  static YD_HOST_DEVICE Left left(int32_t four) {
+    const Shorts x = Shorts(Sums{} + four);
+    return {even_unsigned(x), odd_unsigned(x)};
+  }
+  static YD_HOST_DEVICE Right right(const Sums& fours) {
+    return {even_signed(Shorts(fours)), odd_signed(Shorts(fours))};
+  }
+  static YD_HOST_DEVICE Sums add(const Sums& sum, const Left& x, const Right& w) {
+    return sum + products(x.even, w.even) + products(x.odd, w.odd);
   }
 };
 
@@ -118,8 +108,7 @@ int64_t padded_channels(const DirectConv& conv) {
 }  // namespace
 
 const Int8ConvKernels& int8_conv_kernels() {
-  static const Int8ConvKernels kernels{packed_size, pack, run_int8<WidenedProduct>,
-                                       padded_channels};
+  static const Int8ConvKernels kernels{packed_size, pack, run_int8<BySixteenBits>, padded_channels};
   return kernels;
 }
 

@@ -86,10 +86,10 @@ std::pair<std::string, std::string> OnnxModules::int8_weights(const std::string&
   const std::vector<float>& means = calibration_of(calibration_, name).input_means;
   const Tensor ohwi = ohwi_from_oihw(weight_oihw);
   const bool is_stem = ohwi.size(3) == 3 && means.size() == 12;
-  Int8Weights rounded =
-      quantize_weights(name, is_stem ? stem_weight_to_focus(ohwi) : ohwi, bias, means);
+  const Tensor weight = is_stem ? stem_weight_to_focus(ohwi) : ohwi;
+  Int8Weights rounded = quantize_weights(name, weight, bias, means);
   for (float& scale : rounded.scales) scale = scale > 0 ? scale : 1;
-  const Tensor floats = Tensor::empty(is_stem ? stem_weight_to_focus(ohwi).shape() : ohwi.shape());
+  const Tensor floats = Tensor::empty(weight.shape());
   std::copy(rounded.bytes.begin(), rounded.bytes.end(), floats.data<float>());
   const Tensor oihw = oihw_from_ohwi(is_stem ? stem_weight_from_focus(floats) : floats);
   const std::span<float> numbers = oihw.span<float>();

@@ -28,7 +28,8 @@ PEERS = Path(__file__).resolve().parent
 RUNTIMES = {"onnxruntime": "ONNX Runtime", "openvino": "OpenVINO", "opencv": "OpenCV DNN"}
 COMPILERS = {"off": "eager", "default": "compile", "freeze": "compile, frozen", "jit": "TorchScript"}
 # Root mean square of the difference over the standard deviation, mean of the columns. Unrelated
-# answers have about 1.4; a fresh network multiplies the rounding of its type by a few hundred. 8 bits are not judged.
+# answers have about 1.4; a fresh network multiplies the rounding of its type by a few hundred. 8 bits are
+# not judged.
 TOLERANCE = {"fp32": 1e-3, "bf16": 0.25, "int8": float("inf")}
 ALONE = 3600.0  # seconds a side may take to get ready: torch.compile is slow
 

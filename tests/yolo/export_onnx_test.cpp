@@ -170,7 +170,7 @@ TEST_CASE("export: in 8 bits an ONNX file computes what the model does with byte
   }
 }
 
-TEST_CASE("export: detections in 8 bits are those of the same boxes") {
+TEST_CASE("export: in 8 bits a file for any size computes what one for a size does") {
   const Tensor images = random_pictures(1, 32, 48);
   Checkpoint checkpoint = calibrated_checkpoint(kV6, images);
   for (auto& [name, tensor] : checkpoint.tensors) {  // a channel of zeros has no scale

@@ -29,13 +29,40 @@ struct Int8Finish {
   }
 };
 
+/// A Product of conv_direct_tiles.h by a Dot, which says how a CPU multiplies fours of bytes:
+///
+///   Left, left(four)       four unsigned bytes, in every lane
+///   Right, right(fours)    four signed bytes a lane
+///   add(sum, left, right)  sum + the products of each lane
+template <class Dot>
+struct Int8Product : Int8Finish {
+  template <int kColumns>
+  static YD_HOST_DEVICE void add(const float* const* rows, int64_t begin, int64_t end,
+                                 const float* panel, Sums (&sums)[kPixels][kColumns]) {
+    const float* row[kPixels];
+    for (int i = 0; i < kPixels; ++i) row[i] = rows[i];
+    for (int64_t k = begin; k < end; ++k, panel += kPanel) {
+      typename Dot::Right w[kColumns];
+      for (int v = 0; v < kColumns; ++v) w[v] = Dot::right(Sums(load(panel + v * kLanes)));
+#pragma GCC unroll 12
+      for (int i = 0; i < kPixels; ++i) {
+        int32_t four;
+        __builtin_memcpy(&four, row[i] + k, sizeof(four));
+        const typename Dot::Left x = Dot::left(four);
+        for (int v = 0; v < kColumns; ++v) sums[i][v] = Dot::add(sums[i][v], x, w[v]);
+      }
+    }
+  }
+};
+
 YD_HOST_DEVICE DirectConv in_fours(DirectConv conv) {
   conv.in_channels /= 4;
   return conv;
 }
 
-template <class Product>
+template <class Dot>
 void run_int8(const DirectConv& conv) {
+  using Product = Int8Product<Dot>;
   const DirectConv fours = in_fours(conv);
   conv.y_dtype == DType::kFloat32 ? run_as<Product, float, false, false>(fours)
                                   : run_with<Product, uint8_t>(fours);
