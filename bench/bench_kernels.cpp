@@ -141,9 +141,9 @@ class Bench {
     const Tensor winners = Tensor::zeros({kBatch, 20, 20, channels}, DType::kUInt8, kGpu);
     const int64_t slice = slices.nbytes() / 4;
     time("pyramid pool, one level", slices.shape(), 2 * slice + winners.nbytes(),
-         [&] { cuda::pool_slice(slices, 0, winners); });
+         [&] { cuda::pool_slice(slices, 0, /*radius=*/2, winners); });
     time("pyramid pool backward, one level", slices.shape(), 3 * slice + winners.nbytes(),
-         [&] { cuda::unpool_slice(slices, 0, winners); });
+         [&] { cuda::unpool_slice(slices, 0, /*radius=*/2, winners); });
   }
 
   void add() {

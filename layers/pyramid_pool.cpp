@@ -12,25 +12,28 @@ namespace {
 const Op kPyramidPool("pyramid_pool");
 constexpr int kLevels = 3;
 
-void pool_on_cpu(const Tensor& slices, int level, const Tensor& argmax) {
+PoolSlice slice_of(const Tensor& slices, int64_t radius) {
+  return {slices.size(0), slices.size(1), slices.size(2), slices.size(3) / (kLevels + 1),
+          slices.size(3), radius};
+}
+
+void pool_on_cpu(const Tensor& slices, int level, int64_t radius, const Tensor& argmax) {
   dispatch_inference(slices.dtype(), "pyramid_pool", [&](auto type) {
     using T = decltype(type);
-    const int64_t channels = slices.size(3) / (kLevels + 1);
-    T* slice = slices.data<T>() + level * channels;
+    const PoolSlice slice = slice_of(slices, radius);
+    T* in = slices.data<T>() + level * slice.channels;
     kernels_for<T>(pyramid_pool_kernels())
-        .pool(slice, slice + channels, argmax.defined() ? argmax.data<uint8_t>() : nullptr,
-              slices.size(0), slices.size(1), slices.size(2), channels, slices.size(3));
+        .pool(in, in + slice.channels, argmax.defined() ? argmax.data<uint8_t>() : nullptr, slice);
   });
 }
 
-void unpool_on_cpu(const Tensor& grads, int level, const Tensor& argmax) {
+void unpool_on_cpu(const Tensor& grads, int level, int64_t radius, const Tensor& argmax) {
   dispatch_activation(grads.dtype(), "pyramid_pool", [&](auto type) {
     using T = decltype(type);
-    const int64_t channels = grads.size(3) / (kLevels + 1);
-    T* slice = grads.data<T>() + level * channels;
+    const PoolSlice slice = slice_of(grads, radius);
+    T* in = grads.data<T>() + level * slice.channels;
     kernels_for<T>(pyramid_pool_kernels())
-        .unpool(slice + channels, argmax.data<uint8_t>(), slice, grads.size(0), grads.size(1),
-                grads.size(2), channels, grads.size(3));
+        .unpool(in + slice.channels, argmax.data<uint8_t>(), in, slice);
   });
 }
 
@@ -44,9 +47,14 @@ void copy_first_slice(const Tensor& from, const Tensor& to) {
 
 }  // namespace
 
-Var pyramid_pool(const Var& x) {
+Var pyramid_pool(const Var& x, int64_t window) {
   const Shape s = x.shape();
   if (s.rank() != 4) throw ShapeError("pyramid_pool: takes [N,H,W,C], got {}", s.str());
+  if (window < 3 || window > kMaxPoolWindow || window % 2 == 0) {
+    throw ValueError("pyramid_pool: the window must be odd and 3..{}, got {}", kMaxPoolWindow,
+                     window);
+  }
+  const int64_t radius = window / 2;
   const Device device = x.device();
   Tensor out = Tensor::empty({s[0], s[1], s[2], (kLevels + 1) * s[3]}, x.dtype(), device);
   std::array<Tensor, kLevels> argmax;
@@ -54,15 +62,16 @@ Var pyramid_pool(const Var& x) {
   for (int level = 0; level < kLevels; ++level) {
     Tensor& winners = argmax[size_t(level)];
     if (is_recording({&x})) winners = Tensor::empty(s, DType::kUInt8, device);
-    YD_BACKEND(device, pool_on_cpu(out, level, winners), cuda::pool_slice(out, level, winners));
+    YD_BACKEND(device, pool_on_cpu(out, level, radius, winners),
+               cuda::pool_slice(out, level, radius, winners));
   }
   return record(kPyramidPool, std::move(out), {x}, [=](const Tensor& grad_out) {
     // Level by level from the widest window: what a pool receives goes on to the one below.
     const Tensor grads = grad_out.is_unique() ? grad_out : grad_out.clone();
     for (int level = kLevels - 1; level >= 0; --level) {
       const Tensor& winners = argmax[size_t(level)];
-      YD_BACKEND(device, unpool_on_cpu(grads, level, winners),
-                 cuda::unpool_slice(grads, level, winners));
+      YD_BACKEND(device, unpool_on_cpu(grads, level, radius, winners),
+                 cuda::unpool_slice(grads, level, radius, winners));
     }
     const Tensor grad_x = Tensor::empty(s, grad_out.dtype(), device);
     copy_first_slice(grads, grad_x);

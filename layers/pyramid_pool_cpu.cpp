@@ -5,8 +5,6 @@
 namespace ydistill::YD_CPU_LEVEL {
 namespace {
 
-constexpr int64_t kRadius = 2;
-constexpr int64_t kWindow = 2 * kRadius + 1;
 constexpr int kTile = 32;  // channels held in registers
 
 /// A NaN wins and stays, so that it is seen and not lost.
@@ -19,17 +17,19 @@ YD_HOST_DEVICE bool wins(A candidate, A best) {
 /// row i and column j.
 template <int kTile, bool kWinners, class T>
 YD_HOST_DEVICE void pool_tile(const T* in, T* out, uint8_t* winner, int64_t i, int64_t j,
-                              int64_t height, int64_t width, int64_t channels, int64_t pitch) {
+                              int64_t channels, const PoolSlice& map) {
   using A = Arithmetic<T>;
   A best[kTile];
   int32_t code[kTile];
   bool first = true;
-  for (int64_t p = -kRadius; p <= kRadius; ++p) {
+  const int64_t radius = map.radius, window = 2 * radius + 1, pitch = map.pitch;
+  const int64_t height = map.height, width = map.width;
+  for (int64_t p = -radius; p <= radius; ++p) {
     if (i + p < 0 || i + p >= height) continue;
-    for (int64_t q = -kRadius; q <= kRadius; ++q) {
+    for (int64_t q = -radius; q <= radius; ++q) {
       if (j + q < 0 || j + q >= width) continue;
       const T* from = in + (p * width + q) * pitch;
-      const int32_t here = int32_t((p + kRadius) * kWindow + q + kRadius);
+      const int32_t here = int32_t((p + radius) * window + q + radius);
       const auto look_at = [&](int64_t c) __attribute__((always_inline)) {
         const A candidate = A(from[c]);
         const bool better = first || wins(candidate, best[c]);
@@ -51,21 +51,20 @@ YD_HOST_DEVICE void pool_tile(const T* in, T* out, uint8_t* winner, int64_t i, i
 }
 
 template <class T>
-void pool(const T* in, T* out, uint8_t* argmax, int64_t batch, int64_t height, int64_t width,
-          int64_t channels, int64_t pitch) {
-  parallel_for(batch * height, 1, [=](int64_t row) {
-    const int64_t i = row % height;
-    for (int64_t j = 0; j < width; ++j) {
-      const int64_t pixel = row * width + j;
-      for (int64_t first = 0; first < channels; first += kTile) {
-        const int64_t tile = channels - first < kTile ? channels - first : kTile;
-        const T* from = in + pixel * pitch + first;
-        T* to = out + pixel * pitch + first;
+void pool(const T* in, T* out, uint8_t* argmax, const PoolSlice& map) {
+  parallel_for(map.batch * map.height, 1, [=](int64_t row) {
+    const int64_t i = row % map.height;
+    for (int64_t j = 0; j < map.width; ++j) {
+      const int64_t pixel = row * map.width + j;
+      for (int64_t first = 0; first < map.channels; first += kTile) {
+        const int64_t tile = map.channels - first < kTile ? map.channels - first : kTile;
+        const T* from = in + pixel * map.pitch + first;
+        T* to = out + pixel * map.pitch + first;
         if (argmax != nullptr) {
-          pool_tile<kTile, true>(from, to, argmax + pixel * channels + first, i, j, height, width,
-                                 tile, pitch);
+          uint8_t* const winner = argmax + pixel * map.channels + first;
+          pool_tile<kTile, true>(from, to, winner, i, j, tile, map);
         } else {
-          pool_tile<kTile, false>(from, to, nullptr, i, j, height, width, tile, pitch);
+          pool_tile<kTile, false>(from, to, nullptr, i, j, tile, map);
         }
       }
     }
@@ -75,24 +74,24 @@ void pool(const T* in, T* out, uint8_t* argmax, int64_t batch, int64_t height, i
 // Each pixel gathers from the windows it may have won, in a fixed order; a tile of channels is
 // summed in registers.
 template <class T>
-void unpool(const T* grad_out, const uint8_t* argmax, T* grad_in, int64_t batch, int64_t height,
-            int64_t width, int64_t channels, int64_t pitch) {
+void unpool(const T* grad_out, const uint8_t* argmax, T* grad_in, const PoolSlice& map) {
   using A = Arithmetic<T>;
-  parallel_for(batch * height, 1, [=](int64_t row) {
-    const int64_t i = row % height;
-    for (int64_t j = 0; j < width; ++j) {
-      const int64_t pixel = row * width + j;
-      for (int64_t first = 0; first < channels; first += kTile) {
-        const int64_t tile = channels - first < kTile ? channels - first : kTile;
+  const int64_t radius = map.radius;
+  parallel_for(map.batch * map.height, 1, [=](int64_t row) {
+    const int64_t i = row % map.height;
+    for (int64_t j = 0; j < map.width; ++j) {
+      const int64_t pixel = row * map.width + j;
+      for (int64_t first = 0; first < map.channels; first += kTile) {
+        const int64_t tile = map.channels - first < kTile ? map.channels - first : kTile;
         A sum[kTile] = {};
-        for (int64_t p = kRadius; p >= -kRadius; --p) {  // windows in row order
-          if (i - p < 0 || i - p >= height) continue;
-          for (int64_t q = kRadius; q >= -kRadius; --q) {
-            if (j - q < 0 || j - q >= width) continue;
-            const int64_t window = pixel - p * width - q;
-            const T* from = grad_out + window * pitch + first;
-            const uint8_t* winner = argmax + window * channels + first;
-            const uint8_t code = uint8_t((p + kRadius) * kWindow + q + kRadius);
+        for (int64_t p = radius; p >= -radius; --p) {  // windows in row order
+          if (i - p < 0 || i - p >= map.height) continue;
+          for (int64_t q = radius; q >= -radius; --q) {
+            if (j - q < 0 || j - q >= map.width) continue;
+            const int64_t centre = pixel - p * map.width - q;  // of the window
+            const T* from = grad_out + centre * map.pitch + first;
+            const uint8_t* winner = argmax + centre * map.channels + first;
+            const uint8_t code = uint8_t((p + radius) * (2 * radius + 1) + q + radius);
             if (tile == kTile) {
               for (int64_t c = 0; c < kTile; ++c) {
                 const A value = A(from[c]);  // read always, so that the loop needs no branch
@@ -103,7 +102,7 @@ void unpool(const T* grad_out, const uint8_t* argmax, T* grad_in, int64_t batch,
             }
           }
         }
-        T* to = grad_in + pixel * pitch + first;
+        T* to = grad_in + pixel * map.pitch + first;
         for (int64_t c = 0; c < tile; ++c) to[c] = T(A(to[c]) + sum[c]);
       }
     }

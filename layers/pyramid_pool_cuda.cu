@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // One thread for 16 bytes of channels of one pixel. The backward gathers: each pixel looks at the
-// 25 windows that hold it and takes from those it won, so that nothing is added atomically and the
+// windows that hold it and takes from those it won, so that nothing is added atomically and the
 // order of a sum is fixed.
 #include <ydistill/layers/pyramid_pool.h>
 #include <ydistill/tensor/cuda/divider.h>
@@ -9,15 +9,20 @@
 namespace ydistill::cuda {
 namespace {
 
-constexpr int kRadius = 2;
-constexpr int kWindow = 2 * kRadius + 1;
-
-/// Sizes of the map; pitch: numbers a pixel of the whole tensor.
+/// Sizes of the map; pitch: numbers a pixel of the whole tensor; radius: of the window.
 struct Map {
   int64_t height, width, packs, pitch;
+  int radius;
   Divider by_packs, by_width, by_height;
-  Map(int64_t h, int64_t w, int64_t n, int64_t p)
-      : height(h), width(w), packs(n), pitch(p), by_packs(n), by_width(w), by_height(h) {}
+  Map(int64_t h, int64_t w, int64_t n, int64_t p, int64_t r)
+      : height(h),
+        width(w),
+        packs(n),
+        pitch(p),
+        radius(int(r)),
+        by_packs(n),
+        by_width(w),
+        by_height(h) {}
 };
 
 /// Where pack `i` of a slice lies, and its neighbours.
@@ -49,14 +54,15 @@ struct Pool {
   __device__ void operator()(int64_t i) const {
     const Place at(i, map);
     const int64_t pitch = map.pitch, packs = map.packs;
+    const int radius = map.radius, window = 2 * radius + 1;
     float best[N] = {};
     Pack<uint8_t, N> winner = {};
     bool first = true;
-    for (int dy = -kRadius; dy <= kRadius; ++dy) {
-      for (int dx = -kRadius; dx <= kRadius; ++dx) {
+    for (int dy = -radius; dy <= radius; ++dy) {
+      for (int dx = -radius; dx <= radius; ++dx) {
         if (!at.has(dy, dx)) continue;
         const auto v = load<T, N>(in + at.pixel(dy, dx) * pitch + at.pack * N);
-        const auto code = uint8_t((dy + kRadius) * kWindow + dx + kRadius);
+        const auto code = uint8_t((dy + radius) * window + dx + radius);
         for (int k = 0; k < N; ++k) {
           const float value = float(v.v[k]);
           // A NaN wins and stays, so that it is seen and not lost.
@@ -85,15 +91,16 @@ struct Unpool {
   __device__ void operator()(int64_t i) const {
     const Place at(i, map);
     const int64_t pitch = map.pitch, packs = map.packs;
+    const int radius = map.radius, window = 2 * radius + 1;
     T* const to = grad_in + at.pixel(0, 0) * pitch + at.pack * N;
     const auto before = load<T, N>(to);
     float sum[N];
     for (int k = 0; k < N; ++k) sum[k] = float(before.v[k]);
-    for (int dy = -kRadius; dy <= kRadius; ++dy) {
-      for (int dx = -kRadius; dx <= kRadius; ++dx) {
+    for (int dy = -radius; dy <= radius; ++dy) {
+      for (int dx = -radius; dx <= radius; ++dx) {
         if (!at.has(dy, dx)) continue;
         // The window centred at (dy, dx) from here sees this pixel at (-dy, -dx).
-        const auto code = uint8_t((kRadius - dy) * kWindow + kRadius - dx);
+        const auto code = uint8_t((radius - dy) * window + radius - dx);
         const int64_t pixel = at.pixel(dy, dx);
         const auto winner = load<uint8_t, N>(argmax + (pixel * packs + at.pack) * N);
         const auto grad = load<T, N>(grad_out + pixel * pitch + at.pack * N);
@@ -110,7 +117,7 @@ struct Unpool {
 
 }  // namespace
 
-void pool_slice(const Tensor& slices, int level, const Tensor& argmax) {
+void pool_slice(const Tensor& slices, int level, int64_t radius, const Tensor& argmax) {
   const int64_t pitch = slices.size(3), channels = pitch / 4;
   dispatch_rows(slices.dtype(), channels, "pyramid_pool", [&](auto type, auto width) {
     using T = decltype(type);
@@ -119,11 +126,11 @@ void pool_slice(const Tensor& slices, int level, const Tensor& argmax) {
     uint8_t* const winners = argmax.defined() ? argmax.device_data<uint8_t>() : nullptr;
     for_each(slices.numel() / 4 / N,
              Pool<T, N>{from, from + channels, winners,
-                        Map(slices.size(1), slices.size(2), channels / N, pitch)});
+                        Map(slices.size(1), slices.size(2), channels / N, pitch, radius)});
   });
 }
 
-void unpool_slice(const Tensor& grads, int level, const Tensor& argmax) {
+void unpool_slice(const Tensor& grads, int level, int64_t radius, const Tensor& argmax) {
   const int64_t pitch = grads.size(3), channels = pitch / 4;
   dispatch_rows(grads.dtype(), channels, "pyramid_pool", [&](auto type, auto width) {
     using T = decltype(type);
@@ -131,7 +138,7 @@ void unpool_slice(const Tensor& grads, int level, const Tensor& argmax) {
     T* const to = grads.device_data<T>() + level * channels;
     for_each(grads.numel() / 4 / N,
              Unpool<T, N>{to + channels, argmax.device_data<uint8_t>(), to,
-                          Map(grads.size(1), grads.size(2), channels / N, pitch)});
+                          Map(grads.size(1), grads.size(2), channels / N, pitch, radius)});
   });
 }
 

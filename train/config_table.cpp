@@ -177,7 +177,9 @@ std::vector<ConfigField> make_fields() {
   std::vector<ConfigField> f;
   f.push_back(YD_KEY(model.weights, "checkpoint to start from (.pt or .safetensors)"));
   f.push_back(YD_KEY(model.graph,
-                     "yolov5n, -s, -m, -l, -x (v6-v7 graph), with -v5 behind it the v5.0 graph "
+                     "yolov5n, -s, -m, -l, -x (v6-v7 graph), with 6 behind it the graph with a "
+                     "fourth head for "
+                     "larger pictures (yolov5s6), with -v5 the v5.0 graph "
                      "(yolov5s-v5), or a spec file (.json)")
                   .graph()
                   .default_is("the graph of the weights"));

@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include <ydistill/layers/pyramid_pool.h>
 #include <ydistill/tensor/edit_distance.h>
 #include <ydistill/tensor/error.h>
 #include <ydistill/tensor/io/json_nesting.h>
@@ -133,6 +134,17 @@ class LayerReader {
     return args_[i].get<bool>();
   }
   const json& arg(size_t i) const { return args_[i]; }
+  /// The window whose cascade are those of SPP or SPPF.
+  int64_t pool_window() const {
+    if (num_args() < 2) return 5;
+    for (int64_t k = 3; k <= kMaxPoolWindow; k += 2) {
+      if (args_[1] == (type_ == "SPP" ? json{k, 2 * k - 1, 3 * k - 2} : json(k))) return k;
+    }
+    const char* wanted =
+        type_ == "SPP" ? "k, 2k - 1, 3k - 2 with an odd k, as [5, 9, 13]" : "an odd number, as 5";
+    fail(fmt::format("windows {} are not supported, only {}, from 3 to {}", shown(args_[1]), wanted,
+                     kMaxPoolWindow));
+  }
 
  private:
   int index_;
@@ -185,11 +197,7 @@ LayerSpec read_layer(const LayerReader& in, const std::vector<LayerSpec>& before
       break;
     case LayerType::kSpp: {
       layer.out_channels = in.channels(width);
-      const json windows = layer.type_name == "SPP" ? json{5, 9, 13} : json(5);
-      if (in.num_args() > 1 && in.arg(1) != windows) {
-        in.fail(
-            fmt::format("windows {} are not supported, only {}", shown(in.arg(1)), windows.dump()));
-      }
+      layer.kernel = in.pool_window();
       break;
     }
     case LayerType::kUpsample:

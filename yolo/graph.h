@@ -40,10 +40,11 @@ struct LayerSpec {
   std::vector<int> from;             ///< indices of earlier modules; -1: the picture
   std::vector<int64_t> in_channels;  ///< of each input
   int64_t out_channels = 0;
-  int64_t repeats = 1;                           ///< bottlenecks of a C3
-  bool shortcut = true;                          ///< of Bottleneck and C3
-  int64_t kernel = 1, stride = 1, padding = -1;  ///< of Conv; -1: kernel / 2
-  double reduction = 1;                          ///< input pixels per cell of its output
+  int64_t repeats = 1;               ///< bottlenecks of a C3
+  bool shortcut = true;              ///< of Bottleneck and C3
+  int64_t kernel = 1;                ///< of Conv and Focus; window of SPP and SPPF
+  int64_t stride = 1, padding = -1;  ///< of Conv; -1: kernel / 2
+  double reduction = 1;              ///< input pixels per cell of its output
 
   /// Of Conv and Focus: zeros on every side of their input.
   int64_t conv_padding() const { return padding >= 0 ? padding : kernel / 2; }
@@ -68,7 +69,9 @@ struct GraphSpec {
 };
 
 /// "yolov5n" ... "yolov5x": the graph of v6.0 to v7.0 (6x6 stem, SPPF). "yolov5s-v5" ...
-/// "yolov5x-v5": v5.0 (Focus, SPP). throws ValueError naming the nearest known name.
+/// "yolov5x-v5": v5.0 (Focus, SPP). With a 6 behind the size, "yolov5s6" and "yolov5s6-v5": the
+/// graphs with a fourth head of stride 64, made for larger pictures.
+/// throws ValueError naming the nearest known name.
 GraphSpec graph_by_name(std::string_view name, int64_t num_classes = 80);
 /// All names graph_by_name knows.
 std::vector<std::string> graph_names();

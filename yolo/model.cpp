@@ -38,7 +38,7 @@ std::unique_ptr<Module> make_module(ParameterStore& store, size_t i, const Layer
     case LayerType::kC3:
       return std::make_unique<C3>(store, name, C3Options{in, out, layer.repeats, layer.shortcut});
     case LayerType::kSpp:
-      return std::make_unique<Spp>(store, name, in, out);
+      return std::make_unique<Spp>(store, name, in, out, layer.kernel);
     case LayerType::kUpsample:
     case LayerType::kConcat:
     case LayerType::kDetect:

@@ -199,12 +199,14 @@ std::string OnnxModules::c3(const std::string& name, const std::string& x, const
 }
 
 // A window of 5 twice is one of 9, three times one of 13: SPP and SPPF are the same.
-std::string OnnxModules::spp(const std::string& name, const std::string& x) {
+std::string OnnxModules::spp(const std::string& name, const std::string& x, int64_t window) {
+  const int64_t pad = window / 2;
   std::vector<std::string> levels{conv_silu(name + ".cv1", x)};
   for (int i = 0; i < 3; ++i) {
-    levels.push_back(graph_.add_node(
-        name + ".pool" + std::to_string(i), "MaxPool", {levels.back()},
-        {{"kernel_shape", Ints{5, 5}}, {"strides", Ints{1, 1}}, {"pads", Ints{2, 2, 2, 2}}}));
+    levels.push_back(graph_.add_node(name + ".pool" + std::to_string(i), "MaxPool", {levels.back()},
+                                     {{"kernel_shape", Ints{window, window}},
+                                      {"strides", Ints{1, 1}},
+                                      {"pads", Ints{pad, pad, pad, pad}}}));
   }
   return conv_silu(name + ".cv2", concat(name + ".concat", levels));
 }
@@ -247,7 +249,7 @@ std::string OnnxModules::add_operators(const std::string& name, const LayerSpec&
     case LayerType::kC3:
       return c3(name, x, layer);
     case LayerType::kSpp:
-      return spp(name, x);
+      return spp(name, x, layer.kernel);
     case LayerType::kUpsample:
       return upsample(name, x);
     case LayerType::kConcat:

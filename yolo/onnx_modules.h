@@ -67,7 +67,7 @@ class OnnxModules {
   std::string focus(const std::string& name, const std::string& x);
   std::string bottleneck(const std::string& name, const std::string& x, bool shortcut);
   std::string c3(const std::string& name, const std::string& x, const LayerSpec& layer);
-  std::string spp(const std::string& name, const std::string& x);
+  std::string spp(const std::string& name, const std::string& x, int64_t window);
   std::string concat(const std::string& name, const std::vector<std::string>& inputs);
   std::string upsample(const std::string& name, const std::string& x);
 

@@ -60,7 +60,8 @@ void add_batch_norm(KernelList& kernels) {
 }
 
 // A small map: the windows at its border make a quarter of it.
-constexpr int64_t kSide = 16, kMap = kSide * kSide * kChannels, kPitch = 4 * kChannels;
+constexpr int64_t kSide = 16, kMap = kSide * kSide * kChannels;
+constexpr PoolSlice kPool{1, kSide, kSide, kChannels, 4 * kChannels, /*radius=*/2};
 
 template <class T>
 struct PoolData {
@@ -69,12 +70,11 @@ struct PoolData {
 
   void pool(uint8_t* argmax) {
     kernels_for<T>(pyramid_pool_kernels())
-        .pool(slices.data(), slices.data() + kChannels, argmax, 1, kSide, kSide, kChannels, kPitch);
+        .pool(slices.data(), slices.data() + kChannels, argmax, kPool);
   }
   void unpool() {
     kernels_for<T>(pyramid_pool_kernels())
-        .unpool(slices.data() + kChannels, winners.data(), slices.data(), 1, kSide, kSide,
-                kChannels, kPitch);
+        .unpool(slices.data() + kChannels, winners.data(), slices.data(), kPool);
   }
 };
 

@@ -81,6 +81,14 @@ std::vector<OpCase> layer_op_cases() {
                    "smaller than its windows",
                    {random({1, 2, 3, 4}, 20)},
                    [](const std::vector<Var>& in) { return std::vector{pyramid_pool(in[0])}; }});
+  for (const int64_t window : {3, 7}) {
+    cases.push_back({"pyramid_pool",
+                     "with a window of " + std::to_string(window),
+                     {random({1, 8, 11, 3}, 30)},
+                     [window](const std::vector<Var>& in) {
+                       return std::vector{pyramid_pool(in[0], window)};
+                     }});
+  }
   cases.push_back({"reshape", "", {random({2, 3, 4, 6}, 21)}, [](const std::vector<Var>& in) {
                      const Shape& s = in[0].shape();
                      return std::vector{reshape(in[0], {s[0], s[1], s[2], 2, 3})};

@@ -2,8 +2,10 @@
 #include <ydistill/autograd/gradcheck.h>
 #include <ydistill/tensor/parallel.h>
 #include <ydistill/tensor/random.h>
+#include <ydistill/tensor/square_sum.h>
 #include <ydistill/yolo/detection_loss.h>
 #include <ydistill/yolo/detection_loss_math.h>
+#include <ydistill/yolo/graph.h>
 #include <ydistill/yolo/target_assignment.h>
 
 #include <cmath>
@@ -416,6 +418,49 @@ TEST_CASE("detection_loss: gains are scaled by heads and classes and picture siz
   CHECK(other.cls == Approx(0.375));
   CHECK(other.obj == Approx(0.1875));
   CHECK_THROWS_WITH_TEXT(scaled_gains({}, 0, 3, 640), ValueError, "0 classes, 3 heads");
+}
+
+// The numbers come from YOLOv5 v7.0's ComputeLoss in float64, for logits 2 sin(0.7 i + k), i
+// counting through [N, A, row, column, 5 + C] of head k, and a picture of 64 x 128 pixels.
+TEST_CASE("detection_loss: four heads as in YOLOv5") {
+  constexpr int64_t kPictures = 2, kAnchorsPerCell = 3, kWidth = 5 + kClasses;
+  const Anchors anchors = graph_by_name("yolov5n6").anchors;
+  std::vector<Tensor> heads;
+  for (int64_t k = 0; k < 4; ++k) {
+    const int64_t rows = 8 >> k, columns = 16 >> k;
+    heads.push_back(
+        Tensor::empty({kPictures, rows, columns, kAnchorsPerCell, kWidth}, DType::kFloat64));
+    double* const logits = heads.back().data<double>();
+    for (int64_t i = 0; i < heads.back().numel(); ++i) {
+      const int64_t c = i % kWidth, column = i / kWidth % columns,
+                    row = i / kWidth / columns % rows,
+                    anchor = i / kWidth / columns / rows % kAnchorsPerCell,
+                    picture = i / kWidth / columns / rows / kAnchorsPerCell;
+      const int64_t cell = (picture * rows + row) * columns + column;
+      logits[(cell * kAnchorsPerCell + anchor) * kWidth + c] =
+          2 * std::sin(0.7 * double(i) + double(k));
+    }
+  }
+  const Tensor targets = Tensor::of({4, 6}, {0, 1, 0.5f,  0.5f, 0.4f,  0.5f,   //
+                                             0, 2, 0.2f,  0.3f, 0.1f,  0.22f,  //
+                                             1, 2, 0.7f,  0.6f, 0.9f,  0.8f,   //
+                                             1, 0, 0.11f, 0.8f, 0.25f, 0.16f});
+  DetectionLossOptions options;
+  options.gains = scaled_gains({}, kClasses, 4, 128);
+  const std::vector<Var> vars = leaves(heads);
+  DetectionLossItems items;
+  Tape tape;
+  const Var total = detection_loss(vars, targets, anchors, options, &items);
+  tape.backward(total);
+  CHECK(items.box == Approx(0.07030715048313141).epsilon(1e-6));
+  CHECK(items.obj == Approx(0.14662706851959229).epsilon(1e-6));
+  CHECK(items.cls == Approx(0.021974574774503708).epsilon(1e-6));
+  CHECK(total.value().item() == Approx(0.4778175950050354).epsilon(1e-6));
+  const double grad_norms[] = {0.0065993546234796125, 0.0042319302683652, 0.0012239853470704285,
+                               0.0005342265308245405};
+  for (size_t k = 0; k < 4; ++k) {
+    CHECK(std::sqrt(square_sum(vars[k].grad())) == Approx(grad_norms[k]).epsilon(1e-5));
+  }
 }
 
 TEST_CASE("detection_loss: bad options and targets are refused") {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Parameter counts: the public releases of v5.0 (80 classes) and v7.0, as their READMEs print them.
+// Parameter counts: the public code of v5.0 and v7.0, 80 classes.
 #include <ydistill/yolo/graph.h>
 #include <ydistill/yolo/model.h>
 
@@ -10,11 +10,11 @@ namespace ydistill {
 namespace {
 
 TEST_CASE("graph: parameter counts are those of the public releases") {
-  const std::pair<const char*, int64_t> expected[] = {{"yolov5n", 1872157},
-                                                      {"yolov5s", 7235389},
-                                                      {"yolov5m", 21190557},
-                                                      {"yolov5s-v5", 7276605},
-                                                      {"yolov5m-v5", 21375645}};
+  const std::pair<const char*, int64_t> expected[] = {
+      {"yolov5n", 1872157},     {"yolov5s", 7235389},     {"yolov5m", 21190557},
+      {"yolov5s-v5", 7276605},  {"yolov5m-v5", 21375645}, {"yolov5n6", 3246940},
+      {"yolov5s6", 12626620},   {"yolov5m6", 35731932},   {"yolov5s6-v5", 12667836},
+      {"yolov5m6-v5", 35917020}};
   for (const auto& [name, count] : expected) {
     INFO(name);
     CHECK(Model(graph_by_name(name)).parameters().num_elements() == count);
@@ -26,7 +26,9 @@ TEST_CASE("graph: every release is built and recognised by its own description")
     const GraphSpec graph = graph_by_name(name, 20);
     CHECK(graph.name == name);
     CHECK(graph.num_classes == 20);
-    CHECK(graph.anchors.strides == std::vector<double>{8, 16, 32});
+    std::vector<double> strides{8, 16, 32};
+    if (name.find('6') != std::string::npos) strides.push_back(64);
+    CHECK(graph.anchors.strides == strides);
     CHECK(graph_from_json(graph.json).name == name);
   }
 }
@@ -54,7 +56,15 @@ TEST_CASE("graph: a description of ones own is checked module by module") {
   refuse("[[-1, 3], 1, \"Concat\"", "[[-1, 30], 1, \"Concat\"",
          "`from` 30 names no earlier module");
   refuse("[[-1, 3], 1, \"Concat\"", "[[-1, 1], 1, \"Concat\"", "strides 8 and 4");
-  refuse("[32, 5]", "[32, 7]", "windows 7 are not supported");
+  CHECK(graph_from_json(with("[32, 5]", "[32, 7]")).layers[5].kernel == 7);
+  refuse("[32, 5]", "[32, 6]",
+         "windows 6 are not supported, only an odd number, as 5, from 3 to 15");
+  refuse("[32, 5]", "[32, 17]", "windows 17 are not supported");
+  refuse("[32, 5]", "[32, [5, 9, 13]]", "windows [5,9,13] are not supported");
+  const std::string spp = "\"SPP\", [32, [3, 5, 7]]";
+  CHECK(graph_from_json(with("\"SPPF\", [32, 5]", spp)).layers[5].kernel == 3);
+  refuse("\"SPPF\", [32, 5]", "\"SPP\", [32, [5, 9, 14]]",
+         "windows [5,9,14] are not supported, only k, 2k - 1, 3k - 2 with an odd k, as [5, 9, 13]");
   refuse("[8, 6, 2, 2]", "[-8, 6, 2, 2]", "argument 0 is -8");
   refuse("[[14,14, 14,32, 32,14], ", "[", "Detect has 2 scales, anchors are given for 1");
   refuse("\"nc\": 2", "\"nc\": 0", "nc must be an integer >= 1");
