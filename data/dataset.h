@@ -35,6 +35,8 @@ struct Sample {
   /// False: nobody has looked at this picture, so an empty `labels` says nothing. True with no
   /// labels: there is nothing on it.
   bool labelled = true;
+  /// COCO: its id in the file, as JSON writes it. Empty for other kinds.
+  std::string coco_id = {};
 };
 
 /// Something wrong with the data, and what was done about it.
@@ -51,6 +53,9 @@ struct Finding {
 struct Dataset {
   std::vector<Sample> samples;
   std::vector<std::string> names;  ///< by class id
+  /// COCO: of each class in the file, -1 for one that it has not. Empty for other kinds, and where
+  /// all classes became one.
+  std::vector<int64_t> coco_category_ids = {};
   std::vector<Finding> findings;
   std::vector<std::string>
       notes;  ///< what a user should know though nothing is wrong, one line each

@@ -37,6 +37,7 @@ struct CocoBox {
 };
 
 struct CocoPicture {
+  std::string id;  ///< as JSON writes it
   std::string file_name;
   double width = 0, height = 0;
   bool has_size = false;
@@ -174,6 +175,7 @@ class CocoFile {
         fail(fmt::format("image id {} stands there twice", printable(*id, 40)));
       }
       CocoPicture picture;
+      picture.id = *id;
       picture.file_name = name->get<std::string>();
       const auto width = number_of(entry, "width"), height = number_of(entry, "height");
       picture.has_size = width && height;
@@ -196,6 +198,14 @@ class CocoFile {
   }
 
   const std::vector<CocoPicture>& pictures() const { return pictures_; }
+  /// By class; -1 where no category is of that class.
+  std::vector<int64_t> category_ids(int64_t classes) const {
+    std::vector<int64_t> ids(size_t(classes), -1);
+    for (const auto& [id, category] : categories_) {
+      if (category.class_id >= 0) ids[size_t(category.class_id)] = id;
+    }
+    return ids;
+  }
   std::vector<Finding> take_findings() { return std::move(findings_); }
   /// Labels that belong to no picture.
   int64_t stray_labels() const { return stray_labels_; }
@@ -313,9 +323,13 @@ Dataset load_coco(const DataSource& source, std::vector<std::string> names) {
         PictureReport& report = reports[size_t(i)];
         const fs::path path = source.images / fs::path(picture.file_name);
         std::string stamp = cache.stamp(path, source.path);
-        if (cache.find(path, stamp, report)) return;
+        if (cache.find(path, stamp, report)) {
+          if (report.sample) report.sample->coco_id = picture.id;
+          return;
+        }
         open_sample(report, path, source.path, 0);
         if (!report.sample) return;
+        report.sample->coco_id = picture.id;
         report.labels_dropped = picture.labels_dropped;
         report.labels_ignored = picture.crowds;
         if (picture.has_size) compare_size(report, picture.width, picture.height, source.path, 0);
@@ -331,6 +345,7 @@ Dataset load_coco(const DataSource& source, std::vector<std::string> names) {
   Dataset dataset =
       assemble(source.path, std::move(reports), std::move(names), file.take_findings());
   dataset.labels_dropped += file.stray_labels();
+  dataset.coco_category_ids = file.category_ids(int64_t(dataset.names.size()));
   cache.save(dataset.notes);
   return dataset;
 }

@@ -7,6 +7,7 @@
 #include <chrono>
 
 #include <ydistill/detect/in_picture.h>
+#include <ydistill/detect/test_time_augmentation.h>
 #include <ydistill/tensor/arena.h>
 #ifdef YD_HAVE_CUDA
 #include <ydistill/tensor/cuda/graph.h>
@@ -25,7 +26,8 @@ struct Detector::State {
   std::unique_ptr<Inference> inference;
   DetectTimes times;
 
-  std::vector<std::vector<Detection>> boxes(const std::vector<Tensor>& logits) const;
+  /// The boxes of a network input, in its pixels.
+  std::vector<std::vector<Detection>> find(const Tensor& input);
   /// The pictures `batch` of `images`, whose letterboxes have one size, into those of `found`.
   void detect(std::span<const ImageView> images, const std::vector<Letterbox>& letterboxes,
               const std::vector<size_t>& batch, std::vector<std::vector<Detection>>& found);
@@ -46,6 +48,16 @@ void check_picture(const ImageView& image, size_t number, size_t count) {
   }
   throw ValueError("detector: {}a picture of {}x{} has {} bytes, got {}", which, width, height,
                    width * height * 3, image.rgb.size());
+}
+
+NmsOptions nms_options(const DetectorOptions& options) {
+  NmsOptions nms;
+  nms.conf = options.conf;
+  nms.iou = options.iou;
+  nms.max_det = options.max_det;
+  nms.scope = options.scope;
+  nms.classes = options.classes;
+  return nms;
 }
 
 /// The numbers of the letterboxes of each size, by first appearance; within a size in order.
@@ -81,13 +93,23 @@ class Lap {
 
 }  // namespace
 
-std::vector<std::vector<Detection>> Detector::State::boxes(
-    const std::vector<Tensor>& logits) const {
-  NmsOptions nms;
-  nms.conf = options.conf;
-  nms.iou = options.iou;
-  nms.max_det = options.max_det;
-  return nms_heads(logits, model->spec().anchors, nms);
+std::vector<std::vector<Detection>> Detector::State::find(const Tensor& input) {
+  Lap lap;
+  const Network network = [&](const Tensor& images) {
+    times.letterbox += lap();
+    std::vector<Tensor> logits = inference->logits(images);
+#ifdef YD_HAVE_CUDA
+    if (logits[0].device().is_cuda()) cuda::wait_for_gpu();  // what follows would, on its account
+#endif
+    times.network += lap();
+    return logits;
+  };
+  const Anchors& anchors = model->spec().anchors;
+  const NmsOptions nms = nms_options(options);
+  auto found = options.tta ? nms_of_looks(network, input, anchors, nms)
+                           : nms_heads(network(input), anchors, nms);
+  times.nms += lap();
+  return found;
 }
 
 void Detector::State::detect(std::span<const ImageView> images,
@@ -105,16 +127,10 @@ void Detector::State::detect(std::span<const ImageView> images,
     apply_letterbox(images[picture], letterboxes[picture], pixels + i * height * width * 3);
   });
   times.letterbox += lap();
-  const std::vector<Tensor> logits = inference->logits(input);
-#ifdef YD_HAVE_CUDA
-  if (logits[0].device().is_cuda()) cuda::wait_for_gpu();  // the next step would, on its account
-#endif
-  times.network += lap();
-  std::vector<std::vector<Detection>> in_input = boxes(logits);
+  std::vector<std::vector<Detection>> in_input = find(input);
   for (size_t i = 0; i < batch.size(); ++i) {
     found[batch[i]] = in_picture(letterboxes[batch[i]], std::move(in_input[i]));
   }
-  times.nms += lap();
 }
 
 Detector::Detector(const std::filesystem::path& weights, const DetectorOptions& options)
@@ -131,12 +147,7 @@ Detector::Detector(const Checkpoint& checkpoint, const DetectorOptions& options)
     throw ValueError("detector: image_size {}: a network's input has at most {} pixels",
                      options.image_size, kMaxPixels);
   }
-  if (!(options.conf >= 0 && options.conf <= 1)) {
-    throw ValueError("detector: conf must be 0..1, got {}", options.conf);
-  }
-  if (!(options.iou >= 0 && options.iou <= 1)) {
-    throw ValueError("detector: iou must be 0..1, got {}", options.iou);
-  }
+  check_nms_options(nms_options(options), checkpoint.spec.num_classes);
   use_compute(options.compute);
   state_->model = build_inference_model(checkpoint, options.compute);
   state_->names = checkpoint.class_names;
@@ -151,7 +162,8 @@ Detector& Detector::operator=(Detector&&) noexcept = default;
 
 std::vector<std::vector<Detection>> Detector::detect_inputs(const Tensor& images) {
   const ArenaScope scope(state_->arena);
-  return state_->boxes(state_->inference->logits(images));
+  state_->times = {};
+  return state_->find(images);
 }
 
 std::vector<Detection> Detector::detect(std::span<const uint8_t> rgb, int64_t width,

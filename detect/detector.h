@@ -24,9 +24,15 @@ class Arena;
 struct Checkpoint;
 
 struct DetectorOptions {
-  double conf = 0.25;        ///< scores above this are reported, 0..1
-  double iou = 0.45;         ///< of two boxes that overlap more than this only the better is kept
-  int64_t max_det = 300;     ///< boxes a picture
+  double conf = 0.25;     ///< scores above this are reported, 0..1
+  double iou = 0.45;      ///< of two boxes that overlap more than this only the better is kept
+  int64_t max_det = 300;  ///< boxes a picture
+  /// Whether boxes of different classes suppress each other.
+  NmsScope scope = NmsScope::kPerClass;
+  /// Only boxes found as one of these are reported; empty: all.
+  std::vector<int64_t> classes = {};
+  /// Test-time augmentation: three looks at each picture (test_time_augmentation.h).
+  bool tta = false;
   int64_t image_size = 640;  ///< the longer side in the network, pixels; a multiple of the stride
   /// On the CPU in float32 unless chosen; see choose_inference_compute. In 8 bits weights have to
   /// be calibrated, as `ydistill quantize` writes them.
@@ -35,7 +41,7 @@ struct DetectorOptions {
 
 /// Where the time of a call went, in milliseconds.
 struct DetectTimes {
-  double letterbox = 0;  ///< scaling and padding to the network's input
+  double letterbox = 0;  ///< scaling and padding to the network's input; its further looks too
   double network = 0;    ///< to the logits; the first of a shape also plans its convolutions
   double nms = 0;        ///< decoding, suppression, back to the pictures' pixels
 };
@@ -67,7 +73,7 @@ class Detector {
   const DetectorOptions& options() const;
   /// What networks of all sizes so far take of the CPU's memory besides the weights, in bytes.
   int64_t memory_bytes() const;
-  /// Of the last detect() or detect_batch().
+  /// Of the last call that found boxes.
   const DetectTimes& last_times() const;
 
  private:

@@ -57,8 +57,17 @@ T* given(T* pointer, const char* name) {
 
 yd_options default_options() {
   const DetectorOptions defaults;
-  return {sizeof(yd_options),  defaults.conf, defaults.iou, defaults.max_det,
-          defaults.image_size, "cpu",         "fp32"};
+  return {sizeof(yd_options),
+          defaults.conf,
+          defaults.iou,
+          defaults.max_det,
+          defaults.image_size,
+          "cpu",
+          "fp32",
+          nullptr,
+          0,
+          0,
+          0};
 }
 
 /// What a caller knows of the options; the rest as by default.
@@ -168,6 +177,15 @@ yd_detector* yd_open(const char* weights, const yd_options* options) {
     wanted.iou = known.iou;
     wanted.max_det = known.max_det;
     wanted.image_size = known.image_size;
+    if (known.num_classes < 0) {
+      throw ValueError("options: num_classes is {}, at least 0 wanted", known.num_classes);
+    }
+    if (known.num_classes > 0) {
+      given(known.classes, "options: classes");
+      wanted.classes.assign(known.classes, known.classes + known.num_classes);
+    }
+    if (known.agnostic != 0) wanted.scope = NmsScope::kAllClasses;
+    wanted.tta = known.tta != 0;
     const std::string device = given(known.device, "options: device");
     const std::string precision = given(known.precision, "options: precision");
     (void)choose_inference_compute(device, precision, /*calibrated=*/true);

@@ -57,6 +57,10 @@ typedef struct yd_options {
   const char* device;    /* "cpu", "cuda", "cuda:N", or "auto": a GPU where there is one; "cpu" */
   const char* precision; /* "fp32", "bf16", "tf32", "int8" (weights of `ydistill quantize`, on the
                             CPU), or "auto": what is fastest there; "fp32" */
+  const int64_t* classes; /* only boxes found as one of these are reported */
+  int64_t num_classes;    /* how many these are; 0: all classes */
+  int32_t agnostic;       /* not 0: boxes of different classes suppress each other too; 0 */
+  int32_t tta;            /* not 0: test-time augmentation, three looks at each picture; 0 */
 } yd_options;
 
 /* An opened network. */

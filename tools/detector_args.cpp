@@ -8,6 +8,8 @@
 #include <nlohmann/json.hpp>
 
 #include <ydistill/detect/draw.h>
+#include <ydistill/tensor/edit_distance.h>
+#include <ydistill/tensor/io/text.h>
 #include <ydistill/tensor/parallel.h>
 
 namespace ydistill::tools {
@@ -20,6 +22,40 @@ std::string check_share(const std::string& text) {
   const bool number = problem == std::errc() && end == text.data() + text.size();
   if (number && share >= 0 && share <= 1) return "";
   return fmt::format("a number from 0 to 1 wanted, got \"{}\"", text);
+}
+
+/// Names come first: a class may be called "7".
+std::vector<int64_t> ids_of_classes(const std::vector<std::string>& wanted,
+                                    const std::vector<std::string>& names,
+                                    const std::string& command) {
+  std::vector<int64_t> ids;
+  for (const std::string& word : wanted) {
+    const auto named = std::find(names.begin(), names.end(), word);
+    if (named != names.end()) {
+      ids.push_back(named - names.begin());
+      continue;
+    }
+    int64_t id = -1;
+    const auto [end, problem] = std::from_chars(word.data(), word.data() + word.size(), id);
+    const bool number = problem == std::errc() && end == word.data() + word.size();
+    if (number && id >= 0 && id < int64_t(names.size())) {
+      ids.push_back(id);
+      continue;
+    }
+    if (number) {
+      throw ConfigError("{}: --classes: class {} is wanted, the weights have 0 to {}", command,
+                        printable(word, 40), names.size() - 1);
+    }
+    const auto& nearest =
+        *std::min_element(names.begin(), names.end(), [&](const auto& a, const auto& b) {
+          return edit_distance(a, word) < edit_distance(b, word);
+        });
+    throw ConfigError(
+        "{}: --classes: the weights know no \"{}\", the nearest is \"{}\"; `ydistill info` lists "
+        "all",
+        command, printable(word, 40), printable(nearest, 40));
+  }
+  return ids;
 }
 
 }  // namespace
@@ -36,6 +72,15 @@ void add_nms_options(CLI::App& command, double& conf, double& iou) {
 void add_detector_options(CLI::App& command, DetectorArgs& args) {
   command.add_option("--weights", args.weights, ".pt or .safetensors")->required();
   add_nms_options(command, args.options.conf, args.options.iou);
+  command.add_option("--max-det", args.options.max_det, "boxes a picture, the best ones")
+      ->check(CLI::Range(1, 100000))
+      ->capture_default_str();
+  command.add_option("--classes", args.classes,
+                     "only these, by name or number: --classes person \"traffic light\" 7");
+  command.add_flag("--agnostic", args.agnostic,
+                   "boxes of different classes suppress each other too");
+  command.add_flag("--tta", args.options.tta,
+                   "test-time augmentation: look three times, find more, take longer");
   command.add_option("--size", args.options.image_size, "longer side in the network, pixels")
       ->capture_default_str();
   command.add_option("--threads", args.threads, "threads that compute; 0: all cores")
@@ -59,6 +104,8 @@ Checkpoint load_weights(DetectorArgs& args, const std::string& command) {
   if (size < stride || size % stride != 0) {
     throw ConfigError("{}: --size: a multiple of {} wanted, got {}", command, stride, size);
   }
+  args.options.classes = ids_of_classes(args.classes, checkpoint.class_names, command);
+  if (args.agnostic) args.options.scope = NmsScope::kAllClasses;
   args.options.compute = choose_inference_compute(args.device, args.precision,
                                                   !checkpoint.calibration.empty(), args.autotune);
   return checkpoint;

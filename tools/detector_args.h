@@ -16,20 +16,24 @@ namespace ydistill::tools {
 struct DetectorArgs {
   std::string weights, device = "auto", precision = "auto";
   DetectorOptions options;
+  std::vector<std::string> classes;  ///< names or ids
   int threads = 0;
+  bool agnostic = false;
   bool autotune = false;
 };
 
 /// --conf, --iou.
 void add_nms_options(CLI::App& command, double& conf, double& iou);
-/// --weights, --conf, --iou, --size, --threads, --device, --precision, --autotune.
+/// --weights, --conf, --iou, --max-det, --classes, --agnostic, --tta, --size, --threads, --device,
+/// --precision, --autotune.
 void add_detector_options(CLI::App& command, DetectorArgs& args);
 
 /// Settles threads and device. throws ConfigError for words that no weights could go with.
 void use_machine(DetectorArgs& args);
 
 /// The weights; settles the precision, which may depend on them. throws FileError; ConfigError,
-/// with the command's name, for a --size that they do not take, and for a precision.
+/// with the command's name, for a --size that they do not take, for a class that they do not know,
+/// and for a precision.
 Checkpoint load_weights(DetectorArgs& args, const std::string& command);
 
 /// [{"class": 0, "name": ..., "score": ..., "box_xyxy": [...]}, ...], pixels.

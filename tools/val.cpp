@@ -4,10 +4,13 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
+#include <ydistill/tensor/io/text.h>
+#include <ydistill/tensor/io/writable_folder.h>
 #include <ydistill/tools/command.h>
 #include <ydistill/tools/processes.h>
 #include <ydistill/tools/progress.h>
 #include <ydistill/train/agreement.h>
+#include <ydistill/train/coco_results.h>
 #include <ydistill/train/evaluate.h>
 #include <ydistill/train/process_share.h>
 #include <ydistill/train/sources.h>
@@ -50,8 +53,25 @@ std::string as_json(const MetricsResult& m) {
   return nlohmann::ordered_json{{"metrics", metrics}}.dump(2);
 }
 
+struct ValArgs {
+  std::string config;
+  std::vector<std::string> overrides;
+  bool json = false;
+  bool tta = false;
+  std::string coco_results;  // a new file
+};
+
+void check_results_file(const std::filesystem::path& file) {
+  std::error_code ignored;
+  if (std::filesystem::exists(file, ignored)) {
+    throw ConfigError("val: --coco-results {}: is there already; another name wanted",
+                      printable(file.string()));
+  }
+  check_folder_is_writable(file.has_parent_path() ? file.parent_path() : ".");
+}
+
 /// In all processes; the first one prints.
-int validate(const Config& config, bool as_document, Exchange& exchange) {
+int validate(const Config& config, const ValArgs& args, Exchange& exchange) {
   const Say say = [&](const std::string& line) {
     if (exchange.is_first()) message(line);
   };
@@ -60,6 +80,7 @@ int validate(const Config& config, bool as_document, Exchange& exchange) {
   std::unique_ptr<Model> model;
   Compute compute;
   exchange.together([&] {
+    if (!args.coco_results.empty() && exchange.is_first()) check_results_file(args.coco_results);
     // What is wrong with the machine or the words is told before the weights are read.
     (void)choose_own_inference_compute(config, exchange, /*calibrated=*/true);
     if (config.model.weights.empty()) {
@@ -77,8 +98,9 @@ int validate(const Config& config, bool as_document, Exchange& exchange) {
       say("data.val: none of its pictures has a label: every figure will be 0");
     }
     model = make_validated_model(checkpoint, dataset->names, compute);
-    say(fmt::format("model: {} from {} on {}", checkpoint.spec.name, config.model.weights.string(),
-                    describe(compute)));
+    say(fmt::format("model: {} from {} on {}{}", checkpoint.spec.name,
+                    config.model.weights.string(), describe(compute),
+                    args.tta ? ", with test-time augmentation" : ""));
   });
   check_same_precision(exchange, compute.precision);
   check_same_file(exchange, "model.weights", config.model.weights);
@@ -88,6 +110,11 @@ int validate(const Config& config, bool as_document, Exchange& exchange) {
   options.workers = int(config.train.workers);
   options.exchange = &exchange;
   options.stop = stop_signal_came;
+  options.tta = args.tta;
+  CocoResults found(dataset);
+  if (!args.coco_results.empty()) {
+    options.on_batch = [&](const EvaluatedBatch& batch) { found.add(batch); };
+  }
   const auto arena = Arena::create(0, model->device());
   const ArenaScope scope(arena);
   const EvaluateResult result = evaluate(*model, dataset, options);
@@ -95,9 +122,18 @@ int validate(const Config& config, bool as_document, Exchange& exchange) {
     say("val: stopped before the last picture");
     return kRunFailed;
   }
+  if (!args.coco_results.empty()) {
+    const int64_t left_out = found.write(args.coco_results, exchange);
+    if (left_out > 0) {
+      say(
+          fmt::format("--coco-results: {} boxes of classes that the data have no category for are "
+                      "left out",
+                      left_out));
+    }
+  }
   if (!exchange.is_first()) return 0;
   for (const Finding& finding : result.findings) message("data: " + finding.str());
-  if (as_document) {
+  if (args.json) {
     print_json(as_json(result.metrics));
   } else {
     print_table(result.metrics);
@@ -109,23 +145,22 @@ int validate(const Config& config, bool as_document, Exchange& exchange) {
 }  // namespace
 
 Run add_val(CLI::App& app) {
-  struct Args {
-    std::string config;
-    std::vector<std::string> overrides;
-    bool json = false;
-  };
-  auto args = std::make_shared<Args>();
+  auto args = std::make_shared<ValArgs>();
   CLI::App* cmd =
       app.add_subcommand("val", "Measure a model on the validation pictures of a config");
   cmd->add_option("config", args->config, "config file (JSON)")->required();
   cmd->add_option("overrides", args->overrides, "key.path=value, e.g. val.conf=0.01");
   cmd->add_flag("--json", args->json, "print one JSON document");
+  cmd->add_flag("--tta", args->tta,
+                "test-time augmentation: look three times, find more, take longer");
+  cmd->add_option("--coco-results", args->coco_results,
+                  "also write all boxes in COCO's format of results: a new file");
   return [args] {
     const std::unique_ptr<Exchange> processes = join_processes();
     catch_stop_signals(processes->is_first() ? OnSignal::kSay : OnSignal::kQuiet);
     return run_in_all(*processes, [&] {
       const Config config = load_config(*processes, args->config, args->overrides);
-      return validate(config, args->json, *processes);
+      return validate(config, *args, *processes);
     });
   };
 }

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include <ydistill/detect/in_picture.h>
+#include <ydistill/detect/test_time_augmentation.h>
 #include <ydistill/train/gather_findings.h>
 #include <ydistill/train/loader_options.h>
 #include <ydistill/yolo/inference.h>
@@ -61,7 +62,7 @@ class Evaluation {
     const int64_t all = loader_.num_batches();
     loader_.start(all * rank / size, all * (rank + 1) / size);
     Batch batch;
-    while (!stopped() && loader_.next(batch)) add(batch, inference.logits(batch.images));
+    while (!stopped() && loader_.next(batch)) add(batch, inference);
   }
 
   /// Brings the parts together: in the order of the ranks they are those of one process. throws
@@ -102,17 +103,26 @@ class Evaluation {
  private:
   bool stopped() const { return options_.stop && options_.stop(); }
 
-  void add(const Batch& batch, const std::vector<Tensor>& logits) {
+  void add(const Batch& batch, Inference& inference) {
+    const Anchors& anchors = model_.spec().anchors;
+    std::vector<Tensor> logits;
+    std::vector<std::vector<Detection>> detections;
+    if (options_.tta) {
+      const Network network = [&](const Tensor& images) { return inference.logits(images); };
+      detections = nms_of_looks(network, batch.images, anchors, nms_);
+    } else {
+      logits = inference.logits(batch.images);
+      detections = nms_heads(logits, anchors, nms_);
+    }
     if (options_.loss) {
       DetectionLossItems items;
       const std::vector<Var> heads(logits.begin(), logits.end());
-      detection_loss(heads, targets_on(model_.device(), batch.targets), model_.spec().anchors,
-                     *options_.loss, &items);
+      detection_loss(heads, targets_on(model_.device(), batch.targets), anchors, *options_.loss,
+                     &items);
       result_.loss.box += items.box;
       result_.loss.obj += items.obj;
       result_.loss.cls += items.cls;
     }
-    const auto detections = nms_heads(logits, model_.spec().anchors, nms_);
     std::vector<std::vector<Detection>> found;
     std::vector<std::vector<TruthBox>> truths;
     for (size_t i = 0; i < detections.size(); ++i) {
@@ -141,6 +151,7 @@ class Evaluation {
 
 EvaluateResult evaluate(Model& model, std::shared_ptr<const Dataset> dataset,
                         const EvaluateOptions& options) {
+  if (options.tta && options.loss) throw ValueError("evaluate: no loss with tta");
   const auto start = std::chrono::steady_clock::now();
   Exchange& exchange = options.exchange != nullptr ? *options.exchange : single_process();
   Evaluation evaluation(model, std::move(dataset), options);

@@ -24,7 +24,8 @@ namespace ydistill {
 struct EvaluatedBatch {
   int64_t number = 0;  ///< from 0
   const Batch& batch;
-  const std::vector<Tensor>& logits;                      ///< of each scale, on the model's device
+  /// Of each scale, on the model's device; empty with test-time augmentation.
+  const std::vector<Tensor>& logits;
   const std::vector<std::vector<Detection>>& detections;  ///< [N] in input pixels
   /// [N] the same and the labels, in pixels of the pictures.
   const std::vector<std::vector<Detection>>& found;
@@ -37,7 +38,9 @@ struct EvaluateOptions {
   /// Of the model's device, for a model on a GPU; a new one where absent. On the CPU memory comes
   /// from the arena that is open.
   std::shared_ptr<Arena> arena;
-  /// Loss to compute on the way; none where absent.
+  /// Test-time augmentation (detect/test_time_augmentation.h).
+  bool tta = false;
+  /// Loss to compute on the way; none where absent. Not with tta.
   std::optional<DetectionLossOptions> loss;
   /// Sees each batch, for drawing.
   std::function<void(const EvaluatedBatch&)> on_batch;
@@ -60,7 +63,8 @@ struct EvaluateResult {
 };
 
 /// model: prepared for inference. throws what the loader and the network throw, in all processes as
-/// Exchange::together does; NotFiniteError for a network whose output is NaN.
+/// Exchange::together does; NotFiniteError for a network whose output is NaN; ValueError for a loss
+/// with tta.
 EvaluateResult evaluate(Model& model, std::shared_ptr<const Dataset> dataset,
                         const EvaluateOptions& options);
 

@@ -18,7 +18,8 @@ void check(const GraphSpec& spec, const OnnxOptions& o) {
                        o.height, o.width);
     }
   }
-  check_nms_options(o.nms);
+  check_nms_options(o.nms, spec.num_classes);
+  if (!o.nms.classes.empty()) throw ValueError("ONNX: a choice of classes cannot be exported");
 }
 
 /// A number where it is fixed, else the name.

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <numeric>
 
 #include <ydistill/tensor/parallel.h>
@@ -20,6 +21,11 @@ constexpr float kClassOffsetPx = 7680;
                        box);
 }
 
+bool is_wanted(int64_t class_id, const NmsOptions& options) {
+  const std::vector<int64_t>& wanted = options.classes;
+  return wanted.empty() || std::find(wanted.begin(), wanted.end(), class_id) != wanted.end();
+}
+
 /// Adds the detections of one box whose objectness passed. scores: of the classes, not yet times
 /// objectness.
 void add_candidates(float cx, float cy, float w, float h, float objectness, const float* scores,
@@ -29,7 +35,7 @@ void add_candidates(float cx, float cy, float w, float h, float objectness, cons
   if (options.labels == NmsLabels::kAll && classes > 1) {
     for (d.class_id = 0; d.class_id < classes; ++d.class_id) {
       d.score = scores[d.class_id] * objectness;
-      if (d.score > conf) out.push_back(d);
+      if (d.score > conf && is_wanted(d.class_id, options)) out.push_back(d);
     }
     return;
   }
@@ -40,12 +46,28 @@ void add_candidates(float cx, float cy, float w, float h, float objectness, cons
       d.class_id = c;
     }
   }
-  if (d.score > conf) out.push_back(d);
+  if (d.score > conf && is_wanted(d.class_id, options)) out.push_back(d);
 }
 
-/// The candidates that stay. They come off a heap, best first, and each meets only the boxes kept
-/// so far: once max_det are found, the rest is neither sorted nor compared.
-std::vector<Detection> suppress(const std::vector<Detection>& found, const NmsOptions& options) {
+/// Leaves the best `most`, in their order; of equal ones the first.
+void keep_best(std::vector<Detection>& found, int64_t most) {
+  if (int64_t(found.size()) <= most) return;
+  std::vector<size_t> order(found.size());
+  std::iota(order.begin(), order.end(), size_t(0));
+  std::nth_element(order.begin(), order.begin() + most, order.end(), [&](size_t a, size_t b) {
+    return found[a].score != found[b].score ? found[a].score > found[b].score : a < b;
+  });
+  order.resize(size_t(most));
+  std::sort(order.begin(), order.end());
+  for (size_t i = 0; i < order.size(); ++i) found[i] = found[order[i]];
+  found.resize(order.size());
+  found.shrink_to_fit();
+}
+
+/// Those of one picture that stay. They come off a heap, best first, and each meets only the boxes
+/// kept so far: once max_det are found, the rest is neither sorted nor compared.
+std::vector<Detection> suppress_in_picture(const std::vector<Detection>& found,
+                                           const NmsOptions& options) {
   const auto worse = [&](size_t a, size_t b) {
     return found[a].score != found[b].score ? found[a].score < found[b].score : a > b;
   };
@@ -98,8 +120,8 @@ bool finite_row(const float* row, int64_t n) {
 /// whose objectness is surely below the threshold may be left out.
 class PictureBoxes {
  public:
-  PictureBoxes(const Anchors& anchors, const NmsOptions& options, int64_t classes)
-      : anchors_(anchors), options_(options), scores_(size_t(classes)) {}
+  PictureBoxes(const Anchors& anchors, const NmsOptions& options, const Look& look, int64_t classes)
+      : anchors_(anchors), options_(options), look_(look), scores_(size_t(classes)) {}
 
   /// t: the box's logits. False if they are not finite.
   bool add(const float* t, size_t head, int64_t anchor, int64_t row, int64_t column) {
@@ -110,27 +132,35 @@ class PictureBoxes {
     for (size_t c = 0; c < scores_.size(); ++c) scores_[c] = sigmoid(t[5 + c]);
     const float stride = float(anchors_.strides[head]);
     const auto& wh = anchors_.wh_px[head][size_t(anchor)];
-    add_candidates(decode_centre(t[0], column, stride), decode_centre(t[1], row, stride),
-                   decode_side(t[2], float(wh[0])), decode_side(t[3], float(wh[1])), objectness,
-                   scores_.data(), classes, options_, found_);
+    const float scale = float(look_.scale);
+    float cx = decode_centre(t[0], column, stride) / scale;
+    if (look_.mirrored_width > 0) cx = float(look_.mirrored_width) - cx;
+    add_candidates(cx, decode_centre(t[1], row, stride) / scale,
+                   decode_side(t[2], float(wh[0])) / scale, decode_side(t[3], float(wh[1])) / scale,
+                   objectness, scores_.data(), classes, options_, found_);
     return true;
   }
-  std::vector<Detection> kept() const { return suppress(found_, options_); }
+  std::vector<Detection> best() {
+    keep_best(found_, options_.max_nms);
+    return std::move(found_);
+  }
 
  private:
   const Anchors& anchors_;
   const NmsOptions& options_;
+  const Look& look_;
   std::vector<float> scores_;
   std::vector<Detection> found_;
 };
 
-std::vector<std::vector<Detection>> nms_on_cpu(const std::vector<Tensor>& heads,
-                                               const std::vector<HeadDims>& dims,
-                                               const Anchors& anchors, const NmsOptions& options,
-                                               float surely_below) {
+std::vector<std::vector<Detection>> candidates_on_cpu(const std::vector<Tensor>& heads,
+                                                      const std::vector<HeadDims>& dims,
+                                                      const Anchors& anchors,
+                                                      const NmsOptions& options, const Look& look,
+                                                      float surely_below) {
   std::vector<std::vector<Detection>> result(size_t(dims[0].pictures));
   for_each_picture(dims[0].pictures, [&](int64_t picture, int64_t& bad_box) {
-    PictureBoxes boxes(anchors, options, dims[0].classes());
+    PictureBoxes boxes(anchors, options, look, dims[0].classes());
     int64_t number = 0;  // of the box in the picture
     for (size_t k = 0; k < heads.size(); ++k) {
       const HeadDims& head = dims[k];
@@ -146,17 +176,18 @@ std::vector<std::vector<Detection>> nms_on_cpu(const std::vector<Tensor>& heads,
         }
       }
     }
-    result[size_t(picture)] = boxes.kept();
+    result[size_t(picture)] = boxes.best();
   });
   return result;
 }
 
 #ifdef YD_HAVE_CUDA
 /// The GPU leaves out the boxes surely below; the rest is done here, as on the CPU.
-std::vector<std::vector<Detection>> nms_on_cuda(const std::vector<Tensor>& heads,
-                                                const std::vector<HeadDims>& dims,
-                                                const Anchors& anchors, const NmsOptions& options,
-                                                float surely_below) {
+std::vector<std::vector<Detection>> candidates_on_cuda(const std::vector<Tensor>& heads,
+                                                       const std::vector<HeadDims>& dims,
+                                                       const Anchors& anchors,
+                                                       const NmsOptions& options, const Look& look,
+                                                       float surely_below) {
   const cuda::PassingBoxes passing = cuda::passing_boxes(heads, dims, surely_below);
   const std::span<const int64_t> numbers = passing.numbers.span<int64_t>();
   std::vector<size_t> order(numbers.size());
@@ -168,7 +199,7 @@ std::vector<std::vector<Detection>> nms_on_cuda(const std::vector<Tensor>& heads
 
   std::vector<std::vector<Detection>> result(size_t(dims[0].pictures));
   for_each_picture(dims[0].pictures, [&](int64_t picture, int64_t& bad_box) {
-    PictureBoxes boxes(anchors, options, dims[0].classes());
+    PictureBoxes boxes(anchors, options, look, dims[0].classes());
     const auto first = std::partition_point(order.begin(), order.end(),
                                             [&](size_t i) { return numbers[i] < picture * cells; });
     for (auto i = first; i != order.end() && numbers[*i] < (picture + 1) * cells; ++i) {
@@ -183,7 +214,7 @@ std::vector<std::vector<Detection>> nms_on_cuda(const std::vector<Tensor>& heads
         return;
       }
     }
-    result[size_t(picture)] = boxes.kept();
+    result[size_t(picture)] = boxes.best();
   });
   return result;
 }
@@ -191,15 +222,19 @@ std::vector<std::vector<Detection>> nms_on_cuda(const std::vector<Tensor>& heads
 
 }  // namespace
 
-void check_nms_options(const NmsOptions& o) {
+void check_nms_options(const NmsOptions& o, int64_t classes) {
   if (!(o.conf >= 0 && o.conf <= 1)) throw ValueError("nms: conf is {}, must be 0..1", o.conf);
   if (!(o.iou >= 0 && o.iou <= 1)) throw ValueError("nms: iou is {}, must be 0..1", o.iou);
   if (o.max_det < 1) throw ValueError("nms: max_det is {}, must be at least 1", o.max_det);
   if (o.max_nms < 1) throw ValueError("nms: max_nms is {}, must be at least 1", o.max_nms);
+  for (const int64_t class_id : o.classes) {
+    if (class_id < 0 || class_id >= classes) {
+      throw ValueError("nms: class {} is wanted, there are 0 to {}", class_id, classes - 1);
+    }
+  }
 }
 
 std::vector<std::vector<Detection>> nms(const Tensor& decoded, const NmsOptions& options) {
-  check_nms_options(options);
   if (!decoded.defined() || decoded.rank() != 3 || decoded.size(2) < 6) {
     throw ShapeError("nms: boxes are {}, must be [N,boxes,5+C] with at least one class",
                      decoded.defined() ? decoded.str() : "undefined");
@@ -208,6 +243,7 @@ std::vector<std::vector<Detection>> nms(const Tensor& decoded, const NmsOptions&
     throw DTypeError("nms: boxes are {}, must be float32", decoded.str());
   }
   const int64_t boxes = decoded.size(1), width = decoded.size(2);
+  check_nms_options(options, width - 5);
   std::vector<std::vector<Detection>> result(size_t(decoded.size(0)));
   for_each_picture(decoded.size(0), [&](int64_t picture, int64_t& bad_box) {
     std::vector<Detection> found;
@@ -220,23 +256,40 @@ std::vector<std::vector<Detection>> nms(const Tensor& decoded, const NmsOptions&
       }
       add_candidates(box[0], box[1], box[2], box[3], box[4], box + 5, width - 5, options, found);
     }
-    result[size_t(picture)] = suppress(found, options);
+    result[size_t(picture)] = suppress_in_picture(found, options);
   });
   return result;
 }
 
-std::vector<std::vector<Detection>> nms_heads(const std::vector<Tensor>& heads,
-                                              const Anchors& anchors, const NmsOptions& options) {
-  check_nms_options(options);
+std::vector<std::vector<Detection>> nms_candidates(const std::vector<Tensor>& heads,
+                                                   const Anchors& anchors,
+                                                   const NmsOptions& options, const Look& look) {
   const std::vector<HeadDims> dims = check_heads("nms_heads", heads, anchors);
   if (heads[0].dtype() != DType::kFloat32) {
     throw DTypeError("nms_heads: head 0 is {}, must be float32", heads[0].str());
   }
+  check_nms_options(options, dims[0].classes());
   // Logits clearly below the threshold need no sigmoid: it rises with the logit.
   const double conf = std::clamp(options.conf, 1e-30, 1 - 1e-7);
   const float surely_below = float(std::log(conf / (1 - conf)) - 1e-2);
-  return YD_BACKEND(heads[0].device(), nms_on_cpu(heads, dims, anchors, options, surely_below),
-                    nms_on_cuda(heads, dims, anchors, options, surely_below));
+  return YD_BACKEND(heads[0].device(),
+                    candidates_on_cpu(heads, dims, anchors, options, look, surely_below),
+                    candidates_on_cuda(heads, dims, anchors, options, look, surely_below));
+}
+
+std::vector<std::vector<Detection>> suppress(const std::vector<std::vector<Detection>>& candidates,
+                                             const NmsOptions& options) {
+  check_nms_options(options, std::numeric_limits<int64_t>::max());
+  std::vector<std::vector<Detection>> kept(candidates.size());
+  parallel_for(int64_t(candidates.size()), 1, [&](int64_t picture) {
+    kept[size_t(picture)] = suppress_in_picture(candidates[size_t(picture)], options);
+  });
+  return kept;
+}
+
+std::vector<std::vector<Detection>> nms_heads(const std::vector<Tensor>& heads,
+                                              const Anchors& anchors, const NmsOptions& options) {
+  return suppress(nms_candidates(heads, anchors, options), options);
 }
 
 }  // namespace ydistill

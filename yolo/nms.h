@@ -31,13 +31,15 @@ struct NmsOptions {
   int64_t max_nms = 30000;  ///< candidates considered a picture, best first
   NmsLabels labels = NmsLabels::kBest;
   NmsScope scope = NmsScope::kPerClass;
+  /// Boxes found as another class are left out, before any suppresses another; empty: all count.
+  std::vector<int64_t> classes = {};
 
   /// YOLOv5's settings for validation: conf 0.001, IoU 0.6, all labels.
-  static NmsOptions validation() { return {0.001, 0.6, 300, 30000, NmsLabels::kAll, {}}; }
+  static NmsOptions validation() { return {0.001, 0.6, 300, 30000, NmsLabels::kAll, {}, {}}; }
 };
 
-/// throws ValueError for options out of range.
-void check_nms_options(const NmsOptions& options);
+/// throws ValueError for options out of range. classes: how many the network knows.
+void check_nms_options(const NmsOptions& options, int64_t classes);
 
 /// decoded  float32 [N, boxes, 5+C] from decode_heads.
 /// returns  per picture the boxes kept, corners in input pixels (not clipped), best score first;
@@ -54,5 +56,22 @@ std::vector<std::vector<Detection>> nms(const Tensor& decoded, const NmsOptions&
 std::vector<std::vector<Detection>> nms_heads(const std::vector<Tensor>& heads,
                                               const Anchors& anchors,
                                               const NmsOptions& options = {});
+
+/// How the network saw the pictures whose boxes are wanted.
+struct Look {
+  double scale = 1;           ///< its pixels per pixel of the boxes that are wanted
+  double mirrored_width = 0;  ///< where above 0: x becomes this less x, once it is scaled back
+};
+
+/// The two halves of nms_heads, for pictures that were looked at more than once. This one gives
+/// what would be suppressed, the best max_nms of each picture in the order of the boxes.
+/// throws as nms_heads.
+std::vector<std::vector<Detection>> nms_candidates(const std::vector<Tensor>& heads,
+                                                   const Anchors& anchors,
+                                                   const NmsOptions& options,
+                                                   const Look& look = {});
+/// And this one what of it stays. throws ValueError for options out of range.
+std::vector<std::vector<Detection>> suppress(const std::vector<std::vector<Detection>>& candidates,
+                                             const NmsOptions& options);
 
 }  // namespace ydistill

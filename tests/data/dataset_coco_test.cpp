@@ -57,7 +57,9 @@ TEST_CASE("coco: category ids are sorted and pictures keep the order of the file
   const Dataset data = with_annotations(kGood);
   CHECK(data.names == std::vector<std::string>{"cat", "dog"});
   REQUIRE(data.samples.size() == 2);
+  CHECK(data.coco_category_ids == std::vector<int64_t>{3, 7});
   CHECK(data.samples[0].image.filename() == "b.png");
+  CHECK(data.samples[0].coco_id == "20");
   CHECK(data.samples[0].labels.empty());
   REQUIRE(data.samples[1].labels.size() == 1);
   const Label& label = data.samples[1].labels[0];
@@ -119,6 +121,7 @@ TEST_CASE("coco: given names are matched by name and other categories are listed
   const Dataset data =
       with_annotations(std::string(kGood) + "," + cat + "," + cat, {"bird", "dog"});
   CHECK(data.names == std::vector<std::string>{"bird", "dog"});
+  CHECK(data.coco_category_ids == std::vector<int64_t>{-1, 7});
   CHECK(data.num_labels() == 1);
   CHECK(data.samples[1].labels.at(0).class_id == 1);
   CHECK(data.labels_dropped == 2);

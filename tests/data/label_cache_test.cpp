@@ -72,6 +72,7 @@ TEST_CASE("label cache: of a COCO file it spares the headers of the pictures") {
   REQUIRE(second.samples.size() == 1);
   CHECK(second.samples[0].labels == first.samples[0].labels);
   CHECK(second.samples[0].labels.at(0).class_id == 0);
+  CHECK(second.samples[0].coco_id == "1");
   // Other names are other ids.
   CHECK_THROWS(load_dataset(source, {"y", "x"}));
   write_yolo_set(set.dir.path(), {{40, 30}});

@@ -144,6 +144,28 @@ TEST_CASE("detector in C: files and batches, and fewer places than boxes") {
   CHECK(yd_detect(opened.detector, &pictures[0], nullptr, 0) == int64_t(expected[0].size()));
 }
 
+TEST_CASE("detector in C: classes, suppression and augmentation are chosen as in C++") {
+  const Opened opened;
+  const Image image = test::noise(50, 37, 5);
+  const int64_t wanted = 1;
+  yd_options options = opened.options;
+  options.classes = &wanted;
+  options.num_classes = 1;
+  options.agnostic = 1;
+  options.tta = 1;
+  yd_detector* detector = yd_open(opened.weights.c_str(), &options);
+  REQUIRE(detector != nullptr);
+  const auto found = found_in(detector, {image.rgb.data(), 50, 37, 0, YD_RGB});
+  yd_close(detector);
+  DetectorOptions in_cpp{.conf = 0.0001, .image_size = 64};
+  in_cpp.scope = NmsScope::kAllClasses;
+  in_cpp.classes = {1};
+  in_cpp.tta = true;
+  const auto expected = Detector(opened.weights, in_cpp).detect(image);
+  REQUIRE(found.size() == expected.size());
+  check_same(found.data(), expected);
+}
+
 TEST_CASE("detector in C: classes and versions have names") {
   const Opened opened;
   CHECK(yd_num_classes(opened.detector) == 2);
@@ -215,6 +237,14 @@ TEST_CASE("detector in C: what is wrong is said in one line, and nothing ends") 
   says(with([](yd_options& o) { o.precision = "fp8"; }), "precision: expected");
   says(with([](yd_options& o) { o.image_size = 65; }), "65");
   says(with([](yd_options& o) { o.conf = 2; }), "conf");
+  const int64_t third = 2;
+  says(with([&](yd_options& o) {
+         o.classes = &third;
+         o.num_classes = 1;
+       }),
+       "class 2 is wanted, there are 0 to 1");
+  says(with([](yd_options& o) { o.num_classes = 1; }), "options: classes is NULL");
+  says(with([](yd_options& o) { o.num_classes = -1; }), "num_classes is -1");
 
   const auto detect = [&](const yd_picture* picture, yd_detection* to, int64_t capacity) {
     return yd_detect(opened.detector, picture, to, capacity) == -1;

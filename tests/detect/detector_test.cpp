@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include <ydistill/detect/detector.h>
 
+#include <algorithm>
 #include <array>
 #include <cmath>
+#include <iterator>
 #include <nlohmann/json.hpp>
 #include <thread>
 
@@ -98,6 +100,29 @@ TEST_CASE("detector: pixels are looked at where they are, a batch too takes memo
   CHECK(detector.memory_bytes() == arena);
 }
 
+TEST_CASE("detector: only the wanted classes are reported, also with test-time augmentation") {
+  const Checkpoint checkpoint = tiny_checkpoint();
+  const Image image = test::noise(64, 50, 3);
+  DetectorOptions options{.conf = 0.0001, .image_size = 64};
+  const auto all = Detector(checkpoint, options).detect(image);
+  for (const bool tta : {false, true}) {
+    for (const int64_t wanted : {0, 1}) {
+      options.tta = tta;
+      options.classes = {wanted};
+      Detector detector(checkpoint, options);
+      const auto found = detector.detect(image);
+      CHECK_FALSE(found.empty());
+      CHECK(std::all_of(found.begin(), found.end(),
+                        [&](const Detection& d) { return d.class_id == wanted; }));
+      if (tta) continue;
+      std::vector<Detection> expected;
+      std::copy_if(all.begin(), all.end(), std::back_inserter(expected),
+                   [&](const Detection& d) { return d.class_id == wanted; });
+      CHECK(found == expected);
+    }
+  }
+}
+
 TEST_CASE("detector: two in two threads find the same as one") {
   const Checkpoint checkpoint = tiny_checkpoint();
   const DetectorOptions options{.conf = 0.0001, .image_size = 64};
@@ -126,7 +151,10 @@ TEST_CASE("detector: wrong input is refused with what would be right") {
                          "image_size 32768: a network's input has at most 268435456 pixels");
   CHECK_THROWS_WITH_TEXT(Detector(checkpoint, {.image_size = 65}), ValueError,
                          "a multiple of 16, got 65");
-  CHECK_THROWS_WITH_TEXT(Detector(checkpoint, {.conf = 2}), ValueError, "conf must be 0..1");
+  CHECK_THROWS_WITH_TEXT(Detector(checkpoint, {.conf = 2}), ValueError, "conf is 2, must be 0..1");
+  CHECK_THROWS_WITH_TEXT(Detector(checkpoint, {.max_det = 0}), ValueError, "max_det is 0");
+  CHECK_THROWS_WITH_TEXT(Detector(checkpoint, {.classes = {2}}), ValueError,
+                         "class 2 is wanted, there are 0 to 1");
   CHECK_THROWS_WITH_TEXT(Detector("none.pt"), FileError, "none.pt: no such file");
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <iterator>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <sstream>
 
 #include "support/catch.h"
@@ -127,6 +128,45 @@ TEST_CASE("command: detect --batch writes what one picture at a time writes, in 
   // Four pictures were read at first, of which three could be run.
   CHECK(document.at("timing_ms_per_picture").at("first_network").get<double>() ==
         Approx(document.at("timing_ms").at("first_network").get<double>() / 3));
+}
+
+TEST_CASE("command: detect takes classes by name and number and leaves out the others") {
+  const Setup setup;
+  const std::string args =
+      "detect --weights tiny.safetensors --source val/images --size 64 --conf 0.0001 --json --out ";
+  const auto classes_in = [](const Outcome& o) {
+    INFO(o.err);
+    CHECK(o.code == 0);
+    std::set<std::string> names;
+    const auto document = nlohmann::json::parse(o.out);
+    for (const auto& picture : document.at("images")) {
+      for (const auto& box : picture.at("detections")) names.insert(box.at("name"));
+    }
+    return names;
+  };
+  CHECK(classes_in(setup.run(args + "a")) == std::set<std::string>{"high", "wide"});
+  CHECK(classes_in(setup.run(args + "b --classes high")) == std::set<std::string>{"high"});
+  CHECK(classes_in(setup.run(args + "c --tta --agnostic --classes 0")) ==
+        std::set<std::string>{"wide"});
+  check_refused(setup.run(args + "d --classes hihg"), 2,
+                "--classes: the weights know no \"hihg\", the nearest is \"high\"");
+  check_refused(setup.run(args + "d --classes high 2"), 2,
+                "--classes: class 2 is wanted, the weights have 0 to 1");
+  check_refused(setup.run(args + "d --max-det 0"), 2, "--max-det");
+  CHECK_FALSE(fs::exists(setup.dir / "d"));
+}
+
+TEST_CASE("command: val writes its boxes as COCO results, and overwrites nothing") {
+  const Setup setup;
+  const std::string args = "val cfg.json model.weights=tiny.safetensors --coco-results ";
+  const Outcome done = setup.run(args + "boxes.json");
+  INFO(done.err);
+  CHECK(done.code == 0);
+  const auto boxes = nlohmann::json::parse(read_file(setup.dir / "boxes.json"));
+  REQUIRE_FALSE(boxes.empty());
+  CHECK(boxes[0].contains("image_id"));
+  check_refused(setup.run(args + "boxes.json"), 2, "boxes.json: is there already");
+  check_refused(setup.run(args + "cfg.json/boxes.json"), 1, "cfg.json");
 }
 
 TEST_CASE("command: detect --batch refuses what is no number of pictures in one line") {

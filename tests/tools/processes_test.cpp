@@ -70,6 +70,13 @@ TEST_CASE("command: a validation in two processes prints the table of one, once"
   CHECK(both.code == 0);
   CHECK(both.out == alone.out);
   CHECK(count(both.err, "4 pictures in ") == 1);
+  const Outcome one_file = setup.run(args + " --tta --coco-results one.json");
+  const Outcome two_files = run_two(setup, args + " --tta --coco-results two.json");
+  CHECK(one_file.code == 0);
+  CHECK(two_files.code == 0);
+  CHECK(two_files.out == one_file.out);
+  CHECK(read_file(setup.dir / "two.json") == read_file(setup.dir / "one.json"));
+  CHECK(count(run_two(setup, args + " --coco-results two.json").err, "is there already") == 1);
   CHECK(count(run_two(setup, "val cfg.json").err, "ydistill: model.weights: val needs") == 1);
 }
 

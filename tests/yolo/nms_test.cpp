@@ -38,6 +38,26 @@ TEST_CASE("nms: boxes of different classes suppress each other only if asked") {
   CHECK(run(boxes, all)[0].class_id == 0);
 }
 
+TEST_CASE("nms: boxes of classes that are not wanted suppress nothing") {
+  const std::initializer_list<float> boxes{10, 10, 8, 8, 1, 0.9f, 0.1f,  //
+                                           10, 10, 8, 8, 1, 0.1f, 0.8f,  //
+                                           50, 50, 8, 8, 1, 0.3f, 0.6f};
+  NmsOptions options;
+  options.scope = NmsScope::kAllClasses;
+  options.classes = {1};
+  const auto kept = run(boxes, options);
+  CHECK(kept == std::vector<Detection>{{6, 6, 14, 14, 0.8f, 1}, {46, 46, 54, 54, 0.6f, 1}});
+  // A box counts as its best class only, unless all of its classes do.
+  options.labels = NmsLabels::kAll;
+  options.classes = {0};
+  CHECK(run(boxes, options) ==
+        std::vector<Detection>{{6, 6, 14, 14, 0.9f, 0}, {46, 46, 54, 54, 0.3f, 0}});
+  options.labels = NmsLabels::kBest;
+  CHECK(run(boxes, options) == std::vector<Detection>{{6, 6, 14, 14, 0.9f, 0}});
+  options.classes = {0, 2};
+  CHECK_THROWS_WITH_TEXT(run(boxes, options), ValueError, "class 2 is wanted, there are 0 to 1");
+}
+
 TEST_CASE("nms: an overlap of exactly the threshold stays") {
   NmsOptions options;
   options.iou = 0.5;
@@ -156,6 +176,39 @@ TEST_CASE("nms: from the logits is the same as from the decoded boxes") {
       CHECK(from_logits[0].empty() == (conf > 0.9));
     }
   }
+}
+
+TEST_CASE("nms: candidates of several looks are brought back and compete") {
+  const Anchors anchors{{8}, {{{10, 14}}}};
+  Tensor small = Tensor::full({1, 4, 6, 1, 6}, -20);
+  float* const box = small.data<float>() + (1 * 6 + 2) * 6;  // row 1, column 2
+  std::fill(box, box + 4, 0.0f);
+  box[4] = box[5] = 20;
+  const auto found = nms_candidates({small}, anchors, {}, {.scale = 0.5, .mirrored_width = 100});
+  REQUIRE(found.size() == 1);
+  REQUIRE(found[0].size() == 1);
+  // Centre 20, 12 and size 10 x 14, twice as large, and 40 from the right.
+  CHECK(found[0][0].x1 == Approx(50));
+  CHECK(found[0][0].x2 == Approx(70));
+  CHECK(found[0][0].y1 == Approx(10));
+  CHECK(found[0][0].y2 == Approx(38));
+
+  std::vector<std::vector<Detection>> both = found;
+  both[0].push_back({51, 10, 71, 38, 0.7f, 0});
+  CHECK(suppress(both, {}) == found);
+}
+
+TEST_CASE("nms: of the candidates the best max_nms are left, in their order") {
+  const Anchors anchors{{8}, {{{10, 14}}}};
+  Tensor head = Tensor::zeros({1, 1, 8, 1, 6});
+  const float objectness[] = {1, 3, 2, 5, 3, 0, 3, 4};
+  for (int64_t i = 0; i < 8; ++i) head.data<float>()[i * 6 + 4] = objectness[i];
+  NmsOptions options;
+  options.max_nms = 4;
+  const auto found = nms_candidates({head}, anchors, options).at(0);
+  std::vector<float> columns;
+  for (const Detection& d : found) columns.push_back(std::floor((d.x1 + d.x2) / 2 / 8));
+  CHECK(columns == std::vector<float>{1, 3, 4, 7});
 }
 
 TEST_CASE("nms: nothing in gives nothing out") {
