@@ -92,6 +92,9 @@ YD_HOST_DEVICE Vector load(const uint8_t* from) {
 #if defined(__AVX512F__)
   return Vector(
       _mm512_maskz_cvtepi32_ps(0xffff, _mm512_maskz_cvtepu8_epi32(0xffff, __m128i(bytes))));
+#elif defined(__AVX2__)
+  const __m128i low = _mm_cvtsi64_si128(int64_t(bytes));
+  return Vector(_mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(low)));
 #else
   return __builtin_convertvector(bytes, Vector);
 #endif
@@ -103,6 +106,12 @@ YD_HOST_DEVICE void store(const Vector& v, uint8_t* to) {
   const __m512 positive = _mm512_maskz_max_ps(kAll, __m512(v), __m512(Vector{}));
   const Bytes bytes =
       Bytes(_mm512_maskz_cvtusepi32_epi8(kAll, _mm512_maskz_cvtps_epu32(kAll, positive)));
+#elif defined(__AVX2__)
+  // A NaN passes the minimum and becomes the least integer.
+  const __m256i integers = _mm256_cvtps_epi32(_mm256_min_ps(_mm256_set1_ps(255), __m256(v)));
+  const __m128i halves =
+      _mm_packs_epi32(_mm256_castsi256_si128(integers), _mm256_extracti128_si256(integers, 1));
+  const int64_t bytes = _mm_cvtsi128_si64(_mm_packus_epi16(halves, halves));
 #else
   const Vector kMost = Vector{} + 255;
   const Vector positive = v > 0 ? v : Vector{};
