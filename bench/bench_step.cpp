@@ -41,7 +41,8 @@ namespace ydistill {
 namespace {
 
 struct Args {
-  std::string graph = "yolov5s-v5", teacher, mode = "train", device = "cpu", precision = "auto";
+  std::string graph = "yolov5s-v5", teacher, teacher_precision = "same", mode = "train",
+              device = "cpu", precision = "auto";
   int64_t size = 320, batch = 8, classes = 20;
   std::string weights, pictures, dump;
   int steps = 10, warmup = 3;
@@ -172,7 +173,12 @@ class Bench {
       Checkpoint checkpoint;
       checkpoint.spec = teacher.spec();
       checkpoint.tensors = export_weights(teacher);
-      teacher_ = std::make_unique<Teacher>(checkpoint, compute_);
+      Compute compute = compute_;
+      if (args.teacher_precision == "int8") {
+        checkpoint.calibration = calibration_of(*build_inference_model(checkpoint, {}));
+        compute = choose_inference_compute(args.device, "int8", /*calibrated=*/true);
+      }
+      teacher_ = std::make_unique<Teacher>(checkpoint, compute);
     }
   }
 
@@ -253,14 +259,19 @@ class Bench {
             [this] { runner_->take(); }, [this] { return runner_->memory_bytes(); }};
   }
 
+  /// Of a network that is prepared for inference, on the batch that it is timed with.
+  NetworkCalibration calibration_of(Model& model) const {
+    const ArenaScope scope(Arena::create());
+    Calibrator calibrator(model);
+    calibrator.add(batch_.images);
+    return calibrator.result();
+  }
+
   Work inference() {
     student_->prepare_inference(FoldedWeights::kInPlace);
     const Tensor images = batch_.images.to(compute_.device);
     if (compute_.precision == Precision::kInt8) {
-      const ArenaScope scope(Arena::create());
-      Calibrator calibrator(*student_);
-      calibrator.add(images);
-      student_->prepare_int8(calibrator.result());
+      student_->prepare_int8(calibration_of(*student_));
     }
     inference_ = std::make_unique<Inference>(*student_);
     return {[this, images] {
@@ -305,6 +316,7 @@ class Bench {
           {"settings",
            {{"graph", args_.graph},
             {"teacher", args_.teacher},
+            {"teacher_precision", args_.teacher_precision},
             {"mode", args_.mode},
             {"feature_gain", args_.feature_gain},
             {"size", args_.size},
@@ -384,6 +396,10 @@ int main(int argc, char** argv) {
       ->capture_default_str()
       ->check(CLI::IsMember({"train", "distill", "infer", "convs"}));
   app.add_option("--teacher", args.teacher, "the teacher's graph, for distill; convs can have one");
+  app.add_option("--teacher-precision", args.teacher_precision,
+                 "as teacher.precision: same or int8")
+      ->check(CLI::IsMember({"same", "int8"}))
+      ->capture_default_str();
   app.add_option("--feature-gain", args.feature_gain, "as distill.feature")
       ->capture_default_str()
       ->check(CLI::NonNegativeNumber);

@@ -106,7 +106,7 @@ std::vector<std::vector<Detection>> Detector::State::find(const Tensor& input) {
   };
   const Anchors& anchors = model->spec().anchors;
   const NmsOptions nms = nms_options(options);
-  auto found = options.tta ? nms_of_looks(network, input, anchors, nms)
+  auto found = options.tta ? nms_of_looks(network, input, model->spec().max_stride(), anchors, nms)
                            : nms_heads(network(input), anchors, nms);
   times.nms += lap();
   return found;

@@ -33,10 +33,10 @@ Image mirrored(const ImageView& image) {
 }
 
 /// What the network sees of `images`, on the CPU, in this look.
-Tensor seen(const Tensor& images, const Augmentation& look, double max_stride) {
+Tensor seen(const Tensor& images, const Augmentation& look, int64_t stride) {
   const int64_t height = images.size(1), width = images.size(2);
   const auto padded = [&](int64_t side) {
-    return int64_t(std::ceil(double(side) * look.scale / max_stride) * max_stride);
+    return int64_t(std::ceil(double(side) * look.scale / double(stride))) * stride;
   };
   Letterbox plan;
   plan.width = padded(width);
@@ -66,14 +66,13 @@ void leave_out(std::vector<T>& of_heads, bool first) {
 }  // namespace
 
 std::vector<std::vector<Detection>> nms_of_looks(const Network& network, const Tensor& images,
-                                                 const Anchors& anchors,
+                                                 int64_t stride, const Anchors& anchors,
                                                  const NmsOptions& options) {
-  const double max_stride = *std::max_element(anchors.strides.begin(), anchors.strides.end());
   const Tensor pictures = images.to(Device::cpu());
   std::vector<std::vector<Detection>> all(size_t(images.size(0)));
   for (const Augmentation& look : kLooks) {
     const bool is_first = &look == std::begin(kLooks), is_last = &look + 1 == std::end(kLooks);
-    std::vector<Tensor> heads = network(is_first ? images : seen(pictures, look, max_stride));
+    std::vector<Tensor> heads = network(is_first ? images : seen(pictures, look, stride));
     Anchors of_look = anchors;
     if (heads.size() > 1 && (is_first || is_last)) {
       leave_out(heads, is_last);

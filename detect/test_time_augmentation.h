@@ -20,9 +20,10 @@ using Network = std::function<std::vector<Tensor>(const Tensor&)>;
 /// unless the network has one head only. Pictures are resized in bytes, as all are here; the
 /// original resizes floating-point numbers.
 ///
-/// images   uint8 [N,H,W,3], H and W multiples of the largest stride.
+/// images   uint8 [N,H,W,3], H and W multiples of stride: of the network's largest.
 /// returns  as nms_heads, in pixels of `images`. throws as nms_heads and the network.
 std::vector<std::vector<Detection>> nms_of_looks(const Network& network, const Tensor& images,
-                                                 const Anchors& anchors, const NmsOptions& options);
+                                                 int64_t stride, const Anchors& anchors,
+                                                 const NmsOptions& options);
 
 }  // namespace ydistill

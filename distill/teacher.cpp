@@ -6,9 +6,7 @@
 namespace ydistill {
 
 Teacher::Teacher(const Checkpoint& checkpoint, const Compute& compute)
-    : model_(build_model(checkpoint, compute)), class_names_(checkpoint.class_names) {
-  model_->prepare_inference(FoldedWeights::kInPlace);
-}
+    : model_(build_inference_model(checkpoint, compute)), class_names_(checkpoint.class_names) {}
 
 std::vector<Tensor> Teacher::logits(const Tensor& images, std::vector<Tensor>* features) {
   const NoGrad no_grad;

@@ -14,7 +14,8 @@ namespace ydistill {
 /// of its own. Nothing that training does can change it.
 class Teacher {
  public:
-  /// throws ValueError if the checkpoint lacks a weight.
+  /// In 8 bits on the CPU, of a calibrated checkpoint; there are no features then.
+  /// throws ValueError if the checkpoint lacks a weight, or the calibration that 8 bits need.
   explicit Teacher(const Checkpoint& checkpoint, const Compute& compute = {});
 
   /// Raw logits of each scale, [N,H,W,A,5+C] float32, for uint8 pictures [N,H,W,3].

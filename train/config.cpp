@@ -17,6 +17,7 @@
 #include <ydistill/tensor/io/text.h>
 #include <ydistill/tensor/io/text_file.h>
 #include <ydistill/train/config_table.h>
+#include <ydistill/yolo/graph.h>
 
 namespace ydistill {
 
@@ -112,7 +113,7 @@ bool is_beyond_integers(const ConfigField& field, const Json& value) {
 }
 
 bool is_relocated_path(const ConfigField& field, const std::string& text) {
-  if (field.kind == ConfigKind::kGraph) return text.ends_with(".json");
+  if (field.kind == ConfigKind::kGraph) return is_graph_file(text);
   return field.kind == ConfigKind::kPath && field.path != "run.dir";
 }
 

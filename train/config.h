@@ -16,13 +16,15 @@ namespace ydistill {
 /// `weights`, `graph` or both; with both, the weights fill the graph.
 struct ModelConfig {
   std::filesystem::path weights;  ///< .pt or .safetensors; empty: start from random numbers
-  std::string graph;              ///< a known name (yolov5s, yolov5s-v5) or a spec file (.json)
+  std::string graph;              ///< a known name (yolov5s, yolov5s-v5) or a file (.json, .yaml)
   bool operator==(const ModelConfig&) const = default;
 };
 
 struct TeacherConfig {
+  enum class Precision { kSame, kInt8 };
   std::filesystem::path weights;
-  bool validate = true;  ///< print the teacher's mAP before the first step
+  Precision precision = Precision::kSame;  ///< same: as the student
+  bool validate = true;                    ///< print the teacher's mAP before the first step
   bool operator==(const TeacherConfig&) const = default;
 };
 

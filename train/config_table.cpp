@@ -26,6 +26,8 @@ constexpr std::array<std::string_view, 2> kNamesOf<DistillConfig::Objectness>{"l
 template <>
 constexpr std::array<std::string_view, 2> kNamesOf<DistillConfig::Defaults>{"tuned", "original"};
 template <>
+constexpr std::array<std::string_view, 2> kNamesOf<TeacherConfig::Precision>{"same", "int8"};
+template <>
 constexpr std::array<std::string_view, 2> kNamesOf<TrainConfig::Compat>{"v5", "v7"};
 template <>
 constexpr std::array<std::string_view, 2> kNamesOf<TrainConfig::Schedule>{"linear", "cosine"};
@@ -180,12 +182,15 @@ std::vector<ConfigField> make_fields() {
                      "yolov5n, -s, -m, -l, -x (v6-v7 graph), with 6 behind it the graph with a "
                      "fourth head for "
                      "larger pictures (yolov5s6), with -v5 the v5.0 graph "
-                     "(yolov5s-v5), or a spec file (.json)")
+                     "(yolov5s-v5), or a file that describes one (.json, or .yaml as in YOLOv5)")
                   .graph()
                   .default_is("the graph of the weights"));
 
   f.push_back(YD_KEY_AT("teacher.weights", teacher->weights, "checkpoint of the teacher")
                   .default_is("required in teacher"));
+  f.push_back(YD_KEY_AT("teacher.precision", teacher->precision,
+                        "same: as the student; int8: of weights from `ydistill quantize`, on the "
+                        "CPU, where such a teacher takes half the time and less"));
   f.push_back(YD_KEY_AT("teacher.validate", teacher->validate,
                         "print the teacher's mAP before the first step"));
 

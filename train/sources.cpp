@@ -275,7 +275,7 @@ std::shared_ptr<const Dataset> with_unlabelled(std::shared_ptr<const Dataset> la
 
 GraphSpec graph_of(const std::string& graph) {
   try {
-    return graph.ends_with(".json") ? graph_from_file(graph) : graph_by_name(graph);
+    return is_graph_file(graph) ? graph_from_file(graph) : graph_by_name(graph);
   } catch (const ValueError& error) {
     throw ConfigError("model.graph: {}", error.what());
   }
@@ -371,6 +371,27 @@ std::unique_ptr<Model> make_student(const Config& config, const Dataset& dataset
     say(fmt::format("model: {} from scratch, seed {}", spec.name, config.train.seed));
   }
   return model;
+}
+
+Compute teacher_compute(const Config& config, const Checkpoint& teacher, const Compute& student) {
+  if (config.teacher->precision == TeacherConfig::Precision::kSame) return student;
+  if (student.device.is_cuda()) {
+    throw ConfigError(
+        "teacher.precision: \"int8\" is the CPU's, and the student trains on {}; \"same\" wanted",
+        student.device.str());
+  }
+  if (teacher.calibration.empty()) {
+    throw ConfigError(
+        "teacher.precision: \"int8\" needs calibrated weights, as `ydistill quantize` writes them; "
+        "{} is not",
+        printable(config.teacher->weights.string()));
+  }
+  if (feature_gain(config) > 0) {
+    throw ConfigError(
+        "teacher.precision: \"int8\" has no features to learn from; distill.feature=0 or "
+        "teacher.precision=same wanted");
+  }
+  return {Device::cpu(), Precision::kInt8};
 }
 
 StepLosses losses_of(const Config& config, const Model& model, const GraphSpec* teacher) {

@@ -92,6 +92,10 @@ std::unique_ptr<Model> trained_model(const GraphSpec& spec, const Config& config
 /// The graph that a config names. throws ConfigError.
 GraphSpec graph_of(const std::string& graph);
 
+/// Where a config's teacher computes, and with which numbers. student: what trains. throws
+/// ConfigError where 8 bits are wanted and cannot be had.
+Compute teacher_compute(const Config& config, const Checkpoint& teacher, const Compute& student);
+
 /// The losses with their gains scaled by classes, scales and picture size; none of features where
 /// no layer before the head is trained. teacher: null for none.
 StepLosses losses_of(const Config& config, const Model& student, const GraphSpec* teacher);

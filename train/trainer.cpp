@@ -193,6 +193,7 @@ class Trainer {
     teacher_file_ = load_checkpoint(config_.teacher->weights, PtWeights::kEma);
     const std::vector<std::string> names = names_before_reading(config_);
     if (!names.empty()) check_teacher_names(names, teacher_file_->class_names);
+    (void)teacher_compute(config_, *teacher_file_, compute_);
   }
 
   /// Before open_rest(); null where there is no teacher.
@@ -260,9 +261,11 @@ class Trainer {
     }
     if (config_.teacher) {
       check_teacher(student_->spec(), names, teacher_file_->spec, teacher_file_->class_names);
-      teacher_ = std::make_unique<Teacher>(*teacher_file_, compute_);
-      say_(fmt::format("teacher: {} from {}", teacher_file_->spec.name,
-                       config_.teacher->weights.string()));
+      const Compute compute = teacher_compute(config_, *teacher_file_, compute_);
+      teacher_ = std::make_unique<Teacher>(*teacher_file_, compute);
+      say_(fmt::format("teacher: {} from {}{}", teacher_file_->spec.name,
+                       config_.teacher->weights.string(),
+                       compute == compute_ ? "" : " on " + ydistill::describe(compute)));
       teacher_file_.reset();
     }
     losses_ = losses_of(config_, *student_, teacher_ ? &teacher_->spec() : nullptr);

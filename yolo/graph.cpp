@@ -17,6 +17,7 @@
 #include <ydistill/tensor/io/text.h>
 #include <ydistill/tensor/io/text_file.h>
 #include <ydistill/yolo/graph_table.h>
+#include <ydistill/yolo/graph_yaml.h>
 
 namespace ydistill {
 namespace {
@@ -26,6 +27,7 @@ using nlohmann::json;
 constexpr int kMaxLayers = 1000;
 constexpr int64_t kMaxChannels = 1 << 16, kMaxRepeats = 1000;
 constexpr double kMaxStride = 1 << 16;
+constexpr int64_t kMaxAnchors = 32;
 
 struct TypeName {
   const char* name;
@@ -248,6 +250,36 @@ std::vector<std::vector<std::array<double, 2>>> read_anchors(const json& anchors
   return heads;
 }
 
+/// Where a file only says how many: squares of 1.5 to 6 strides, in equal ratios.
+json first_anchors(int64_t count, const std::vector<double>& strides) {
+  if (count < 1 || count > kMaxAnchors) {
+    throw ValueError("graph: {} anchors a scale, allowed are 1..{}", count, kMaxAnchors);
+  }
+  json heads = json::array();
+  for (const double stride : strides) {
+    json head = json::array();
+    for (int64_t i = 0; i < count; ++i) {
+      const double share = count == 1 ? 0.5 : double(i) / double(count - 1);
+      const double side = std::round(stride * 1.5 * std::pow(4, share));
+      head.push_back(side);
+      head.push_back(side);
+    }
+    heads.push_back(head);
+  }
+  return heads;
+}
+
+/// What a file may ask for and no network here has.
+void check_is_plain(const json& spec) {
+  if (spec.contains("activation") && spec["activation"] != "nn.SiLU()") {
+    throw ValueError("graph: activation is {}, only \"nn.SiLU()\" is supported",
+                     shown(spec["activation"]));
+  }
+  if (spec.contains("ch") && spec["ch"] != 3) {
+    throw ValueError("graph: ch is {}, pictures have 3 channels", shown(spec["ch"]));
+  }
+}
+
 double read_multiple(const json& spec, const char* key) {
   const json value = spec.value(key, json(1.0));
   if (!value.is_number() || !(value.get<double>() > 0) || value.get<double>() > 100) {
@@ -295,7 +327,11 @@ int64_t GraphSpec::anchors_per_head() const {
 }
 
 int64_t GraphSpec::max_stride() const {
-  return int64_t(*std::max_element(anchors.strides.begin(), anchors.strides.end()));
+  double most = 1;
+  for (const LayerSpec& layer : layers) {
+    if (layer.type != LayerType::kDetect) most = std::max(most, layer.reduction);
+  }
+  return int64_t(most);
 }
 
 GraphSpec GraphSpec::with_classes(int64_t classes) const {
@@ -338,6 +374,7 @@ GraphSpec graph_from_json(const std::string& text) {
     }
   }
   if (!spec.contains("anchors")) throw ValueError("graph: anchors are missing");
+  check_is_plain(spec);
 
   GraphSpec graph;
   graph.num_classes = read_classes(spec);
@@ -356,8 +393,19 @@ GraphSpec graph_from_json(const std::string& text) {
       reader.fail("Detect must be the last module, and the last module must be Detect");
     }
   }
-  graph.anchors.wh_px = read_anchors(spec["anchors"]);
   const LayerSpec& detect = graph.detect();
+  for (const int from : detect.from) {
+    const double stride = graph.layers[size_t(from)].reduction;
+    if (stride < 1 || stride != std::floor(stride)) {
+      throw ValueError("graph: Detect reads module {} of stride {:g}, whole pixels wanted", from,
+                       stride);
+    }
+    graph.anchors.strides.push_back(stride);
+  }
+  if (spec["anchors"].is_number_integer()) {
+    spec["anchors"] = first_anchors(spec["anchors"].get<int64_t>(), graph.anchors.strides);
+  }
+  graph.anchors.wh_px = read_anchors(spec["anchors"]);
   if (graph.anchors.wh_px.size() != detect.from.size()) {
     throw ValueError("graph: Detect has {} scales, anchors are given for {}", detect.from.size(),
                      graph.anchors.wh_px.size());
@@ -367,14 +415,6 @@ GraphSpec graph_from_json(const std::string& text) {
       throw ValueError("graph: every scale needs the same number of anchors, got {} and {}",
                        graph.anchors.wh_px[0].size(), head.size());
     }
-  }
-  for (const int from : detect.from) {
-    const double stride = graph.layers[size_t(from)].reduction;
-    if (stride < 1 || stride != std::floor(stride)) {
-      throw ValueError("graph: Detect reads module {} of stride {:g}, whole pixels wanted", from,
-                       stride);
-    }
-    graph.anchors.strides.push_back(stride);
   }
   graph.name = recognise(spec);
   graph.json = spec.dump();
@@ -400,10 +440,14 @@ GraphSpec graph_by_name(std::string_view name, int64_t num_classes) {
                    nearest->name, fmt::join(graph_names(), ", "));
 }
 
+bool is_graph_file(std::string_view name) {
+  return name.ends_with(".json") || name.ends_with(".yaml") || name.ends_with(".yml");
+}
+
 GraphSpec graph_from_file(const std::string& path) {
   const std::string text = read_text_file(path);
   try {
-    return graph_from_json(text);
+    return graph_from_json(path.ends_with(".json") ? text : graph_json_of_yaml(text));
   } catch (const ValueError& error) {
     throw ValueError("{}: {}", path, error.what());
   }

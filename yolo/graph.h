@@ -10,6 +10,9 @@
 //    "backbone": [[-1, 1, "Conv", [64, 6, 2, 2]], ...], "head": [..., [[17,20,23], 1, "Detect",
 //    ["nc", "anchors"]]]}
 //
+// "anchors" may be how many a scale has; they are then boxes of the scale's size, for
+// train.autoanchor to fit to the data. YOLOv5's own files (models/*.yaml) are read as they are.
+//
 // Types: Conv, Focus, Bottleneck, C3, SPP, SPPF, nn.Upsample, Concat, Detect.
 #pragma once
 
@@ -60,7 +63,8 @@ struct GraphSpec {
 
   const LayerSpec& detect() const { return layers.back(); }
   int64_t anchors_per_head() const;
-  /// Largest stride: pictures' sides are multiples of it.
+  /// Largest stride of all layers, which may be more than that of the heads: pictures' sides are
+  /// multiples of it.
   int64_t max_stride() const;
   /// The same network for another number of classes.
   GraphSpec with_classes(int64_t num_classes) const;
@@ -77,6 +81,8 @@ GraphSpec graph_by_name(std::string_view name, int64_t num_classes = 80);
 std::vector<std::string> graph_names();
 /// throws ValueError that names the module and what is wrong with it.
 GraphSpec graph_from_json(const std::string& json);
+/// Whether this names a file with a description, and no graph: .json, or .yaml as YOLOv5 has it.
+bool is_graph_file(std::string_view name);
 /// throws FileError, ValueError.
 GraphSpec graph_from_file(const std::string& path);
 

@@ -68,7 +68,7 @@ TEST_CASE("tta: three looks, and of the first and the last a head is left out") 
     seen.push_back(input.shape());
     return one_box_a_head(input, kTwoHeads, 1, 2);
   };
-  const auto found = nms_of_looks(network, images, kTwoHeads, keep_all());
+  const auto found = nms_of_looks(network, images, 16, kTwoHeads, keep_all());
   CHECK(seen == std::vector<Shape>{{2, 64, 96, 3}, {2, 64, 80, 3}, {2, 48, 80, 3}});
   REQUIRE(found.size() == 2);
   const float s = 0.83f, t = 0.67f;
@@ -84,7 +84,7 @@ TEST_CASE("tta: a network of one head keeps it in every look") {
   const Anchors one{{8}, {{{10, 12}}}};
   const Network network = [&](const Tensor& input) { return one_box_a_head(input, one, 0, 0); };
   const auto found =
-      nms_of_looks(network, Tensor::zeros({1, 64, 64, 3}, DType::kUInt8), one, keep_all());
+      nms_of_looks(network, Tensor::zeros({1, 64, 64, 3}, DType::kUInt8), 8, one, keep_all());
   CHECK(found.at(0).size() == 3);
 }
 
@@ -97,7 +97,7 @@ TEST_CASE("tta: what a look sees is the picture, smaller, mirrored the second ti
     seen.push_back(input);
     return one_box_a_head(input, kTwoHeads, 0, 0);
   };
-  nms_of_looks(network, images, kTwoHeads, keep_all());
+  nms_of_looks(network, images, 16, kTwoHeads, keep_all());
   REQUIRE(seen.size() == 3);
   const auto level = [&](size_t look, int64_t x, int64_t y, int64_t c) {
     return int(seen[look].data<uint8_t>()[(y * seen[look].size(2) + x) * 3 + c]);

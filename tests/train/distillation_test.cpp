@@ -4,6 +4,8 @@
 
 #include <filesystem>
 
+#include <ydistill/data/letterbox.h>
+#include <ydistill/yolo/calibrator.h>
 #include <ydistill/yolo/checkpoint.h>
 
 #include "support/catch.h"
@@ -113,6 +115,75 @@ TEST_CASE("train: with features stopped and resumed equals uninterrupted bit for
     CHECK(test::read_file(reference.run / "results.csv") ==
           test::read_file(outcome.run / "results.csv"));
   }
+}
+
+/// The same teacher, calibrated for 8 bits on its training pictures: "teacher={..}".
+std::string calibrated_teacher(const Setup& setup, const TrainOutcome& taught) {
+  Checkpoint checkpoint = load_checkpoint(taught.run / "weights/best.safetensors", PtWeights::kEma);
+  const auto model = build_inference_model(checkpoint, {});
+  Calibrator calibrator(*model);
+  for (const auto& entry : std::filesystem::directory_iterator(setup.dir / "train/images")) {
+    const Image image = read_image(entry.path());
+    const Letterbox box = detection_letterbox(image.width, image.height, 64, 16);
+    const Tensor input = Tensor::empty({1, box.height, box.width, 3}, DType::kUInt8);
+    apply_letterbox(image, box, input.data<uint8_t>());
+    calibrator.add(input);
+  }
+  checkpoint.calibration = calibrator.result();
+  const auto weights = setup.dir / "int8.safetensors";
+  save_checkpoint(weights, checkpoint);
+  return "teacher={\"weights\":\"" + weights.string() + "\"}";
+}
+
+TEST_CASE("train: a teacher in 8 bits teaches what it teaches in float32, up to its rounding") {
+  const Setup setup;
+  Quiet first;
+  const TrainOutcome taught = train(setup.config({"run.name=teacher"}), first);
+  const std::string teacher = calibrated_teacher(setup, taught);
+  Quiet in_float, in_bytes;
+  train(setup.config({teacher, "run.name=float"}), in_float);
+  train(setup.config({teacher, "teacher.precision=int8", "run.name=bytes"}), in_bytes);
+  INFO(in_bytes.log);
+  CHECK(in_bytes.log.find(" on cpu in int8") != std::string::npos);
+  CHECK(in_float.log.find(" on cpu in int8") == std::string::npos);
+  REQUIRE(in_bytes.results.size() == in_float.results.size());
+  for (size_t i = 0; i < in_bytes.results.size(); ++i) {
+    const double expected = in_float.results[i].train_distill;
+    CHECK(in_bytes.results[i].train_distill == Approx(expected).epsilon(0.03));
+    CHECK(in_bytes.results[i].train_distill != expected);
+  }
+}
+
+TEST_CASE("train: with a teacher in 8 bits stopped and resumed equals uninterrupted") {
+  const Setup setup;
+  Quiet taught_events;
+  const TrainOutcome taught = train(setup.config({"run.name=teacher"}), taught_events);
+  const std::string teacher = calibrated_teacher(setup, taught);
+  const auto config = [&](const std::string& name) {
+    return setup.config({teacher, "teacher.precision=int8", "run.name=" + name});
+  };
+  Quiet whole, first(4), second;
+  const TrainOutcome reference = train(config("whole"), whole);
+  const TrainOutcome stopped = train(config("cut"), first);
+  const TrainOutcome outcome = resume_training(stopped.run, second);
+  check_same_bits(reference.run / "weights/last.safetensors",
+                  outcome.run / "weights/last.safetensors");
+}
+
+TEST_CASE("train: a teacher in 8 bits is refused where it cannot be, before the data is read") {
+  const Setup setup;
+  Quiet first;
+  const TrainOutcome taught = train(setup.config({"run.name=teacher", "train.epochs=1"}), first);
+  Quiet events;
+  CHECK_THROWS_WITH_TEXT(
+      train(setup.config({teacher_of(taught), "teacher.precision=int8"}), events), ConfigError,
+      "needs calibrated weights, as `ydistill quantize` writes");
+  CHECK_THROWS_WITH_TEXT(train(setup.config({calibrated_teacher(setup, taught),
+                                             "teacher.precision=int8", "distill.feature=0.1"}),
+                               events),
+                         ConfigError, "\"int8\" has no features to learn from");
+  CHECK(events.log.empty());
+  CHECK_FALSE(std::filesystem::exists(setup.dir / "runs" / "exp"));
 }
 
 TEST_CASE("train: resumed with unlabelled pictures equals uninterrupted bit for bit") {

@@ -10,6 +10,8 @@
 #include <ydistill/train/evaluate.h>
 #include <ydistill/train/step_runner.h>
 #include <ydistill/train/validation_memory.h>
+#include <ydistill/yolo/calibrator.h>
+#include <ydistill/yolo/checkpoint.h>
 
 #include "support/catch.h"
 #include "train/tiny_run.h"
@@ -216,6 +218,25 @@ TEST_CASE("memory: a cache and a teacher show in the plan") {
           .plan();
   CHECK(std::any_of(distilled.parts.begin(), distilled.parts.end(),
                     [](const MemoryPlan::Part& part) { return part.name == "teacher"; }));
+  // In 8 bits the teacher is smaller.
+  const auto teacher_bytes = [](const MemoryPlan& plan) {
+    return std::find_if(plan.parts.begin(), plan.parts.end(),
+                        [](const MemoryPlan::Part& part) { return part.name == "teacher"; })
+        ->bytes;
+  };
+  Checkpoint checkpoint = load_checkpoint(weights, PtWeights::kEma);
+  const auto model = build_inference_model(checkpoint, {});
+  Calibrator calibrator(*model);
+  calibrator.add(Tensor::full({1, 64, 64, 3}, 90, DType::kUInt8));
+  checkpoint.calibration = calibrator.result();
+  const std::string calibrated = (run.dir / "int8.safetensors").string();
+  save_checkpoint(calibrated, checkpoint);
+  const MemoryPlan in_bytes =
+      TrainingMemory(
+          run.config({"teacher={\"weights\":\"" + calibrated + "\"}", "teacher.precision=int8"}),
+          [](const std::string&) {})
+          .plan();
+  CHECK(teacher_bytes(in_bytes) < teacher_bytes(distilled));
   // Features count where a layer learns from them.
   const auto step_bytes = [&](const std::string& feature, const std::string& freeze) {
     return TrainingMemory(run.config({"teacher={\"weights\":\"" + weights + "\"}",

@@ -3,7 +3,12 @@
 #include <ydistill/yolo/graph.h>
 #include <ydistill/yolo/model.h>
 
+#include <array>
+#include <string>
+#include <vector>
+
 #include "support/catch.h"
+#include "support/files.h"
 #include "train/tiny_data.h"
 
 namespace ydistill {
@@ -100,6 +105,99 @@ TEST_CASE("graph: sizes that nothing can compute with are refused where they com
   CHECK_THROWS_WITH_TEXT(read(R"([-1, 1, "nn.Upsample", []])"), ValueError,
                          "Detect reads module 0 of stride 0.5, whole pixels wanted");
   CHECK_THROWS_WITH_TEXT(read(""), ValueError, "module 0 (Detect): needs modules to read");
+}
+
+TEST_CASE("graph: pictures have to fit the coarsest layer, which may not be a head's") {
+  std::string graph = test::tiny_graph();
+  const std::string heads = "[[8, 5], 1, \"Detect\"", anchors = "[32,32, 40,20, 20,40]";
+  graph.replace(graph.find(heads), heads.size(), "[[8], 1, \"Detect\"");
+  graph.replace(graph.find(anchors) - 2, anchors.size() + 2, "");
+  const GraphSpec spec = graph_from_json(graph);
+  CHECK(spec.anchors.strides == std::vector<double>{8});
+  CHECK(spec.max_stride() == 16);
+  Model model(spec);
+  model.initialise(1);
+  model.prepare_inference();
+  const NoGrad no_grad;
+  CHECK(model.forward(Tensor::zeros({1, 32, 48, 3}, DType::kUInt8), ForwardMode::kInference)
+            .at(0)
+            .shape() == Shape{1, 4, 6, 3, 7});
+}
+
+TEST_CASE("graph: where a file only counts the anchors they are squares of the scale's size") {
+  std::string graph = test::tiny_graph();
+  const std::string anchors = "[[14,14, 14,32, 32,14], [32,32, 40,20, 20,40]]";
+  const auto with = [&](const std::string& count) {
+    std::string text = graph;
+    return text.replace(text.find(anchors), anchors.size(), count);
+  };
+  const GraphSpec spec = graph_from_json(with("3"));
+  using Head = std::vector<std::array<double, 2>>;
+  CHECK(spec.anchors.wh_px ==
+        std::vector<Head>{{{12, 12}, {24, 24}, {48, 48}}, {{24, 24}, {48, 48}, {96, 96}}});
+  CHECK(graph_from_json(spec.json).anchors == spec.anchors);
+  CHECK(graph_from_json(with("1")).anchors.wh_px[1] == Head{{48, 48}});
+  for (const char* count : {"0", "33"}) {
+    CHECK_THROWS_WITH_TEXT(graph_from_json(with(count)), ValueError,
+                           "anchors a scale, allowed are 1..32");
+  }
+}
+
+TEST_CASE("graph: a description in YAML, as YOLOv5 writes it, is the same network") {
+  const test::TempDir dir;
+  const char* yaml = R"(# a comment
+nc: 2  # number of classes
+depth_multiple: 1.0
+width_multiple: 1.0
+activation: nn.SiLU()
+anchors:
+  - [14,14, 14,32, 32,14]  # P3/8
+  - [32,32, 40,20, 20,40]  # P4/16
+backbone:
+  # [from, number, module, args]
+  [[-1, 1, Conv, [8, 6, 2, 2]],
+   [-1, 1, Conv, [16, 3, 2]],
+   [-1, 1, C3, [16]],
+   [-1, 1, Conv, [24, 3, 2]],
+   [-1, 1, Conv, [32, 3, 2]],
+   [-1, 1, SPPF, [32, 5]],
+  ]
+head:
+  [[-1, 1, nn.Upsample, [None, 2, 'nearest']],
+   [[-1, 3], 1, Concat, [1]],
+   [-1, 1, C3, [24, False]],
+   [[8, 5], 1, Detect, [nc, anchors]],
+  ]
+)";
+  const auto read = [&](const std::string& text) {
+    test::write_file(dir / "own.yaml", text);
+    return graph_from_file((dir / "own.yaml").string());
+  };
+  const GraphSpec spec = read(yaml), expected = graph_from_json(test::tiny_graph());
+  CHECK(spec.anchors == expected.anchors);
+  CHECK(spec.num_classes == 2);
+  REQUIRE(spec.layers.size() == expected.layers.size());
+  CHECK_FALSE(spec.layers[8].shortcut);
+  const Model model(spec), other(expected);
+  CHECK(model.parameters().num_elements() == other.parameters().num_elements());
+  for (int i = 0; i < model.parameters().num_parameters(); ++i) {
+    CHECK(model.parameters().name(i) == other.parameters().name(i));
+  }
+  const auto refuse = [&](const std::string& from, const std::string& to, const std::string& why) {
+    INFO(to);
+    std::string text = yaml;
+    text.replace(text.find(from), from.size(), to);
+    CHECK_THROWS_WITH_TEXT(read(text), ValueError, why);
+  };
+  refuse("SPPF, [32, 5]]", "SPPF, [32, 5", "own.yaml: graph: line ");
+  refuse("nc: 2", "nc: 2\nnc: 3", "line 3: the key \"nc\" stands there twice");
+  refuse("nn.SiLU()", "nn.LeakyReLU(0.1)",
+         "activation is \"nn.LeakyReLU(0.1)\", only \"nn.SiLU()\"");
+  refuse("nc: 2", "ch: 1\nnc: 2", "ch is 1, pictures have 3 channels");
+  refuse("[16]]", "[\"16\"]]", "module 2 (C3): argument 0 must be an integer");
+  CHECK_THROWS_WITH_TEXT(read("- 1\n- 2\n"), ValueError, "line 1: keys with values wanted");
+  CHECK_THROWS_WITH_TEXT(read(""), ValueError, "keys with values wanted");
+  CHECK_THROWS_WITH_TEXT(read("a: " + std::string(100000, '[')), ValueError, "malformed YAML");
 }
 
 TEST_CASE("model: pictures of a wrong size are refused with the stride") {

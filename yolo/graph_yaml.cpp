@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: MIT
+#include <ydistill/yolo/graph_yaml.h>
+
+#include <yaml-cpp/depthguard.h>
+#include <yaml-cpp/yaml.h>
+
+#include <charconv>
+#include <nlohmann/json.hpp>
+
+#include <ydistill/tensor/error.h>
+#include <ydistill/tensor/io/text.h>
+
+namespace ydistill {
+namespace {
+
+using nlohmann::json;
+
+// A YAML file repeats what it has named (&a, *a) as often as it likes.
+constexpr int64_t kMaxNodes = 100000;
+
+[[noreturn]] void fail(const YAML::Mark& mark, const std::string& reason) {
+  throw ValueError("graph: line {}: {}", mark.line + 1, reason);
+}
+
+template <class T>
+bool is_number(const std::string& text, T& value) {
+  const char* const end = text.data() + text.size();
+  const auto [stopped, error] = std::from_chars(text.data(), end, value);
+  return error == std::errc() && stopped == end;
+}
+
+json scalar(const YAML::Node& node) {
+  const std::string& text = node.Scalar();
+  if (text == "None") return nullptr;
+  if (node.Tag() == "!") return text;  // in quotes
+  if (text == "true" || text == "True") return true;
+  if (text == "false" || text == "False") return false;
+  int64_t whole = 0;
+  if (is_number(text, whole)) return whole;
+  double number = 0;
+  if (is_number(text, number)) return number;
+  return text;
+}
+
+class Converter {
+ public:
+  json convert(const YAML::Node& node) {
+    if (++nodes_ > kMaxNodes) fail(node.Mark(), "more than 100000 values");
+    switch (node.Type()) {
+      case YAML::NodeType::Scalar:
+        return scalar(node);
+      case YAML::NodeType::Sequence: {
+        json list = json::array();
+        for (const YAML::Node& item : node) list.push_back(convert(item));
+        return list;
+      }
+      case YAML::NodeType::Map: {
+        json map = json::object();
+        for (const auto& entry : node) {
+          const YAML::Node& key = entry.first;
+          if (!key.IsScalar()) fail(key.Mark(), "a key that is no word");
+          if (map.contains(key.Scalar())) {
+            fail(key.Mark(),
+                 fmt::format("the key \"{}\" stands there twice", printable(key.Scalar(), 40)));
+          }
+          map[key.Scalar()] = convert(entry.second);
+        }
+        return map;
+      }
+      case YAML::NodeType::Null:
+      case YAML::NodeType::Undefined:
+        return nullptr;
+    }
+    return nullptr;
+  }
+
+ private:
+  int64_t nodes_ = 0;
+};
+
+}  // namespace
+
+std::string graph_json_of_yaml(const std::string& text) {
+  YAML::Node root;
+  try {
+    root = YAML::Load(text);
+  } catch (const YAML::DeepRecursion& problem) {  // whose own text is "bad file"
+    fail(problem.mark, "malformed YAML: nested too deeply");
+  } catch (const YAML::Exception& problem) {
+    fail(problem.mark, "malformed YAML: " + printable(problem.msg, 200));
+  }
+  if (!root.IsMap()) fail(root.Mark(), "keys with values wanted: nc, anchors, backbone, head");
+  return Converter().convert(root).dump(-1, ' ', false, json::error_handler_t::replace);
+}
+
+}  // namespace ydistill

@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: MIT
+// YOLOv5's model files (models/*.yaml) as the JSON that graph.h reads (internal to graph.cpp).
+#pragma once
+
+#include <string>
+
+namespace ydistill {
+
+/// The same keys and lists. Python's words for values, True, False and None, become JSON's, and
+/// words in quotes stay words but for "None". throws ValueError as "graph: line 7: what is wrong".
+std::string graph_json_of_yaml(const std::string& text);
+
+}  // namespace ydistill
