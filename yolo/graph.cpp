@@ -440,6 +440,10 @@ GraphSpec graph_by_name(std::string_view name, int64_t num_classes) {
                    nearest->name, fmt::join(graph_names(), ", "));
 }
 
+GraphSpec graph_from_yaml(const std::string& yaml) {
+  return graph_from_json(graph_json_of_yaml(yaml));
+}
+
 bool is_graph_file(std::string_view name) {
   return name.ends_with(".json") || name.ends_with(".yaml") || name.ends_with(".yml");
 }
@@ -447,7 +451,7 @@ bool is_graph_file(std::string_view name) {
 GraphSpec graph_from_file(const std::string& path) {
   const std::string text = read_text_file(path);
   try {
-    return graph_from_json(path.ends_with(".json") ? text : graph_json_of_yaml(text));
+    return path.ends_with(".json") ? graph_from_json(text) : graph_from_yaml(text);
   } catch (const ValueError& error) {
     throw ValueError("{}: {}", path, error.what());
   }

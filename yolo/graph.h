@@ -81,6 +81,8 @@ GraphSpec graph_by_name(std::string_view name, int64_t num_classes = 80);
 std::vector<std::string> graph_names();
 /// throws ValueError that names the module and what is wrong with it.
 GraphSpec graph_from_json(const std::string& json);
+/// The same of YOLOv5's form. throws ValueError, with the line where it is no YAML.
+GraphSpec graph_from_yaml(const std::string& yaml);
 /// Whether this names a file with a description, and no graph: .json, or .yaml as YOLOv5 has it.
 bool is_graph_file(std::string_view name);
 /// throws FileError, ValueError.

@@ -35,6 +35,13 @@ TEST_CASE("fuzz: damaged graphs") {
   CHECK(refused > 300);
 }
 
+TEST_CASE("fuzz: damaged graphs in YAML") {
+  const int refused = count_refused(1500, kNoFile, [&](Rng& rng) {
+    (void)graph_from_yaml(damaged_text(tiny_graph_yaml(), rng));
+  });
+  CHECK(refused > 300);
+}
+
 TEST_CASE("fuzz: damaged records of runs") {
   RunRecord record;
   record.name = "exp";

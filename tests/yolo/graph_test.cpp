@@ -145,30 +145,7 @@ TEST_CASE("graph: where a file only counts the anchors they are squares of the s
 
 TEST_CASE("graph: a description in YAML, as YOLOv5 writes it, is the same network") {
   const test::TempDir dir;
-  const char* yaml = R"(# a comment
-nc: 2  # number of classes
-depth_multiple: 1.0
-width_multiple: 1.0
-activation: nn.SiLU()
-anchors:
-  - [14,14, 14,32, 32,14]  # P3/8
-  - [32,32, 40,20, 20,40]  # P4/16
-backbone:
-  # [from, number, module, args]
-  [[-1, 1, Conv, [8, 6, 2, 2]],
-   [-1, 1, Conv, [16, 3, 2]],
-   [-1, 1, C3, [16]],
-   [-1, 1, Conv, [24, 3, 2]],
-   [-1, 1, Conv, [32, 3, 2]],
-   [-1, 1, SPPF, [32, 5]],
-  ]
-head:
-  [[-1, 1, nn.Upsample, [None, 2, 'nearest']],
-   [[-1, 3], 1, Concat, [1]],
-   [-1, 1, C3, [24, False]],
-   [[8, 5], 1, Detect, [nc, anchors]],
-  ]
-)";
+  const std::string yaml = test::tiny_graph_yaml();
   const auto read = [&](const std::string& text) {
     test::write_file(dir / "own.yaml", text);
     return graph_from_file((dir / "own.yaml").string());
