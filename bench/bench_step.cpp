@@ -417,6 +417,9 @@ int main(int argc, char** argv) {
                "then measure as many steps as each line of standard input says");
   CLI11_PARSE(app, argc, argv);
   try {
+    if (args.teacher.empty() && args.teacher_precision != "same") {
+      throw ydistill::ConfigError("--teacher-precision goes with --teacher");
+    }
     if ((args.mode == "distill") == args.teacher.empty() && args.mode != "convs") {
       throw ydistill::ConfigError(
           "--teacher goes with --mode distill or convs, and only with those");

@@ -122,7 +122,7 @@ Dataset load_single_class(const DataSource& source, std::vector<std::string> nam
         fmt::format("{} classes become one, \"{}\"", classes, printable(name, 40)));
   }
   dataset.names = {std::move(name)};
-  dataset.coco_category_ids.clear();
+  if (classes > 1) dataset.coco_category_ids.clear();
   for (Sample& sample : dataset.samples) {
     for (Label& label : sample.labels) label.class_id = 0;
   }

@@ -95,20 +95,22 @@ class Lap {
 
 std::vector<std::vector<Detection>> Detector::State::find(const Tensor& input) {
   Lap lap;
+  double in_network = 0;
   const Network network = [&](const Tensor& images) {
-    times.letterbox += lap();
+    Lap run;
     std::vector<Tensor> logits = inference->logits(images);
 #ifdef YD_HAVE_CUDA
     if (logits[0].device().is_cuda()) cuda::wait_for_gpu();  // what follows would, on its account
 #endif
-    times.network += lap();
+    in_network += run();
     return logits;
   };
   const Anchors& anchors = model->spec().anchors;
   const NmsOptions nms = nms_options(options);
-  auto found = options.tta ? nms_of_looks(network, input, model->spec().max_stride(), anchors, nms)
+  auto found = options.tta ? nms_with_tta(network, input, model->spec().max_stride(), anchors, nms)
                            : nms_heads(network(input), anchors, nms);
-  times.nms += lap();
+  times.network += in_network;
+  times.nms += lap() - in_network;
   return found;
 }
 
@@ -128,9 +130,11 @@ void Detector::State::detect(std::span<const ImageView> images,
   });
   times.letterbox += lap();
   std::vector<std::vector<Detection>> in_input = find(input);
+  lap();
   for (size_t i = 0; i < batch.size(); ++i) {
     found[batch[i]] = in_picture(letterboxes[batch[i]], std::move(in_input[i]));
   }
+  times.nms += lap();
 }
 
 Detector::Detector(const std::filesystem::path& weights, const DetectorOptions& options)

@@ -5,7 +5,7 @@
 //   for (const auto& found : detector.detect(rgb, width, height)) ...
 //
 // No globals; one Detector a thread. After the first picture of a size, or the first batch of a
-// shape, nothing more is allocated from the system.
+// shape, nothing more is allocated from the system (but with tta, for its views).
 #pragma once
 
 #include <filesystem>
@@ -31,7 +31,7 @@ struct DetectorOptions {
   NmsScope scope = NmsScope::kPerClass;
   /// Only boxes found as one of these are reported; empty: all.
   std::vector<int64_t> classes = {};
-  /// Test-time augmentation: three looks at each picture (test_time_augmentation.h).
+  /// Test-time augmentation: three views of each picture (test_time_augmentation.h).
   bool tta = false;
   int64_t image_size = 640;  ///< the longer side in the network, pixels; a multiple of the stride
   /// On the CPU in float32 unless chosen; see choose_inference_compute. In 8 bits weights have to
@@ -41,9 +41,10 @@ struct DetectorOptions {
 
 /// Where the time of a call went, in milliseconds.
 struct DetectTimes {
-  double letterbox = 0;  ///< scaling and padding to the network's input; its further looks too
+  double letterbox = 0;  ///< scaling and padding to the network's input
   double network = 0;    ///< to the logits; the first of a shape also plans its convolutions
-  double nms = 0;        ///< decoding, suppression, back to the pictures' pixels
+  double nms = 0;        ///< decoding, suppression, back to the pictures' pixels; with tta also the
+                         ///< making of its views
 };
 
 class Detector {

@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include <ydistill/data/dataset.h>
 #include <ydistill/data/image.h>
 #include <ydistill/detect/detector.h>
 #include <ydistill/tensor/error.h>
@@ -177,8 +178,9 @@ yd_detector* yd_open(const char* weights, const yd_options* options) {
     wanted.iou = known.iou;
     wanted.max_det = known.max_det;
     wanted.image_size = known.image_size;
-    if (known.num_classes < 0) {
-      throw ValueError("options: num_classes is {}, at least 0 wanted", known.num_classes);
+    if (known.num_classes < 0 || known.num_classes > kMaxClasses) {
+      throw ValueError("options: num_classes is {}, 0 to {} wanted", known.num_classes,
+                       kMaxClasses);
     }
     if (known.num_classes > 0) {
       given(known.classes, "options: classes");

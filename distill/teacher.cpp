@@ -9,6 +9,9 @@ Teacher::Teacher(const Checkpoint& checkpoint, const Compute& compute)
     : model_(build_inference_model(checkpoint, compute)), class_names_(checkpoint.class_names) {}
 
 std::vector<Tensor> Teacher::logits(const Tensor& images, std::vector<Tensor>* features) {
+  if (features != nullptr && model_->activations() == DType::kUInt8) {
+    throw ValueError("teacher: in 8 bits it has no features");
+  }
   const NoGrad no_grad;
   std::vector<Var> maps;
   std::vector<Tensor> heads;
@@ -48,6 +51,13 @@ void check_teacher(const GraphSpec& student, const std::vector<std::string>& stu
     throw ConfigError("teacher: its heads have strides {}, the student's {}",
                       fmt::join(teacher.anchors.strides, ", "),
                       fmt::join(student.anchors.strides, ", "));
+  }
+  if (student.max_stride() % teacher.max_stride() != 0) {
+    throw ConfigError(
+        "teacher: it takes pictures whose sides are multiples of {}, the student's are multiples "
+        "of "
+        "{}",
+        teacher.max_stride(), student.max_stride());
   }
   if (student.anchors_per_head() != teacher.anchors_per_head()) {
     throw ConfigError("teacher: its heads have {} anchors each, the student's {}",

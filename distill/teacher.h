@@ -19,7 +19,8 @@ class Teacher {
   explicit Teacher(const Checkpoint& checkpoint, const Compute& compute = {});
 
   /// Raw logits of each scale, [N,H,W,A,5+C] float32, for uint8 pictures [N,H,W,3].
-  /// features: unless null receives the maps that the head reads, [N,H,W,C_k].
+  /// features: unless null receives the maps that the head reads, [N,H,W,C_k]. throws ValueError
+  /// for features of a teacher in 8 bits.
   std::vector<Tensor> logits(const Tensor& images, std::vector<Tensor>* features = nullptr);
 
   const GraphSpec& spec() const { return model_->spec(); }
@@ -37,8 +38,8 @@ void check_teacher_names(const std::vector<std::string>& student_names,
                          const std::vector<std::string>& teacher_names);
 
 /// Checks that a student can learn from a teacher: the same classes in the same order, the same
-/// number of scales, strides and anchors per scale. Anchors of other sizes are fine (rescaled).
-/// throws ConfigError naming both sides of the first difference.
+/// number of scales, strides and anchors per scale, pictures of sizes that both take. Anchors of
+/// other sizes are fine (rescaled). throws ConfigError naming both sides of the first difference.
 void check_teacher(const GraphSpec& student, const std::vector<std::string>& student_names,
                    const GraphSpec& teacher, const std::vector<std::string>& teacher_names);
 

@@ -30,11 +30,11 @@ std::vector<int64_t> ids_of_classes(const std::vector<std::string>& wanted,
                                     const std::string& command) {
   std::vector<int64_t> ids;
   for (const std::string& word : wanted) {
-    const auto named = std::find(names.begin(), names.end(), word);
-    if (named != names.end()) {
-      ids.push_back(named - names.begin());
-      continue;
+    const size_t before = ids.size();
+    for (size_t id = 0; id < names.size(); ++id) {
+      if (names[id] == word) ids.push_back(int64_t(id));
     }
+    if (ids.size() > before) continue;
     int64_t id = -1;
     const auto [end, problem] = std::from_chars(word.data(), word.data() + word.size(), id);
     const bool number = problem == std::errc() && end == word.data() + word.size();

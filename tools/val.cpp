@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include <fmt/format.h>
 
+#include <exception>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include <ydistill/tensor/io/text.h>
 #include <ydistill/tensor/io/writable_folder.h>
@@ -61,13 +63,19 @@ struct ValArgs {
   std::string coco_results;  // a new file
 };
 
+/// Before the work: whether the boxes will find a place.
 void check_results_file(const std::filesystem::path& file) {
   std::error_code ignored;
   if (std::filesystem::exists(file, ignored)) {
     throw ConfigError("val: --coco-results {}: is there already; another name wanted",
                       printable(file.string()));
   }
-  check_folder_is_writable(file.has_parent_path() ? file.parent_path() : ".");
+  const std::filesystem::path folder = file.has_parent_path() ? file.parent_path() : ".";
+  if (!file.has_filename() || !std::filesystem::is_directory(folder, ignored)) {
+    throw ConfigError("val: --coco-results {}: a file in a folder that is there wanted",
+                      printable(file.string()));
+  }
+  check_folder_is_writable(folder);
 }
 
 /// In all processes; the first one prints.
@@ -78,6 +86,7 @@ int validate(const Config& config, const ValArgs& args, Exchange& exchange) {
   use_own_threads(config, exchange);
   std::shared_ptr<const Dataset> dataset;
   std::unique_ptr<Model> model;
+  std::optional<CocoResults> found;  // where they are wanted
   Compute compute;
   exchange.together([&] {
     if (!args.coco_results.empty() && exchange.is_first()) check_results_file(args.coco_results);
@@ -98,6 +107,8 @@ int validate(const Config& config, const ValArgs& args, Exchange& exchange) {
       say("data.val: none of its pictures has a label: every figure will be 0");
     }
     model = make_validated_model(checkpoint, dataset->names, compute);
+    check_image_size("val.image_size", config.val.image_size, model->spec());
+    if (!args.coco_results.empty()) found.emplace(dataset);
     say(fmt::format("model: {} from {} on {}{}", checkpoint.spec.name,
                     config.model.weights.string(), describe(compute),
                     args.tta ? ", with test-time augmentation" : ""));
@@ -111,10 +122,7 @@ int validate(const Config& config, const ValArgs& args, Exchange& exchange) {
   options.exchange = &exchange;
   options.stop = stop_signal_came;
   options.tta = args.tta;
-  CocoResults found(dataset);
-  if (!args.coco_results.empty()) {
-    options.on_batch = [&](const EvaluatedBatch& batch) { found.add(batch); };
-  }
+  if (found) options.on_batch = [&](const EvaluatedBatch& batch) { found->add(batch); };
   const auto arena = Arena::create(0, model->device());
   const ArenaScope scope(arena);
   const EvaluateResult result = evaluate(*model, dataset, options);
@@ -122,23 +130,30 @@ int validate(const Config& config, const ValArgs& args, Exchange& exchange) {
     say("val: stopped before the last picture");
     return kRunFailed;
   }
-  if (!args.coco_results.empty()) {
-    const int64_t left_out = found.write(args.coco_results, exchange);
+  // Where the boxes cannot be written, the figures are told nevertheless.
+  std::exception_ptr failure;
+  int64_t left_out = 0;
+  try {
+    if (found) left_out = found->write(args.coco_results, exchange);
+  } catch (...) {
+    failure = std::current_exception();
+  }
+  if (exchange.is_first()) {
+    for (const Finding& finding : result.findings) message("data: " + finding.str());
+    if (args.json) {
+      print_json(as_json(result.metrics));
+    } else {
+      print_table(result.metrics);
+    }
+    message(fmt::format("{} pictures in {:.1f} s", result.metrics.images, result.seconds));
     if (left_out > 0) {
-      say(
+      message(
           fmt::format("--coco-results: {} boxes of classes that the data have no category for are "
                       "left out",
                       left_out));
     }
   }
-  if (!exchange.is_first()) return 0;
-  for (const Finding& finding : result.findings) message("data: " + finding.str());
-  if (args.json) {
-    print_json(as_json(result.metrics));
-  } else {
-    print_table(result.metrics);
-  }
-  message(fmt::format("{} pictures in {:.1f} s", result.metrics.images, result.seconds));
+  if (failure) std::rethrow_exception(failure);
   return 0;
 }
 

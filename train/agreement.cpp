@@ -21,12 +21,14 @@ std::string digest_of(const Dataset& dataset) {
     hash.add(sample.height);
     hash.add(sample.labelled);
     hash.add(sample.labels.size());
+    hash.add(std::as_bytes(std::span(sample.coco_id)));
     for (const Label& label : sample.labels) {
       hash.add(label.class_id);
       for (const double number : {label.cx, label.cy, label.w, label.h}) hash.add(number);
       for (const auto& point : label.polygon) hash.add(std::as_bytes(std::span(point)));
     }
   }
+  for (const int64_t id : dataset.coco_category_ids) hash.add(id);
   return fmt::format("{:016x}", hash.value());
 }
 

@@ -3,10 +3,12 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <utility>
 
 #include <ydistill/tensor/io/atomic_file.h>
+#include <ydistill/tensor/io/text.h>
 
 namespace ydistill {
 namespace {
@@ -30,7 +32,21 @@ Json id_of(const Sample& sample) {
 
 }  // namespace
 
-CocoResults::CocoResults(std::shared_ptr<const Dataset> dataset) : dataset_(std::move(dataset)) {}
+CocoResults::CocoResults(std::shared_ptr<const Dataset> dataset) : dataset_(std::move(dataset)) {
+  std::map<Json, const Sample*> known;
+  for (const Sample& sample : dataset_->samples) {
+    if (!sample.coco_id.empty() && dataset_->coco_category_ids.empty()) {
+      throw ConfigError(
+          "COCO results: the categories of the file became one class (train.single_class), which "
+          "none of them is");
+    }
+    const auto [at, is_new] = known.try_emplace(id_of(sample), &sample);
+    if (is_new) continue;
+    throw ConfigError("COCO results: {} and {} would both have the id {}; other names wanted",
+                      printable(at->second->image.string()), printable(sample.image.string()),
+                      printable(at->first.dump(-1, ' ', false, Json::error_handler_t::replace)));
+  }
+}
 
 void CocoResults::add(const EvaluatedBatch& batch) {
   const std::vector<int64_t>& categories = dataset_->coco_category_ids;

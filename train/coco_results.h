@@ -15,10 +15,12 @@
 namespace ydistill {
 
 /// Collects the boxes of a validation. Pictures and classes have the ids of the data's COCO file;
-/// of other data, as in YOLOv5, a picture's id is its name without the ending, as a number where it
-/// is one, and a class's its place among the names.
+/// of other data a picture's id is its name without the ending, as a number where it is one, and a
+/// class's its place among the names (YOLOv5 has the same, but for COCO's own 80 classes).
 class CocoResults {
  public:
+  /// throws ConfigError for pictures that would have one id, and for a COCO file whose categories
+  /// became one class.
   explicit CocoResults(std::shared_ptr<const Dataset> dataset);
   /// For EvaluateOptions::on_batch.
   void add(const EvaluatedBatch& batch);

@@ -109,7 +109,7 @@ class Evaluation {
     std::vector<std::vector<Detection>> detections;
     if (options_.tta) {
       const Network network = [&](const Tensor& images) { return inference.logits(images); };
-      detections = nms_of_looks(network, batch.images, model_.spec().max_stride(), anchors, nms_);
+      detections = nms_with_tta(network, batch.images, model_.spec().max_stride(), anchors, nms_);
     } else {
       logits = inference.logits(batch.images);
       detections = nms_heads(logits, anchors, nms_);

@@ -55,7 +55,7 @@ struct TrainingMemory::State {
   std::shared_ptr<const Dataset> train_data, val_data;
   std::unique_ptr<Model> student;
   std::unique_ptr<Teacher> teacher;
-  int64_t teacher_values = 0;  // bytes, in float32
+  int64_t teacher_values = 0;  // bytes of its checkpoint as float32
   StepLosses losses;
   int64_t cache_bytes = 0;
   std::unique_ptr<ValidationMemory> validation;
@@ -90,12 +90,16 @@ TrainingMemory::TrainingMemory(const Config& config, const Say& say)
       open_dataset(val_source(config), validation_reading(config, s.train_data->names), say);
   if (config.data.unlabeled) s.train_data = with_unlabelled(s.train_data, config.data, say);
   std::optional<Checkpoint> teacher;
-  if (config.teacher) teacher = load_checkpoint(config.teacher->weights, PtWeights::kEma);
+  Compute of_teacher;
+  if (config.teacher) {
+    teacher = load_checkpoint(config.teacher->weights, PtWeights::kEma);
+    of_teacher = teacher_compute(config, *teacher, compute);
+  }
   s.student = make_student(config, *s.train_data, compute, say, teacher ? &teacher->spec : nullptr);
   if (teacher) {
     check_teacher(s.student->spec(), s.train_data->names, teacher->spec, teacher->class_names);
     for (const auto& [name, tensor] : teacher->tensors) s.teacher_values += 4 * tensor.numel();
-    s.teacher = std::make_unique<Teacher>(*teacher, teacher_compute(config, *teacher, compute));
+    s.teacher = std::make_unique<Teacher>(*teacher, of_teacher);
   }
   s.losses = losses_of(config, *s.student, s.teacher ? &s.teacher->spec() : nullptr);
   s.cache_bytes = plan_cache(config.train.cache, *s.train_data, config.train.image_size,
@@ -128,8 +132,8 @@ MemoryPlan TrainingMemory::plan(int64_t batch) const {
   plan.parts.push_back({"parameters and optimizer", (adamw ? 5 : 4) * values,
                         adamw ? "values, gradients, momentum, squares, average"
                               : "values, gradients, momentum, average"});
+  const int64_t int8 = s.teacher ? s.teacher->model().int8_bytes() : 0;
   if (s.teacher) {
-    const int64_t int8 = s.teacher->model().int8_bytes();
     // Its gradients are never touched.
     plan.parts.push_back(
         int8 > 0 ? MemoryPlan::Part{"teacher", int8, "in 8 bits"}
@@ -152,7 +156,7 @@ MemoryPlan TrainingMemory::plan(int64_t batch) const {
                         program_bytes(step.plans * s.train_shapes(batch) +
                                       validation.plans * int64_t(val_shapes.size())),
                         "measured, with the code generated for convolutions"});
-  allow_for_loading(plan, values + 2 * s.teacher_values);
+  allow_for_loading(plan, values + 2 * s.teacher_values + int8);
   return plan;
 }
 

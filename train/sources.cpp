@@ -311,7 +311,8 @@ GraphSpec with_fitting_anchors(GraphSpec spec, const Config& config, const Datas
       label_sizes(dataset, double(config.train.image_size), uint64_t(config.train.seed) + 1);
   const AnchorFit own = fit_of(spec.anchors, scaled, anchor_t);
   const std::string recall = fmt::format("best possible recall {:.4f}", own.recall);
-  if (mode == Mode::kAuto && (own.recall > kEnough || config.teacher)) {
+  const bool stand_in = spec.has_first_anchors();
+  if (mode == Mode::kAuto && !stand_in && (own.recall > kEnough || config.teacher)) {
     say(fmt::format("anchors: {}{}", recall,
                     own.recall > kEnough
                         ? ""
@@ -326,8 +327,8 @@ GraphSpec with_fitting_anchors(GraphSpec spec, const Config& config, const Datas
     return spec;
   }
   const AnchorFit reached = fit_of(fitted, scaled, anchor_t);
-  const bool is_better =
-      mode == Mode::kAlways ? reached.fitness > own.fitness : reached.recall > own.recall;
+  const bool is_better = mode == Mode::kAlways || stand_in ? reached.fitness > own.fitness
+                                                           : reached.recall > own.recall;
   say(fmt::format("anchors: {}; fitted ones reach {:.4f} and are {}", recall, reached.recall,
                   is_better ? "used" : "no better: kept as they were"));
   return is_better ? spec.with_anchors(fitted) : spec;
@@ -371,6 +372,13 @@ std::unique_ptr<Model> make_student(const Config& config, const Dataset& dataset
     say(fmt::format("model: {} from scratch, seed {}", spec.name, config.train.seed));
   }
   return model;
+}
+
+void check_image_size(const char* key, int64_t size, const GraphSpec& network) {
+  const int64_t stride = network.max_stride();
+  if (size % stride == 0) return;
+  throw ConfigError("{}: must be a multiple of {}, the network's largest stride, got {}", key,
+                    stride, size);
 }
 
 Compute teacher_compute(const Config& config, const Checkpoint& teacher, const Compute& student) {

@@ -92,6 +92,9 @@ std::unique_ptr<Model> trained_model(const GraphSpec& spec, const Config& config
 /// The graph that a config names. throws ConfigError.
 GraphSpec graph_of(const std::string& graph);
 
+/// throws ConfigError naming the key, unless the network takes pictures with sides of this size.
+void check_image_size(const char* key, int64_t size, const GraphSpec& network);
+
 /// Where a config's teacher computes, and with which numbers. student: what trains. throws
 /// ConfigError where 8 bits are wanted and cannot be had.
 Compute teacher_compute(const Config& config, const Checkpoint& teacher, const Compute& student);

@@ -83,6 +83,7 @@ class Trainer {
       if (exchange_.is_first()) check_folder_is_writable(config_.run.dir);
       (void)train_source(config_);
       (void)val_source(config_);
+      if (!config_.model.graph.empty()) (void)graph_of(config_.model.graph);
       read_teacher();
       std::optional<Checkpoint> weights;
       if (!config_.model.weights.empty()) {
@@ -255,10 +256,8 @@ class Trainer {
 
   void open_rest() {
     const std::vector<std::string>& names = train_data_->names;
-    if (config_.train.image_size % student_->spec().max_stride() != 0) {
-      throw ConfigError("train.image_size: must be a multiple of the largest stride {}, got {}",
-                        student_->spec().max_stride(), config_.train.image_size);
-    }
+    check_image_size("train.image_size", config_.train.image_size, student_->spec());
+    check_image_size("val.image_size", config_.val.image_size, student_->spec());
     if (config_.teacher) {
       check_teacher(student_->spec(), names, teacher_file_->spec, teacher_file_->class_names);
       const Compute compute = teacher_compute(config_, *teacher_file_, compute_);
@@ -369,7 +368,10 @@ class Trainer {
 
   void open_report() {
     if (!exchange_.is_first()) return;
-    const std::string teacher = teacher_ ? teacher_->spec().name : "";
+    std::string teacher = teacher_ ? teacher_->spec().name : "";
+    if (teacher_ && config_.teacher->precision == TeacherConfig::Precision::kInt8) {
+      teacher += ", in 8 bits";
+    }
     reporter_ = std::make_unique<RunReporter>(
         folder_->path(),
         ReportedRun{config_, train_data_, val_data_, student_.get(), teacher, compute_}, say_);

@@ -4,9 +4,11 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <cctype>
 #include <cmath>
 #include <iterator>
 #include <nlohmann/json.hpp>
+#include <numeric>
 #include <optional>
 
 #include <ydistill/layers/pyramid_pool.h>
@@ -43,7 +45,8 @@ constexpr TypeName kTypes[] = {{"Conv", LayerType::kConv},
                                {"Concat", LayerType::kConcat},
                                {"Detect", LayerType::kDetect}};
 
-/// ceil(c width / 8) 8, as YOLOv5 rounds channels.
+/// ceil(c width / 8) 8, as YOLOv5 rounds channels. (It leaves alone those that equal the outputs of
+/// a head by chance, as 768 does for 251 classes.)
 int64_t scaled_channels(int64_t channels, double width) {
   return int64_t(std::ceil(double(channels) * width / 8)) * 8;
 }
@@ -231,7 +234,8 @@ LayerSpec read_layer(const LayerReader& in, const std::vector<LayerSpec>& before
 
 std::vector<std::vector<std::array<double, 2>>> read_anchors(const json& anchors) {
   std::vector<std::vector<std::array<double, 2>>> heads;
-  if (!anchors.is_array()) throw ValueError("graph: anchors must be a list of lists of numbers");
+  if (!anchors.is_array())
+    throw ValueError("graph: anchors must be a list of lists of numbers, or how many a scale has");
   for (const json& head : anchors) {
     std::vector<std::array<double, 2>> pairs;
     if (!head.is_array() || head.empty() || head.size() % 2 != 0 ||
@@ -251,27 +255,39 @@ std::vector<std::vector<std::array<double, 2>>> read_anchors(const json& anchors
 }
 
 /// Where a file only says how many: squares of 1.5 to 6 strides, in equal ratios.
-json first_anchors(int64_t count, const std::vector<double>& strides) {
+Anchors with_anchors_at_first(Anchors anchors, int64_t count) {
   if (count < 1 || count > kMaxAnchors) {
     throw ValueError("graph: {} anchors a scale, allowed are 1..{}", count, kMaxAnchors);
   }
-  json heads = json::array();
-  for (const double stride : strides) {
-    json head = json::array();
+  anchors.wh_px.clear();
+  for (const double stride : anchors.strides) {
+    auto& head = anchors.wh_px.emplace_back();
     for (int64_t i = 0; i < count; ++i) {
       const double share = count == 1 ? 0.5 : double(i) / double(count - 1);
       const double side = std::round(stride * 1.5 * std::pow(4, share));
-      head.push_back(side);
-      head.push_back(side);
+      head.push_back({side, side});
     }
-    heads.push_back(head);
   }
-  return heads;
+  return anchors;
+}
+
+json as_json(const Anchors& anchors) {
+  json lists = json::array();
+  for (const auto& head : anchors.wh_px) {
+    json list = json::array();
+    for (const auto& wh : head) {
+      list.push_back(wh[0]);
+      list.push_back(wh[1]);
+    }
+    lists.push_back(list);
+  }
+  return lists;
 }
 
 /// What a file may ask for and no network here has.
 void check_is_plain(const json& spec) {
-  if (spec.contains("activation") && spec["activation"] != "nn.SiLU()") {
+  if (spec.contains("activation") && !spec["activation"].is_null() &&
+      spec["activation"] != "nn.SiLU()") {
     throw ValueError("graph: activation is {}, only \"nn.SiLU()\" is supported",
                      shown(spec["activation"]));
   }
@@ -327,11 +343,16 @@ int64_t GraphSpec::anchors_per_head() const {
 }
 
 int64_t GraphSpec::max_stride() const {
-  double most = 1;
+  int64_t common = 1;
   for (const LayerSpec& layer : layers) {
-    if (layer.type != LayerType::kDetect) most = std::max(most, layer.reduction);
+    if (layer.type == LayerType::kDetect || layer.reduction < 1) continue;
+    common = std::lcm(common, int64_t(layer.reduction));
   }
-  return int64_t(most);
+  return common;
+}
+
+bool GraphSpec::has_first_anchors() const {
+  return anchors == with_anchors_at_first(anchors, anchors_per_head());
 }
 
 GraphSpec GraphSpec::with_classes(int64_t classes) const {
@@ -342,16 +363,7 @@ GraphSpec GraphSpec::with_classes(int64_t classes) const {
 
 GraphSpec GraphSpec::with_anchors(const Anchors& other) const {
   nlohmann::json spec = nlohmann::json::parse(json);
-  nlohmann::json lists = nlohmann::json::array();
-  for (const auto& head : other.wh_px) {
-    nlohmann::json list = nlohmann::json::array();
-    for (const auto& wh : head) {
-      list.push_back(wh[0]);
-      list.push_back(wh[1]);
-    }
-    lists.push_back(list);
-  }
-  spec["anchors"] = lists;
+  spec["anchors"] = as_json(other);
   return graph_from_json(spec.dump());
 }
 
@@ -403,7 +415,8 @@ GraphSpec graph_from_json(const std::string& text) {
     graph.anchors.strides.push_back(stride);
   }
   if (spec["anchors"].is_number_integer()) {
-    spec["anchors"] = first_anchors(spec["anchors"].get<int64_t>(), graph.anchors.strides);
+    const int64_t count = spec["anchors"].get<int64_t>();
+    spec["anchors"] = as_json(with_anchors_at_first(graph.anchors, count));
   }
   graph.anchors.wh_px = read_anchors(spec["anchors"]);
   if (graph.anchors.wh_px.size() != detect.from.size()) {
@@ -445,13 +458,17 @@ GraphSpec graph_from_yaml(const std::string& yaml) {
 }
 
 bool is_graph_file(std::string_view name) {
-  return name.ends_with(".json") || name.ends_with(".yaml") || name.ends_with(".yml");
+  std::string lower(name);
+  std::transform(lower.begin(), lower.end(), lower.begin(),
+                 [](unsigned char c) { return char(std::tolower(c)); });
+  return lower.ends_with(".json") || lower.ends_with(".yaml") || lower.ends_with(".yml");
 }
 
 GraphSpec graph_from_file(const std::string& path) {
   const std::string text = read_text_file(path);
   try {
-    return path.ends_with(".json") ? graph_from_json(text) : graph_from_yaml(text);
+    const bool is_json = path.size() > 5 && std::tolower(path[path.size() - 4]) == 'j';
+    return is_json ? graph_from_json(text) : graph_from_yaml(text);
   } catch (const ValueError& error) {
     throw ValueError("{}: {}", path, error.what());
   }

@@ -10,8 +10,9 @@
 //    "backbone": [[-1, 1, "Conv", [64, 6, 2, 2]], ...], "head": [..., [[17,20,23], 1, "Detect",
 //    ["nc", "anchors"]]]}
 //
-// "anchors" may be how many a scale has; they are then boxes of the scale's size, for
-// train.autoanchor to fit to the data. YOLOv5's own files (models/*.yaml) are read as they are.
+// "anchors" may be how many a scale has; they are then squares of the scale's size, which training
+// replaces by ones that fit the data unless train.autoanchor is off. YOLOv5's own files
+// (models/*.yaml) are read as they are, where they have no other types.
 //
 // Types: Conv, Focus, Bottleneck, C3, SPP, SPPF, nn.Upsample, Concat, Detect.
 #pragma once
@@ -63,9 +64,11 @@ struct GraphSpec {
 
   const LayerSpec& detect() const { return layers.back(); }
   int64_t anchors_per_head() const;
-  /// Largest stride of all layers, which may be more than that of the heads: pictures' sides are
-  /// multiples of it.
+  /// What pictures' sides are multiples of: the strides of all layers, which may be more than those
+  /// of the heads.
   int64_t max_stride() const;
+  /// Whether the anchors are those that stand in where a file only counts them.
+  bool has_first_anchors() const;
   /// The same network for another number of classes.
   GraphSpec with_classes(int64_t num_classes) const;
   /// The same network with other anchors (as many).

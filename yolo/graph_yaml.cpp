@@ -5,9 +5,11 @@
 #include <yaml-cpp/yaml.h>
 
 #include <charconv>
+#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include <ydistill/tensor/error.h>
+#include <ydistill/tensor/io/json_nesting.h>
 #include <ydistill/tensor/io/text.h>
 
 namespace ydistill {
@@ -38,20 +40,22 @@ json scalar(const YAML::Node& node) {
   int64_t whole = 0;
   if (is_number(text, whole)) return whole;
   double number = 0;
-  if (is_number(text, number)) return number;
+  if (is_number(text, number) && std::isfinite(number)) return number;
   return text;
 }
 
 class Converter {
  public:
-  json convert(const YAML::Node& node) {
+  /// A node may hold itself (&a [*a]).
+  json convert(const YAML::Node& node, int depth = 0) {
+    if (depth > int(kMaxJsonNesting)) fail(node.Mark(), "nested too deeply");
     if (++nodes_ > kMaxNodes) fail(node.Mark(), "more than 100000 values");
     switch (node.Type()) {
       case YAML::NodeType::Scalar:
         return scalar(node);
       case YAML::NodeType::Sequence: {
         json list = json::array();
-        for (const YAML::Node& item : node) list.push_back(convert(item));
+        for (const YAML::Node& item : node) list.push_back(convert(item, depth + 1));
         return list;
       }
       case YAML::NodeType::Map: {
@@ -63,7 +67,7 @@ class Converter {
             fail(key.Mark(),
                  fmt::format("the key \"{}\" stands there twice", printable(key.Scalar(), 40)));
           }
-          map[key.Scalar()] = convert(entry.second);
+          map[key.Scalar()] = convert(entry.second, depth + 1);
         }
         return map;
       }

@@ -120,8 +120,9 @@ bool finite_row(const float* row, int64_t n) {
 /// whose objectness is surely below the threshold may be left out.
 class PictureBoxes {
  public:
-  PictureBoxes(const Anchors& anchors, const NmsOptions& options, const Look& look, int64_t classes)
-      : anchors_(anchors), options_(options), look_(look), scores_(size_t(classes)) {}
+  PictureBoxes(const Anchors& anchors, const NmsOptions& options, const AugmentedView& view,
+               int64_t classes)
+      : anchors_(anchors), options_(options), view_(view), scores_(size_t(classes)) {}
 
   /// t: the box's logits. False if they are not finite.
   bool add(const float* t, size_t head, int64_t anchor, int64_t row, int64_t column) {
@@ -132,9 +133,9 @@ class PictureBoxes {
     for (size_t c = 0; c < scores_.size(); ++c) scores_[c] = sigmoid(t[5 + c]);
     const float stride = float(anchors_.strides[head]);
     const auto& wh = anchors_.wh_px[head][size_t(anchor)];
-    const float scale = float(look_.scale);
+    const float scale = float(view_.scale);
     float cx = decode_centre(t[0], column, stride) / scale;
-    if (look_.mirrored_width > 0) cx = float(look_.mirrored_width) - cx;
+    if (view_.mirrored_width > 0) cx = float(view_.mirrored_width) - cx;
     add_candidates(cx, decode_centre(t[1], row, stride) / scale,
                    decode_side(t[2], float(wh[0])) / scale, decode_side(t[3], float(wh[1])) / scale,
                    objectness, scores_.data(), classes, options_, found_);
@@ -148,19 +149,17 @@ class PictureBoxes {
  private:
   const Anchors& anchors_;
   const NmsOptions& options_;
-  const Look& look_;
+  const AugmentedView& view_;
   std::vector<float> scores_;
   std::vector<Detection> found_;
 };
 
-std::vector<std::vector<Detection>> candidates_on_cpu(const std::vector<Tensor>& heads,
-                                                      const std::vector<HeadDims>& dims,
-                                                      const Anchors& anchors,
-                                                      const NmsOptions& options, const Look& look,
-                                                      float surely_below) {
+std::vector<std::vector<Detection>> candidates_on_cpu(
+    const std::vector<Tensor>& heads, const std::vector<HeadDims>& dims, const Anchors& anchors,
+    const NmsOptions& options, const AugmentedView& view, float surely_below) {
   std::vector<std::vector<Detection>> result(size_t(dims[0].pictures));
   for_each_picture(dims[0].pictures, [&](int64_t picture, int64_t& bad_box) {
-    PictureBoxes boxes(anchors, options, look, dims[0].classes());
+    PictureBoxes boxes(anchors, options, view, dims[0].classes());
     int64_t number = 0;  // of the box in the picture
     for (size_t k = 0; k < heads.size(); ++k) {
       const HeadDims& head = dims[k];
@@ -183,11 +182,9 @@ std::vector<std::vector<Detection>> candidates_on_cpu(const std::vector<Tensor>&
 
 #ifdef YD_HAVE_CUDA
 /// The GPU leaves out the boxes surely below; the rest is done here, as on the CPU.
-std::vector<std::vector<Detection>> candidates_on_cuda(const std::vector<Tensor>& heads,
-                                                       const std::vector<HeadDims>& dims,
-                                                       const Anchors& anchors,
-                                                       const NmsOptions& options, const Look& look,
-                                                       float surely_below) {
+std::vector<std::vector<Detection>> candidates_on_cuda(
+    const std::vector<Tensor>& heads, const std::vector<HeadDims>& dims, const Anchors& anchors,
+    const NmsOptions& options, const AugmentedView& view, float surely_below) {
   const cuda::PassingBoxes passing = cuda::passing_boxes(heads, dims, surely_below);
   const std::span<const int64_t> numbers = passing.numbers.span<int64_t>();
   std::vector<size_t> order(numbers.size());
@@ -199,7 +196,7 @@ std::vector<std::vector<Detection>> candidates_on_cuda(const std::vector<Tensor>
 
   std::vector<std::vector<Detection>> result(size_t(dims[0].pictures));
   for_each_picture(dims[0].pictures, [&](int64_t picture, int64_t& bad_box) {
-    PictureBoxes boxes(anchors, options, look, dims[0].classes());
+    PictureBoxes boxes(anchors, options, view, dims[0].classes());
     const auto first = std::partition_point(order.begin(), order.end(),
                                             [&](size_t i) { return numbers[i] < picture * cells; });
     for (auto i = first; i != order.end() && numbers[*i] < (picture + 1) * cells; ++i) {
@@ -263,7 +260,8 @@ std::vector<std::vector<Detection>> nms(const Tensor& decoded, const NmsOptions&
 
 std::vector<std::vector<Detection>> nms_candidates(const std::vector<Tensor>& heads,
                                                    const Anchors& anchors,
-                                                   const NmsOptions& options, const Look& look) {
+                                                   const NmsOptions& options,
+                                                   const AugmentedView& view) {
   const std::vector<HeadDims> dims = check_heads("nms_heads", heads, anchors);
   if (heads[0].dtype() != DType::kFloat32) {
     throw DTypeError("nms_heads: head 0 is {}, must be float32", heads[0].str());
@@ -273,12 +271,12 @@ std::vector<std::vector<Detection>> nms_candidates(const std::vector<Tensor>& he
   const double conf = std::clamp(options.conf, 1e-30, 1 - 1e-7);
   const float surely_below = float(std::log(conf / (1 - conf)) - 1e-2);
   return YD_BACKEND(heads[0].device(),
-                    candidates_on_cpu(heads, dims, anchors, options, look, surely_below),
-                    candidates_on_cuda(heads, dims, anchors, options, look, surely_below));
+                    candidates_on_cpu(heads, dims, anchors, options, view, surely_below),
+                    candidates_on_cuda(heads, dims, anchors, options, view, surely_below));
 }
 
-std::vector<std::vector<Detection>> suppress(const std::vector<std::vector<Detection>>& candidates,
-                                             const NmsOptions& options) {
+std::vector<std::vector<Detection>> nms_of_candidates(
+    const std::vector<std::vector<Detection>>& candidates, const NmsOptions& options) {
   check_nms_options(options, std::numeric_limits<int64_t>::max());
   std::vector<std::vector<Detection>> kept(candidates.size());
   parallel_for(int64_t(candidates.size()), 1, [&](int64_t picture) {
@@ -289,7 +287,7 @@ std::vector<std::vector<Detection>> suppress(const std::vector<std::vector<Detec
 
 std::vector<std::vector<Detection>> nms_heads(const std::vector<Tensor>& heads,
                                               const Anchors& anchors, const NmsOptions& options) {
-  return suppress(nms_candidates(heads, anchors, options), options);
+  return nms_of_candidates(nms_candidates(heads, anchors, options), options);
 }
 
 }  // namespace ydistill

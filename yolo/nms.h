@@ -58,7 +58,7 @@ std::vector<std::vector<Detection>> nms_heads(const std::vector<Tensor>& heads,
                                               const NmsOptions& options = {});
 
 /// How the network saw the pictures whose boxes are wanted.
-struct Look {
+struct AugmentedView {
   double scale = 1;           ///< its pixels per pixel of the boxes that are wanted
   double mirrored_width = 0;  ///< where above 0: x becomes this less x, once it is scaled back
 };
@@ -69,9 +69,9 @@ struct Look {
 std::vector<std::vector<Detection>> nms_candidates(const std::vector<Tensor>& heads,
                                                    const Anchors& anchors,
                                                    const NmsOptions& options,
-                                                   const Look& look = {});
+                                                   const AugmentedView& view = {});
 /// And this one what of it stays. throws ValueError for options out of range.
-std::vector<std::vector<Detection>> suppress(const std::vector<std::vector<Detection>>& candidates,
-                                             const NmsOptions& options);
+std::vector<std::vector<Detection>> nms_of_candidates(
+    const std::vector<std::vector<Detection>>& candidates, const NmsOptions& options);
 
 }  // namespace ydistill

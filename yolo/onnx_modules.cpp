@@ -198,7 +198,7 @@ std::string OnnxModules::c3(const std::string& name, const std::string& x, const
   return conv_silu(name + ".cv3", both);
 }
 
-// A window of 5 twice is one of 9, three times one of 13: SPP and SPPF are the same.
+// A window of k twice is one of 2k - 1, three times one of 3k - 2: SPP and SPPF are the same.
 std::string OnnxModules::spp(const std::string& name, const std::string& x, int64_t window) {
   const int64_t pad = window / 2;
   std::vector<std::string> levels{conv_silu(name + ".cv1", x)};

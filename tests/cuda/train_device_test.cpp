@@ -7,8 +7,10 @@
 #include <cstring>
 #include <limits>
 
+#include <ydistill/detect/detector.h>
 #include <ydistill/distill/teacher.h>
 #include <ydistill/tensor/io/safetensors.h>
+#include <ydistill/tensor/random.h>
 #include <ydistill/train/step_runner.h>
 #include <ydistill/train/trainer.h>
 #include <ydistill/yolo/checkpoint.h>
@@ -81,6 +83,32 @@ TEST_CASE("gpu: steps in bfloat16 stay near those in float32") {
   CHECK(got.obj == Approx(expected.obj).epsilon(0.02));
   CHECK(difference(bf16.weights(), fp32.weights()) < 0.02);
   CHECK(difference(bf16.weights(), fp32.weights()) > 1e-6);  // it did compute in bfloat16
+}
+
+TEST_CASE("gpu: test-time augmentation finds what it finds on the CPU, while graphs are replayed") {
+  YD_NEEDS_GPU();
+  Model model(graph_from_json(test::tiny_graph()));
+  model.initialise(1);
+  const Checkpoint checkpoint{model.spec(), {"wide", "high"}, export_weights(model), {}, ""};
+  DetectorOptions options{.conf = 0.0001, .image_size = 64};
+  options.tta = true;
+  Detector cpu(checkpoint, options);
+  options.compute = kGpuFp32;
+  Detector gpu(checkpoint, options);
+  // The first view and the second have one shape, 64 x 48.
+  for (uint64_t seed = 1; seed <= 4; ++seed) {
+    Image image = Image::filled(64, 48, 0);
+    Rng rng(seed);
+    for (uint8_t& byte : image.rgb) byte = uint8_t(rng.below(256));
+    const auto expected = cpu.detect(image), got = gpu.detect(image);
+    REQUIRE_FALSE(expected.empty());
+    REQUIRE(got.size() == expected.size());
+    for (size_t i = 0; i < got.size(); ++i) {
+      CHECK(got[i].score == Approx(expected[i].score).epsilon(1e-3));
+      CHECK(got[i].x1 == Approx(expected[i].x1).margin(0.05));
+      CHECK(got[i].y2 == Approx(expected[i].y2).margin(0.05));
+    }
+  }
 }
 
 TEST_CASE("gpu: two trainings give the same bits") {

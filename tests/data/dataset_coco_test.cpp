@@ -71,6 +71,21 @@ TEST_CASE("coco: category ids are sorted and pictures keep the order of the file
   CHECK(data.findings.empty());
 }
 
+TEST_CASE("coco: one category keeps its id where all classes are one, several do not") {
+  const auto ids = [](const std::string& categories) {
+    const TempDir dir;
+    std::filesystem::create_directories(dir / "pictures");
+    write_png(dir / "pictures/a.png", slope(100, 80));
+    write_file(dir / "instances.json",
+               coco_json(R"([{"id": 10, "file_name": "a.png"}])", "", categories));
+    DataSource source{DataSource::Kind::kCoco, dir / "instances.json", "", dir / "pictures"};
+    source.classes = Classes::kSingle;
+    return load_dataset(source).coco_category_ids;
+  };
+  CHECK(ids(R"([{"id": 7, "name": "dog"}])") == std::vector<int64_t>{7});
+  CHECK(ids(kCategories).empty());
+}
+
 TEST_CASE("coco: polygons become outlines in fractions of the picture") {
   const auto outline = [](const std::string& segmentation) {
     const Dataset data = with_annotations(

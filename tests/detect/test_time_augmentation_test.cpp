@@ -18,7 +18,8 @@ namespace {
 
 const Anchors kTwoHeads{{8, 16}, {{{10, 12}}, {{30, 20}}}};
 
-/// Heads of one anchor and one class in which one box a head, at this row and column, is seen.
+/// Heads of one anchor and one class in which one box a head is seen: of picture i at this row,
+/// and at this column less i.
 std::vector<Tensor> one_box_a_head(const Tensor& images, const Anchors& anchors, int64_t row,
                                    int64_t column) {
   std::vector<Tensor> heads;
@@ -27,7 +28,7 @@ std::vector<Tensor> one_box_a_head(const Tensor& images, const Anchors& anchors,
                   columns = images.size(2) / int64_t(stride);
     heads.push_back(Tensor::full({images.size(0), rows, columns, 1, 6}, -20));
     for (int64_t i = 0; i < images.size(0); ++i) {
-      float* const box = heads.back().data<float>() + ((i * rows + row) * columns + column) * 6;
+      float* const box = heads.back().data<float>() + ((i * rows + row) * columns + column - i) * 6;
       std::fill(box, box + 4, 0.0f);  // the anchor, centred in its cell
       box[4] = box[5] = 20;
     }
@@ -68,7 +69,7 @@ TEST_CASE("tta: three looks, and of the first and the last a head is left out") 
     seen.push_back(input.shape());
     return one_box_a_head(input, kTwoHeads, 1, 2);
   };
-  const auto found = nms_of_looks(network, images, 16, kTwoHeads, keep_all());
+  const auto found = nms_with_tta(network, images, 16, kTwoHeads, keep_all());
   CHECK(seen == std::vector<Shape>{{2, 64, 96, 3}, {2, 64, 80, 3}, {2, 48, 80, 3}});
   REQUIRE(found.size() == 2);
   const float s = 0.83f, t = 0.67f;
@@ -77,15 +78,33 @@ TEST_CASE("tta: three looks, and of the first and the last a head is left out") 
                                   {96 - 40 / s, 24 / s, 30 / s, 20 / s},
                                   {40 / t, 24 / t, 30 / t, 20 / t}};
   check_boxes(found[0], expected);
-  check_boxes(found[1], expected);
+  check_boxes(found[1], {{12, 12, 10, 12},
+                         {96 - 12 / s, 12 / s, 10 / s, 12 / s},
+                         {96 - 24 / s, 24 / s, 30 / s, 20 / s},
+                         {24 / t, 24 / t, 30 / t, 20 / t}});
 }
 
 TEST_CASE("tta: a network of one head keeps it in every look") {
   const Anchors one{{8}, {{{10, 12}}}};
   const Network network = [&](const Tensor& input) { return one_box_a_head(input, one, 0, 0); };
   const auto found =
-      nms_of_looks(network, Tensor::zeros({1, 64, 64, 3}, DType::kUInt8), 8, one, keep_all());
+      nms_with_tta(network, Tensor::zeros({1, 64, 64, 3}, DType::kUInt8), 8, one, keep_all());
   CHECK(found.at(0).size() == 3);
+}
+
+TEST_CASE("tta: pictures and networks that do not fit are refused") {
+  const Network network = [&](const Tensor& input) {
+    return one_box_a_head(input, kTwoHeads, 0, 0);
+  };
+  const auto run = [&](const Tensor& images, const Anchors& anchors) {
+    return nms_with_tta(network, images, 16, anchors, keep_all());
+  };
+  CHECK_THROWS_WITH_TEXT(run(Tensor::zeros({1, 64, 72, 3}, DType::kUInt8), kTwoHeads), ShapeError,
+                         "H and W multiples of 16");
+  CHECK_THROWS_WITH_TEXT(run(Tensor(), kTwoHeads), ShapeError, "pictures are undefined");
+  CHECK_THROWS_WITH_TEXT(run(Tensor::zeros({1, 64, 64, 3}), kTwoHeads), DTypeError, "uint8");
+  const Anchors one{{8}, {{{10, 12}}}};
+  CHECK_THROWS_AS(run(Tensor::zeros({1, 64, 64, 3}, DType::kUInt8), one), Error);
 }
 
 TEST_CASE("tta: what a look sees is the picture, smaller, mirrored the second time, on grey") {
@@ -97,7 +116,7 @@ TEST_CASE("tta: what a look sees is the picture, smaller, mirrored the second ti
     seen.push_back(input);
     return one_box_a_head(input, kTwoHeads, 0, 0);
   };
-  nms_of_looks(network, images, 16, kTwoHeads, keep_all());
+  nms_with_tta(network, images, 16, kTwoHeads, keep_all());
   REQUIRE(seen.size() == 3);
   const auto level = [&](size_t look, int64_t x, int64_t y, int64_t c) {
     return int(seen[look].data<uint8_t>()[(y * seen[look].size(2) + x) * 3 + c]);

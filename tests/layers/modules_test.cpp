@@ -76,6 +76,7 @@ TEST_CASE("layers: gradients of whole layers agree with finite differences") {
       },
       {2, 4, 4, 4});
   check_layer([](ParameterStore& s) { return Spp(s, "spp", 4, 6); }, {2, 6, 6, 4});
+  check_layer([](ParameterStore& s) { return Spp(s, "spp", 4, 6, 3); }, {2, 6, 6, 4});
 }
 
 TEST_CASE("layers: folding convolution and batch norm keeps the sums") {

@@ -166,7 +166,19 @@ TEST_CASE("command: val writes its boxes as COCO results, and overwrites nothing
   REQUIRE_FALSE(boxes.empty());
   CHECK(boxes[0].contains("image_id"));
   check_refused(setup.run(args + "boxes.json"), 2, "boxes.json: is there already");
-  check_refused(setup.run(args + "cfg.json/boxes.json"), 1, "cfg.json");
+  for (const char* nowhere : {"cfg.json/b.json", "none/b.json", "val/"}) {
+    const Outcome o = setup.run(args + nowhere);
+    CHECK(o.code == 2);
+    CHECK(num_lines(o.err) == 1);  // before anything is read
+  }
+  // In pixels of the pictures, 64 x 64, not of the network's input.
+  REQUIRE(setup.run(args + "large.json val.image_size=128").code == 0);
+  const auto large = nlohmann::json::parse(read_file(setup.dir / "large.json"));
+  REQUIRE_FALSE(large.empty());
+  for (const auto& box : large) {
+    const auto xywh = box.at("bbox").get<std::vector<double>>();
+    CHECK((xywh[0] >= 0 && xywh[0] + xywh[2] < 64.01 && xywh[1] >= 0 && xywh[1] + xywh[3] < 64.01));
+  }
 }
 
 TEST_CASE("command: detect --batch refuses what is no number of pictures in one line") {

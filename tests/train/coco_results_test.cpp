@@ -5,6 +5,8 @@
 #include <nlohmann/json.hpp>
 
 #include <ydistill/data/dataset.h>
+#include <ydistill/detect/test_time_augmentation.h>
+#include <ydistill/yolo/inference.h>
 
 #include "support/catch.h"
 #include "support/files.h"
@@ -22,7 +24,7 @@ json results_of(Dataset dataset, const std::vector<std::vector<Detection>>& foun
   CocoResults results(std::make_shared<const Dataset>(std::move(dataset)));
   Batch batch;
   batch.indices = {1, 0};
-  results.add({0, batch, {}, found, found, {}});
+  results.add({0, batch, {}, /*in input pixels*/ {}, found, {}});
   CHECK(results.write(dir / "results.json", single_process()) == left_out);
   return json::parse(test::read_file(dir / "results.json"));
 }
@@ -61,8 +63,57 @@ TEST_CASE("coco results: of other data they are the picture's name and the class
   CHECK(got[1]["category_id"] == 0);
 }
 
+TEST_CASE("coco results: ids that would mean two pictures, or no category, are refused") {
+  const auto of = [](Dataset dataset) {
+    CocoResults results(std::make_shared<const Dataset>(std::move(dataset)));
+  };
+  CHECK_THROWS_WITH_TEXT(of(two_pictures("p/7.jpg", "q/007.png")), ConfigError,
+                         "p/7.jpg and q/007.png would both have the id 7");
+  Dataset joined = two_pictures("a.jpg", "b.jpg");
+  joined.samples[0].coco_id = "42";
+  CHECK_THROWS_WITH_TEXT(of(std::move(joined)), ConfigError, "became one class");
+}
+
 TEST_CASE("coco results: nothing found is an empty list") {
   CHECK(results_of(two_pictures("a.jpg", "b.jpg"), {{}, {}}) == json::array());
+}
+
+TEST_CASE("evaluate: with test-time augmentation it finds what the views find together") {
+  const test::TempDir dir;
+  test::write_tiny_set(dir.path(), 3);
+  const auto data = std::make_shared<const Dataset>(
+      load_dataset({DataSource::Kind::kYolo, dir / "images", "", {}}, {"wide", "high"}));
+  Model model(graph_from_json(test::tiny_graph()));
+  model.initialise(1);
+  model.prepare_inference();
+  EvaluateOptions options;
+  options.val.image_size = 64;
+  options.workers = 0;
+  const auto found_with = [&](bool tta) {
+    options.tta = tta;
+    std::vector<std::vector<Detection>> found;
+    options.on_batch = [&](const EvaluatedBatch& batch) {
+      CHECK(batch.logits.empty() == tta);
+      NmsOptions nms = NmsOptions::validation();
+      nms.conf = options.val.conf;
+      nms.iou = options.val.iou;
+      nms.max_det = options.val.max_det;
+      Inference inference(model);
+      const Network network = [&](const Tensor& images) { return inference.logits(images); };
+      const auto expected =
+          nms_with_tta(network, batch.batch.images, 16, model.spec().anchors, nms);
+      CHECK((batch.detections == expected) == tta);
+      found.insert(found.end(), batch.found.begin(), batch.found.end());
+    };
+    evaluate(model, data, options);
+    return found;
+  };
+  const auto with = found_with(true), without = found_with(false);
+  REQUIRE(with.size() == 3);
+  CHECK_FALSE(with == without);
+  options.tta = true;
+  options.loss.emplace();
+  CHECK_THROWS_WITH_TEXT(evaluate(model, data, options), ValueError, "no loss with tta");
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Whole runs with a teacher.
+#include <ydistill/train/sources.h>
 #include <ydistill/train/trainer.h>
 
 #include <filesystem>
@@ -184,6 +185,48 @@ TEST_CASE("train: a teacher in 8 bits is refused where it cannot be, before the 
                          ConfigError, "\"int8\" has no features to learn from");
   CHECK(events.log.empty());
   CHECK_FALSE(std::filesystem::exists(setup.dir / "runs" / "exp"));
+
+  const Config config = setup.config({calibrated_teacher(setup, taught), "teacher.precision=int8"});
+  const Checkpoint teacher = load_checkpoint(config.teacher->weights, PtWeights::kEma);
+  CHECK(teacher_compute(config, teacher, {}).precision == Precision::kInt8);
+  CHECK_THROWS_WITH_TEXT(teacher_compute(config, teacher, Compute{Device::cuda(0)}), ConfigError,
+                         "\"int8\" is the CPU's, and the student trains on cuda:0");
+  std::vector<Tensor> features;
+  Teacher in_bytes(teacher, teacher_compute(config, teacher, {}));
+  CHECK_THROWS_WITH_TEXT(in_bytes.logits(Tensor::zeros({1, 64, 64, 3}, DType::kUInt8), &features),
+                         ValueError, "in 8 bits it has no features");
+}
+
+TEST_CASE("train: a teacher that needs coarser pictures than the student is refused") {
+  const Setup setup;
+  std::string graph = test::tiny_graph();
+  // One module more, of stride 32, that no head reads.
+  const std::string head = R"("head": [[-1, 1, "nn.Upsample")";
+  graph.replace(graph.find(head), head.size(),
+                R"("head": [[-1, 1, "Conv", [8, 3, 2]], [5, 1, "nn.Upsample")");
+  const std::string reads = "[[8, 5], 1, \"Detect\"";
+  graph.replace(graph.find(reads), reads.size(), "[[9, 5], 1, \"Detect\"");
+  const GraphSpec coarse = graph_from_json(graph), student = graph_from_json(test::tiny_graph());
+  CHECK(coarse.max_stride() == 32);
+  CHECK_THROWS_WITH_TEXT(check_teacher(student, {"a", "b"}, coarse, {"a", "b"}), ConfigError,
+                         "sides are multiples of 32, the student's are multiples of 16");
+  CHECK_NOTHROW(check_teacher(coarse, {"a", "b"}, student, {"a", "b"}));
+}
+
+TEST_CASE("train: pictures that do not fit the network's stride are refused by the key's name") {
+  const Setup setup;
+  Quiet events;
+  for (const std::string key : {"train.image_size", "val.image_size"}) {
+    test::write_file(setup.dir / "coarse.json", [] {
+      std::string graph = test::tiny_graph();
+      const std::string conv = "[-1, 1, \"Conv\", [8, 6, 2, 2]]";
+      return graph.replace(graph.find(conv), conv.size(), "[-1, 1, \"Conv\", [8, 8, 8]]");
+    }());
+    CHECK_THROWS_WITH_TEXT(
+        train(setup.config({"model.graph=" + (setup.dir / "coarse.json").string(), key + "=96"}),
+              events),
+        ConfigError, key + ": must be a multiple of 64, the network's largest stride, got 96");
+  }
 }
 
 TEST_CASE("train: resumed with unlabelled pictures equals uninterrupted bit for bit") {

@@ -236,7 +236,8 @@ TEST_CASE("memory: a cache and a teacher show in the plan") {
           run.config({"teacher={\"weights\":\"" + calibrated + "\"}", "teacher.precision=int8"}),
           [](const std::string&) {})
           .plan();
-  CHECK(teacher_bytes(in_bytes) < teacher_bytes(distilled));
+  CHECK(teacher_bytes(in_bytes) < teacher_bytes(distilled) / 2);
+  CHECK(teacher_bytes(in_bytes) > model->parameters().num_elements() * 9 / 10);
   // Features count where a layer learns from them.
   const auto step_bytes = [&](const std::string& feature, const std::string& freeze) {
     return TrainingMemory(run.config({"teacher={\"weights\":\"" + weights + "\"}",

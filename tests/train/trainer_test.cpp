@@ -297,6 +297,25 @@ TEST_CASE("train: anchors that miss the labels are fitted to them, but not with 
   CHECK(taught.log.find("the teacher's are kept") != std::string::npos);
 }
 
+TEST_CASE("train: anchors that a graph only counts are fitted, with a teacher too") {
+  const Setup setup;
+  std::string graph = test::tiny_graph();
+  const std::string own = "[[14,14, 14,32, 32,14], [32,32, 40,20, 20,40]]";
+  test::write_file(setup.dir / "counted.json", graph.replace(graph.find(own), own.size(), "3"));
+  const std::string counted = "model={\"graph\":\"" + (setup.dir / "counted.json").string() + "\"}";
+  Quiet alone, taught, off;
+  const TrainOutcome outcome = train(setup.config({counted, "train.epochs=1"}), alone);
+  CHECK(alone.log.find("fitted ones reach 1.0000 and are used") != std::string::npos);
+  CHECK_FALSE(load_checkpoint(outcome.run / "weights/best.safetensors", PtWeights::kEma)
+                  .spec.has_first_anchors());
+  train(setup.config({counted, teacher_of(outcome), "train.epochs=1"}), taught);
+  CHECK(taught.log.find("fitted ones reach 1.0000 and are used") != std::string::npos);
+  const TrainOutcome kept =
+      train(setup.config({counted, "train.epochs=1", "train.autoanchor=off"}), off);
+  CHECK(load_checkpoint(kept.run / "weights/best.safetensors", PtWeights::kEma)
+            .spec.has_first_anchors());
+}
+
 TEST_CASE(
     "train: resumed with fewer pictures the epoch begins anew, and the weights still change") {
   const Setup setup;

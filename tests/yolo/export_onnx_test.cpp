@@ -32,7 +32,7 @@ std::string every_module(const std::string& first, const std::string& spp) {
 }
 const std::string kV6 = every_module(R"("Conv", [8, 6, 2, 2])", R"("SPPF", [24, 5])");
 const std::string kV5 = every_module(R"("Focus", [8, 3])", R"("SPP", [24, [5, 9, 13]])");
-const std::string kPlain = every_module(R"("Conv", [8, 3, 2])", R"("SPP", [24, [5, 9, 13]])");
+const std::string kPlain = every_module(R"("Conv", [8, 3, 2])", R"("SPP", [24, [3, 5, 7]])");
 
 /// Weights under which every layer matters and batch norm's statistics are its own.
 Checkpoint random_checkpoint(const std::string& json, uint64_t seed) {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Parameter counts: the public code of v5.0 and v7.0, 80 classes.
+#include <ydistill/tensor/random.h>
 #include <ydistill/yolo/graph.h>
 #include <ydistill/yolo/model.h>
 
@@ -124,6 +125,31 @@ TEST_CASE("graph: pictures have to fit the coarsest layer, which may not be a he
             .shape() == Shape{1, 4, 6, 3, 7});
 }
 
+TEST_CASE("model: the windows of SPP and SPPF are those of the description") {
+  const auto logits = [](const std::string& spp) {
+    std::string graph = test::tiny_graph();
+    const std::string own = "\"SPPF\", [32, 5]";
+    Model model(graph_from_json(graph.replace(graph.find(own), own.size(), spp)));
+    model.initialise(1);
+    model.prepare_inference();
+    Rng rng(7);
+    const Tensor images = Tensor::empty({1, 128, 128, 3}, DType::kUInt8);
+    for (uint8_t& byte : images.span<uint8_t>()) byte = uint8_t(rng.below(256));
+    const NoGrad no_grad;
+    return model.forward(images, ForwardMode::kInference).at(1).value();
+  };
+  const auto same = [](const Tensor& a, const Tensor& b) {
+    for (int64_t i = 0; i < a.numel(); ++i) {
+      if (a.at(i) != b.at(i)) return false;
+    }
+    return true;
+  };
+  const Tensor three = logits("\"SPPF\", [32, 3]"), five = logits("\"SPPF\", [32, 5]");
+  CHECK(same(three, logits("\"SPP\", [32, [3, 5, 7]]")));
+  CHECK(same(five, logits("\"SPP\", [32]")));
+  CHECK_FALSE(same(three, five));
+}
+
 TEST_CASE("graph: where a file only counts the anchors they are squares of the scale's size") {
   std::string graph = test::tiny_graph();
   const std::string anchors = "[[14,14, 14,32, 32,14], [32,32, 40,20, 20,40]]";
@@ -151,10 +177,29 @@ TEST_CASE("graph: a description in YAML, as YOLOv5 writes it, is the same networ
     return graph_from_file((dir / "own.yaml").string());
   };
   const GraphSpec spec = read(yaml), expected = graph_from_json(test::tiny_graph());
-  CHECK(spec.anchors == expected.anchors);
-  CHECK(spec.num_classes == 2);
-  REQUIRE(spec.layers.size() == expected.layers.size());
-  CHECK_FALSE(spec.layers[8].shortcut);
+  const auto check_same = [&](const GraphSpec& got) {
+    CHECK(got.anchors == expected.anchors);
+    CHECK(got.num_classes == 2);
+    REQUIRE(got.layers.size() == expected.layers.size());
+    for (size_t i = 0; i < got.layers.size(); ++i) {
+      const LayerSpec &a = got.layers[i], &b = expected.layers[i];
+      INFO("layer " << i);
+      CHECK((a.type == b.type && a.from == b.from && a.in_channels == b.in_channels));
+      CHECK((a.out_channels == b.out_channels && a.repeats == b.repeats));
+      CHECK((a.shortcut == b.shortcut && a.kernel == b.kernel && a.stride == b.stride));
+      CHECK((a.padding == b.padding && a.reduction == b.reduction));
+    }
+  };
+  check_same(spec);
+  // Lists in blocks, lines that end as on Windows, words in quotes.
+  check_same(read(
+      "nc: 2\r\nanchors:\r\n- [14,14, 14,32, 32,14]\r\n- [32,32, 40,20, 20,40]\r\nbackbone:\r\n"
+      "- [-1, 1, Conv, [8, 6, 2, 2]]\r\n- [-1, 1, Conv, [16, 3, 2]]\r\n- [-1, 1, C3, [16, "
+      "True]]\r\n"
+      "- [-1, 1, Conv, [24, 3, 2]]\r\n-\r\n  - -1\r\n  - 1\r\n  - Conv\r\n  - [32, 3, 2]\r\n"
+      "- [-1, 1, 'SPPF', [32, 5]]\r\nhead:\r\n- [-1, 1, nn.Upsample, ['None', 2, \"nearest\"]]\r\n"
+      "- [[-1, 3], 1, Concat, [1]]\r\n- [-1, 1, C3, [24, false]]\r\n"
+      "- [[8, 5], 1, Detect, [nc, anchors]]\r\n"));
   const Model model(spec), other(expected);
   CHECK(model.parameters().num_elements() == other.parameters().num_elements());
   for (int i = 0; i < model.parameters().num_parameters(); ++i) {
@@ -166,12 +211,16 @@ TEST_CASE("graph: a description in YAML, as YOLOv5 writes it, is the same networ
     text.replace(text.find(from), from.size(), to);
     CHECK_THROWS_WITH_TEXT(read(text), ValueError, why);
   };
-  refuse("SPPF, [32, 5]]", "SPPF, [32, 5", "own.yaml: graph: line ");
+  refuse("  ]\nhead:", "  \nhead:", "own.yaml: graph: line 24: malformed YAML");
   refuse("nc: 2", "nc: 2\nnc: 3", "line 3: the key \"nc\" stands there twice");
   refuse("nn.SiLU()", "nn.LeakyReLU(0.1)",
          "activation is \"nn.LeakyReLU(0.1)\", only \"nn.SiLU()\"");
   refuse("nc: 2", "ch: 1\nnc: 2", "ch is 1, pictures have 3 channels");
   refuse("[16]]", "[\"16\"]]", "module 2 (C3): argument 0 must be an integer");
+  refuse("nc: 2", "depth_multiple: .inf\nnc: 2", "stands there twice");
+  for (const char* itself : {"nc: 2\nanchors: &a [*a]\n", "backbone: &b\n  - *b\n"}) {
+    CHECK_THROWS_WITH_TEXT(read(itself), ValueError, "nested too deeply");
+  }
   CHECK_THROWS_WITH_TEXT(read("- 1\n- 2\n"), ValueError, "line 1: keys with values wanted");
   CHECK_THROWS_WITH_TEXT(read(""), ValueError, "keys with values wanted");
   CHECK_THROWS_WITH_TEXT(read("a: " + std::string(100000, '[')), ValueError, "malformed YAML");

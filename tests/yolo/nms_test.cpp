@@ -195,7 +195,7 @@ TEST_CASE("nms: candidates of several looks are brought back and compete") {
 
   std::vector<std::vector<Detection>> both = found;
   both[0].push_back({51, 10, 71, 38, 0.7f, 0});
-  CHECK(suppress(both, {}) == found);
+  CHECK(nms_of_candidates(both, {}) == found);
 }
 
 TEST_CASE("nms: of the candidates the best max_nms are left, in their order") {
