@@ -67,6 +67,18 @@ Quantization ConvBnSilu::prepare_int8(const Quantization& x, const NetworkCalibr
   return y;
 }
 
+// Rounding is by output channel, as that of the folded weights, which are these times a number.
+void ConvBnSilu::round_to_bytes(const NetworkCalibration& calibration) {
+  const std::vector<float> errors = ydistill::round_to_bytes(
+      name_, store_.var(weight_).value(), calibration_of(calibration, name_).input_means);
+  float* const beta = store_.var(beta_).value().data<float>();
+  for (int64_t o = 0; o < options_.out_channels; ++o) {
+    const double scale = store_.var(gamma_).value().at(o) /
+                         std::sqrt(store_.statistic(var_).at(o) + batch_norm_.eps);
+    beta[o] += float(scale * double(errors[size_t(o)]));
+  }
+}
+
 void ConvBnSilu::forget_int8() {
   int8_.reset();
 }

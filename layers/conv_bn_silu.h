@@ -40,6 +40,8 @@ class ConvBnSilu : public Module {
   /// What initialise() and prepare_inference() of every module are made of.
   void initialise_own(Rng& rng);
   void fold(FoldedWeights where);
+  /// Rounds the weights as 8 bits would, and has the bias make up for it.
+  void round_to_bytes(const NetworkCalibration& calibration);
   /// As before prepare_int8().
   void forget_int8();
   /// Lets go of the folded weights, once prepare_int8() has come.

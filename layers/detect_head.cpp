@@ -51,6 +51,16 @@ void DetectHead::prepare_int8(const std::vector<Quantization>& xs,
   }
 }
 
+void DetectHead::round_to_bytes(const NetworkCalibration& calibration) {
+  for (size_t k = 0; k < weights_.size(); ++k) {
+    const std::vector<float> errors =
+        ydistill::round_to_bytes(name_of(k), store_.var(weights_[k]).value(),
+                                 calibration_of(calibration, name_of(k)).input_means);
+    float* const bias = store_.var(biases_[k]).value().data<float>();
+    for (size_t o = 0; o < errors.size(); ++o) bias[o] += errors[o];
+  }
+}
+
 int64_t DetectHead::int8_bytes() const {
   int64_t sum = 0;
   for (const Int8Conv& conv : int8_) sum += conv.packed_bytes();

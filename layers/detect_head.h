@@ -24,6 +24,8 @@ class DetectHead {
   /// The same for bytes from now on, those of scale k read as xs[k] says. throws ShapeError,
   /// ValueError.
   void prepare_int8(const std::vector<Quantization>& xs, const NetworkCalibration& calibration);
+  /// Rounds the weights as 8 bits would, and has the biases make up for it.
+  void round_to_bytes(const NetworkCalibration& calibration);
   /// Of the weights for 8 bits; 0 unless prepared.
   int64_t int8_bytes() const;
   void forget_int8() { int8_.clear(); }

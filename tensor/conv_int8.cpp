@@ -99,6 +99,17 @@ Int8Weights quantize_weights(const std::string& name, const Tensor& weight, cons
   return rounded;
 }
 
+std::vector<float> round_to_bytes(const std::string& name, const Tensor& weight,
+                                  std::span<const float> input_means) {
+  Int8Weights rounded = quantize_weights(name, weight, {}, input_means);
+  const int64_t window = weight.numel() / weight.size(0);
+  float* const weights = weight.data<float>();
+  for (int64_t i = 0; i < weight.numel(); ++i) {
+    weights[i] = rounded.scales[size_t(i / window)] * float(rounded.bytes[size_t(i)]);
+  }
+  return std::move(rounded.biases);
+}
+
 Int8Conv::Int8Conv(const std::string& name, const Tensor& weight, const Tensor& bias,
                    const Conv2dOptions& options, const Int8Edges& edges,
                    std::span<const float> input_means)

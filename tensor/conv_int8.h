@@ -32,6 +32,11 @@ struct Int8Weights {
 Int8Weights quantize_weights(const std::string& name, const Tensor& weight, const Tensor& bias,
                              std::span<const float> input_means = {});
 
+/// Weights [O,K,K,C], float32 on the CPU, become bytes times their scales, as above. Returns what
+/// the bias [O] has to be corrected by. throws as quantize_weights().
+std::vector<float> round_to_bytes(const std::string& name, const Tensor& weight,
+                                  std::span<const float> input_means);
+
 /// A convolution whose weights are laid out for the CPU's kernels once and for all.
 class Int8Conv {
  public:

@@ -26,6 +26,7 @@ struct QuantizeArgs {
   std::string in, out, pictures;
   int64_t count = 128, image_size = 640;
   int threads = 0;
+  bool bytes = false;
 };
 
 /// `count` of the paths, evenly spread.
@@ -82,8 +83,7 @@ Task prepare(const QuantizeArgs& args) {
   if (fs::equivalent(args.in, args.out, missing)) {
     throw ConfigError("{}: is the weights; the name of another file wanted", printable(args.out));
   }
-  const fs::path folder = fs::path(args.out).parent_path();
-  check_folder_is_writable(folder.empty() ? "." : folder);
+  check_file_has_place(args.out);
   Task task{load_checkpoint(args.in, PtWeights::kEma), {}};
   const int64_t stride = task.checkpoint.spec.max_stride();
   if (args.image_size < stride || args.image_size % stride != 0) {
@@ -153,12 +153,15 @@ int quantize(const QuantizeArgs& args) {
     return kRunFailed;
   }
   const auto model = build_model(task.checkpoint);  // the weights, nothing of a training
-  save_checkpoint(args.out, {model->spec(),
-                             task.checkpoint.class_names,
-                             export_weights(*model),
-                             {},
-                             "",
-                             task.checkpoint.calibration});
+  if (args.bytes) model->round_to_bytes(task.checkpoint.calibration);
+  save_checkpoint(args.out,
+                  {model->spec(),
+                   task.checkpoint.class_names,
+                   export_weights(*model),
+                   {},
+                   "",
+                   task.checkpoint.calibration},
+                  args.bytes ? StoredWeights::kBytes : StoredWeights::kFloat32);
   message(fmt::format("{}: {}, calibrated for 8 bits: {} convolutions, {} pictures",
                       printable(args.out), task.checkpoint.spec.name,
                       task.checkpoint.calibration.size(), read.size()));
@@ -185,6 +188,9 @@ Run add_quantize(CLI::App& app) {
       ->capture_default_str();
   cmd->add_option("--size", args->image_size, "longer side in the network, pixels")
       ->capture_default_str();
+  cmd->add_flag("--bytes", args->bytes,
+                "write the weights as bytes, a quarter of the size; other precisions then have "
+                "their rounding too");
   cmd->add_option("--threads", args->threads, "threads that compute; 0: all cores")
       ->check(CLI::Range(0, 1024))
       ->capture_default_str();

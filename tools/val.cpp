@@ -70,12 +70,7 @@ void check_results_file(const std::filesystem::path& file) {
     throw ConfigError("val: --coco-results {}: is there already; another name wanted",
                       printable(file.string()));
   }
-  const std::filesystem::path folder = file.has_parent_path() ? file.parent_path() : ".";
-  if (!file.has_filename() || !std::filesystem::is_directory(folder, ignored)) {
-    throw ConfigError("val: --coco-results {}: a file in a folder that is there wanted",
-                      printable(file.string()));
-  }
-  check_folder_is_writable(folder);
+  check_file_has_place(file);
 }
 
 /// In all processes; the first one prints.

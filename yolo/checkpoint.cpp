@@ -13,6 +13,7 @@
 #include <ydistill/tensor/io/safetensors.h>
 #include <ydistill/tensor/io/text.h>
 #include <ydistill/tensor/parallel.h>
+#include <ydistill/yolo/byte_weights.h>
 #include <ydistill/yolo/calibration_json.h>
 #include <ydistill/yolo/graph_guess.h>
 #include <ydistill/yolo/oihw.h>
@@ -154,9 +155,9 @@ Checkpoint from_safetensors(const std::filesystem::path& path) {
   TensorFile file = read_safetensors(path);
   Checkpoint checkpoint;
   checkpoint.source = "safetensors";
-  checkpoint.tensors = std::move(file.tensors);
   checkpoint.metadata = std::move(file.metadata);
   try {
+    checkpoint.tensors = weights_from_bytes(std::move(file.tensors));
     const auto graph = checkpoint.metadata.find("graph");
     checkpoint.spec = graph != checkpoint.metadata.end() ? graph_from_json(graph->second)
                                                          : guess_graph(checkpoint.tensors);
@@ -305,8 +306,11 @@ Checkpoint load_checkpoint(const std::filesystem::path& path, PtWeights prefer) 
   return checkpoint;
 }
 
-void save_checkpoint(const std::filesystem::path& path, const Checkpoint& checkpoint) {
-  TensorFile file{checkpoint.tensors, checkpoint.metadata};
+void save_checkpoint(const std::filesystem::path& path, const Checkpoint& checkpoint,
+                     StoredWeights weights) {
+  const bool in_bytes = weights == StoredWeights::kBytes;
+  TensorFile file{in_bytes ? weights_to_bytes(checkpoint.tensors) : checkpoint.tensors,
+                  checkpoint.metadata};
   file.metadata["format"] = kFormat;
   file.metadata["graph"] = checkpoint.spec.json;
   file.metadata["graph_name"] = checkpoint.spec.name;

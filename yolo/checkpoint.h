@@ -34,10 +34,16 @@ struct Checkpoint {
 /// names and shapes of its weights. throws FileError, also for NaN and infinity.
 Checkpoint load_checkpoint(const std::filesystem::path& path, PtWeights prefer);
 
+enum class StoredWeights {
+  kFloat32,
+  kBytes,  ///< of convolutions: rounded to 255 steps of each output channel, a quarter of the room
+};
+
 /// Writes a .safetensors atomically; metadata holds the graph, the classes, the calibration
-/// where there is one, and a format version.
+/// where there is one, and a format version. load_checkpoint reads either form.
 /// throws FileError.
-void save_checkpoint(const std::filesystem::path& path, const Checkpoint& checkpoint);
+void save_checkpoint(const std::filesystem::path& path, const Checkpoint& checkpoint,
+                     StoredWeights weights = StoredWeights::kFloat32);
 
 struct LoadReport {
   int64_t loaded = 0, total = 0;     ///< parameters and running statistics

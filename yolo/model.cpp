@@ -214,6 +214,14 @@ void Model::prepare_int8_layers(const NetworkCalibration& calibration) {
   }
 }
 
+void Model::round_to_bytes(const NetworkCalibration& calibration) {
+  check_has_parameters("round_to_bytes");
+  check_is_not_int8("round_to_bytes");
+  for_each_conv([&](ConvBnSilu& conv) { conv.round_to_bytes(calibration); });
+  detect_->round_to_bytes(calibration);
+  store_->mark_changed();
+}
+
 void Model::check_is_not_int8(const char* what) const {
   if (activations_ != DType::kUInt8) return;
   throw ValueError("model {}: {}: it was prepared for int8, it can only infer", spec_.name, what);

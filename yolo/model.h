@@ -61,6 +61,11 @@ class Model {
   /// calibration: of every convolution. Where it throws, the model is as before. throws ValueError,
   /// DeviceError, ShapeError, NotFiniteError.
   void prepare_int8(const NetworkCalibration& calibration);
+  /// Rounds every convolution's weights to what prepare_int8() would make of them, and corrects its
+  /// bias (the batch norm's) by what that takes: save_checkpoint() can then keep them as bytes, and
+  /// nothing more is lost. On the CPU, float32. throws ValueError for a convolution that was not
+  /// calibrated.
+  void round_to_bytes(const NetworkCalibration& calibration);
   /// What the weights in 8 bits take; 0 before prepare_int8().
   int64_t int8_bytes();
   /// The convolutions but the heads', those in one group whose outputs are read as one tensor.

@@ -36,4 +36,17 @@ void check_folder_is_writable(const std::filesystem::path& folder) {
   ::close(file);
 }
 
+void check_file_has_place(const std::filesystem::path& file) {
+  std::error_code ignored;
+  const std::filesystem::path folder = file.has_parent_path() ? file.parent_path() : ".";
+  if (!file.has_filename() || std::filesystem::is_directory(file, ignored)) {
+    throw FileError("{}: the name of a file wanted", printable(file.string()));
+  }
+  if (!std::filesystem::is_directory(folder, ignored)) {
+    throw FileError("{}: there is no folder {}", printable(file.string()),
+                    printable(folder.string()));
+  }
+  check_folder_is_writable(folder);
+}
+
 }  // namespace ydistill

@@ -10,4 +10,7 @@ namespace ydistill {
 /// and removes it at once. throws FileError naming the folder and the system's reason.
 void check_folder_is_writable(const std::filesystem::path& folder);
 
+/// The same for one file, whose folder has to be there. throws FileError.
+void check_file_has_place(const std::filesystem::path& file);
+
 }  // namespace ydistill

@@ -55,6 +55,26 @@ TEST_CASE("command: quantize writes weights that run in 8 bits and in float32") 
         fs::file_size(setup.dir / "q.onnx"));  // tiny: names count
 }
 
+TEST_CASE("command: quantize --bytes writes a smaller file that every command takes") {
+  const Setup setup;
+  const std::string args = "tiny.safetensors q.safetensors --pictures train/images --size 64";
+  REQUIRE(setup.run("quantize " + args).code == 0);
+  const auto large = fs::file_size(setup.dir / "q.safetensors");
+  REQUIRE(setup.run("quantize --bytes " + args).code == 0);
+  CHECK(fs::file_size(setup.dir / "q.safetensors") < large * 2 / 3);  // tiny: names count
+  for (const char* precision : {"int8", "fp32"}) {
+    const Outcome val = setup.run(
+        std::string("val cfg.json model.weights=q.safetensors val.image_size=64 precision=") +
+        precision);
+    INFO(val.err);
+    CHECK(val.code == 0);
+  }
+  CHECK(setup.run("convert q.safetensors again.safetensors").code == 0);
+  CHECK(fs::file_size(setup.dir / "again.safetensors") > large * 9 / 10);
+  CHECK(setup.run("export q.safetensors q8.onnx --size 64 --int8").code == 0);
+  CHECK(setup.run("train cfg.json model.weights=q.safetensors train.epochs=1").code == 0);
+}
+
 TEST_CASE(
     "command: quantize of a training's state writes its weights alone, and training goes on") {
   const Setup setup;
@@ -107,6 +127,8 @@ TEST_CASE("command: quantize refuses in one line and writes nothing") {
                 "--count: ");
   check_refused(setup.run(quantize + "cfg.json/q.safetensors --pictures val/images"), 1,
                 "cfg.json");
+  check_refused(setup.run(quantize + "none/q.safetensors --pictures val/images"), 1,
+                "none/q.safetensors: there is no folder none");
   check_refused(setup.run("quantize none.safetensors q.safetensors --pictures val/images"), 1,
                 "none.safetensors: no such file");
   std::string plain = tiny_graph();

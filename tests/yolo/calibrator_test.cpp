@@ -157,6 +157,82 @@ TEST_CASE("int8: a network's logits are those in float32 up to the rounding of i
   }
 }
 
+TEST_CASE("int8: weights kept as bytes give what the weights that they were made of give") {
+  const test::TempDir dir;
+  Checkpoint checkpoint = tiny_checkpoint();
+  Rng rng(4);
+  for (auto& [name, tensor] : checkpoint.tensors) {
+    const auto is = [&, &key = name](const char* part) {
+      return key.find(part) != std::string::npos;
+    };
+    if (is(".bn.weight")) tensor = rng.uniform(tensor.shape(), -2, 2);
+    if (is("running_var")) tensor = rng.uniform(tensor.shape(), 0.5, 2);
+    if (is(".bn.bias") || is("running_mean")) tensor = rng.uniform(tensor.shape(), -0.5, 0.5);
+  }
+  const Tensor images = random_pictures({2, 64, 64, 3}, 5);
+  checkpoint.calibration = calibrated(checkpoint, images);
+  const auto floats = dir / "floats.safetensors", bytes = dir / "bytes.safetensors";
+  save_checkpoint(floats, checkpoint);
+  const auto model = build_model(checkpoint);
+  model->round_to_bytes(checkpoint.calibration);
+  Checkpoint rounded = checkpoint;
+  rounded.tensors = export_weights(*model);
+  save_checkpoint(bytes, rounded, StoredWeights::kBytes);
+  CHECK(std::filesystem::file_size(bytes) < std::filesystem::file_size(floats) / 2);
+
+  const Checkpoint read = load_checkpoint(bytes, PtWeights::kEma);
+  REQUIRE(read.tensors.size() == checkpoint.tensors.size());
+  for (size_t i = 0; i < read.tensors.size(); ++i) {
+    CHECK(read.tensors[i].first == checkpoint.tensors[i].first);
+    CHECK(read.tensors[i].second.shape() == checkpoint.tensors[i].second.shape());
+  }
+  // The same bytes of weights and the same biases, up to the rounding of float32, which now and
+  // then moves an activation to the neighbouring byte.
+  const auto mean_difference = [&](Precision precision, const Checkpoint& other) {
+    const auto a = logits_of(checkpoint, Precision::kInt8, images);
+    const auto b = logits_of(other, precision, images);
+    double sum = 0, count = 0;
+    for (size_t k = 0; k < a.size(); ++k) {
+      for (int64_t i = 0; i < a[k].numel(); ++i) sum += std::abs(a[k].at(i) - b[k].at(i));
+      count += double(a[k].numel());
+    }
+    return sum / count;
+  };
+  const double in_floats = mean_difference(Precision::kFp32, checkpoint);
+  CHECK(in_floats > 0);
+  CHECK(mean_difference(Precision::kInt8, read) < 0.02 * in_floats);
+  // Without the correction that the rounded weights got, the file would be off in every precision.
+  CHECK(mean_difference(Precision::kFp32, read) < 1.5 * in_floats);
+}
+
+TEST_CASE("int8: bytes of weights whose scales do not belong to them are refused by name") {
+  const test::TempDir dir;
+  const auto path = dir / "w.safetensors";
+  const Checkpoint checkpoint = tiny_checkpoint();
+  save_checkpoint(path, checkpoint, StoredWeights::kBytes);
+  const TensorFile whole = read_safetensors(path);
+  const auto refuse = [&](const auto& change, const std::string& why) {
+    TensorFile file = whole;
+    change(file);
+    write_safetensors(path, file);
+    INFO(why);
+    CHECK_THROWS_WITH_TEXT(load_checkpoint(path, PtWeights::kEma), FileError, why);
+  };
+  const auto index_of = [&](const std::string& name) {
+    size_t i = 0;
+    while (whole.tensors.at(i).first != name) ++i;
+    return i;
+  };
+  const size_t scales = index_of("model.1.conv.weight.scales");
+  const size_t bytes = index_of("model.1.conv.weight.bytes");
+  refuse([&](TensorFile& f) { f.tensors.erase(f.tensors.begin() + int64_t(scales)); },
+         "model.1.conv.weight.scales: missing, must be float32 [16]");
+  refuse([&](TensorFile& f) { f.tensors[scales].second = Tensor::zeros({3}); },
+         "model.1.conv.weight.scales: ");
+  refuse([&](TensorFile& f) { f.tensors[bytes].second = Tensor::zeros({16}, DType::kUInt8); },
+         "model.1.conv.weight.bytes: ");
+}
+
 TEST_CASE("int8: prepared in place a network keeps its bytes alone and does nothing but infer") {
   Checkpoint checkpoint = tiny_checkpoint();
   const Tensor images = random_pictures({1, 32, 32, 3}, 6);
