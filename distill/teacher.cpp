@@ -52,12 +52,10 @@ void check_teacher(const GraphSpec& student, const std::vector<std::string>& stu
                       fmt::join(teacher.anchors.strides, ", "),
                       fmt::join(student.anchors.strides, ", "));
   }
-  if (student.max_stride() % teacher.max_stride() != 0) {
+  if (student.training_stride() % teacher.max_stride() != 0) {
     throw ConfigError(
-        "teacher: it takes pictures whose sides are multiples of {}, the student's are multiples "
-        "of "
-        "{}",
-        teacher.max_stride(), student.max_stride());
+        "teacher: it takes pictures whose sides are multiples of {}, the student's are of {}",
+        teacher.max_stride(), student.training_stride());
   }
   if (student.anchors_per_head() != teacher.anchors_per_head()) {
     throw ConfigError("teacher: its heads have {} anchors each, the student's {}",

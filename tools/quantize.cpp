@@ -116,13 +116,14 @@ std::vector<fs::path> calibrate(Task& task, int64_t image_size) {
   return read;
 }
 
-Agreement compare(const Checkpoint& checkpoint, std::span<const fs::path> paths,
-                  int64_t image_size) {
+/// What the weights find in float32 and those that will be written in 8 bits.
+Agreement compare(const Checkpoint& weights, const Checkpoint& calibrated,
+                  std::span<const fs::path> paths, int64_t image_size) {
   DetectorOptions options;
   options.image_size = image_size;
-  Detector in_float(checkpoint, options);
+  Detector in_float(weights, options);
   options.compute.precision = Precision::kInt8;
-  Detector in_bytes(checkpoint, options);
+  Detector in_bytes(calibrated, options);
   Agreement agreement;
   for (const fs::path& path : paths) {
     if (stop_signal_came()) break;
@@ -143,25 +144,24 @@ int quantize(const QuantizeArgs& args) {
   Task task = prepare(args);
   catch_stop_signals(OnSignal::kSay);
   const std::vector<fs::path> read = calibrate(task, args.image_size);
+  const auto model = build_model(task.checkpoint);  // the weights, nothing of a training
+  if (args.bytes) model->round_to_bytes(task.checkpoint.calibration);
+  const Checkpoint made{model->spec(),
+                        task.checkpoint.class_names,
+                        export_weights(*model),
+                        {},
+                        "",
+                        task.checkpoint.calibration};
   Agreement agreement;
   if (!stop_signal_came()) {
     const auto some = std::span(read).first(std::min(read.size(), kMostCompared));
-    agreement = compare(task.checkpoint, some, args.image_size);
+    agreement = compare(task.checkpoint, made, some, args.image_size);
   }
   if (stop_signal_came()) {
     message("quantize: stopped, nothing was written");
     return kRunFailed;
   }
-  const auto model = build_model(task.checkpoint);  // the weights, nothing of a training
-  if (args.bytes) model->round_to_bytes(task.checkpoint.calibration);
-  save_checkpoint(args.out,
-                  {model->spec(),
-                   task.checkpoint.class_names,
-                   export_weights(*model),
-                   {},
-                   "",
-                   task.checkpoint.calibration},
-                  args.bytes ? StoredWeights::kBytes : StoredWeights::kFloat32);
+  save_checkpoint(args.out, made, args.bytes ? StoredWeights::kBytes : StoredWeights::kFloat32);
   message(fmt::format("{}: {}, calibrated for 8 bits: {} convolutions, {} pictures",
                       printable(args.out), task.checkpoint.spec.name,
                       task.checkpoint.calibration.size(), read.size()));

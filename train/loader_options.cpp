@@ -61,7 +61,7 @@ ValLoaderOptions val_loader_options(const ValConfig& config, int64_t stride, int
 }
 
 int64_t largest_side(const Config& config, const GraphSpec& student) {
-  const int64_t stride = std::max<int64_t>(32, student.max_stride());
+  const int64_t stride = student.training_stride();
   const double side = double(config.train.image_size) * (1 + config.train.multi_scale);
   return (int64_t(side) + stride - 1) / stride * stride;
 }

@@ -66,8 +66,7 @@ struct TrainingMemory::State {
   /// Shapes of training batches: the sides of train.multi_scale, and a last batch that is smaller.
   int64_t train_shapes(int64_t batch) const {
     const double varies = double(config.train.image_size) * config.train.multi_scale;
-    const int64_t sides =
-        1 + int64_t(2 * varies) / std::max<int64_t>(32, student->spec().max_stride());
+    const int64_t sides = 1 + int64_t(2 * varies) / student->spec().training_stride();
     return sides + (int64_t(train_data->samples.size()) % batch != 0 ? 1 : 0);
   }
   int64_t side() const { return largest_side(config, student->spec()); }

@@ -311,7 +311,7 @@ GraphSpec with_fitting_anchors(GraphSpec spec, const Config& config, const Datas
       label_sizes(dataset, double(config.train.image_size), uint64_t(config.train.seed) + 1);
   const AnchorFit own = fit_of(spec.anchors, scaled, anchor_t);
   const std::string recall = fmt::format("best possible recall {:.4f}", own.recall);
-  const bool stand_in = spec.has_first_anchors();
+  const bool stand_in = spec.anchors_are_counted;
   if (mode == Mode::kAuto && !stand_in && (own.recall > kEnough || config.teacher)) {
     say(fmt::format("anchors: {}{}", recall,
                     own.recall > kEnough
@@ -377,8 +377,7 @@ std::unique_ptr<Model> make_student(const Config& config, const Dataset& dataset
 void check_image_size(const char* key, int64_t size, const GraphSpec& network) {
   const int64_t stride = network.max_stride();
   if (size % stride == 0) return;
-  throw ConfigError("{}: must be a multiple of {}, the network's largest stride, got {}", key,
-                    stride, size);
+  throw ConfigError("{}: must be a multiple of {} for this network, got {}", key, stride, size);
 }
 
 Compute teacher_compute(const Config& config, const Checkpoint& teacher, const Compute& student) {

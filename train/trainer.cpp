@@ -285,7 +285,7 @@ class Trainer {
       }
     }
     TrainLoaderOptions options = loader_options(config_, pictures_);
-    options.stride = std::max<int64_t>(options.stride, student_->spec().max_stride());
+    options.stride = student_->spec().training_stride();
     options.share = exchange_.rank();
     options.shares = exchange_.size();
     if (!pictures_) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <ydistill/yolo/byte_weights.h>
 
+#include <cmath>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -29,10 +30,15 @@ Tensor weight_of(const std::string& name, const Tensor& bytes, const Tensor* sca
     throw ValueError("{}{}: {}, must be float32 [{}]", printable(name), kScales,
                      scales == nullptr ? "missing" : scales->str(), bytes.size(0));
   }
+  for (const float scale : scales->span<float>()) {
+    if (std::isfinite(scale) && scale >= 0) continue;
+    throw ValueError("{}{}: a scale is {}, must be at least 0", printable(name), kScales, scale);
+  }
   const Tensor weight = Tensor::empty(bytes.shape());
   const int64_t inputs = bytes.numel() / bytes.size(0);
   for (int64_t i = 0; i < bytes.numel(); ++i) {
     const int q = int(bytes.data<uint8_t>()[i]) - kZero;
+    if (q == -kZero) throw ValueError("{}{}: a byte is 0, must be 1..255", printable(name), kBytes);
     weight.data<float>()[i] = float(q) * scales->data<float>()[i / inputs];
   }
   return weight;
@@ -75,6 +81,9 @@ NamedTensors weights_from_bytes(NamedTensors tensors) {
   }
   NamedTensors result;
   for (const auto& [name, tensor] : tensors) {
+    if (scales.contains(name)) {
+      throw ValueError("{}: stands there twice, as {} too", printable(name), kBytes);
+    }
     if (name.ends_with(kScales) && scales.contains(weight_name(name, kScales))) continue;
     if (name.ends_with(kBytes)) {
       const std::string weight = weight_name(name, kBytes);

@@ -150,6 +150,7 @@ Checkpoint from_pt(const std::filesystem::path& path, PtWeights prefer) {
 }
 
 constexpr const char* kCalibration = "calibration";
+constexpr const char *kWeights = "weights", *kBytes = "bytes";
 
 Checkpoint from_safetensors(const std::filesystem::path& path) {
   TensorFile file = read_safetensors(path);
@@ -157,7 +158,10 @@ Checkpoint from_safetensors(const std::filesystem::path& path) {
   checkpoint.source = "safetensors";
   checkpoint.metadata = std::move(file.metadata);
   try {
-    checkpoint.tensors = weights_from_bytes(std::move(file.tensors));
+    const auto weights = checkpoint.metadata.find(kWeights);
+    const bool in_bytes = weights != checkpoint.metadata.end() && weights->second == kBytes;
+    checkpoint.tensors =
+        in_bytes ? weights_from_bytes(std::move(file.tensors)) : std::move(file.tensors);
     const auto graph = checkpoint.metadata.find("graph");
     checkpoint.spec = graph != checkpoint.metadata.end() ? graph_from_json(graph->second)
                                                          : guess_graph(checkpoint.tensors);
@@ -316,6 +320,8 @@ void save_checkpoint(const std::filesystem::path& path, const Checkpoint& checkp
   file.metadata["graph_name"] = checkpoint.spec.name;
   file.metadata["names"] = nlohmann::json(checkpoint.class_names).dump();
   file.metadata.erase(kCalibration);
+  file.metadata.erase(kWeights);
+  if (in_bytes) file.metadata[kWeights] = kBytes;
   if (!checkpoint.calibration.empty()) {
     file.metadata[kCalibration] = calibration_to_json(checkpoint.calibration);
   }

@@ -36,12 +36,14 @@ Checkpoint load_checkpoint(const std::filesystem::path& path, PtWeights prefer);
 
 enum class StoredWeights {
   kFloat32,
-  kBytes,  ///< of convolutions: rounded to 255 steps of each output channel, a quarter of the room
+  /// Of convolutions: rounded to 255 steps of each output channel, a quarter of the room. After
+  /// Model::round_to_bytes(), else the biases do not make up for it.
+  kBytes,
 };
 
 /// Writes a .safetensors atomically; metadata holds the graph, the classes, the calibration
 /// where there is one, and a format version. load_checkpoint reads either form.
-/// throws FileError.
+/// throws FileError; NotFiniteError for a weight that bytes cannot hold.
 void save_checkpoint(const std::filesystem::path& path, const Checkpoint& checkpoint,
                      StoredWeights weights = StoredWeights::kFloat32);
 

@@ -34,16 +34,17 @@ constexpr int64_t kMaxAnchors = 32;
 struct TypeName {
   const char* name;
   LayerType type;
+  size_t num_args;  ///< that are read
 };
-constexpr TypeName kTypes[] = {{"Conv", LayerType::kConv},
-                               {"Focus", LayerType::kFocus},
-                               {"Bottleneck", LayerType::kBottleneck},
-                               {"C3", LayerType::kC3},
-                               {"SPP", LayerType::kSpp},
-                               {"SPPF", LayerType::kSpp},
-                               {"nn.Upsample", LayerType::kUpsample},
-                               {"Concat", LayerType::kConcat},
-                               {"Detect", LayerType::kDetect}};
+constexpr TypeName kTypes[] = {{"Conv", LayerType::kConv, 4},
+                               {"Focus", LayerType::kFocus, 2},
+                               {"Bottleneck", LayerType::kBottleneck, 2},
+                               {"C3", LayerType::kC3, 2},
+                               {"SPP", LayerType::kSpp, 2},
+                               {"SPPF", LayerType::kSpp, 2},
+                               {"nn.Upsample", LayerType::kUpsample, 3},
+                               {"Concat", LayerType::kConcat, 1},
+                               {"Detect", LayerType::kDetect, 2}};
 
 /// ceil(c width / 8) 8, as YOLOv5 rounds channels. (It leaves alone those that equal the outputs of
 /// a head by chance, as 768 does for 251 classes.)
@@ -55,6 +56,13 @@ int64_t scaled_channels(int64_t channels, double width) {
 int64_t scaled_repeats(int64_t repeats, double depth) {
   if (repeats <= 1) return repeats;
   return std::max<int64_t>(int64_t(std::nearbyint(double(repeats) * depth)), 1);
+}
+
+std::string lower_case(std::string_view text) {
+  std::string lower(text);
+  std::transform(lower.begin(), lower.end(), lower.begin(),
+                 [](unsigned char c) { return char(std::tolower(c)); });
+  return lower;
 }
 
 /// For a message: on one line, cut where it is long.
@@ -114,6 +122,19 @@ class LayerReader {
     }
     if (inputs.empty()) fail("`from` names no module");
     return inputs;
+  }
+
+  /// What a module of YOLOv5 may be told beyond these, groups for instance, no network here has.
+  void check_num_args() const {
+    for (const TypeName& t : kTypes) {
+      if (type_ == t.name && args_.size() > t.num_args) {
+        fail(fmt::format("has {} arguments, only the first {} are supported", args_.size(),
+                         t.num_args));
+      }
+    }
+    if (type_ == "Concat" && !args_.empty() && args_[0] != 1) {
+      fail("only channels are concatenated (1)");
+    }
   }
 
   int64_t integer(size_t i, int64_t fallback, int64_t low, int64_t high) const {
@@ -178,6 +199,7 @@ LayerSpec read_layer(const LayerReader& in, const std::vector<LayerSpec>& before
   const bool many = layer.type == LayerType::kConcat || layer.type == LayerType::kDetect;
   if (!many && layer.from.size() != 1) in.fail("takes one input");
   if (layer.type != LayerType::kC3 && in.repeats() != 1) in.fail("only C3 can be repeated");
+  in.check_num_args();
   switch (layer.type) {
     case LayerType::kConv:
       layer.out_channels = in.channels(width);
@@ -351,14 +373,16 @@ int64_t GraphSpec::max_stride() const {
   return common;
 }
 
-bool GraphSpec::has_first_anchors() const {
-  return anchors == with_anchors_at_first(anchors, anchors_per_head());
+int64_t GraphSpec::training_stride() const {
+  return std::lcm<int64_t>(32, max_stride());
 }
 
 GraphSpec GraphSpec::with_classes(int64_t classes) const {
   nlohmann::json spec = nlohmann::json::parse(json);
   spec["nc"] = classes;
-  return graph_from_json(spec.dump());
+  GraphSpec graph = graph_from_json(spec.dump());
+  graph.anchors_are_counted = anchors_are_counted;
+  return graph;
 }
 
 GraphSpec GraphSpec::with_anchors(const Anchors& other) const {
@@ -416,6 +440,7 @@ GraphSpec graph_from_json(const std::string& text) {
   }
   if (spec["anchors"].is_number_integer()) {
     const int64_t count = spec["anchors"].get<int64_t>();
+    graph.anchors_are_counted = true;
     spec["anchors"] = as_json(with_anchors_at_first(graph.anchors, count));
   }
   graph.anchors.wh_px = read_anchors(spec["anchors"]);
@@ -458,16 +483,14 @@ GraphSpec graph_from_yaml(const std::string& yaml) {
 }
 
 bool is_graph_file(std::string_view name) {
-  std::string lower(name);
-  std::transform(lower.begin(), lower.end(), lower.begin(),
-                 [](unsigned char c) { return char(std::tolower(c)); });
+  const std::string lower = lower_case(name);
   return lower.ends_with(".json") || lower.ends_with(".yaml") || lower.ends_with(".yml");
 }
 
 GraphSpec graph_from_file(const std::string& path) {
   const std::string text = read_text_file(path);
   try {
-    const bool is_json = path.size() > 5 && std::tolower(path[path.size() - 4]) == 'j';
+    const bool is_json = lower_case(path).ends_with(".json");
     return is_json ? graph_from_json(text) : graph_from_yaml(text);
   } catch (const ValueError& error) {
     throw ValueError("{}: {}", path, error.what());

@@ -57,18 +57,19 @@ struct LayerSpec {
 struct GraphSpec {
   std::string name;  ///< "yolov5s-v5", "yolov5n", ..., or "custom"
   int64_t num_classes = 80;
-  std::vector<LayerSpec> layers;  ///< the last is Detect
-  Anchors anchors;                ///< of each scale, in pixels, with the strides
+  std::vector<LayerSpec> layers;     ///< the last is Detect
+  Anchors anchors;                   ///< of each scale, in pixels, with the strides
+  bool anchors_are_counted = false;  ///< the file only says how many: `anchors` stand in for them
   double depth_multiple = 1, width_multiple = 1;
   std::string json;  ///< the file it came from, with num_classes and anchors as they are here
 
   const LayerSpec& detect() const { return layers.back(); }
   int64_t anchors_per_head() const;
-  /// What pictures' sides are multiples of: the strides of all layers, which may be more than those
-  /// of the heads.
+  /// What pictures' sides are multiples of: the least common multiple of the strides of all layers,
+  /// which may be more than those of the heads.
   int64_t max_stride() const;
-  /// Whether the anchors are those that stand in where a file only counts them.
-  bool has_first_anchors() const;
+  /// The same in training, where sides are multiples of 32 too, as in YOLOv5.
+  int64_t training_stride() const;
   /// The same network for another number of classes.
   GraphSpec with_classes(int64_t num_classes) const;
   /// The same network with other anchors (as many).

@@ -19,6 +19,7 @@ using nlohmann::json;
 
 // A YAML file repeats what it has named (&a, *a) as often as it likes.
 constexpr int64_t kMaxNodes = 100000;
+constexpr size_t kMaxBytes = 1 << 20;
 
 [[noreturn]] void fail(const YAML::Mark& mark, const std::string& reason) {
   throw ValueError("graph: line {}: {}", mark.line + 1, reason);
@@ -50,6 +51,7 @@ class Converter {
   json convert(const YAML::Node& node, int depth = 0) {
     if (depth > int(kMaxJsonNesting)) fail(node.Mark(), "nested too deeply");
     if (++nodes_ > kMaxNodes) fail(node.Mark(), "more than 100000 values");
+    if (node.IsScalar()) count(node);
     switch (node.Type()) {
       case YAML::NodeType::Scalar:
         return scalar(node);
@@ -63,6 +65,7 @@ class Converter {
         for (const auto& entry : node) {
           const YAML::Node& key = entry.first;
           if (!key.IsScalar()) fail(key.Mark(), "a key that is no word");
+          count(key);
           if (map.contains(key.Scalar())) {
             fail(key.Mark(),
                  fmt::format("the key \"{}\" stands there twice", printable(key.Scalar(), 40)));
@@ -79,7 +82,13 @@ class Converter {
   }
 
  private:
+  void count(const YAML::Node& word) {
+    bytes_ += word.Scalar().size();
+    if (bytes_ > kMaxBytes) fail(word.Mark(), "more than a megabyte of words");
+  }
+
   int64_t nodes_ = 0;
+  size_t bytes_ = 0;
 };
 
 }  // namespace

@@ -217,6 +217,12 @@ void Model::prepare_int8_layers(const NetworkCalibration& calibration) {
 void Model::round_to_bytes(const NetworkCalibration& calibration) {
   check_has_parameters("round_to_bytes");
   check_is_not_int8("round_to_bytes");
+  if (!device().is_cpu()) {
+    throw DeviceError("model {}: round_to_bytes is the CPU's, the model is on {}", spec_.name,
+                      device().str());
+  }
+  for_each_conv([&](ConvBnSilu& conv) { (void)calibration_of(calibration, conv.name()); });
+  for (const std::string& head : head_convs()) (void)calibration_of(calibration, head);
   for_each_conv([&](ConvBnSilu& conv) { conv.round_to_bytes(calibration); });
   detect_->round_to_bytes(calibration);
   store_->mark_changed();

@@ -63,8 +63,9 @@ class Model {
   void prepare_int8(const NetworkCalibration& calibration);
   /// Rounds every convolution's weights to what prepare_int8() would make of them, and corrects its
   /// bias (the batch norm's) by what that takes: save_checkpoint() can then keep them as bytes, and
-  /// nothing more is lost. On the CPU, float32. throws ValueError for a convolution that was not
-  /// calibrated.
+  /// nothing more is lost. On the CPU, float32; prepare_inference() has to come again. throws
+  /// DeviceError, and ValueError for a convolution that was not calibrated, before anything
+  /// changes; ShapeError, NotFiniteError, after which the weights are of no use.
   void round_to_bytes(const NetworkCalibration& calibration);
   /// What the weights in 8 bits take; 0 before prepare_int8().
   int64_t int8_bytes();

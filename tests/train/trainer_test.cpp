@@ -306,14 +306,24 @@ TEST_CASE("train: anchors that a graph only counts are fitted, with a teacher to
   Quiet alone, taught, off;
   const TrainOutcome outcome = train(setup.config({counted, "train.epochs=1"}), alone);
   CHECK(alone.log.find("fitted ones reach 1.0000 and are used") != std::string::npos);
-  CHECK_FALSE(load_checkpoint(outcome.run / "weights/best.safetensors", PtWeights::kEma)
-                  .spec.has_first_anchors());
   train(setup.config({counted, teacher_of(outcome), "train.epochs=1"}), taught);
   CHECK(taught.log.find("fitted ones reach 1.0000 and are used") != std::string::npos);
   const TrainOutcome kept =
       train(setup.config({counted, "train.epochs=1", "train.autoanchor=off"}), off);
-  CHECK(load_checkpoint(kept.run / "weights/best.safetensors", PtWeights::kEma)
-            .spec.has_first_anchors());
+  const auto first_anchor = [](const TrainOutcome& run) {
+    return load_checkpoint(run.run / "weights/best.safetensors", PtWeights::kEma)
+        .spec.anchors.wh_px[0][0];
+  };
+  CHECK(first_anchor(kept) == std::array<double, 2>{12, 12});
+  CHECK_FALSE(first_anchor(outcome) == std::array<double, 2>{12, 12});
+  // Weights that were trained with them keep them.
+  Quiet tuned;
+  const std::string weights = (kept.run / "weights/best.safetensors").string();
+  Config config = setup.config({"model.weights=" + weights, "train.epochs=1"});
+  config.model.graph.clear();
+  const TrainOutcome on = train(config, tuned);
+  CHECK(tuned.log.find("anchors: best possible recall 1.0000\n") != std::string::npos);
+  CHECK(first_anchor(on) == std::array<double, 2>{12, 12});
 }
 
 TEST_CASE(

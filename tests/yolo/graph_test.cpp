@@ -73,6 +73,8 @@ TEST_CASE("graph: a description of ones own is checked module by module") {
          "windows [5,9,14] are not supported, only k, 2k - 1, 3k - 2 with an odd k, as [5, 9, 13]");
   refuse("[8, 6, 2, 2]", "[-8, 6, 2, 2]", "argument 0 is -8");
   refuse("[[14,14, 14,32, 32,14], ", "[", "Detect has 2 scales, anchors are given for 1");
+  refuse("[8, 6, 2, 2]", "[8, 6, 2, 2, 4]", "has 5 arguments, only the first 4 are supported");
+  refuse("\"Concat\", [1]", "\"Concat\", [2]", "only channels are concatenated (1)");
   refuse("\"nc\": 2", "\"nc\": 0", "nc must be an integer >= 1");
   refuse("[[8, 5], 1, \"Detect\", [\"nc\", \"anchors\"]]", "[-1, 1, \"Conv\", [8]]",
          "the last module must be Detect");
@@ -123,6 +125,15 @@ TEST_CASE("graph: pictures have to fit the coarsest layer, which may not be a he
   CHECK(model.forward(Tensor::zeros({1, 32, 48, 3}, DType::kUInt8), ForwardMode::kInference)
             .at(0)
             .shape() == Shape{1, 4, 6, 3, 7});
+}
+
+TEST_CASE("graph: pictures fit layers whose strides do not divide each other") {
+  const GraphSpec spec = graph_from_json(R"({"anchors": [[8, 8], [9, 9]], "backbone": [
+    [-1, 1, "Conv", [8, 3, 8]], [-1, 1, "Conv", [8, 3, 2]], [0, 1, "Conv", [8, 3, 3]]],
+    "head": [[[1, 2], 1, "Detect", ["nc", "anchors"]]]})");
+  CHECK(spec.anchors.strides == std::vector<double>{16, 24});
+  CHECK(spec.max_stride() == 48);
+  CHECK(spec.training_stride() == 96);
 }
 
 TEST_CASE("model: the windows of SPP and SPPF are those of the description") {
@@ -221,6 +232,9 @@ TEST_CASE("graph: a description in YAML, as YOLOv5 writes it, is the same networ
   for (const char* itself : {"nc: 2\nanchors: &a [*a]\n", "backbone: &b\n  - *b\n"}) {
     CHECK_THROWS_WITH_TEXT(read(itself), ValueError, "nested too deeply");
   }
+  std::string many = "a: &a \"" + std::string(10000, 'x') + "\"\nb: [";
+  for (int i = 0; i < 200; ++i) many += "*a, ";
+  CHECK_THROWS_WITH_TEXT(read(many + "*a]\n"), ValueError, "more than a megabyte of words");
   CHECK_THROWS_WITH_TEXT(read("- 1\n- 2\n"), ValueError, "line 1: keys with values wanted");
   CHECK_THROWS_WITH_TEXT(read(""), ValueError, "keys with values wanted");
   CHECK_THROWS_WITH_TEXT(read("a: " + std::string(100000, '[')), ValueError, "malformed YAML");
