@@ -130,7 +130,7 @@ void Detector::State::detect(std::span<const ImageView> images,
   });
   times.letterbox += lap();
   std::vector<std::vector<Detection>> in_input = find(input);
-  lap();
+  lap();  // find() has counted its own
   for (size_t i = 0; i < batch.size(); ++i) {
     found[batch[i]] = in_picture(letterboxes[batch[i]], std::move(in_input[i]));
   }

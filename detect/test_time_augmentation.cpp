@@ -85,7 +85,7 @@ std::vector<std::vector<Detection>> nms_with_tta(const Network& network, const T
     const bool is_first = &how == std::begin(kAugmentations);
     const bool is_last = &how + 1 == std::end(kAugmentations);
     std::vector<Tensor> heads = network(is_first ? images : augmented(pictures, how, stride));
-    check_heads("nms_heads", heads, anchors);
+    check_heads("tta", heads, anchors);
     Anchors of_heads = anchors;
     if (heads.size() > 1 && (is_first || is_last)) {
       leave_out(heads, is_last);

@@ -20,7 +20,7 @@ using Network = std::function<std::vector<Tensor>(const Tensor&)>;
 /// has one head only; of what is left out nobody sees whether it is finite. Pictures are resized in
 /// bytes, as all are here; the original resizes floating-point numbers.
 ///
-/// images   uint8 [N,H,W,3] on any device, H and W multiples of stride: the network's largest.
+/// images   uint8 [N,H,W,3] on any device, H and W multiples of stride: what the network takes.
 /// returns  as nms_heads, in pixels of `images`.
 /// throws   as nms_heads and the network; ShapeError, DTypeError for images.
 std::vector<std::vector<Detection>> nms_with_tta(const Network& network, const Tensor& images,

@@ -10,27 +10,6 @@ namespace {
 
 using Sums [[gnu::vector_size(kLanes * sizeof(int32_t))]] = int32_t;
 
-/// sigmoid_bf16(x) for results that are rounded to bytes, relative error below 2e-4.
-YD_HOST_DEVICE Vector sigmoid_of_bytes(const Vector& x) {
-#if defined(__AVX2__) && !defined(__AVX512F__)
-  // As in math.h, but for what limits x and for 1 / d, which begins with the processor's guess,
-  // good to 4e-4. Which guess that is differs between makes of processors; one step of Newton's
-  // leaves 2e-7 of it.
-  const __m256 limited = _mm256_max_ps(_mm256_min_ps(__m256(x * -1.44269504f),  //
-                                                     _mm256_set1_ps(125)),
-                                       _mm256_set1_ps(-125));
-  const Vector t = Vector(limited), shifted = t + kRoundShift, f = t - (shifted - kRoundShift);
-  Vector p = 5.517167e-2f * f + 2.4261113e-1f;
-  p = p * f + 6.9326099e-1f;
-  p = p * f + 9.9992807e-1f;
-  const Vector e = Vector(Bits(p) + (Bits(shifted) << 23));
-  const Vector d = 1.0f + e, r = Vector(_mm256_rcp_ps(__m256(d)));
-  return r * (2.0f - d * r);
-#else
-  return sigmoid_bf16(x);
-#endif
-}
-
 /// In memory sums are floats of the same bits.
 struct Int8Finish {
   using Sum = Sums;
@@ -40,8 +19,8 @@ struct Int8Finish {
     const Int8Scales& scales = *conv.scales;
     Vector value =
         __builtin_convertvector(sum, Vector) * at.load(scales.multipliers) + at.load(scales.biases);
-    // A step of 1/256 of the range hides what the sigmoid is off by.
-    if constexpr (kSilu) value = value * sigmoid_of_bytes(value);
+    // A step of 1/256 of the range hides what sigmoid_bf16 is off by.
+    if constexpr (kSilu) value = value * sigmoid_bf16(value);
     if constexpr (kResidual) {
       value += (at.load(residual) - scales.residual_zero) * scales.residual_scale;
     }

@@ -37,9 +37,8 @@ CocoResults::CocoResults(std::shared_ptr<const Dataset> dataset) : dataset_(std:
   for (const Sample& sample : dataset_->samples) {
     if (!sample.coco_id.empty() && dataset_->coco_category_ids.empty()) {
       throw ConfigError(
-          "COCO results: all objects are of one class (train.single_class), which is no category "
-          "of "
-          "the file");
+          "COCO results: all objects are of one class (train.single_class), no category of the "
+          "file");
     }
     const auto [at, is_new] = known.try_emplace(id_of(sample), &sample);
     if (is_new) continue;

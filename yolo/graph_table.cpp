@@ -2,6 +2,8 @@
 // The graphs of the public releases, as data.
 #include <ydistill/yolo/graph_table.h>
 
+#include <string_view>
+
 namespace ydistill {
 namespace {
 
@@ -142,14 +144,11 @@ std::string text_of(const Size& size, const Family& family) {
 
 std::vector<NamedGraph> release_graphs() {
   std::vector<NamedGraph> graphs;
-  for (const bool p6 : {false, true}) {
-    for (const Size& size : kSizes) {
-      for (const Family& family : kFamilies) {
-        if ((family.head == kHeadP6) != p6) continue;
-        if (!family.has_n && std::string_view(size.letter) == "n") continue;
-        graphs.push_back(
-            {std::string("yolov5") + size.letter + family.suffix, text_of(size, family)});
-      }
+  for (const Size& size : kSizes) {
+    for (const Family& family : kFamilies) {
+      if (!family.has_n && std::string_view(size.letter) == "n") continue;
+      graphs.push_back(
+          {std::string("yolov5") + size.letter + family.suffix, text_of(size, family)});
     }
   }
   return graphs;

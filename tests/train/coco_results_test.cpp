@@ -71,7 +71,8 @@ TEST_CASE("coco results: ids that would mean two pictures, or no category, are r
                          "p/7.jpg and q/007.png would both have the id 7");
   Dataset joined = two_pictures("a.jpg", "b.jpg");
   joined.samples[0].coco_id = "42";
-  CHECK_THROWS_WITH_TEXT(of(std::move(joined)), ConfigError, "which is no category of the file");
+  CHECK_THROWS_WITH_TEXT(of(std::move(joined)), ConfigError,
+                         "one class (train.single_class), no category of the file");
 }
 
 TEST_CASE("coco results: nothing found is an empty list") {
