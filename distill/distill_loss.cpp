@@ -7,6 +7,7 @@
 
 #include <ydistill/distill/distill_loss_heads.h>
 #include <ydistill/distill/feature_map_nms.h>
+#include <ydistill/distill/objectness_of_classes.h>
 #include <ydistill/tensor/parallel.h>
 #include <ydistill/yolo/scaled_grads.h>
 
@@ -57,6 +58,30 @@ void check_teacher(const std::vector<Tensor>& student, const std::vector<Tensor>
                        student_anchors.strides[k], teacher_anchors.strides[k]);
     }
   }
+}
+
+void check_known_classes(const std::vector<int64_t>& known, int64_t classes) {
+  int64_t last = -1;
+  for (const int64_t c : known) {
+    if (c <= last || c >= classes) {
+      throw ValueError("distill_loss: known class {} of {} classes, must be ascending from 0", c,
+                       classes);
+    }
+    last = c;
+  }
+}
+
+DistillObjectnessTerm objectness_term_of(const DistillOptions& options) {
+  if (options.objectness == DistillObjectness::kL2) return DistillObjectnessTerm::kSquared;
+  return options.known_classes.empty() ? DistillObjectnessTerm::kCrossEntropy
+                                       : DistillObjectnessTerm::kWeightedCrossEntropy;
+}
+
+/// What stands for the objectness of a teacher's head; undefined: its own.
+Tensor objectness_of(const Tensor& teacher, const DistillOptions& options) {
+  Tensor objectness;
+  if (options.objectness_of_classes) objectness = objectness_of_classes(teacher);
+  return options.fm_nms ? feature_map_nms(teacher, objectness) : objectness;
 }
 
 DistillClassTerm class_term_of(DistillKind kind, int64_t classes) {
@@ -127,12 +152,14 @@ void loss_on_cpu(const std::vector<DistillHead>& heads, const Tensor& terms, con
       args.anchors = head.dims.anchors;
       args.wh_ratios = ratios.empty() ? nullptr : ratios.data();
       args.class_term = head.class_term;
-      args.objectness_is_bce = head.objectness_is_bce;
+      args.objectness_term = head.objectness_term;
       args.temperature = T(head.temperature);
       args.box_scale = T(head.box_factor);
       args.obj_scale = T(head.obj_factor);
       args.cls_scale = T(head.cls_factor);
       args.objectness = head.objectness.defined() ? head.objectness.data<T>() : nullptr;
+      args.known = head.known_classes.empty() ? nullptr : head.known_classes.data();
+      args.num_known = int64_t(head.known_classes.size());
       const DistillSums of_head = run_head(args);
       sums.box += head.box_factor * of_head.box;
       sums.obj += head.obj_factor * of_head.obj;
@@ -180,6 +207,7 @@ Var distill_loss(const std::vector<Var>& student_heads, const std::vector<Tensor
   const std::vector<HeadDims> dims = check_heads("distill_loss", logits, student_anchors);
   check_teacher(logits, teacher_heads, student_anchors, teacher_anchors);
   check_loss_dtype("distill_loss", logits[0]);
+  check_known_classes(options.known_classes, dims[0].classes());
   const bool rescale = !same_anchors(student_anchors, teacher_anchors);
   const double pictures = double(dims[0].pictures);
   const Device device = logits[0].device();
@@ -193,10 +221,11 @@ Var distill_loss(const std::vector<Var>& student_heads, const std::vector<Tensor
     if (is_recording({&student_heads[k]})) {
       head.grad = Tensor::empty(logits[k].shape(), logits[k].dtype(), device);
     }
-    if (options.fm_nms) head.objectness = feature_map_nms(head.teacher);
+    head.objectness = objectness_of(head.teacher, options);
     head.dims = dims[k];
     head.class_term = class_term_of(options.kind, dims[k].classes());
-    head.objectness_is_bce = options.objectness == DistillObjectness::kBce;
+    head.objectness_term = objectness_term_of(options);
+    head.known_classes = options.known_classes;
     head.temperature = options.temperature;
     if (rescale) head.wh_ratios = ratios_of(student_anchors, teacher_anchors, k);
     // Rescaled, the box term is two means over two channels each.

@@ -35,6 +35,13 @@ struct DistillOptions {
   LossGains gains;          ///< as multiplied in
   DistillObjectness objectness = DistillObjectness::kL2;
   bool fm_nms = false;  ///< the teacher's objectness is what feature_map_nms() leaves of it
+  /// The teacher's objectness is objectness_of_classes(), before fm_nms: for a teacher that was
+  /// trained on classes of which the student has none.
+  bool objectness_of_classes = false;
+  /// Classes of which the teacher knows something, ascending; empty: all. The class term counts
+  /// these alone, and kBce of objectness is weighted as the other terms are: a teacher that does
+  /// not know all of the student's objects cannot say where there is none.
+  std::vector<int64_t> known_classes = {};
 };
 
 /// The gains as they are multiplied in: `gain` times the base gains, obj and cls scaled as those of
@@ -54,7 +61,7 @@ bool same_anchors(const Anchors& a, const Anchors& b);
 /// student_heads, teacher_heads
 ///           raw logits of the same shapes on the same device, float32 or on the CPU also float64
 ///           [N,H,W,A,5+C]. The teacher's are constants: no gradient ever reaches them. On a GPU at
-///           most 32 anchors a cell.
+///           most 32 anchors a cell, and 1024 classes where only some are known.
 /// terms     receives box, obj and cls as DistillTerms has them: float64 [3] on the heads' device.
 /// returns   the scalar box + obj + cls, dtype and device of the heads; each term is its gain times
 ///           N times the sum over heads of a mean over all boxes, labelled or not, weighted by
@@ -65,9 +72,11 @@ bool same_anchors(const Anchors& a, const Anchors& b);
 ///        decodes to the teacher's box; the means of x, y and of w, h (over 2 channels each) are
 ///        added
 ///   obj  mean over boxes of w (s - t)^2, or of the cross entropy without w
-///   cls  mean over boxes and classes of w times the kind's measure; 0 where there is one class
-/// With options.fm_nms the teacher's objectness logit is, in w and in obj, what feature_map_nms()
-/// leaves of it.
+///   cls  mean over boxes and classes of w times the kind's measure; 0 where there is one class.
+///        An unknown class adds nothing and counts in the mean all the same, so that what a known
+///        one says does not depend on the others
+/// With options.objectness_of_classes, options.fm_nms or both the teacher's objectness logit is, in
+/// w and in obj, what those functions make of it.
 /// Zero, and so is the gradient, where student and teacher agree (for the cross entropies the
 /// gradient only; not of the objectness of boxes that FM-NMS leaves out).
 /// Sums are kept in a fixed order, in double over short pieces: the result does not depend on the

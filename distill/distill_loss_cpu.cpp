@@ -2,6 +2,9 @@
 // One pass over student and teacher; a box is a row of 5 + classes numbers. Sums over classes keep
 // 16 partial sums, so that they vectorise without changing their order from run to run.
 #include <ydistill/distill/distill_loss_kernels.h>
+
+#include <vector>
+
 #include <ydistill/distill/distill_loss_math.h>
 
 namespace ydistill::YD_CPU_LEVEL {
@@ -90,21 +93,21 @@ T softmax_divergence(const T* s, const T* t, T* grad, int64_t classes, T scale, 
 }
 
 template <class T>
-T classes_of(const DistillArgs<T>& a, const T* s, const T* t, T* grad, T scale) {
+T classes_of(const DistillArgs<T>& a, int64_t classes, const T* s, const T* t, T* grad, T scale) {
   switch (a.class_term) {
     case DistillClassTerm::kL2:
-      return elementwise(s, t, grad, a.classes, scale,
+      return elementwise(s, t, grad, classes, scale,
                          [](T x, T y) { return squared_distance(x, y); });
     case DistillClassTerm::kKl:
-      return softmax_divergence(s, t, grad, a.classes, scale, a.temperature);
+      return softmax_divergence(s, t, grad, classes, scale, a.temperature);
     case DistillClassTerm::kBce:
-      return elementwise(s, t, grad, a.classes, scale,
+      return elementwise(s, t, grad, classes, scale,
                          [](T x, T y) { return sigmoid_cross_entropy(x, y); });
     case DistillClassTerm::kNone:
       break;
   }
   if (grad != nullptr) {
-    for (int64_t i = 0; i < a.classes; ++i) grad[i] = T(0);
+    for (int64_t i = 0; i < classes; ++i) grad[i] = T(0);
   }
   return T(0);
 }
@@ -132,9 +135,39 @@ T box_of(const T* s, const T* t, T* grad, T scale, const T* wh_ratios) {
                   [&](T x, T y, int i) { return squared_sigmoid_distance(x, y, ratios[i]); });
 }
 
+/// A box's class channels as the loop sees them: those that count, laid side by side.
+template <class T>
+class KnownClasses {
+ public:
+  explicit KnownClasses(const DistillArgs<T>& args)
+      : a_(args), s_(size_t(args.num_known)), t_(s_), grad_(s_) {}
+
+  void gather(const T* s, const T* t) {
+    for (size_t i = 0; i < s_.size(); ++i) {
+      s_[i] = s[a_.known[i]];
+      t_[i] = t[a_.known[i]];
+    }
+  }
+  /// The gradient of the others is 0.
+  void scatter(T* grad) const {
+    for (int64_t c = 0; c < a_.classes; ++c) grad[c] = T(0);
+    for (size_t i = 0; i < s_.size(); ++i) grad[a_.known[i]] = grad_[i];
+  }
+  const T* student() const { return s_.data(); }
+  const T* teacher() const { return t_.data(); }
+  T* grad() { return grad_.data(); }
+
+ private:
+  const DistillArgs<T>& a_;
+  std::vector<T> s_, t_, grad_;
+};
+
 template <class T>
 DistillSums distill(const DistillArgs<T>& a) {
   DistillSums sums{0, 0, 0};
+  const bool all_known = a.known == nullptr;
+  const int64_t num_classes = all_known ? a.classes : a.num_known;
+  KnownClasses<T> known(a);
   const int64_t width = 5 + a.classes;
   int64_t anchor = 0;
   for (int64_t box = 0; box < a.boxes; ++box) {
@@ -147,10 +180,15 @@ DistillSums distill(const DistillArgs<T>& a) {
     const T weight = sigmoid(sureness);
 
     const DistillValue<T> objectness =
-        objectness_distance(s[4], sureness, weight, a.objectness_is_bce);
+        objectness_distance(s[4], sureness, weight, a.objectness_term);
     if (grad != nullptr) grad[4] = a.obj_scale * objectness.grad;
     const T boxes = box_of(s, t, grad, a.box_scale * weight, ratios);
-    const T classes = classes_of(a, s + 5, t + 5, class_grad, a.cls_scale * weight);
+    if (!all_known) known.gather(s + 5, t + 5);
+    T* const known_grad = all_known || grad == nullptr ? class_grad : known.grad();
+    const T classes =
+        classes_of(a, num_classes, all_known ? s + 5 : known.student(),
+                   all_known ? t + 5 : known.teacher(), known_grad, a.cls_scale * weight);
+    if (!all_known && grad != nullptr) known.scatter(class_grad);
     sums.box += double(weight) * double(boxes);
     sums.obj += double(objectness.loss);
     sums.cls += double(weight) * double(classes);

@@ -6,6 +6,8 @@
 #include <ydistill/distill/distill_loss_heads.h>
 
 #include <algorithm>
+#include <cstdint>
+#include <limits>
 
 #include <ydistill/distill/distill_loss_math.h>
 #include <ydistill/tensor/cuda/block_sums.h>
@@ -13,7 +15,8 @@
 namespace ydistill::cuda {
 namespace {
 
-constexpr int64_t kMaxAnchors = 32;  // their ratios travel as a kernel's argument
+constexpr int64_t kMaxAnchors = 32;    // their ratios travel as a kernel's argument
+constexpr int64_t kMaxClasses = 1024;  // where some are unknown; the same
 constexpr int kWarp = 32;
 constexpr int kBoxesPerGroup = 8;
 
@@ -21,6 +24,13 @@ enum Term { kBox, kObj, kCls, kNumTerms };
 
 struct Ratios {
   float wh[kMaxAnchors][2];
+};
+
+/// Which classes count.
+struct KnownClasses {
+  bool all;
+  uint32_t bits[kMaxClasses / 32];
+  __device__ bool has(int64_t c) const { return all || (bits[c / 32] >> (c % 32) & 1) != 0; }
 };
 
 /// Sum over a group's lanes, the same bits on each. Every lane of the warp takes part.
@@ -42,13 +52,12 @@ __device__ float group_max(float value, int lanes) {
 /// The softmax divergence of one box, on lane 0 of its group; 0 on the others. s, t, grad: class
 /// channels. classes is 0 for a group without a box, whose lanes take part all the same.
 __device__ float softmax_divergence(const float* s, const float* t, float* grad, int64_t classes,
-                                    float scale, float temperature, int lane, int lanes) {
-  SoftmaxDivergence<float> kl{1 / temperature, 0, 0};
-  if (classes > 0) {
-    kl.top_s = s[0];
-    kl.top_t = t[0];
-  }
+                                    const KnownClasses& known, float scale, float temperature,
+                                    int lane, int lanes) {
+  constexpr float kNothing = -std::numeric_limits<float>::max();
+  SoftmaxDivergence<float> kl{1 / temperature, kNothing, kNothing};
   for (int64_t i = lane; i < classes; i += lanes) {
+    if (!known.has(i)) continue;
     kl.top_s = s[i] > kl.top_s ? s[i] : kl.top_s;
     kl.top_t = t[i] > kl.top_t ? t[i] : kl.top_t;
   }
@@ -56,6 +65,7 @@ __device__ float softmax_divergence(const float* s, const float* t, float* grad,
   kl.top_t = group_max(kl.top_t, lanes);
   float sum_s = 0, sum_t = 0, distance = 0;
   for (int64_t i = lane; i < classes; i += lanes) {
+    if (!known.has(i)) continue;
     const float e_t = kl.e_t(t[i]);
     sum_s += kl.e_s(s[i]);
     sum_t += e_t;
@@ -67,7 +77,7 @@ __device__ float softmax_divergence(const float* s, const float* t, float* grad,
   if (grad != nullptr) {
     const float ratio = sum_s / sum_t, factor = scale * temperature * (1 / sum_s);
     for (int64_t i = lane; i < classes; i += lanes) {
-      grad[i] = kl.grad(kl.e_s(s[i]), kl.e_t(t[i]), ratio, factor);
+      grad[i] = known.has(i) ? kl.grad(kl.e_s(s[i]), kl.e_t(t[i]), ratio, factor) : 0;
     }
   }
   return lane == 0 && classes > 0 ? kl.value(sum_s, sum_t, distance, temperature) : 0;
@@ -85,11 +95,12 @@ __device__ DistillValue<float> class_distance(float s, float t) {
   }
 }
 
-/// a.wh_ratios is not used: ratios, where rescale. lanes: a power of two up to a warp. The block's
-/// sums go to its row of partial.
+/// a.wh_ratios and a.known are not used: ratios, where rescale, and known. lanes: a power of two up
+/// to a warp. The block's sums go to its row of partial.
 template <DistillClassTerm kTerm>
 __global__ void __launch_bounds__(kThreads)
-    distill_kernel(DistillArgs<float> a, bool rescale, Ratios ratios, int lanes, double* partial) {
+    distill_kernel(DistillArgs<float> a, bool rescale, Ratios ratios, KnownClasses known, int lanes,
+                   double* partial) {
   constexpr bool kSoftmax = kTerm == DistillClassTerm::kKl;
   const int lane = int(threadIdx.x) % lanes, group = int(threadIdx.x) / lanes;
   const int groups = kThreads / lanes;
@@ -110,10 +121,10 @@ __global__ void __launch_bounds__(kThreads)
       float scale = weight * (c < 4 ? a.box_scale : a.cls_scale);
       DistillValue<float> value;
       if (c > 4) {
-        value = class_distance<kTerm>(s[c], t[c]);
+        value = known.has(c - 5) ? class_distance<kTerm>(s[c], t[c]) : DistillValue<float>{0, 0};
         sums[kCls] += weight * value.loss;
       } else if (c == 4) {
-        value = objectness_distance(s[c], sureness, weight, a.objectness_is_bce);
+        value = objectness_distance(s[c], sureness, weight, a.objectness_term);
         scale = a.obj_scale;
         sums[kObj] += value.loss;
       } else {
@@ -126,8 +137,8 @@ __global__ void __launch_bounds__(kThreads)
     }
     if constexpr (kSoftmax) {
       sums[kCls] += weight * softmax_divergence(s + 5, t + 5, grad == nullptr ? grad : grad + 5,
-                                                has_box ? a.classes : 0, a.cls_scale * weight,
-                                                a.temperature, lane, lanes);
+                                                has_box ? a.classes : 0, known,
+                                                a.cls_scale * weight, a.temperature, lane, lanes);
     }
   }
   double in_double[kNumTerms];
@@ -161,6 +172,16 @@ auto kernel_of(DistillClassTerm term) {
   }
 }
 
+KnownClasses known_of(const DistillHead& head) {
+  KnownClasses known{head.known_classes.empty(), {}};
+  if (!known.all && head.dims.classes() > kMaxClasses) {
+    throw ValueError("distill_loss: {} classes of which some are unknown, on a GPU at most {}",
+                     head.dims.classes(), kMaxClasses);
+  }
+  for (const int64_t c : head.known_classes) known.bits[c / 32] |= 1u << (c % 32);
+  return known;
+}
+
 /// Enough for a box, as long as a warp has them.
 int lanes_for(int64_t width) {
   int lanes = 1;
@@ -189,12 +210,14 @@ void distill_loss(const std::vector<DistillHead>& heads, const Tensor& terms, co
                                   head.dims.anchors,
                                   nullptr,
                                   head.class_term,
-                                  head.objectness_is_bce,
+                                  head.objectness_term,
                                   float(head.temperature),
                                   float(head.box_factor),
                                   float(head.obj_factor),
                                   float(head.cls_factor),
-                                  data_or_null(head.objectness)};
+                                  data_or_null(head.objectness),
+                                  nullptr,
+                                  0};
     Ratios ratios{};
     for (size_t i = 0; i < head.wh_ratios.size(); ++i) {
       ratios.wh[i / 2][i % 2] = float(head.wh_ratios[i]);
@@ -205,7 +228,7 @@ void distill_loss(const std::vector<DistillHead>& heads, const Tensor& terms, co
     const Tensor partial = Tensor::empty({blocks, kNumTerms}, DType::kFloat64, terms.device());
     if (blocks > 0) {
       launch(kernel_of(head.class_term), dim3(unsigned(blocks)), dim3(kThreads), args,
-             !head.wh_ratios.empty(), ratios, lanes, partial.device_data<double>());
+             !head.wh_ratios.empty(), ratios, known_of(head), lanes, partial.device_data<double>());
     }
     finish_sums<kNumTerms>(partial.device_data<double>(), blocks,
                            FinishHead{head.box_factor, head.obj_factor, head.cls_factor,

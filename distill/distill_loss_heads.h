@@ -13,10 +13,11 @@ namespace ydistill {
 struct DistillHead {
   Tensor student, teacher;  ///< [N,H,W,A,5+C]
   Tensor grad;              ///< like them, to be written whole; undefined where not wanted
-  Tensor objectness;        ///< [N,H,W,A] of the teacher, after FM-NMS; undefined without
+  Tensor objectness;        ///< [N,H,W,A] that stands for the teacher's own; undefined: its own
   HeadDims dims;
   DistillClassTerm class_term = DistillClassTerm::kNone;
-  bool objectness_is_bce = false;
+  DistillObjectnessTerm objectness_term = DistillObjectnessTerm::kSquared;
+  std::vector<int64_t> known_classes;  ///< ascending; empty: all
   double temperature = 1;
   /// [A, 2] sqrt(teacher's anchor / student's anchor); empty where the anchors are the same.
   std::vector<double> wh_ratios;
@@ -27,7 +28,7 @@ struct DistillHead {
 
 namespace cuda {
 /// Writes the gradients, terms (float64 [3]) and total (float32 []). All on one GPU.
-/// throws DTypeError unless float32; ValueError for too many anchors.
+/// throws DTypeError unless float32; ValueError for too many anchors or classes.
 void distill_loss(const std::vector<DistillHead>& heads, const Tensor& terms, const Tensor& total);
 }  // namespace cuda
 

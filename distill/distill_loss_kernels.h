@@ -10,6 +10,12 @@ namespace ydistill {
 
 enum class DistillClassTerm { kNone, kL2, kKl, kBce };
 
+enum class DistillObjectnessTerm {
+  kSquared,       // weighted, of the logits
+  kCrossEntropy,  // of the sigmoids, every box alike
+  kWeightedCrossEntropy
+};
+
 template <class T>
 struct DistillArgs {
   const T* student;  // [boxes, 5 + classes]
@@ -19,11 +25,14 @@ struct DistillArgs {
   int64_t anchors;     // box i has anchor i % anchors; the first box has anchor 0
   const T* wh_ratios;  // [anchors, 2], or null where the anchors are the same
   DistillClassTerm class_term;
-  bool objectness_is_bce;  // unweighted, of the sigmoids; else weighted, of the logits
+  DistillObjectnessTerm objectness_term;
   T temperature;
   // What the gradients of the three terms are multiplied with.
   T box_scale, obj_scale, cls_scale;
   const T* objectness;  // [boxes] the teacher's logits, or null where they are among the others
+  // On the CPU: the classes that count, ascending; null: all.
+  const int64_t* known;
+  int64_t num_known;
 };
 
 /// Sums over boxes and channels, weighted by the teacher's objectness.

@@ -5,6 +5,7 @@
 
 #include <cmath>
 
+#include <ydistill/distill/distill_loss_kernels.h>
 #include <ydistill/tensor/host_device.h>
 #include <ydistill/tensor/math.h>
 
@@ -39,10 +40,12 @@ YD_HOST_DEVICE DistillValue<T> sigmoid_cross_entropy(T s, T t) {
 
 /// The objectness term of a box, weight and all.
 template <class T>
-YD_HOST_DEVICE DistillValue<T> objectness_distance(T s, T t, T weight, bool is_bce) {
-  if (is_bce) return sigmoid_cross_entropy(s, t);
-  const DistillValue<T> squared = squared_distance(s, t);
-  return {weight * squared.loss, weight * squared.grad};
+YD_HOST_DEVICE DistillValue<T> objectness_distance(T s, T t, T weight, DistillObjectnessTerm term) {
+  if (term == DistillObjectnessTerm::kCrossEntropy) return sigmoid_cross_entropy(s, t);
+  const DistillValue<T> value = term == DistillObjectnessTerm::kSquared
+                                    ? squared_distance(s, t)
+                                    : sigmoid_cross_entropy(s, t);
+  return {weight * value.loss, weight * value.grad};
 }
 
 /// T^2 KL(q, p), q = softmax(t / T), p = softmax(s / T):

@@ -26,27 +26,7 @@ std::vector<Tensor> Teacher::logits(const Tensor& images, std::vector<Tensor>* f
   return heads;
 }
 
-void check_teacher_names(const std::vector<std::string>& student_names,
-                         const std::vector<std::string>& teacher_names) {
-  if (student_names.size() != teacher_names.size()) {
-    throw ConfigError(
-        "teacher: it knows {} classes, the student {}; both need the same classes in "
-        "the same order",
-        teacher_names.size(), student_names.size());
-  }
-  for (size_t c = 0; c < student_names.size(); ++c) {
-    if (student_names[c] != teacher_names[c]) {
-      throw ConfigError(
-          "teacher: its class {} is \"{}\", the student's is \"{}\"; both need the "
-          "same classes in the same order",
-          c, teacher_names[c], student_names[c]);
-    }
-  }
-}
-
-void check_teacher(const GraphSpec& student, const std::vector<std::string>& student_names,
-                   const GraphSpec& teacher, const std::vector<std::string>& teacher_names) {
-  check_teacher_names(student_names, teacher_names);
+void check_teacher(const GraphSpec& student, const GraphSpec& teacher) {
   if (student.anchors.strides != teacher.anchors.strides) {
     throw ConfigError("teacher: its heads have strides {}, the student's {}",
                       fmt::join(teacher.anchors.strides, ", "),

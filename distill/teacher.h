@@ -33,14 +33,10 @@ class Teacher {
   std::vector<std::string> class_names_;
 };
 
-/// The part of check_teacher that needs no student yet. throws ConfigError.
-void check_teacher_names(const std::vector<std::string>& student_names,
-                         const std::vector<std::string>& teacher_names);
-
-/// Checks that a student can learn from a teacher: the same classes in the same order, the same
-/// number of scales, strides and anchors per scale, pictures of sizes that both take. Anchors of
-/// other sizes are fine (rescaled). throws ConfigError naming both sides of the first difference.
-void check_teacher(const GraphSpec& student, const std::vector<std::string>& student_names,
-                   const GraphSpec& teacher, const std::vector<std::string>& teacher_names);
+/// Checks that a student can learn from a teacher, whose classes are the student's already
+/// (class_match.h): the same number of scales, strides and anchors per scale, pictures of sizes
+/// that both take. Anchors of other sizes are fine (rescaled). throws ConfigError naming both sides
+/// of the first difference.
+void check_teacher(const GraphSpec& student, const GraphSpec& teacher);
 
 }  // namespace ydistill

@@ -23,6 +23,8 @@ struct ModelConfig {
 struct TeacherConfig {
   enum class Precision { kSame, kInt8 };
   std::filesystem::path weights;
+  /// Its class for each of the student's, "" where it has none; empty: those of the same names.
+  std::vector<std::string> classes;
   Precision precision = Precision::kSame;  ///< same: as the student
   bool validate = true;                    ///< print the teacher's mAP before the first step
   bool operator==(const TeacherConfig&) const = default;

@@ -188,6 +188,10 @@ std::vector<ConfigField> make_fields() {
 
   f.push_back(YD_KEY_AT("teacher.weights", teacher->weights, "checkpoint of the teacher")
                   .default_is("required in teacher"));
+  f.push_back(YD_KEY_AT("teacher.classes", teacher->classes,
+                        "which of its classes the student's are, in the student's order, \"\" for "
+                        "one that it does not know; its others count as background")
+                  .default_is("those of the same names"));
   f.push_back(
       YD_KEY_AT("teacher.precision", teacher->precision,
                 "same: as the student; int8: of weights from `ydistill quantize`, on a CPU "

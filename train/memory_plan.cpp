@@ -95,12 +95,16 @@ TrainingMemory::TrainingMemory(const Config& config, const Say& say)
     of_teacher = teacher_compute(config, *teacher, compute);
   }
   s.student = make_student(config, *s.train_data, compute, say, teacher ? &teacher->spec : nullptr);
+  ClassMatch teacher_classes;
   if (teacher) {
-    check_teacher(s.student->spec(), s.train_data->names, teacher->spec, teacher->class_names);
+    const OpenedTeacher opened = teacher_of_student(config, *teacher, s.train_data->names, say);
+    check_teacher(s.student->spec(), opened.checkpoint.spec);
     for (const auto& [name, tensor] : teacher->tensors) s.teacher_values += 4 * tensor.numel();
-    s.teacher = std::make_unique<Teacher>(*teacher, of_teacher);
+    s.teacher = std::make_unique<Teacher>(opened.checkpoint, of_teacher);
+    teacher_classes = opened.classes;
   }
-  s.losses = losses_of(config, *s.student, s.teacher ? &s.teacher->spec() : nullptr);
+  s.losses =
+      losses_of(config, *s.student, s.teacher ? &s.teacher->spec() : nullptr, teacher_classes);
   s.cache_bytes = plan_cache(config.train.cache, *s.train_data, config.train.image_size,
                              cache_room(config.run.dir))
                       .kept_bytes;

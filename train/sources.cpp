@@ -401,7 +401,21 @@ Compute teacher_compute(const Config& config, const Checkpoint& teacher, const C
   return {Device::cpu(), Precision::kInt8};
 }
 
-StepLosses losses_of(const Config& config, const Model& model, const GraphSpec* teacher) {
+OpenedTeacher teacher_of_student(const Config& config, const Checkpoint& teacher,
+                                 const std::vector<std::string>& names, const Say& say) {
+  OpenedTeacher opened;
+  opened.classes = match_classes(names, teacher.class_names, config.teacher->classes);
+  if (opened.classes.is_identity()) {
+    opened.checkpoint = teacher;
+    return opened;
+  }
+  opened.checkpoint = select_classes(teacher, opened.classes.teacher_class, names);
+  say("teacher: " + describe(opened.classes, names, teacher.class_names));
+  return opened;
+}
+
+StepLosses losses_of(const Config& config, const Model& model, const GraphSpec* teacher,
+                     const ClassMatch& classes) {
   const GraphSpec& student = model.spec();
   const int64_t heads = student.anchors.num_heads(), size = config.train.image_size;
   StepLosses losses;
@@ -422,6 +436,8 @@ StepLosses losses_of(const Config& config, const Model& model, const GraphSpec* 
                                      ? DistillObjectness::kBce
                                      : DistillObjectness::kL2;
     losses.distill->fm_nms = config.distill.fm_nms;
+    losses.distill->objectness_of_classes = classes.has_others();
+    if (classes.has_unknown()) losses.distill->known_classes = classes.known();
     losses.distill->temperature = config.distill.temperature;
     losses.distill->gains = scaled_distill_gains(
         config.distill.gain, {config.distill.box, config.distill.obj, config.distill.cls},

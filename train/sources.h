@@ -9,6 +9,7 @@
 #include <vector>
 
 #include <ydistill/data/dataset.h>
+#include <ydistill/distill/class_match.h>
 #include <ydistill/distill/teacher.h>
 #include <ydistill/train/config.h>
 #include <ydistill/train/step.h>
@@ -99,9 +100,21 @@ void check_image_size(const char* key, int64_t size, const GraphSpec& network);
 /// ConfigError where 8 bits are wanted and cannot be had.
 Compute teacher_compute(const Config& config, const Checkpoint& teacher, const Compute& student);
 
+/// A config's teacher as the student sees it: with the student's classes.
+struct OpenedTeacher {
+  Checkpoint checkpoint;
+  ClassMatch classes;
+};
+/// names: the student's classes. Says which of the teacher's they are, where its are others. throws
+/// ConfigError where the classes do not match.
+OpenedTeacher teacher_of_student(const Config& config, const Checkpoint& teacher,
+                                 const std::vector<std::string>& names, const Say& say);
+
 /// The losses with their gains scaled by classes, scales and picture size; none of features where
-/// no layer before the head is trained. teacher: null for none.
-StepLosses losses_of(const Config& config, const Model& student, const GraphSpec* teacher);
+/// no layer before the head is trained. teacher: null for none. classes: the student's among the
+/// teacher's.
+StepLosses losses_of(const Config& config, const Model& student, const GraphSpec* teacher,
+                     const ClassMatch& classes = {});
 
 /// For val: the detector of a config's model, every weight required and as many classes as names.
 /// throws ConfigError for a head of other classes.

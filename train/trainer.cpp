@@ -187,13 +187,15 @@ class Trainer {
     if (events_.stop_requested()) throw StoppedError("stopped before the first batch");
   }
 
-  /// Refuses a teacher of other classes before the data is read, where they are known.
+  /// Refuses a teacher whose classes do not match before the data is read, where they are known.
   void read_teacher() {
     if (!config_.teacher) return;
     check_stop();
     teacher_file_ = load_checkpoint(config_.teacher->weights, PtWeights::kEma);
     const std::vector<std::string> names = names_before_reading(config_);
-    if (!names.empty()) check_teacher_names(names, teacher_file_->class_names);
+    if (!names.empty()) {
+      (void)match_classes(names, teacher_file_->class_names, config_.teacher->classes);
+    }
     (void)teacher_compute(config_, *teacher_file_, compute_);
   }
 
@@ -256,18 +258,22 @@ class Trainer {
 
   void open_rest() {
     const std::vector<std::string>& names = train_data_->names;
+    ClassMatch teacher_classes;
     check_image_size("train.image_size", config_.train.image_size, student_->spec());
     check_image_size("val.image_size", config_.val.image_size, student_->spec());
     if (config_.teacher) {
-      check_teacher(student_->spec(), names, teacher_file_->spec, teacher_file_->class_names);
+      const OpenedTeacher opened = teacher_of_student(config_, *teacher_file_, names, say_);
+      check_teacher(student_->spec(), opened.checkpoint.spec);
       const Compute compute = teacher_compute(config_, *teacher_file_, compute_);
-      teacher_ = std::make_unique<Teacher>(*teacher_file_, compute);
+      teacher_ = std::make_unique<Teacher>(opened.checkpoint, compute);
+      teacher_classes = opened.classes;
       say_(fmt::format("teacher: {} from {}{}", teacher_file_->spec.name,
                        config_.teacher->weights.string(),
                        compute == compute_ ? "" : " on " + ydistill::describe(compute)));
       teacher_file_.reset();
     }
-    losses_ = losses_of(config_, *student_, teacher_ ? &teacher_->spec() : nullptr);
+    losses_ =
+        losses_of(config_, *student_, teacher_ ? &teacher_->spec() : nullptr, teacher_classes);
     if (teacher_ && config_.distill.gain * config_.distill.feature > 0 &&
         losses_.feature_gain == 0) {
       say_("distill.feature: has no effect, all layers before the head are frozen (train.freeze)");

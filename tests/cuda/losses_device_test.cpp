@@ -4,6 +4,7 @@
 #include <ydistill/distill/distill_loss.h>
 #include <ydistill/distill/feature_loss.h>
 #include <ydistill/distill/feature_map_nms.h>
+#include <ydistill/distill/objectness_of_classes.h>
 #include <ydistill/tensor/arena.h>
 #include <ydistill/tensor/random.h>
 #include <ydistill/yolo/detection_loss.h>
@@ -389,6 +390,33 @@ TEST_CASE("gpu: FM-NMS leaves out the boxes that it leaves out on the CPU, in th
     }
   }
   CHECK_THROWS_AS(feature_map_nms(random_heads(25)[0].to(DType::kFloat64).to(kGpu)), DTypeError);
+}
+
+TEST_CASE("gpu: a teacher of other classes teaches what it teaches on the CPU") {
+  YD_NEEDS_GPU();
+  for (const int64_t classes : {3, 40, 80}) {
+    const auto student = random_heads(31, classes), teacher = random_heads(32, classes);
+    for (const Tensor& head : teacher) {
+      const Tensor got = objectness_of_classes(head.to(kGpu));
+      CHECK(difference(got, objectness_of_classes(head)) < kTolerance);
+    }
+    for (const DistillKind kind : kKinds) {
+      for (const DistillObjectness objectness : {DistillObjectness::kL2, DistillObjectness::kBce}) {
+        DistillOptions options{kind, 4, {0.3, 0.7, 1.1}, objectness};
+        options.objectness_of_classes = true;
+        options.known_classes = {1, classes - 1};
+        check_same(distillation(student, teacher, kAnchors, options, kGpu),
+                   distillation(student, teacher, kAnchors, options, Device::cpu()), kTolerance);
+      }
+    }
+  }
+  const auto wide = random_heads(33, 1025);
+  DistillOptions options;
+  options.known_classes = {0};
+  CHECK_THROWS_WITH_TEXT(distillation(wide, wide, kAnchors, options, kGpu), ValueError,
+                         "1025 classes of which some are unknown, on a GPU at most 1024");
+  CHECK_THROWS_AS(objectness_of_classes(random_heads(25)[0].to(DType::kFloat64).to(kGpu)),
+                  DTypeError);
 }
 
 TEST_CASE("gpu: distill_loss of an empty batch is zero") {

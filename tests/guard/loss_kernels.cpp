@@ -53,7 +53,8 @@ struct DistillData {
   void run(DistillClassTerm term) {
     const float wh_ratios[6] = {1.0f, 1.1f, 1.2f, 1.3f, 0.9f, 0.8f};
     distill_kernels().distill_f32({student.data(), teacher.data(), grad.data(), kBoxes, kClasses, 3,
-                                   wh_ratios, term, false, 3.0f, 1.0f, 1.0f, 1.0f, nullptr});
+                                   wh_ratios, term, DistillObjectnessTerm::kSquared, 3.0f, 1.0f,
+                                   1.0f, 1.0f, nullptr, nullptr, 0});
   }
 };
 

@@ -52,7 +52,7 @@ TEST_CASE("config: the documented example holds the defaults") {
   const Config full = parsed(kFullExample);
   Config expected;
   expected.model.weights = "/base/yolov5s.pt";
-  expected.teacher = TeacherConfig{.weights = "/base/yolov5m.pt"};
+  expected.teacher.emplace().weights = "/base/yolov5m.pt";
   expected.data.train = DataSourceConfig{};
   expected.data.train->voc = "/base/VOC2007";
   expected.data.val = expected.data.train;

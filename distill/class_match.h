@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: MIT
+// A student's classes among a teacher's: the teacher may know more, in another order, by other
+// names, and not all of the student's.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include <ydistill/yolo/select_classes.h>
+
+namespace ydistill {
+
+struct ClassMatch {
+  /// For each of the student's classes the teacher's, or kNoClass.
+  std::vector<int64_t> teacher_class;
+  int64_t teacher_classes = 0;  ///< how many the teacher knows
+
+  /// The same classes in the same order.
+  bool is_identity() const;
+  /// The student's classes that the teacher knows, ascending.
+  std::vector<int64_t> known() const;
+  bool has_unknown() const { return known().size() < teacher_class.size(); }
+  /// Whether the teacher knows classes that are none of the student's.
+  bool has_others() const;
+};
+
+/// By their names. wanted: empty, or for each of the student's classes the name of the teacher's,
+/// "" for one that the teacher does not know.
+/// throws ConfigError naming the class for a name that the teacher does not know or has twice, for
+/// a class of the teacher that is wanted twice, another number of names or none at all; and for
+/// class0, class1, ..., which stand for no names, unless both have the same or `wanted` is given.
+ClassMatch match_classes(const std::vector<std::string>& student,
+                         const std::vector<std::string>& teacher,
+                         const std::vector<std::string>& wanted = {});
+
+/// "2 of its 80 classes are the student's: person, car; it does not know helmet", or "".
+std::string describe(const ClassMatch& match, const std::vector<std::string>& student,
+                     const std::vector<std::string>& teacher);
+
+}  // namespace ydistill

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: MIT
+#include <ydistill/distill/class_match.h>
+#include <ydistill/tensor/error.h>
+
+#include "support/catch.h"
+
+namespace ydistill {
+namespace {
+
+using Names = std::vector<std::string>;
+using Ids = std::vector<int64_t>;
+
+const Names kTeacher{"person", "bicycle", "car", "hair drier"};
+
+TEST_CASE("class_match: the same classes in the same order are taken as they are") {
+  const ClassMatch match = match_classes(kTeacher, kTeacher);
+  CHECK(match.is_identity());
+  CHECK_FALSE(match.has_others());
+  CHECK_FALSE(match.has_unknown());
+  CHECK(describe(match, kTeacher, kTeacher).empty());
+  // Also where they are called alike, or nobody has named them.
+  CHECK(match_classes({"ape", "ape"}, {"ape", "ape"}).is_identity());
+  CHECK(match_classes({"class0", "class1"}, {"class0", "class1"}).is_identity());
+}
+
+TEST_CASE("class_match: fewer classes in another order are found by their names") {
+  const Names student{"car", "person"};
+  const ClassMatch match = match_classes(student, kTeacher);
+  CHECK(match.teacher_class == Ids{2, 0});
+  CHECK(match.has_others());
+  CHECK_FALSE(match.has_unknown());
+  CHECK_FALSE(match.is_identity());
+  CHECK(describe(match, student, kTeacher) == "2 of its 4 classes are the student's: car, person");
+  // All of them, in another order: nothing else is there to be seen.
+  const ClassMatch turned = match_classes({"hair drier", "car", "bicycle", "person"}, kTeacher);
+  CHECK(turned.teacher_class == Ids{3, 2, 1, 0});
+  CHECK_FALSE(turned.has_others());
+  CHECK_FALSE(turned.is_identity());
+}
+
+TEST_CASE("class_match: classes of other names, and ones that the teacher lacks, are told to it") {
+  const Names student{"helmet", "walker", "car"};
+  const ClassMatch match = match_classes(student, kTeacher, {"", "person", "car"});
+  CHECK(match.teacher_class == Ids{kNoClass, 0, 2});
+  CHECK(match.has_unknown());
+  CHECK(match.known() == Ids{1, 2});
+  CHECK(describe(match, student, kTeacher) ==
+        "2 of its 4 classes are the student's: walker (person), car; it does not know helmet");
+  // As many as the teacher knows, and still not the same.
+  CHECK(
+      match_classes({"a", "b", "c", "d"}, kTeacher, {"", "person", "car", "bicycle"}).has_others());
+}
+
+TEST_CASE("class_match: what cannot be matched is refused with what would be right") {
+  CHECK_THROWS_WITH_TEXT(match_classes({"person", "helmet"}, kTeacher), ConfigError,
+                         "it knows no class \"helmet\"; its classes: person, bicycle, car, hair "
+                         "drier; teacher.classes names one of the teacher's for each of the "
+                         "student's (person, helmet), \"\" for one that it does not know");
+  CHECK_THROWS_WITH_TEXT(match_classes({"Person"}, kTeacher), ConfigError,
+                         "it knows no class \"Person\", but \"person\"");
+  CHECK_THROWS_WITH_TEXT(match_classes({"a", "b"}, kTeacher, {"person"}), ConfigError,
+                         "teacher.classes: 1 names for the student's 2 classes (a, b)");
+  CHECK_THROWS_WITH_TEXT(match_classes({"a"}, kTeacher, {"Car"}), ConfigError,
+                         "teacher.classes: the teacher knows no class \"Car\", but \"car\"");
+  CHECK_THROWS_WITH_TEXT(match_classes({"a", "b"}, kTeacher, {"car", "car"}), ConfigError,
+                         "teacher.classes: \"car\" stands there twice");
+  CHECK_THROWS_WITH_TEXT(match_classes({"a", "b"}, kTeacher, {"", ""}), ConfigError,
+                         "teacher.classes: the teacher knows none of the student's classes (a, b)");
+  CHECK_THROWS_WITH_TEXT(match_classes({"ape"}, {"ape", "owl", "ape"}), ConfigError,
+                         "two of its classes are called \"ape\"");
+}
+
+TEST_CASE("class_match: numbers that stand for names match nothing by chance") {
+  CHECK_THROWS_WITH_TEXT(match_classes({"class0", "class1"}, {"class0", "class1", "class2"}),
+                         ConfigError, "the data does not say what class 0 is");
+  CHECK(match_classes({"class0"}, kTeacher, {"car"}).teacher_class == Ids{2});
+}
+
+}  // namespace
+}  // namespace ydistill

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: MIT
+#include <ydistill/yolo/select_classes.h>
+
+#include <fmt/format.h>
+
+#include <cstring>
+
+namespace ydistill {
+namespace {
+
+constexpr int64_t kBoxChannels = 5;  // tx, ty, tw, th, objectness; the classes follow
+
+/// The rows of a head's convolution, [anchors * (5 + classes), ...], for these classes. value:
+/// what stands in a row of kNoClass.
+Tensor select_rows(const std::string& name, const Tensor& rows, int64_t anchors,
+                   int64_t num_classes, const std::vector<int64_t>& classes, float value) {
+  const int64_t width = kBoxChannels + num_classes;
+  if (rows.dtype() != DType::kFloat32 || rows.rank() < 1 || rows.size(0) != anchors * width) {
+    throw ValueError("select_classes: {} is {}, must be float32 with {} rows", name, rows.str(),
+                     anchors * width);
+  }
+  const int64_t selected = kBoxChannels + int64_t(classes.size());
+  std::vector<int64_t> sizes{anchors * selected};
+  for (int axis = 1; axis < rows.rank(); ++axis) sizes.push_back(rows.size(axis));
+  const Tensor result = Tensor::full(Shape(sizes), value, DType::kFloat32);
+  const int64_t length = rows.numel() / rows.size(0);
+  const auto copy = [&](int64_t to_row, int64_t from_row) {
+    std::memcpy(result.data<float>() + to_row * length, rows.data<float>() + from_row * length,
+                size_t(length) * sizeof(float));
+  };
+  for (int64_t a = 0; a < anchors; ++a) {
+    for (int64_t c = 0; c < kBoxChannels; ++c) copy(a * selected + c, a * width + c);
+    for (size_t c = 0; c < classes.size(); ++c) {
+      if (classes[c] == kNoClass) continue;
+      copy(a * selected + kBoxChannels + int64_t(c), a * width + kBoxChannels + classes[c]);
+    }
+  }
+  return result;
+}
+
+}  // namespace
+
+Checkpoint select_classes(const Checkpoint& checkpoint, const std::vector<int64_t>& classes,
+                          const std::vector<std::string>& names) {
+  const int64_t known = checkpoint.spec.num_classes;
+  if (classes.empty() || names.size() != classes.size()) {
+    throw ValueError("select_classes: {} names for {} classes, as many wanted and at least one",
+                     names.size(), classes.size());
+  }
+  for (const int64_t c : classes) {
+    if (c != kNoClass && (c < 0 || c >= known)) {
+      throw ValueError("select_classes: class {} is none of the {} that the network knows", c,
+                       known);
+    }
+  }
+  Checkpoint result = checkpoint;
+  result.spec = checkpoint.spec.with_classes(int64_t(classes.size()));
+  result.class_names = names;
+  result.metadata.clear();
+  const std::string head = fmt::format("model.{}.m.", checkpoint.spec.layers.size() - 1);
+  const int64_t anchors = checkpoint.spec.anchors_per_head();
+  for (auto& [name, tensor] : result.tensors) {
+    if (!name.starts_with(head)) continue;
+    const bool is_bias = name.ends_with(".bias");
+    tensor = select_rows(name, tensor, anchors, known, classes, is_bias ? kNeverLogit : 0);
+  }
+  return result;
+}
+
+}  // namespace ydistill
