@@ -29,6 +29,7 @@ Run add_compare(CLI::App& app);
 Run add_report(CLI::App& app);
 Run add_video(CLI::App& app);
 Run add_quantize(CLI::App& app);
+Run add_label(CLI::App& app);
 
 /// Prints a document to standard output, nothing else.
 void print_json(const std::string& text);

@@ -1,20 +1,17 @@
 // SPDX-License-Identifier: MIT
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <filesystem>
-#include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
 
 #include <ydistill/data/data_yaml.h>
-#include <ydistill/data/write_dataset.h>
 #include <ydistill/tensor/error.h>
 #include <ydistill/tensor/io/json_problem.h>
 #include <ydistill/tensor/io/text_file.h>
-#include <ydistill/tensor/io/writable_folder.h>
 #include <ydistill/tools/command.h>
+#include <ydistill/tools/dataset_args.h>
 #include <ydistill/tools/progress.h>
 
 namespace ydistill::tools {
@@ -24,8 +21,8 @@ namespace fs = std::filesystem;
 
 struct Args {
   std::vector<std::string> paths, splits, images, names;
-  std::string from, to, out;
-  std::string pictures = "copy";
+  std::string from;
+  DatasetOutputArgs output;
 };
 
 struct NamedSource {
@@ -109,38 +106,6 @@ std::vector<NamedSource> separate(const Args& args, const std::string& from) {
   return sources;
 }
 
-/// The members "train" and "val" of a config's "data" that read what was written: the splits of
-/// these names, else the first and the second.
-std::string how_to_name(const Args& args, const std::vector<std::string>& splits,
-                        const std::vector<std::string>& names) {
-  const auto has = [&](const char* split) {
-    return std::find(splits.begin(), splits.end(), split) != splits.end();
-  };
-  if (args.to == "yolo" && has("train")) {
-    return fmt::format("\"data\": {{\"yaml\": \"{}/data.yaml\"}}", args.out);
-  }
-  const auto source = [&](const std::string& split) {
-    if (args.to == "yolo") return fmt::format("{{\"yolo\": \"{}/images/{}\"}}", args.out, split);
-    if (args.to == "voc") {
-      return fmt::format("{{\"voc\": \"{}\", \"split\": \"{}\"}}", args.out, split);
-    }
-    return fmt::format(
-        "{{\"coco\": \"{0}/annotations/instances_{1}.json\", \"images\": \"{0}/images/{1}\"}}",
-        args.out, split);
-  };
-  const std::string train = has("train") ? "train" : splits.front();
-  std::string text = fmt::format("\"data\": {{\"train\": {}", source(train));
-  for (const std::string& split : splits) {
-    if (split == train || (has("val") && split != "val")) continue;
-    text += fmt::format(", \"val\": {}", source(split));
-    break;
-  }
-  if (args.to != "coco") {
-    text += fmt::format(", \"names\": [\"{}\"]", fmt::join(names, "\", \""));
-  }
-  return text + "}";
-}
-
 int convert(const Args& args) {
   const std::string from = args.from.empty() ? guess_format(args.paths.front()) : args.from;
   if (from != "coco" && !args.images.empty()) {
@@ -149,11 +114,6 @@ int convert(const Args& args) {
   }
   const std::vector<NamedSource> named =
       from == "voc" || from == "yaml" ? parts_of(args, from) : separate(args, from);
-  std::error_code error;
-  if (fs::exists(fs::symlink_status(args.out, error))) {  // told before the reading, not after it
-    throw FileError("{}: exists already, a new folder wanted", args.out);
-  }
-  check_folder_is_writable(args.out);
   std::vector<DataSource> sources;
   std::vector<std::string> split_names;
   for (const NamedSource& source : named) {
@@ -161,13 +121,7 @@ int convert(const Args& args) {
     sources.back().stop = stop_signal_came;
     split_names.push_back(source.split);
   }
-  const std::map<std::string, DatasetFormat> formats{
-      {"yolo", DatasetFormat::kYolo}, {"voc", DatasetFormat::kVoc}, {"coco", DatasetFormat::kCoco}};
-  try {
-    check_split_names(split_names, formats.at(args.to));
-  } catch (const ValueError& problem) {
-    throw ConfigError("convert-data: --split: {}", problem.what());
-  }
+  check_dataset_output(args.output, split_names, "convert-data");
   const std::vector<Dataset> datasets = load_splits(sources, args.names);
   std::vector<DatasetSplit> splits;
   for (size_t i = 0; i < datasets.size(); ++i) {
@@ -181,17 +135,13 @@ int convert(const Args& args) {
         "looked for in a/labels/b.txt and a/images/b.txt; pictures without labels need --names",
         args.paths.front());
   }
-  const std::map<std::string, PictureTransfer> transfers{
-      {"copy", PictureTransfer::kCopy},
-      {"hardlink", PictureTransfer::kHardLink},
-      {"symlink", PictureTransfer::kSymbolicLink}};
-  write_dataset(splits, formats.at(args.to), transfers.at(args.pictures), args.out,
+  write_dataset(splits, args.output.format(), args.output.transfer(), args.output.out,
                 stop_signal_came);
   for (const DatasetSplit& split : splits) {
     message(fmt::format("{}: {}", split.name, split.data->summary()));
   }
-  message(fmt::format("written: {}; in a config: {}", args.out,
-                      how_to_name(args, split_names, datasets.front().names)));
+  message(fmt::format("written: {}; in a config: {}", args.output.out,
+                      how_to_name(args.output, split_names, datasets.front().names)));
   return 0;
 }
 
@@ -206,23 +156,17 @@ Run add_convert_data(CLI::App& app) {
       ->required();
   cmd->add_option("--from", args->from, "what the paths are; default: told by their look")
       ->check(CLI::IsMember({"yolo", "voc", "coco", "yaml"}));
-  cmd->add_option("--to", args->to, "what to write")
-      ->required()
-      ->check(CLI::IsMember({"yolo", "voc", "coco"}));
-  cmd->add_option("--out", args->out, "folder to write, which must not exist")->required();
+  add_dataset_output_options(*cmd, args->output);
   cmd->add_option("--split", args->splits,
                   "VOC, data.yaml: splits to take; YOLO, COCO: what to call each path (train)");
   cmd->add_option("--images", args->images, "COCO: the folder of the pictures, one or one a file");
   cmd->add_option("--names", args->names, "class names in the order of their ids");
-  cmd->add_option("--pictures", args->pictures, "copy, hardlink or symlink")
-      ->check(CLI::IsMember({"copy", "hardlink", "symlink"}))
-      ->capture_default_str();
   return [args] {
     catch_stop_signals(OnSignal::kSay);  // else what is half written would stay
     try {
       return convert(*args);
     } catch (const StoppedError&) {
-      message(fmt::format("convert-data: stopped; {} is not written", args->out));
+      message(fmt::format("convert-data: stopped; {} is not written", args->output.out));
       return kRunFailed;
     }
   };

@@ -137,9 +137,9 @@ int run_command(int argc, char** argv) {
   app.require_subcommand(1);
   app.set_version_flag("--version", YD_VERSION);
   std::vector<std::pair<CLI::App*, Run>> commands;
-  for (Run (*add)(CLI::App&) :
-       {add_train, add_evolve, add_val, add_detect, add_video, add_check, add_convert, add_quantize,
-        add_export, add_convert_data, add_info, add_compare, add_report, add_trace, add_config}) {
+  for (Run (*add)(CLI::App&) : {add_train, add_evolve, add_val, add_detect, add_video, add_check,
+                                add_label, add_convert, add_quantize, add_export, add_convert_data,
+                                add_info, add_compare, add_report, add_trace, add_config}) {
     Run run = add(app);
     commands.emplace_back(app.get_subcommands({}).back(), std::move(run));
     refuse_empty_values(*commands.back().first);

@@ -311,6 +311,18 @@ void check_source(const std::optional<DataSourceConfig>& source, const std::stri
             "the folder of the pictures");
 }
 
+/// Keys that need labels beside pictures that have none.
+void check_without_labels(const Config& config, const std::string& name) {
+  const auto refuse = [&](const char* key, const char* why) {
+    throw ConfigError("{}: {}: {}, and without data.train there are none; leave it out", name, key,
+                      why);
+  };
+  if (config.train.image_weights) refuse("train.image_weights", "counts labels");
+  if (config.train.autoanchor == TrainConfig::Autoanchor::kAlways) {
+    refuse("train.autoanchor", "fits anchors to labels");
+  }
+}
+
 /// What no single row can see.
 void check_whole(const Config& config, const std::string& name) {
   if (config.model.weights.empty() && config.model.graph.empty()) {
@@ -320,6 +332,12 @@ void check_whole(const Config& config, const std::string& name) {
     throw ConfigError("{}: teacher.weights: missing; a teacher needs a checkpoint", name);
   }
   if (!config.data.train && !config.data.val && config.data.yaml.empty()) {
+    if (config.data.unlabeled) {
+      throw ConfigError(
+          "{}: data: the pictures without labels need ones to validate on, which say what the "
+          "classes are; give data.val (`ydistill label` writes one)",
+          name);
+    }
     throw ConfigError("{}: data: missing; give data.train, data.val or both, or data.yaml", name);
   }
   check_source(config.data.train, "data.train", name);
@@ -335,7 +353,7 @@ void check_whole(const Config& config, const std::string& name) {
           "teacher.weights or leave data.unlabeled out",
           name);
     }
-    if (config.train.batch < 2) {
+    if (has_train_source(config) && config.train.batch < 2) {
       throw ConfigError(
           "{}: data.unlabeled: a batch holds labelled and unlabelled pictures; give train.batch of "
           "at least 2, it is {}",
@@ -348,7 +366,8 @@ void check_whole(const Config& config, const std::string& name) {
         "leave one out",
         name);
   }
-  if (config.train.rect && config.data.unlabeled) {
+  if (trains_without_labels(config)) check_without_labels(config, name);
+  if (config.train.rect && config.data.unlabeled && has_train_source(config)) {
     throw ConfigError(
         "{}: train.rect: not with data.unlabeled, whose pictures are mixed into batches whatever "
         "their shape; leave one out",
@@ -464,6 +483,10 @@ DataSourceConfig val_source(const Config& config) {
 
 bool has_train_source(const Config& config) {
   return config.data.train.has_value() || !config.data.yaml.empty();
+}
+
+bool trains_without_labels(const Config& config) {
+  return config.data.unlabeled && !has_train_source(config);
 }
 
 bool has_val_source(const Config& config) {

@@ -208,5 +208,7 @@ DataSourceConfig train_source(const Config& config);
 DataSourceConfig val_source(const Config& config);
 bool has_train_source(const Config& config);
 bool has_val_source(const Config& config);
+/// Pictures of data.unlabeled and no others: the teacher alone speaks.
+bool trains_without_labels(const Config& config);
 
 }  // namespace ydistill

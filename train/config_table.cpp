@@ -241,10 +241,13 @@ std::vector<ConfigField> make_fields() {
   f.push_back(YD_KEY_AT("data.unlabeled.pictures", data.unlabeled->pictures,
                         "a folder of pictures, or a text file with one path a line")
                   .default_is("required in data.unlabeled"));
-  f.push_back(YD_KEY_AT("data.unlabeled.share", data.unlabeled->share,
-                        "of each batch; an epoch passes over the labelled pictures")
-                  .above(0)
-                  .below(1));
+  f.push_back(
+      YD_KEY_AT(
+          "data.unlabeled.share", data.unlabeled->share,
+          "of each batch; an epoch passes over the labelled pictures; without data.train it is "
+          "all, whatever stands here")
+          .above(0)
+          .below(1));
 
   f.push_back(YD_KEY(train.epochs, "passes over the training pictures").min(1));
   f.push_back(YD_KEY(train.batch, "pictures a forward pass").min(1).max(65536));
@@ -425,7 +428,7 @@ std::vector<ConfigSection> make_sections() {
       {"distill", "How the student follows the teacher; without effect where there is none."},
       {"data",
        "The pictures. Required: yaml, or train, val or both, each one of the four kinds of "
-       "source."},
+       "source. Training needs val and, of train and unlabeled, one or both."},
       {"data.train",
        "Training pictures: one of yolo, voc with split, coco with images, yaml with split.",
        train_emplace, has_train, true},

@@ -134,7 +134,8 @@ DataReport report_data(const Config& config, CheckDepth depth) {
   const DataConfig& data = config.data;
   const bool has_val = has_split(data.val, data.yaml, "val");
   // A data.yaml without both is refused by the reader, which says what it lacks.
-  const bool has_train = has_split(data.train, data.yaml, "train") || !has_val;
+  const bool without_labels = trains_without_labels(config);
+  const bool has_train = !without_labels && (has_split(data.train, data.yaml, "train") || !has_val);
   std::vector<NamedDataset> sets;
   DataReport report;
   Reading reading = reading_of(config);

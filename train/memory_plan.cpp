@@ -84,10 +84,9 @@ TrainingMemory::TrainingMemory(const Config& config, const Say& say)
         compute.device.str());
   }
   use_compute(compute);
-  s.train_data = open_dataset(train_source(config), reading_of(config), say);
-  s.val_data =
-      open_dataset(val_source(config), validation_reading(config, s.train_data->names), say);
-  if (config.data.unlabeled) s.train_data = with_unlabelled(s.train_data, config.data, say);
+  TrainingData data = open_training_data(config, say);
+  s.train_data = std::move(data.train);
+  s.val_data = std::move(data.val);
   std::optional<Checkpoint> teacher;
   Compute of_teacher;
   if (config.teacher) {

@@ -134,13 +134,29 @@ bool learns_features(const Model& student) {
   return false;
 }
 
-}  // namespace
-
-namespace {
-
 void check_class_count(size_t known, size_t found) {
   if (known == found) return;
   throw ConfigError("model: its head knows {} classes, the data has {}", known, found);
+}
+
+/// The labelled pictures and, behind them, the unlabelled ones of data.unlabeled.
+std::shared_ptr<const Dataset> with_unlabelled(std::shared_ptr<const Dataset> labelled,
+                                               const DataConfig& data, const Say& say,
+                                               int max_findings, const Stop& stop) {
+  Dataset pictures = load_unlabelled(data, stop);
+  say("data.unlabeled: " + pictures.summary());
+  auto both = std::make_shared<Dataset>(*labelled);
+  both->findings.clear();  // said before
+  add_unlabelled(*both, std::move(pictures));
+  say_findings(both->findings, say, max_findings);
+  both->findings.insert(both->findings.begin(), labelled->findings.begin(),
+                        labelled->findings.end());
+  if (both->num_unlabelled() == 0) {
+    throw ConfigError(
+        "data.unlabeled.pictures: {}: every picture is among the training pictures already",
+        data.unlabeled->pictures.string());
+  }
+  return both;
 }
 
 }  // namespace
@@ -159,7 +175,8 @@ void check_named_files(const Config& config) {
 
 std::vector<std::string> names_before_reading(const Config& config) {
   std::vector<std::string> names = config.data.names;
-  const DataSourceConfig source = train_source(config);
+  const DataSourceConfig source =
+      trains_without_labels(config) ? val_source(config) : train_source(config);
   if (names.empty() && source.kind() == DataSourceConfig::Kind::kYaml) {
     names = read_data_yaml(source.yaml, source.split).names;
   }
@@ -254,23 +271,39 @@ std::shared_ptr<const Dataset> open_dataset(const DataSourceConfig& source, cons
   return dataset;
 }
 
-std::shared_ptr<const Dataset> with_unlabelled(std::shared_ptr<const Dataset> labelled,
-                                               const DataConfig& data, const Say& say,
-                                               int max_findings, const Stop& stop) {
-  Dataset pictures = load_unlabelled(data, stop);
-  say("data.unlabeled: " + pictures.summary());
-  auto both = std::make_shared<Dataset>(*labelled);
-  both->findings.clear();  // said before
-  add_unlabelled(*both, std::move(pictures));
-  say_findings(both->findings, say, max_findings);
-  both->findings.insert(both->findings.begin(), labelled->findings.begin(),
-                        labelled->findings.end());
-  if (both->num_unlabelled() == 0) {
-    throw ConfigError(
-        "data.unlabeled.pictures: {}: every picture is among the training pictures already",
-        data.unlabeled->pictures.string());
+TrainingData open_training_data(const Config& config, const Say& say, int max_findings,
+                                const Stop& stop) {
+  TrainingData data;
+  const auto open = [&](const DataSourceConfig& source, Reading reading) {
+    reading.stop = stop;
+    return open_dataset(source, reading, say, max_findings);
+  };
+  const auto open_val = [&](const Reading& reading) {
+    data.val = open(val_source(config), reading);
+    if (data.val->num_labels() == 0) {
+      say("data.val: none of its pictures has a label: every figure of the validation will be 0");
+    }
+  };
+  if (trains_without_labels(config)) {
+    open_val(reading_of(config));
+    auto named = std::make_shared<Dataset>();
+    named->names = data.val->names;
+    data.train = std::move(named);
+    say("data.train: there is none: the student learns from the teacher alone");
+  } else {
+    data.train = open(train_source(config), reading_of(config));
+    if (!config.teacher) {
+      check_has_labels(train_source(config), *data.train);
+    } else if (data.train->num_labels() == 0) {
+      say("data.train: none of its pictures has a label: the detection loss takes them for "
+          "pictures of nothing; data.unlabeled is for those that nobody labelled");
+    }
+    open_val(validation_reading(config, data.train->names));
   }
-  return both;
+  if (config.data.unlabeled) {
+    data.train = with_unlabelled(data.train, config.data, say, max_findings, stop);
+  }
+  return data;
 }
 
 GraphSpec graph_of(const std::string& graph) {
@@ -334,6 +367,23 @@ GraphSpec with_fitting_anchors(GraphSpec spec, const Config& config, const Datas
   return is_better ? spec.with_anchors(fitted) : spec;
 }
 
+namespace {
+
+/// Where there are no labels to fit anchors to, a student from scratch has the teacher's: then
+/// equal logits are equal boxes.
+GraphSpec with_anchors_of_teacher(GraphSpec spec, const Config& config, const GraphSpec* teacher,
+                                  const Say& say) {
+  if (teacher == nullptr || config.train.autoanchor == TrainConfig::Autoanchor::kOff) return spec;
+  const Anchors &own = spec.anchors, &theirs = teacher->anchors;
+  // Others are refused where student and teacher are compared.
+  if (own.strides != theirs.strides || own.per_head() != theirs.per_head()) return spec;
+  if (same_anchors(own, theirs)) return spec;
+  say("anchors: the teacher's are taken");
+  return spec.with_anchors(theirs);
+}
+
+}  // namespace
+
 std::unique_ptr<Model> make_student(const Config& config, const Dataset& dataset,
                                     const Compute& compute, const Say& say,
                                     const GraphSpec* teacher, std::optional<Checkpoint> weights) {
@@ -356,6 +406,9 @@ std::unique_ptr<Model> make_student(const Config& config, const Dataset& dataset
                       classes));
     }
     spec = spec.with_classes(classes);
+  }
+  if (trains_without_labels(config) && !has_weights) {
+    spec = with_anchors_of_teacher(std::move(spec), config, teacher, say);
   }
   spec = with_fitting_anchors(std::move(spec), config, dataset, say);
   auto model = trained_model(spec, config, compute, teacher);

@@ -65,11 +65,15 @@ Dataset load_unlabelled(const DataConfig& data, const Stop& stop = {});
 std::shared_ptr<const Dataset> open_dataset(const DataSourceConfig& source, const Reading& reading,
                                             const Say& say, int max_findings = kMaxFindings);
 
-/// The labelled pictures and, behind them, the unlabelled ones of data.unlabeled.
-std::shared_ptr<const Dataset> with_unlabelled(std::shared_ptr<const Dataset> labelled,
-                                               const DataConfig& data, const Say& say,
-                                               int max_findings = kMaxFindings,
-                                               const Stop& stop = {});
+/// What a training opens. The pictures to train on are those of data.train and, behind them,
+/// those of data.unlabeled; or the latter alone, whose classes are then those of the validation.
+struct TrainingData {
+  std::shared_ptr<const Dataset> train, val;
+};
+/// Says what is found, as open_dataset, and what is odd: no labels where some are wanted. throws
+/// FileError; StoppedError; ConfigError for pictures from which nothing can be learnt.
+TrainingData open_training_data(const Config& config, const Say& say,
+                                int max_findings = kMaxFindings, const Stop& stop = {});
 
 /// The student: from weights, from a graph, or a graph filled with weights; its head replaced where
 /// the classes are others. Says what was loaded and what not. teacher: as for trained_model.

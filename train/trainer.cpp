@@ -81,7 +81,7 @@ class Trainer {
       // Told before the data is read, not after it.
       check_named_files(config_);
       if (exchange_.is_first()) check_folder_is_writable(config_.run.dir);
-      (void)train_source(config_);
+      if (!trains_without_labels(config_)) (void)train_source(config_);
       (void)val_source(config_);
       if (!config_.model.graph.empty()) (void)graph_of(config_.model.graph);
       read_teacher();
@@ -204,27 +204,10 @@ class Trainer {
 
   void open_data() {
     check_stop();
-    const auto stop = [this] { return events_.stop_requested(); };
-    Reading reading = reading_of(config_);
-    reading.stop = stop;
-    train_data_ = open_dataset(train_source(config_), reading, say_);
-    if (!config_.teacher) {
-      check_has_labels(train_source(config_), *train_data_);
-    } else if (train_data_->num_labels() == 0) {
-      say_(
-          "data.train: none of its pictures has a label: the detection loss takes them for "
-          "pictures "
-          "of nothing; data.unlabeled is for those that nobody labelled");
-    }
-    reading = validation_reading(config_, train_data_->names);
-    reading.stop = stop;
-    val_data_ = open_dataset(val_source(config_), reading, say_);
-    if (val_data_->num_labels() == 0) {
-      say_("data.val: none of its pictures has a label: every figure of the validation will be 0");
-    }
-    if (config_.data.unlabeled) {
-      train_data_ = with_unlabelled(train_data_, config_.data, say_, kMaxFindings, stop);
-    }
+    TrainingData data = open_training_data(config_, say_, kMaxFindings,
+                                           [this] { return events_.stop_requested(); });
+    train_data_ = std::move(data.train);
+    val_data_ = std::move(data.val);
     check_stop();
   }
 

@@ -267,6 +267,84 @@ TEST_CASE("train: on unlabelled pictures the teacher alone speaks, and their sha
   CHECK(mixed.steps == 3 * 4);
 }
 
+/// Overrides of a run without labels, but for those of validation.
+std::vector<std::string> without_labels(const Setup& setup, const std::string& teacher,
+                                        const std::string& name) {
+  test::write_tiny_set(setup.dir / "more", 10, 3);
+  std::filesystem::remove_all(setup.dir / "more" / "labels");
+  return {teacher, "data.train=null",
+          "data.unlabeled.pictures=" + (setup.dir / "more/images").string(), "run.name=" + name};
+}
+
+TEST_CASE("train: without any training labels the teacher alone speaks") {
+  const Setup setup;
+  Quiet first, events;
+  const TrainOutcome taught = train(setup.config({"run.name=teacher", "train.epochs=1"}), first);
+  const auto overrides = without_labels(setup, teacher_of(taught), "student");
+  const TrainOutcome outcome = train(setup.config(overrides), events);
+  REQUIRE(outcome.finished);
+  CHECK(events.log.find("data.train: there is none: the student learns from the teacher alone") !=
+        std::string::npos);
+  CHECK(events.log.find("data.unlabeled: 10 pictures without labels") != std::string::npos);
+  for (const EpochResult& r : events.results) {
+    CHECK(r.unlabelled == 1);
+    CHECK(r.train_box + r.train_obj + r.train_cls == 0);
+    CHECK(r.train_distill > 0);
+  }
+  CHECK(events.steps == 3 * 3);  // ten pictures by four
+  CHECK(events.results.back().train_distill < events.results.front().train_distill);
+
+  Quiet cut(5), second;
+  const TrainOutcome stopped =
+      train(setup.config(without_labels(setup, teacher_of(taught), "cut")), cut);
+  CHECK_FALSE(stopped.finished);
+  const TrainOutcome resumed = resume_training(stopped.run, second);
+  check_same_bits(outcome.run / "weights/last.safetensors",
+                  resumed.run / "weights/last.safetensors");
+  CHECK(test::read_file(outcome.run / "results.csv") ==
+        test::read_file(resumed.run / "results.csv"));
+}
+
+TEST_CASE("train: without labels a student from scratch has the teacher's anchors") {
+  const Setup setup;
+  std::string graph = test::tiny_graph();
+  const std::string anchors = "[14,14, 14,32, 32,14]";
+  graph.replace(graph.find(anchors), anchors.size(), "[12,12, 16,30, 30,16]");
+  test::write_file(setup.dir / "other.json", graph);
+  Quiet first, events, kept;
+  const TrainOutcome taught =
+      train(setup.config({"run.name=teacher", "train.epochs=1",
+                          "model.graph=" + (setup.dir / "other.json").string()}),
+            first);
+  auto overrides = without_labels(setup, teacher_of(taught), "student");
+  overrides.push_back("train.epochs=1");
+  const auto anchors_of = [](const TrainOutcome& outcome) {
+    return load_checkpoint(outcome.run / "weights/last.safetensors", PtWeights::kEma)
+        .spec.anchors.wh_px[0][0];
+  };
+  CHECK(anchors_of(train(setup.config(overrides), events)) == std::array<double, 2>{12, 12});
+  CHECK(events.log.find("anchors: the teacher's are taken") != std::string::npos);
+  overrides.push_back("train.autoanchor=off");
+  CHECK(anchors_of(train(setup.config(overrides), kept)) == std::array<double, 2>{14, 14});
+}
+
+TEST_CASE("train: what needs labels is refused where there are none") {
+  const Setup setup;
+  const auto refused = [&](std::vector<std::string> more, const std::string& text) {
+    auto overrides = without_labels(setup, "teacher={\"weights\":\"t.pt\"}", "x");
+    overrides.insert(overrides.end(), more.begin(), more.end());
+    CHECK_THROWS_WITH_TEXT(setup.config(overrides), ConfigError, text);
+  };
+  refused({"train.image_weights=true"},
+          "train.image_weights: counts labels, and without data.train there are none");
+  refused({"train.autoanchor=always"}, "train.autoanchor: fits anchors to labels, and without");
+  refused({"data.val=null"}, "the pictures without labels need ones to validate on");
+  refused({"teacher=null"}, "only a teacher can teach from pictures without labels");
+  auto alone = without_labels(setup, "teacher={\"weights\":\"t.pt\"}", "x");
+  alone.insert(alone.end(), {"train.batch=1", "train.rect=true"});
+  CHECK_NOTHROW(setup.config(alone));
+}
+
 TEST_CASE("train: unlabelled pictures are refused where nobody could teach from them") {
   const Setup setup;
   const std::string more = "data.unlabeled.pictures=" + (setup.dir / "train/images").string();
