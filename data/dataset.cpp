@@ -30,6 +30,12 @@ int64_t Dataset::num_unlabelled() const {
                        [](const Sample& sample) { return !sample.labelled; });
 }
 
+bool are_among(const std::vector<std::string>& names, const std::vector<std::string>& all) {
+  return std::all_of(names.begin(), names.end(), [&](const std::string& name) {
+    return std::count(all.begin(), all.end(), name) == 1;
+  });
+}
+
 std::string Dataset::summary() const {
   if (!samples.empty() && num_unlabelled() == int64_t(samples.size())) {
     return fmt::format("{} pictures without labels; dropped: {} pictures", samples.size(),
@@ -42,20 +48,28 @@ std::string Dataset::summary() const {
 
 namespace {
 
-bool same_set(std::vector<std::string> a, std::vector<std::string> b) {
-  std::sort(a.begin(), a.end());
-  std::sort(b.begin(), b.end());
-  return a == b;
-}
-
-/// Gives labels the ids that their classes have among `names`, which are the dataset's in another
-/// order.
-void reorder_classes(Dataset& dataset, const std::vector<std::string>& names) {
+/// Gives labels the ids that their classes have among `names`, which are some or all of the
+/// dataset's; drops those of the others.
+void match_by_name(Dataset& dataset, const std::vector<std::string>& names,
+                   const std::filesystem::path& file) {
   const auto ids = reading::ids_by_name(names);
-  std::vector<int64_t> new_ids;
-  for (const std::string& name : dataset.names) new_ids.push_back(ids.at(name));
+  std::vector<int64_t> new_ids, left_out(dataset.names.size(), 0);
+  for (const std::string& name : dataset.names) {
+    const auto id = ids.find(name);
+    new_ids.push_back(id == ids.end() ? -1 : id->second);
+  }
   for (Sample& sample : dataset.samples) {
-    for (Label& label : sample.labels) label.class_id = new_ids.at(size_t(label.class_id));
+    std::erase_if(sample.labels, [&](Label& label) {
+      const auto old = size_t(label.class_id);
+      label.class_id = new_ids.at(old);
+      left_out[old] += label.class_id < 0 ? 1 : 0;
+      return label.class_id < 0;
+    });
+  }
+  for (size_t c = 0; c < left_out.size(); ++c) {
+    if (left_out[c] == 0) continue;
+    dataset.labels_dropped += left_out[c];
+    dataset.findings.push_back(reading::of_other_class(file, 0, dataset.names[c], left_out[c]));
   }
   dataset.names = names;
 }
@@ -77,12 +91,16 @@ Dataset load_data_yaml(const DataSource& source, const std::vector<std::string>&
   DataYaml yaml = read_data_yaml(source.path, source.split);
   if (names.empty() || names == yaml.names) return load_listed(source, yaml, yaml.names);
   const std::string file = printable(source.path.string());
-  if (same_set(names, yaml.names)) {
-    yaml.notes.push_back(fmt::format(
-        "{}: its names stand in another order than those wanted; labels are matched by name",
-        file));
+  if (are_among(names, yaml.names)) {
+    yaml.notes.push_back(
+        names.size() == yaml.names.size()
+            ? fmt::format("{}: its names stand in another order than those wanted; labels are "
+                          "matched by name",
+                          file)
+            : fmt::format("{}: {} of its {} classes are wanted; labels are matched by name", file,
+                          names.size(), yaml.names.size()));
     Dataset dataset = load_listed(source, yaml, yaml.names);
-    reorder_classes(dataset, names);
+    match_by_name(dataset, names, source.path);
     return dataset;
   }
   yaml.notes.push_back(fmt::format("{}: its {} names are not used, the {} that were given are",

@@ -105,7 +105,7 @@ inline constexpr int64_t kMaxClasses = 10000;
 /// names: the classes in order. Empty: for VOC the names found, sorted; for COCO its categories by
 /// ascending id; for YAML the names of that file; for YOLO "class0", "class1", ... up to the
 /// largest id in use. VOC and COCO classes are matched to given names by name, and objects of other
-/// classes are dropped and listed. A YAML file that has the given names in another order is matched
+/// classes are dropped, a finding a class. A YAML file that has all of the given names is matched
 /// by name too; otherwise its own names are left aside, which a note says, and ids count.
 ///
 /// Classes::kSingle: every object becomes class 0. Where one name is given, or the YAML file has
@@ -137,6 +137,10 @@ inline constexpr int64_t kMaxClasses = 10000;
 /// message then says how many were dropped and the first reason. StoppedError where source.stop
 /// says so.
 Dataset load_dataset(const DataSource& source, const std::vector<std::string>& names = {});
+
+/// Whether each of the names stands in `all`, once: a data.yaml with the names `all` is then read
+/// by name.
+bool are_among(const std::vector<std::string>& names, const std::vector<std::string>& all);
 
 /// Puts the pictures of a source without labels behind those of `dataset`. A picture that is there
 /// already, as a file, is left out and listed: what has labels needs no guess.

@@ -190,10 +190,7 @@ class CocoFile {
     if (pictures_.empty()) fail("its list \"images\" is empty");
     for (const auto& [id, category] : categories_) {
       if (category.annotations == 0) continue;
-      findings_.push_back({path_, 0,
-                           fmt::format("category \"{}\" of {} annotations is not among the names",
-                                       printable(category.name, 40), category.annotations),
-                           kLabelDropped});
+      findings_.push_back(of_other_class(path_, 0, category.name, category.annotations));
     }
   }
 

@@ -226,6 +226,17 @@ std::optional<double> parse_number(std::string_view text) {
   return value;
 }
 
+Finding of_other_class(const std::filesystem::path& file, int64_t line, const std::string& name,
+                       int64_t labels) {
+  const std::string shown = printable(name, 40);
+  if (labels == 1) {
+    return {file, line, fmt::format("class \"{}\" is not among the names", shown), kLabelDropped};
+  }
+  return {file, line,
+          fmt::format("class \"{}\" of {} labels is not among the names", shown, labels),
+          line > 0 ? "labels dropped, the first is here" : "labels dropped"};
+}
+
 std::map<std::string, int64_t, std::less<>> ids_by_name(const std::vector<std::string>& names) {
   std::map<std::string, int64_t, std::less<>> ids;
   for (const std::string& name : names) {

@@ -167,17 +167,28 @@ void read_picture(const fs::path& picture, const fs::path& file, const ListedId&
   }
 }
 
+/// Labels of a class that is not among the names.
+struct OtherClass {
+  fs::path file;  ///< of the first
+  int64_t line = 0;
+  int64_t labels = 0;
+};
+using OtherClasses = std::map<std::string, OtherClass>;
+
 /// Class ids by name; labels of other names are dropped.
 void name_labels(PictureReport& report, const fs::path& file,
-                 const std::map<std::string, int64_t, std::less<>>& ids) {
+                 const std::map<std::string, int64_t, std::less<>>& ids, OtherClasses& others) {
   std::vector<Label> kept;
   for (size_t i = 0; i < report.class_names.size(); ++i) {
     const PictureReport::ClassName& named = report.class_names[i];
     const auto id = ids.find(named.name);
     if (id == ids.end()) {
-      report.drop_label(
-          file, named.line,
-          fmt::format("class \"{}\" is not among the names", printable(named.name, 40)));
+      OtherClass& other = others[named.name];
+      if (other.labels++ == 0) {
+        other.file = file;
+        other.line = named.line;
+      }
+      ++report.labels_dropped;
       continue;
     }
     kept.push_back(report.sample->labels[i]);
@@ -214,11 +225,17 @@ Dataset load_voc(const DataSource& source, std::vector<std::string> names) {
     names.assign(found.begin(), found.end());
   }
   const auto class_ids = ids_by_name(names);
+  OtherClasses others;
   for (size_t i = 0; i < ids.size(); ++i) {
     if (!reports[i].sample) continue;
-    name_labels(reports[i], source.path / "Annotations" / (ids[i].id + ".xml"), class_ids);
+    name_labels(reports[i], source.path / "Annotations" / (ids[i].id + ".xml"), class_ids, others);
   }
-  Dataset dataset = assemble(source.path, std::move(reports), std::move(names));
+  std::vector<Finding> findings;
+  for (const auto& [name, other] : others) {
+    findings.push_back(of_other_class(other.file, other.line, name, other.labels));
+  }
+  Dataset dataset =
+      assemble(source.path, std::move(reports), std::move(names), std::move(findings));
   cache.save(dataset.notes);
   return dataset;
 }

@@ -70,12 +70,6 @@ std::filesystem::path cache_folder_of(const DataConfig& data) {
   return data.label_cache ? default_cache_folder() : std::filesystem::path();
 }
 
-bool same_set(std::vector<std::string> a, std::vector<std::string> b) {
-  std::sort(a.begin(), a.end());
-  std::sort(b.begin(), b.end());
-  return a == b;
-}
-
 /// A source beside the names that its labels are read by.
 struct NamedSource {
   std::string what;                ///< "data.val: b.yaml"
@@ -83,14 +77,15 @@ struct NamedSource {
   /// Whether labels get their class by its name; else by the id alone.
   bool is_by_name = false;
 
+  /// given: the names are the user's own, who may want some of a data.yaml's classes.
   NamedSource(const char* key, const DataSourceConfig& source,
-              const std::vector<std::string>& wanted)
+              const std::vector<std::string>& wanted, bool given)
       : is_by_name(source.kind() == DataSourceConfig::Kind::kVoc ||
                    source.kind() == DataSourceConfig::Kind::kCoco) {
     if (source.kind() != DataSourceConfig::Kind::kYaml) return;
     what = fmt::format("{}: {}", key, printable(source.yaml.string()));
     names = read_data_yaml(source.yaml, source.split).names;
-    is_by_name = same_set(names, wanted);
+    is_by_name = are_among(wanted, names) && (given || wanted.size() == names.size());
   }
   /// By ids that stand for names of its own.
   bool has_other_names() const { return !names.empty() && !is_by_name; }
@@ -196,8 +191,9 @@ Reading validation_reading(const Config& config, const std::vector<std::string>&
   // Where all become one, validation has names of its own to read its labels by.
   if (reading.classes == Classes::kSingle) return reading;
   reading.names = names;
-  const NamedSource train("data.train", train_source(config), names);
-  const NamedSource val("data.val", val_source(config), names);
+  const bool given = !config.data.names.empty();
+  const NamedSource train("data.train", train_source(config), names, given);
+  const NamedSource val("data.val", val_source(config), names, given);
   const bool both = train.has_other_names() && val.has_other_names();
   if (both ? train.names == val.names : !train.has_other_names() && !val.has_other_names()) {
     return reading;
@@ -221,7 +217,7 @@ Reading model_reading(const Config& config, const std::vector<std::string>& name
     return reading;
   }
   reading.names = names;
-  const NamedSource val("data.val", val_source(config), names);
+  const NamedSource val("data.val", val_source(config), names, /*given=*/false);
   if (val.has_other_names() && val.names.size() != names.size()) {
     throw ConfigError("{} has the classes {}, but those of the model are {}", val.what,
                       shown(val.names), shown(names));

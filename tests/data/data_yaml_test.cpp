@@ -90,6 +90,25 @@ TEST_CASE("data.yaml: names that are given win and that is said") {
         std::string::npos);
 }
 
+TEST_CASE("data.yaml: of its names some may be wanted, and labels of the others are dropped") {
+  const Folder folder("train: a/images\n" + kNames);
+  const std::vector<std::string> all = folder.load("train").names;
+  REQUIRE(all.size() == 2);
+  const Dataset data = folder.load("train", {all[1]});
+  CHECK(data.names == std::vector<std::string>{all[1]});
+  CHECK(data.samples.size() == 2);
+  CHECK(data.num_labels() == 1);
+  CHECK(data.labels_dropped == 1);
+  for (const Sample& sample : data.samples) {
+    for (const Label& label : sample.labels) CHECK(label.class_id == 0);
+  }
+  REQUIRE(data.notes.size() == 1);
+  CHECK(data.notes[0].find("1 of its 2 classes are wanted; labels are matched by name") !=
+        std::string::npos);
+  REQUIRE(data.findings.size() == 1);
+  CHECK(data.findings[0].reason == "class \"" + all[0] + "\" is not among the names");
+}
+
 TEST_CASE("data.yaml: without names there are nc classes") {
   CHECK(Folder("train: a/images\nnc: 3\n").load("train").names ==
         std::vector<std::string>{"class0", "class1", "class2"});

@@ -141,7 +141,7 @@ TEST_CASE("coco: given names are matched by name and other categories are listed
   CHECK(data.samples[1].labels.at(0).class_id == 1);
   CHECK(data.labels_dropped == 2);
   REQUIRE(data.findings.size() == 1);
-  CHECK(data.findings[0].reason == "category \"cat\" of 2 annotations is not among the names");
+  CHECK(data.findings[0].reason == "class \"cat\" of 2 labels is not among the names");
 }
 
 TEST_CASE("coco: crowd regions are neither labels nor faults") {

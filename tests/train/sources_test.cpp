@@ -61,6 +61,19 @@ TEST_CASE("classes: data.names in another order than a data.yaml are matched by 
   CHECK(val.samples.at(0).labels.at(0).class_id == 0);
 }
 
+TEST_CASE("classes: data.names may be some of those of both data.yaml files") {
+  const TwoSets sets;
+  const auto [train, val] = sets.load(sets.config(kYamls + R"(, "names": ["high"])"));
+  CHECK(train.names == Names{"high"});
+  CHECK(val.names == Names{"high"});
+  CHECK(train.num_labels() + train.labels_dropped == 4);
+  CHECK(train.labels_dropped == 2);
+  CHECK(val.num_labels() + val.labels_dropped == 3);
+  // The label files of val say 0 for "high".
+  CHECK(val.samples.at(0).labels.size() == 1);
+  CHECK(val.samples.at(1).labels.empty());
+}
+
 TEST_CASE("classes: validation with other names than training is refused naming both lists") {
   const TwoSets sets;
   test::write_file(sets.dir / "val.yaml", "val: val/images\nnames: [wide, tall]\n");
@@ -109,7 +122,7 @@ TEST_CASE("classes: validation that names its classes needs names where training
   };
   refused("", "data.names: none of the 2 labels of ");
   refused("", "can be read with the classes class0, class1; the first: ");
-  refused("", "class \"wide\" is not among the names (label dropped); give the names in the order");
+  refused("", "class \"high\" is not among the names (label dropped); give the names in the order");
   refused(R"(, "names": ["car", "cat"])", "with the classes car, cat");
   CHECK(sets.load(sets.config(data + R"(, "names": ["wide", "high"])")).second.num_labels() == 2);
   // One of two is a fault of that label alone.
