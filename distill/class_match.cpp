@@ -96,8 +96,14 @@ std::vector<int64_t> ClassMatch::known() const {
   return result;
 }
 
-bool ClassMatch::has_others() const {
-  return int64_t(known().size()) < teacher_classes;
+std::vector<int64_t> ClassMatch::others() const {
+  std::vector<int64_t> result;
+  for (int64_t c = 0; c < teacher_classes; ++c) {
+    if (std::find(teacher_class.begin(), teacher_class.end(), c) == teacher_class.end()) {
+      result.push_back(c);
+    }
+  }
+  return result;
 }
 
 ClassMatch match_classes(const std::vector<std::string>& student,
@@ -124,6 +130,17 @@ ClassMatch match_classes(const std::vector<std::string>& student,
                       shown(student));
   }
   return match;
+}
+
+Checkpoint with_student_classes_first(const Checkpoint& teacher, const ClassMatch& match,
+                                      const std::vector<std::string>& student) {
+  std::vector<int64_t> classes = match.teacher_class;
+  std::vector<std::string> names = student;
+  for (const int64_t c : match.others()) {
+    classes.push_back(c);
+    names.push_back(teacher.class_names[size_t(c)]);
+  }
+  return select_classes(teacher, classes, names);
 }
 
 std::string describe(const ClassMatch& match, const std::vector<std::string>& student,

@@ -18,11 +18,11 @@ struct ClassMatch {
 
   /// The same classes in the same order.
   bool is_identity() const;
+  /// The teacher's classes that are none of the student's, ascending.
+  std::vector<int64_t> others() const;
   /// The student's classes that the teacher knows, ascending.
   std::vector<int64_t> known() const;
   bool has_unknown() const { return known().size() < teacher_class.size(); }
-  /// Whether the teacher knows classes that are none of the student's.
-  bool has_others() const;
 };
 
 /// By their names. wanted: empty, or for each of the student's classes the name of the teacher's,
@@ -33,6 +33,11 @@ struct ClassMatch {
 ClassMatch match_classes(const std::vector<std::string>& student,
                          const std::vector<std::string>& teacher,
                          const std::vector<std::string>& wanted = {});
+
+/// A teacher's checkpoint with the student's classes first, in the student's order, and its others
+/// behind them: what Teacher takes.
+Checkpoint with_student_classes_first(const Checkpoint& teacher, const ClassMatch& match,
+                                      const std::vector<std::string>& student);
 
 /// "2 of its 80 classes are the student's: person, car; it does not know helmet", or "".
 std::string describe(const ClassMatch& match, const std::vector<std::string>& student,

@@ -7,7 +7,6 @@
 
 #include <ydistill/distill/distill_loss_heads.h>
 #include <ydistill/distill/feature_map_nms.h>
-#include <ydistill/distill/objectness_of_classes.h>
 #include <ydistill/tensor/parallel.h>
 #include <ydistill/yolo/scaled_grads.h>
 
@@ -75,13 +74,6 @@ DistillObjectnessTerm objectness_term_of(const DistillOptions& options) {
   if (options.objectness == DistillObjectness::kL2) return DistillObjectnessTerm::kSquared;
   return options.known_classes.empty() ? DistillObjectnessTerm::kCrossEntropy
                                        : DistillObjectnessTerm::kWeightedCrossEntropy;
-}
-
-/// What stands for the objectness of a teacher's head; undefined: its own.
-Tensor objectness_of(const Tensor& teacher, const DistillOptions& options) {
-  Tensor objectness;
-  if (options.objectness_of_classes) objectness = objectness_of_classes(teacher);
-  return options.fm_nms ? feature_map_nms(teacher, objectness) : objectness;
 }
 
 DistillClassTerm class_term_of(DistillKind kind, int64_t classes) {
@@ -221,7 +213,7 @@ Var distill_loss(const std::vector<Var>& student_heads, const std::vector<Tensor
     if (is_recording({&student_heads[k]})) {
       head.grad = Tensor::empty(logits[k].shape(), logits[k].dtype(), device);
     }
-    head.objectness = objectness_of(head.teacher, options);
+    if (options.fm_nms) head.objectness = feature_map_nms(head.teacher);
     head.dims = dims[k];
     head.class_term = class_term_of(options.kind, dims[k].classes());
     head.objectness_term = objectness_term_of(options);

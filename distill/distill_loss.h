@@ -35,9 +35,6 @@ struct DistillOptions {
   LossGains gains;          ///< as multiplied in
   DistillObjectness objectness = DistillObjectness::kL2;
   bool fm_nms = false;  ///< the teacher's objectness is what feature_map_nms() leaves of it
-  /// The teacher's objectness is objectness_of_classes(), before fm_nms: for a teacher that was
-  /// trained on classes of which the student has none.
-  bool objectness_of_classes = false;
   /// Classes of which the teacher knows something, ascending; empty: all. The class term counts
   /// these alone, and kBce of objectness is weighted as the other terms are: a teacher that does
   /// not know all of the student's objects cannot say where there is none.
@@ -75,8 +72,8 @@ bool same_anchors(const Anchors& a, const Anchors& b);
 ///   cls  mean over boxes and classes of w times the kind's measure; 0 where there is one class.
 ///        An unknown class adds nothing and counts in the mean all the same, so that what a known
 ///        one says does not depend on the others
-/// With options.objectness_of_classes, options.fm_nms or both the teacher's objectness logit is, in
-/// w and in obj, what those functions make of it.
+/// With options.fm_nms the teacher's objectness logit is, in w and in obj, what feature_map_nms()
+/// leaves of it.
 /// Zero, and so is the gradient, where student and teacher agree (for the cross entropies the
 /// gradient only; not of the objectness of boxes that FM-NMS leaves out).
 /// Sums are kept in a fixed order, in double over short pieces: the result does not depend on the

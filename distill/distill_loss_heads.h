@@ -13,7 +13,7 @@ namespace ydistill {
 struct DistillHead {
   Tensor student, teacher;  ///< [N,H,W,A,5+C]
   Tensor grad;              ///< like them, to be written whole; undefined where not wanted
-  Tensor objectness;        ///< [N,H,W,A] that stands for the teacher's own; undefined: its own
+  Tensor objectness;        ///< [N,H,W,A] of the teacher, after FM-NMS; undefined without
   HeadDims dims;
   DistillClassTerm class_term = DistillClassTerm::kNone;
   DistillObjectnessTerm objectness_term = DistillObjectnessTerm::kSquared;

@@ -16,16 +16,12 @@ inline constexpr double kSuppressedLogit = -100;
 ///           around it, its own included, has a box whose largest class is the same and whose
 ///           objectness is greater; of equal ones the first stays. Every box is compared with all
 ///           others as they are, left out or not.
-/// given     objectness logits [N,H,W,A] of the same dtype and device that stand for the head's
-/// own;
-///           undefined: its own
 /// throws    ShapeError, DTypeError
-Tensor feature_map_nms(const Tensor& head, const Tensor& given = {});
+Tensor feature_map_nms(const Tensor& head);
 
 namespace cuda {
 /// classes: int64 [N,H,W,A], working memory. objectness receives the result.
-void feature_map_nms(const Tensor& head, const Tensor& given, const Tensor& classes,
-                     const Tensor& objectness);
+void feature_map_nms(const Tensor& head, const Tensor& classes, const Tensor& objectness);
 }  // namespace cuda
 
 }  // namespace ydistill

@@ -18,31 +18,27 @@ struct FindClass {
 };
 
 struct Suppress {
-  ObjectnessOfBoxes<float> from;
+  const float* head;
   const int64_t* classes;
   HeadDims dims;
   float* objectness;
   __device__ void operator()(int64_t i) const {
-    const bool is_left_out = has_surer_neighbour(from, classes, dims, i);
-    objectness[i] = is_left_out ? float(kSuppressedLogit) : from[i];
+    objectness[i] = has_surer_neighbour(head, classes, dims, i) ? float(kSuppressedLogit)
+                                                                : head[i * dims.width + 4];
   }
 };
 
 }  // namespace
 
-void feature_map_nms(const Tensor& head, const Tensor& given, const Tensor& classes,
-                     const Tensor& objectness) {
+void feature_map_nms(const Tensor& head, const Tensor& classes, const Tensor& objectness) {
   if (head.dtype() != DType::kFloat32) {
     throw DTypeError("feature_map_nms: on a GPU it takes float32, got {}", name_of(head.dtype()));
   }
   const HeadDims dims{head.size(0), head.size(1), head.size(2), head.size(3), head.size(4)};
   const float* const boxes = head.device_data<float>();
-  const ObjectnessOfBoxes<float> from =
-      given.defined() ? ObjectnessOfBoxes<float>{given.device_data<float>(), 1}
-                      : ObjectnessOfBoxes<float>{boxes + 4, dims.width};
   int64_t* const class_of = classes.device_data<int64_t>();
   for_each(classes.numel(), FindClass{boxes, dims.width, class_of});
-  for_each(classes.numel(), Suppress{from, class_of, dims, objectness.device_data<float>()});
+  for_each(classes.numel(), Suppress{boxes, class_of, dims, objectness.device_data<float>()});
 }
 
 }  // namespace ydistill::cuda

@@ -19,28 +19,20 @@ YD_HOST_DEVICE int64_t largest_class(const T* box, int64_t width) {
   return best - 5;
 }
 
-/// The objectness logits of boxes: among the others of a head, or by themselves.
-template <class T>
-struct ObjectnessOfBoxes {
-  const T* first;
-  int64_t step;  // from one box to the next
-  YD_HOST_DEVICE T operator[](int64_t i) const { return first[i * step]; }
-};
-
 /// Whether a surer box of the same class lies in the 3x3 cells around box i of a head.
 template <class T>
-YD_HOST_DEVICE bool has_surer_neighbour(const ObjectnessOfBoxes<T>& objectness,
-                                        const int64_t* classes, const HeadDims& dims, int64_t i) {
+YD_HOST_DEVICE bool has_surer_neighbour(const T* head, const int64_t* classes, const HeadDims& dims,
+                                        int64_t i) {
   const int64_t cell = i / dims.anchors % (dims.rows * dims.columns);
   const int64_t of_picture = i / dims.cells() * dims.cells();
   const int64_t y = cell / dims.columns, x = cell % dims.columns;
-  const T own = objectness[i];
+  const T own = head[i * dims.width + 4];
   for (int64_t v = y > 0 ? y - 1 : 0; v <= y + 1 && v < dims.rows; ++v) {
     for (int64_t u = x > 0 ? x - 1 : 0; u <= x + 1 && u < dims.columns; ++u) {
       const int64_t first = of_picture + (v * dims.columns + u) * dims.anchors;
       for (int64_t j = first; j < first + dims.anchors; ++j) {
         if (classes[j] != classes[i]) continue;
-        const T other = objectness[j];
+        const T other = head[j * dims.width + 4];
         if (other > own || (other == own && j < i)) return true;
       }
     }

@@ -3,10 +3,19 @@
 
 #include <fmt/ranges.h>
 
+#include <ydistill/distill/restrict_classes.h>
+
 namespace ydistill {
 
-Teacher::Teacher(const Checkpoint& checkpoint, const Compute& compute)
-    : model_(build_inference_model(checkpoint, compute)), class_names_(checkpoint.class_names) {}
+Teacher::Teacher(const Checkpoint& checkpoint, const Compute& compute, int64_t student_classes)
+    : model_(build_inference_model(checkpoint, compute)),
+      class_names_(checkpoint.class_names),
+      student_classes_(student_classes == 0 ? checkpoint.spec.num_classes : student_classes) {
+  if (student_classes_ < 1 || student_classes_ > checkpoint.spec.num_classes) {
+    throw ValueError("teacher: {} classes for the student, it knows {}", student_classes_,
+                     checkpoint.spec.num_classes);
+  }
+}
 
 std::vector<Tensor> Teacher::logits(const Tensor& images, std::vector<Tensor>* features) {
   if (features != nullptr && model_->activations() == DType::kUInt8) {
@@ -17,7 +26,8 @@ std::vector<Tensor> Teacher::logits(const Tensor& images, std::vector<Tensor>* f
   std::vector<Tensor> heads;
   for (const Var& head : model_->forward(images, ForwardMode::kInference, {},
                                          features != nullptr ? &maps : nullptr)) {
-    heads.push_back(head.value());
+    const bool all = student_classes_ == spec().num_classes;
+    heads.push_back(all ? head.value() : restrict_classes(head.value(), student_classes_));
   }
   if (features != nullptr) {
     features->clear();

@@ -15,22 +15,28 @@ namespace ydistill {
 class Teacher {
  public:
   /// In 8 bits on the CPU, of a calibrated checkpoint; there are no features then.
-  /// throws ValueError if the checkpoint lacks a weight, or the calibration that 8 bits need.
-  explicit Teacher(const Checkpoint& checkpoint, const Compute& compute = {});
+  /// student_classes: how many of the checkpoint's classes, the first ones, are the student's; 0:
+  /// all.
+  /// throws ValueError if the checkpoint lacks a weight, a class, or the calibration that 8 bits
+  /// need.
+  explicit Teacher(const Checkpoint& checkpoint, const Compute& compute = {},
+                   int64_t student_classes = 0);
 
-  /// Raw logits of each scale, [N,H,W,A,5+C] float32, for uint8 pictures [N,H,W,3].
+  /// Raw logits of each scale, [N,H,W,A,5+C] float32, of the student's classes alone
+  /// (restrict_classes.h), for uint8 pictures [N,H,W,3].
   /// features: unless null receives the maps that the head reads, [N,H,W,C_k]. throws ValueError
   /// for features of a teacher in 8 bits.
   std::vector<Tensor> logits(const Tensor& images, std::vector<Tensor>* features = nullptr);
 
   const GraphSpec& spec() const { return model_->spec(); }
   const std::vector<std::string>& class_names() const { return class_names_; }
-  /// The network itself, for validation.
+  /// The network itself, with all of its classes, for validation.
   Model& model() { return *model_; }
 
  private:
   std::unique_ptr<Model> model_;
   std::vector<std::string> class_names_;
+  int64_t student_classes_;
 };
 
 /// Checks that a student can learn from a teacher, whose classes are the student's already

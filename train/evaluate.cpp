@@ -51,8 +51,11 @@ class Evaluation {
     nms_.conf = options.val.conf;
     nms_.iou = options.val.iou;
     nms_.max_det = options.val.max_det;
-    result_.confusion =
-        ConfusionMatrix(std::max(model.spec().num_classes, int64_t(dataset_->names.size())));
+    const auto classes = int64_t(dataset_->names.size());
+    for (int64_t c = 0; c < classes && classes < model.spec().num_classes; ++c) {
+      nms_.classes.push_back(c);
+    }
+    result_.confusion = ConfusionMatrix(classes > 0 ? classes : model.spec().num_classes);
   }
 
   /// Looks at batches [rank, rank + 1) / size of all.

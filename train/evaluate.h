@@ -62,9 +62,10 @@ struct EvaluateResult {
   double fitness() const { return 0.1 * metrics.map50 + 0.9 * metrics.map; }
 };
 
-/// model: prepared for inference. throws what the loader and the network throw, in all processes as
-/// Exchange::together does; NotFiniteError for a network whose output is NaN; ValueError for a loss
-/// with tta.
+/// model: prepared for inference. It may know more classes than the data has, which then are its
+/// first: boxes of the others do not count. throws what the loader and the network throw, in all
+/// processes as Exchange::together does; NotFiniteError for a network whose output is NaN;
+/// ValueError for a loss with tta.
 EvaluateResult evaluate(Model& model, std::shared_ptr<const Dataset> dataset,
                         const EvaluateOptions& options);
 

@@ -99,7 +99,8 @@ TrainingMemory::TrainingMemory(const Config& config, const Say& say)
     const OpenedTeacher opened = teacher_of_student(config, *teacher, s.train_data->names, say);
     check_teacher(s.student->spec(), opened.checkpoint.spec);
     for (const auto& [name, tensor] : teacher->tensors) s.teacher_values += 4 * tensor.numel();
-    s.teacher = std::make_unique<Teacher>(opened.checkpoint, of_teacher);
+    s.teacher = std::make_unique<Teacher>(opened.checkpoint, of_teacher,
+                                          int64_t(s.train_data->names.size()));
     teacher_classes = opened.classes;
   }
   s.losses =

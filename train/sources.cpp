@@ -458,7 +458,7 @@ OpenedTeacher teacher_of_student(const Config& config, const Checkpoint& teacher
     opened.checkpoint = teacher;
     return opened;
   }
-  opened.checkpoint = select_classes(teacher, opened.classes.teacher_class, names);
+  opened.checkpoint = with_student_classes_first(teacher, opened.classes, names);
   say("teacher: " + describe(opened.classes, names, teacher.class_names));
   return opened;
 }
@@ -485,7 +485,6 @@ StepLosses losses_of(const Config& config, const Model& model, const GraphSpec* 
                                      ? DistillObjectness::kBce
                                      : DistillObjectness::kL2;
     losses.distill->fm_nms = config.distill.fm_nms;
-    losses.distill->objectness_of_classes = classes.has_others();
     if (classes.has_unknown()) losses.distill->known_classes = classes.known();
     losses.distill->temperature = config.distill.temperature;
     losses.distill->gains = scaled_distill_gains(

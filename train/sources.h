@@ -104,7 +104,7 @@ void check_image_size(const char* key, int64_t size, const GraphSpec& network);
 /// ConfigError where 8 bits are wanted and cannot be had.
 Compute teacher_compute(const Config& config, const Checkpoint& teacher, const Compute& student);
 
-/// A config's teacher as the student sees it: with the student's classes.
+/// A config's teacher with the student's classes first, and which they are.
 struct OpenedTeacher {
   Checkpoint checkpoint;
   ClassMatch classes;

@@ -248,7 +248,7 @@ class Trainer {
       const OpenedTeacher opened = teacher_of_student(config_, *teacher_file_, names, say_);
       check_teacher(student_->spec(), opened.checkpoint.spec);
       const Compute compute = teacher_compute(config_, *teacher_file_, compute_);
-      teacher_ = std::make_unique<Teacher>(opened.checkpoint, compute);
+      teacher_ = std::make_unique<Teacher>(opened.checkpoint, compute, int64_t(names.size()));
       teacher_classes = opened.classes;
       say_(fmt::format("teacher: {} from {}{}", teacher_file_->spec.name,
                        config_.teacher->weights.string(),

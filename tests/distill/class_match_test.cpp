@@ -15,7 +15,7 @@ const Names kTeacher{"person", "bicycle", "car", "hair drier"};
 TEST_CASE("class_match: the same classes in the same order are taken as they are") {
   const ClassMatch match = match_classes(kTeacher, kTeacher);
   CHECK(match.is_identity());
-  CHECK_FALSE(match.has_others());
+  CHECK(match.others().empty());
   CHECK_FALSE(match.has_unknown());
   CHECK(describe(match, kTeacher, kTeacher).empty());
   // Also where they are called alike, or nobody has named them.
@@ -27,14 +27,14 @@ TEST_CASE("class_match: fewer classes in another order are found by their names"
   const Names student{"car", "person"};
   const ClassMatch match = match_classes(student, kTeacher);
   CHECK(match.teacher_class == Ids{2, 0});
-  CHECK(match.has_others());
+  CHECK(match.others() == Ids{1, 3});
   CHECK_FALSE(match.has_unknown());
   CHECK_FALSE(match.is_identity());
   CHECK(describe(match, student, kTeacher) == "2 of its 4 classes are the student's: car, person");
   // All of them, in another order: nothing else is there to be seen.
   const ClassMatch turned = match_classes({"hair drier", "car", "bicycle", "person"}, kTeacher);
   CHECK(turned.teacher_class == Ids{3, 2, 1, 0});
-  CHECK_FALSE(turned.has_others());
+  CHECK(turned.others().empty());
   CHECK_FALSE(turned.is_identity());
 }
 
@@ -47,8 +47,10 @@ TEST_CASE("class_match: classes of other names, and ones that the teacher lacks,
   CHECK(describe(match, student, kTeacher) ==
         "2 of its 4 classes are the student's: walker (person), car; it does not know helmet");
   // As many as the teacher knows, and still not the same.
-  CHECK(
-      match_classes({"a", "b", "c", "d"}, kTeacher, {"", "person", "car", "bicycle"}).has_others());
+  const ClassMatch moved =
+      match_classes({"a", "b", "c", "d"}, kTeacher, {"", "person", "car", "bicycle"});
+  CHECK(moved.others() == Ids{3});
+  CHECK_FALSE(moved.is_identity());
 }
 
 TEST_CASE("class_match: what cannot be matched is refused with what would be right") {

@@ -365,10 +365,14 @@ TEST_CASE(
     "config: rectangular batches go neither with image weights nor with unlabelled pictures") {
   CHECK_THROWS_WITH_TEXT(parsed(with(R"("train": {"rect": true, "image_weights": true})")),
                          ConfigError, "train.rect: not with train.image_weights");
-  const std::string unlabeled =
-      R"({"model": {"graph": "yolov5s"}, "teacher": {"weights": "t.pt"}, "train": {"rect": true},
-          "data": {"val": {"yolo": "v"}, "unlabeled": {"pictures": "u"}}})";
-  CHECK_THROWS_WITH_TEXT(parsed(unlabeled), ConfigError, "train.rect: not with data.unlabeled");
+  const auto unlabeled = [](const std::string& labelled) {
+    return R"({"model": {"graph": "yolov5s"}, "teacher": {"weights": "t.pt"}, "train": {"rect": true},
+               "data": {"val": {"yolo": "v"}, "unlabeled": {"pictures": "u"})" +
+           labelled + "}}";
+  };
+  CHECK_THROWS_WITH_TEXT(parsed(unlabeled(R"(, "train": {"yolo": "t"})")), ConfigError,
+                         "train.rect: not with data.unlabeled");
+  CHECK_NOTHROW(parsed(unlabeled("")));  // pictures of one kind
 }
 
 TEST_CASE("config: a file that cannot be read is named") {

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: MIT
+// restrict_classes.h number by number, for either backend.
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+
+#include <ydistill/tensor/host_device.h>
+#include <ydistill/tensor/math.h>
+
+namespace ydistill {
+
+/// The logit of p = sigmoid(x) sigmoid(a) / sigmoid(b), a < b. With
+/// e^d = sigmoid(b) / sigmoid(a), (1 - p) / p = e^d (1 + e^-x) - 1 = (1 - e^-d) e^d + e^(d - x),
+/// whose logarithm is taken from the larger exponent.
+template <class T>
+YD_HOST_DEVICE T logit_of_share(T x, T a, T b) {
+  const T d = softplus(-a) - softplus(-b);
+  const T top = x < T(0) ? d - x : d;
+  const T logit = -(top + std::log(-std::expm1(-d) * std::exp(d - top) + std::exp(d - x - top)));
+  return logit < x ? logit : x;  // d may be lost beside b, and e^-x beside 1
+}
+
+template <class T>
+YD_HOST_DEVICE T largest_of(const T* logits, int64_t count) {
+  T best = logits[0];
+  for (int64_t i = 1; i < count; ++i) best = logits[i] > best ? logits[i] : best;
+  return best;
+}
+
+/// box: [5 + all]; the objectness logit for one who knows the first `classes` of them.
+template <class T>
+YD_HOST_DEVICE T restricted_objectness(const T* box, int64_t classes, int64_t all) {
+  if (classes == all) return box[4];
+  const T own = largest_of(box + 5, classes), other = largest_of(box + 5 + classes, all - classes);
+  return own < other ? logit_of_share(box[4], own, other) : box[4];
+}
+
+}  // namespace ydistill

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: MIT
+#include <ydistill/distill/restrict_classes.h>
+#include <ydistill/tensor/random.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "support/catch.h"
+
+namespace ydistill {
+namespace {
+
+double s(double x) {
+  return 1 / (1 + std::exp(-x));
+}
+
+TEST_CASE("restrict_classes: objectness falls by how much less a box looks like a known class") {
+  for (const DType dtype : {DType::kFloat32, DType::kFloat64}) {
+    for (const int64_t kept : {1, 3, 77}) {
+      // More boxes than a thread takes at once.
+      const Tensor head = Rng(1).uniform({2, 20, 15, 2, 85}, -9, 9, DType::kFloat64).to(dtype);
+      const Tensor got = restrict_classes(head, kept);
+      CHECK(got.shape() == Shape{2, 20, 15, 2, 5 + kept});
+      CHECK(got.dtype() == dtype);
+      double worst = 0;
+      int64_t fallen = 0;
+      for (int64_t i = 0; i < head.numel() / 85; ++i) {
+        double own = -100, other = -100;
+        for (int64_t c = 0; c < 80; ++c) {
+          double& best = c < kept ? own : other;
+          best = std::max(best, head.at(i * 85 + 5 + c));
+        }
+        const int64_t row = i * (5 + kept);
+        for (int64_t c = 0; c < 5 + kept; ++c) {
+          if (c != 4) CHECK(got.at(row + c) == head.at(i * 85 + c));
+        }
+        const double objectness = head.at(i * 85 + 4);
+        if (own >= other) {
+          CHECK(got.at(row + 4) == objectness);
+          continue;
+        }
+        ++fallen;
+        const double expected = s(objectness) * s(own) / s(other);
+        worst = std::max(worst, std::abs(s(got.at(row + 4)) / expected - 1));
+      }
+      CHECK(worst < (dtype == DType::kFloat32 ? 5e-6 : 1e-13));
+      CHECK(fallen > 10);
+      CHECK(fallen < 1200);
+    }
+  }
+}
+
+TEST_CASE(
+    "restrict_classes: an object of a foreign class is background, one of a known class not") {
+  const Tensor head = Tensor::of<double>({1, 1, 1, 2, 7}, {0, 0, 0, 0, 3, -9, 4,  //
+                                                           0, 0, 0, 0, 3, 4, -9});
+  const Tensor got = restrict_classes(head, 1);
+  CHECK(s(got.at(4)) < 2e-4);
+  CHECK(got.at(10) == 3);
+}
+
+TEST_CASE("restrict_classes: large logits stay finite and close ones hardly change anything") {
+  for (const float objectness : {-500.0f, 0.0f, 500.0f}) {
+    for (const float own : {-500.0f, 0.0f, 499.0f}) {
+      const Tensor head = Tensor::of({1, 1, 1, 1, 7}, {0, 0, 0, 0, objectness, own, 500});
+      const double got = restrict_classes(head, 1).at(4);
+      INFO(objectness << " and " << own << ": " << got);
+      // The share is sigmoid(own); of two small factors the logits add up, of others the less
+      // rules.
+      if (own == 499.0f) {
+        CHECK(got == objectness);
+      } else if (objectness < 0 && own < 0) {
+        CHECK(got == -1000);
+      } else if (objectness == 0 && own == 0) {
+        CHECK(got == Approx(-std::log(3)));  // a quarter
+      } else {
+        const double margin = objectness + own < 0 ? 0.7 : 0;  // a half of one, at most
+        CHECK(got == Approx(std::min(objectness, own)).margin(margin));
+      }
+    }
+  }
+  const Tensor close = Tensor::of({1, 1, 1, 1, 7}, {0, 0, 0, 0, 1, 2, std::nextafter(2.0f, 3.0f)});
+  CHECK(restrict_classes(close, 1).at(4) == Approx(1));
+}
+
+TEST_CASE("restrict_classes: with all classes nothing changes") {
+  const Tensor head = Rng(2).uniform({1, 2, 3, 2, 9}, -3, 3);
+  const Tensor got = restrict_classes(head, 4);
+  for (int64_t i = 0; i < head.numel(); ++i) CHECK(got.at(i) == head.at(i));
+}
+
+TEST_CASE("restrict_classes: what is no head, or has not so many classes, is refused") {
+  CHECK_THROWS_WITH_TEXT(restrict_classes(Tensor::zeros({1, 2, 2, 7}), 1), ShapeError,
+                         "takes logits [N,H,W,A,5+D]");
+  CHECK_THROWS_AS(restrict_classes(Tensor::zeros({1, 2, 2, 1, 5}), 1), ShapeError);
+  const Tensor head = Tensor::zeros({1, 2, 2, 1, 7});
+  CHECK_THROWS_WITH_TEXT(restrict_classes(head, 3), ValueError, "3 classes of a head that has 2");
+  CHECK_THROWS_AS(restrict_classes(head, 0), ValueError);
+  CHECK_THROWS_AS(restrict_classes(Tensor::zeros({1, 2, 2, 1, 7}, DType::kBFloat16), 1),
+                  DTypeError);
+  CHECK(restrict_classes(Tensor::zeros({0, 2, 2, 1, 7}), 1).numel() == 0);
+}
+
+}  // namespace
+}  // namespace ydistill
