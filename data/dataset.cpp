@@ -66,10 +66,14 @@ void match_by_name(Dataset& dataset, const std::vector<std::string>& names,
       return label.class_id < 0;
     });
   }
+  std::vector<reading::OtherClass> others;
   for (size_t c = 0; c < left_out.size(); ++c) {
     if (left_out[c] == 0) continue;
     dataset.labels_dropped += left_out[c];
-    dataset.findings.push_back(reading::of_other_class(file, 0, dataset.names[c], left_out[c]));
+    others.push_back({dataset.names[c], left_out[c], file, 0});
+  }
+  for (Finding& finding : reading::of_other_classes(others)) {
+    dataset.findings.push_back(std::move(finding));
   }
   dataset.names = names;
 }

@@ -105,8 +105,8 @@ inline constexpr int64_t kMaxClasses = 10000;
 /// names: the classes in order. Empty: for VOC the names found, sorted; for COCO its categories by
 /// ascending id; for YAML the names of that file; for YOLO "class0", "class1", ... up to the
 /// largest id in use. VOC and COCO classes are matched to given names by name, and objects of other
-/// classes are dropped, a finding a class. A YAML file that has all of the given names is matched
-/// by name too; otherwise its own names are left aside, which a note says, and ids count.
+/// classes are dropped, which one finding says. A YAML file that has all of the given names is
+/// matched by name too; otherwise its own names are left aside, which a note says, and ids count.
 ///
 /// Classes::kSingle: every object becomes class 0. Where one name is given, or the YAML file has
 /// only one, objects of any id or name are taken, and the class has that name; several given names

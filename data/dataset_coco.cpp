@@ -188,10 +188,12 @@ class CocoFile {
   void read_annotations() {
     for (const Json& entry : list("annotations")) read_annotation(entry);
     if (pictures_.empty()) fail("its list \"images\" is empty");
+    std::vector<OtherClass> others;
     for (const auto& [id, category] : categories_) {
       if (category.annotations == 0) continue;
-      findings_.push_back(of_other_class(path_, 0, category.name, category.annotations));
+      others.push_back({category.name, category.annotations, path_, 0});
     }
+    for (Finding& finding : of_other_classes(others)) findings_.push_back(std::move(finding));
   }
 
   const std::vector<CocoPicture>& pictures() const { return pictures_; }

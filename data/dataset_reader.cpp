@@ -226,15 +226,30 @@ std::optional<double> parse_number(std::string_view text) {
   return value;
 }
 
-Finding of_other_class(const std::filesystem::path& file, int64_t line, const std::string& name,
-                       int64_t labels) {
-  const std::string shown = printable(name, 40);
-  if (labels == 1) {
-    return {file, line, fmt::format("class \"{}\" is not among the names", shown), kLabelDropped};
+std::vector<Finding> of_other_classes(const std::vector<OtherClass>& others) {
+  constexpr size_t kMostShown = 200;  // characters of a list
+  if (others.empty()) return {};
+  const OtherClass& first = others.front();
+  int64_t labels = 0;
+  std::string list;
+  for (const OtherClass& other : others) {
+    labels += other.labels;
+    list +=
+        fmt::format("{}{} ({})", list.empty() ? "" : ", ", printable(other.name, 40), other.labels);
   }
-  return {file, line,
-          fmt::format("class \"{}\" of {} labels is not among the names", shown, labels),
-          line > 0 ? "labels dropped, the first is here" : "labels dropped"};
+  const char* const effect = labels == 1      ? kLabelDropped
+                             : first.line > 0 ? "labels dropped, the first is here"
+                                              : "labels dropped";
+  if (others.size() == 1) {
+    const std::string of = labels == 1 ? "" : fmt::format(" of {} labels", labels);
+    return {{first.file, first.line,
+             fmt::format("class \"{}\"{} is not among the names", printable(first.name, 40), of),
+             effect}};
+  }
+  return {{first.file, first.line,
+           fmt::format("{} classes of {} labels are not among the names: {}", others.size(), labels,
+                       printable(list, kMostShown)),
+           effect}};
 }
 
 std::map<std::string, int64_t, std::less<>> ids_by_name(const std::vector<std::string>& names) {

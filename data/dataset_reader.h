@@ -69,10 +69,15 @@ std::vector<std::string_view> split_lines(std::string_view text);
 std::string_view trim(std::string_view text);
 /// The number that `text` is as a whole; nothing where it is none, infinite or NaN.
 std::optional<double> parse_number(std::string_view text);
-/// What is said of the labels of a class that is not among the names. line: of the first, in file;
-/// 0: of none in particular.
-Finding of_other_class(const std::filesystem::path& file, int64_t line, const std::string& name,
-                       int64_t labels);
+/// Labels of a class that is not among the names, where the first of them stands.
+struct OtherClass {
+  std::string name;
+  int64_t labels = 0;
+  std::filesystem::path file;
+  int64_t line = 0;  ///< 0: of none in particular
+};
+/// What is said of them, in one finding; none where there are no such labels.
+std::vector<Finding> of_other_classes(const std::vector<OtherClass>& others);
 /// A class's id by its name.
 std::map<std::string, int64_t, std::less<>> ids_by_name(const std::vector<std::string>& names);
 

@@ -167,12 +167,6 @@ void read_picture(const fs::path& picture, const fs::path& file, const ListedId&
   }
 }
 
-/// Labels of a class that is not among the names.
-struct OtherClass {
-  fs::path file;  ///< of the first
-  int64_t line = 0;
-  int64_t labels = 0;
-};
 using OtherClasses = std::map<std::string, OtherClass>;
 
 /// Class ids by name; labels of other names are dropped.
@@ -184,10 +178,7 @@ void name_labels(PictureReport& report, const fs::path& file,
     const auto id = ids.find(named.name);
     if (id == ids.end()) {
       OtherClass& other = others[named.name];
-      if (other.labels++ == 0) {
-        other.file = file;
-        other.line = named.line;
-      }
+      if (other.labels++ == 0) other = {named.name, 1, file, named.line};
       ++report.labels_dropped;
       continue;
     }
@@ -230,12 +221,10 @@ Dataset load_voc(const DataSource& source, std::vector<std::string> names) {
     if (!reports[i].sample) continue;
     name_labels(reports[i], source.path / "Annotations" / (ids[i].id + ".xml"), class_ids, others);
   }
-  std::vector<Finding> findings;
-  for (const auto& [name, other] : others) {
-    findings.push_back(of_other_class(other.file, other.line, name, other.labels));
-  }
+  std::vector<OtherClass> left_out;
+  for (const auto& [name, other] : others) left_out.push_back(other);
   Dataset dataset =
-      assemble(source.path, std::move(reports), std::move(names), std::move(findings));
+      assemble(source.path, std::move(reports), std::move(names), of_other_classes(left_out));
   cache.save(dataset.notes);
   return dataset;
 }

@@ -23,14 +23,6 @@ std::string lower(std::string text) {
   return text;
 }
 
-/// As a data set or a checkpoint without names has them.
-bool is_stand_in(const std::string& name) {
-  constexpr std::string_view kPrefix = "class";
-  return name.size() > kPrefix.size() && name.starts_with(kPrefix) &&
-         std::all_of(name.begin() + kPrefix.size(), name.end(),
-                     [](char c) { return c >= '0' && c <= '9'; });
-}
-
 [[noreturn]] void refuse_unknown(const std::string& name, const std::vector<std::string>& student,
                                  const std::vector<std::string>& teacher, bool by_own_names) {
   std::string near;
@@ -68,7 +60,7 @@ ClassMatch by_own_names(const std::vector<std::string>& student,
       match.teacher_class.push_back(int64_t(c));
       continue;
     }
-    if (is_stand_in(student[c])) {
+    if (is_stand_in_name(student[c])) {
       throw ConfigError(
           "teacher: the data does not say what class {} is, \"{}\" stands for a name; data.names "
           "gives them, or teacher.classes those of the teacher's that are meant: {}",

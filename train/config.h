@@ -17,6 +17,7 @@ namespace ydistill {
 struct ModelConfig {
   std::filesystem::path weights;  ///< .pt or .safetensors; empty: start from random numbers
   std::string graph;              ///< a known name (yolov5s, yolov5s-v5) or a file (.json, .yaml)
+  bool keep_classes = true;       ///< a head of other classes keeps those of the same names
   bool operator==(const ModelConfig&) const = default;
 };
 

@@ -186,6 +186,10 @@ std::vector<ConfigField> make_fields() {
                   .graph()
                   .default_is("the graph of the weights"));
 
+  f.push_back(YD_KEY(model.keep_classes,
+                     "where the weights are of other classes, their head keeps those of the same "
+                     "names; false: a new head, as in YOLOv5"));
+
   f.push_back(YD_KEY_AT("teacher.weights", teacher->weights, "checkpoint of the teacher")
                   .default_is("required in teacher"));
   f.push_back(YD_KEY_AT("teacher.classes", teacher->classes,

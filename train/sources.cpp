@@ -378,6 +378,24 @@ GraphSpec with_anchors_of_teacher(GraphSpec spec, const Config& config, const Gr
   return spec.with_anchors(theirs);
 }
 
+/// The weights with, of the head, the rows of the classes that both know by name; those of the
+/// others as the student has them. Nothing where none is known, or the classes are the same.
+std::optional<Checkpoint> with_known_classes(const Checkpoint& weights, const Model& student,
+                                             const std::vector<std::string>& names,
+                                             const Say& say) {
+  if (weights.class_names == names) return {};
+  const std::vector<int64_t> classes = classes_by_name(names, weights.class_names);
+  std::vector<std::string> kept, added;
+  for (size_t c = 0; c < names.size(); ++c) {
+    (classes[c] == kNoClass ? added : kept).push_back(names[c]);
+  }
+  if (kept.empty()) return {};
+  say(fmt::format("model: of the {} classes of its weights the head keeps {}: {}{}",
+                  weights.class_names.size(), kept.size(), shown(kept),
+                  added.empty() ? "" : "; new are " + shown(added)));
+  return select_classes(weights, classes, names, export_weights(student));
+}
+
 }  // namespace
 
 std::unique_ptr<Model> make_student(const Config& config, const Dataset& dataset,
@@ -396,13 +414,8 @@ std::unique_ptr<Model> make_student(const Config& config, const Dataset& dataset
   if (has_weights && !config.model.graph.empty() && spec.name != checkpoint.spec.name) {
     say(fmt::format("model: weights of {} go into the graph {}", checkpoint.spec.name, spec.name));
   }
-  if (spec.num_classes != classes) {
-    if (has_weights) {
-      say(fmt::format("model: the head for {} classes is replaced by one for {}", spec.num_classes,
-                      classes));
-    }
-    spec = spec.with_classes(classes);
-  }
+  const int64_t classes_before = spec.num_classes;
+  if (spec.num_classes != classes) spec = spec.with_classes(classes);
   if (trains_without_labels(config) && !has_weights) {
     spec = with_anchors_of_teacher(std::move(spec), config, teacher, say);
   }
@@ -410,6 +423,14 @@ std::unique_ptr<Model> make_student(const Config& config, const Dataset& dataset
   auto model = trained_model(spec, config, compute, teacher);
   model->initialise(uint64_t(config.train.seed));
   if (has_weights) {
+    std::optional<Checkpoint> known;
+    if (config.model.keep_classes) known = with_known_classes(checkpoint, *model, names, say);
+    if (known) {
+      checkpoint = std::move(*known);
+    } else if (classes_before != classes) {
+      say(fmt::format("model: the head for {} classes is replaced by one for {}", classes_before,
+                      classes));
+    }
     const LoadReport report = load_weights(*model, checkpoint.tensors);
     say(fmt::format("model: {}, {} of {} tensors from {}", spec.name, report.loaded, report.total,
                     config.model.weights.string()));

@@ -122,7 +122,9 @@ TEST_CASE("classes: validation that names its classes needs names where training
   };
   refused("", "data.names: none of the 2 labels of ");
   refused("", "can be read with the classes class0, class1; the first: ");
-  refused("", "class \"high\" is not among the names (label dropped); give the names in the order");
+  refused("",
+          "2 classes of 2 labels are not among the names: high (1), wide (1) (labels dropped, the "
+          "first is here); give the names in the order");
   refused(R"(, "names": ["car", "cat"])", "with the classes car, cat");
   CHECK(sets.load(sets.config(data + R"(, "names": ["wide", "high"])")).second.num_labels() == 2);
   // One of two is a fault of that label alone.
@@ -201,6 +203,58 @@ TEST_CASE("check: without validation pictures the rest is looked at and the lack
       report_data(sets.config(R"("val": {"yolo": "val/images"}, "names": ["wide", "high"])"),
                   CheckDepth::kHeaders);
   CHECK(val.num_findings() == 0);
+}
+
+TEST_CASE("student: a head of other classes keeps those that it knows by name") {
+  const test::TempDir dir;
+  Model before(graph_from_json(test::tiny_graph()));
+  before.initialise(5);
+  const NamedTensors known = export_weights(before);
+  save_checkpoint(dir / "w.safetensors", {before.spec(), {"wide", "high"}, known, {}, ""});
+  const auto student = [&](const Names& names, const std::string& more = "") {
+    Dataset data;
+    data.names = names;
+    const Config config = parse_config(
+        R"({"model": {"weights": "w.safetensors")" + more +
+            R"(}, "data": {"train": {"yolo": "x"}, "val": {"yolo": "x"}}, "train": {"seed": 3}})",
+        dir.path());
+    return export_weights(*make_student(config, data, {}, [](const std::string&) {}));
+  };
+  Model fresh(before.spec().with_classes(3));
+  fresh.initialise(3);
+  const NamedTensors start = export_weights(fresh);
+  const NamedTensors kept = student({"high", "round", "wide"});
+  const NamedTensors replaced = student({"high", "round", "wide"}, R"(, "keep_classes": false)");
+  int64_t heads = 0;
+  for (size_t i = 0; i < kept.size(); ++i) {
+    const auto& [name, tensor] = kept[i];
+    INFO(name);
+    const bool is_head = name.starts_with("model.9.m.");
+    const Tensor& source = is_head ? start[i].second : known[i].second;
+    for (int64_t k = 0; k < tensor.numel(); ++k) {
+      if (replaced[i].second.at(k) != source.at(k)) FAIL("replaced " << k);
+      if (!is_head && tensor.at(k) != source.at(k)) FAIL("element " << k);
+    }
+    if (!is_head) continue;
+    ++heads;
+    const int64_t length = tensor.numel() / 24, from[] = {0, 1, 2, 3, 4, 6, -1, 5};
+    for (int64_t row = 0; row < 24; ++row) {  // three anchors
+      const int64_t c = from[row % 8];
+      for (int64_t k = 0; k < length; ++k) {
+        const double expected = c < 0 ? start[i].second.at(row * length + k)
+                                      : known[i].second.at((row / 8 * 7 + c) * length + k);
+        if (tensor.at(row * length + k) != expected) FAIL("row " << row);
+      }
+    }
+  }
+  CHECK(heads == 4);
+  // Names that stand for none match nothing, and nothing is kept of what nobody knows.
+  const NamedTensors other = student({"class0", "class1", "class2"});
+  for (size_t i = 0; i < other.size(); ++i) {
+    for (int64_t k = 0; k < other[i].second.numel(); ++k) {
+      if (other[i].second.at(k) != replaced[i].second.at(k)) FAIL(other[i].first);
+    }
+  }
 }
 
 TEST_CASE("losses: what the config says of the distillation reaches them") {

@@ -465,9 +465,18 @@ TEST_CASE("train: a head for other classes is replaced and that is said") {
   Quiet second;
   const std::string weights =
       "model={\"weights\":\"" + (taught.run / "weights/best.safetensors").string() + "\"}";
-  train(setup.config({weights, "data.names=[\"wide\",\"high\",\"round\"]", "train.epochs=1"}),
-        second);
+  const auto config = [&](const std::string& names, const std::string& more) {
+    return setup.config({weights, "data.names=" + names, "train.epochs=1", more});
+  };
+  train(config("[\"flat\",\"tall\",\"round\"]", "run.name=other"), second);
   CHECK(second.log.find("the head for 2 classes is replaced by one for 3") != std::string::npos);
+  Quiet third, fourth;
+  const std::string known = "[\"wide\",\"high\",\"round\"]";
+  train(config(known, "model.keep_classes=false"), third);
+  CHECK(third.log.find("the head for 2 classes is replaced by one for 3") != std::string::npos);
+  train(config(known, "model.keep_classes=true"), fourth);
+  CHECK(fourth.log.find("model: of the 2 classes of its weights the head keeps 2: wide, high; new "
+                        "are round") != std::string::npos);
 }
 
 /// Where a step's memory lies depends on the kernels that the CPU has, so tests read the number.
