@@ -129,8 +129,29 @@ DistillSums run_head(DistillArgs<T> head) {
   return total;
 }
 
+/// Sum over all heads of sigmoid(teacher's objectness), at least 1.
+double count_objects(const std::vector<DistillHead>& heads) {
+  double total = 0;
+  for (const DistillHead& head : heads) {
+    const Tensor& own = head.objectness;
+    const Tensor& logits = own.defined() ? own : head.teacher;
+    const int64_t first = own.defined() ? 0 : 4, step = own.defined() ? 1 : head.dims.width;
+    std::vector<double> chunks(size_t((head.num_boxes() + kCellsPerChunk - 1) / kCellsPerChunk));
+    parallel_ranges(head.num_boxes(), kCellsPerChunk, [&](int64_t begin, int64_t end) {
+      const int64_t at = first + begin * step;
+      chunks[size_t(begin / kCellsPerChunk)] =
+          logits.dtype() == DType::kFloat32
+              ? distill_kernels().sum_sigmoids_f32(logits.data<float>() + at, step, end - begin)
+              : distill_kernels().sum_sigmoids_f64(logits.data<double>() + at, step, end - begin);
+    });
+    for (const double chunk : chunks) total += chunk;
+  }
+  return std::max(total, 1.0);
+}
+
 void loss_on_cpu(const std::vector<DistillHead>& heads, const Tensor& terms, const Tensor& total) {
   DistillTerms sums;
+  const double objects = !heads.empty() && heads[0].per_object ? count_objects(heads) : 1;
   dispatch_float(total.dtype(), "distill_loss", [&](auto type) {
     using T = decltype(type);
     for (const DistillHead& head : heads) {
@@ -146,16 +167,16 @@ void loss_on_cpu(const std::vector<DistillHead>& heads, const Tensor& terms, con
       args.class_term = head.class_term;
       args.objectness_term = head.objectness_term;
       args.temperature = T(head.temperature);
-      args.box_scale = T(head.box_factor);
+      args.box_scale = T(head.box_factor / objects);
       args.obj_scale = T(head.obj_factor);
-      args.cls_scale = T(head.cls_factor);
+      args.cls_scale = T(head.cls_factor / objects);
       args.objectness = head.objectness.defined() ? head.objectness.data<T>() : nullptr;
       args.known = head.known_classes.empty() ? nullptr : head.known_classes.data();
       args.num_known = int64_t(head.known_classes.size());
       const DistillSums of_head = run_head(args);
-      sums.box += head.box_factor * of_head.box;
+      sums.box += head.box_factor / objects * of_head.box;
       sums.obj += head.obj_factor * of_head.obj;
-      sums.cls += head.cls_factor * of_head.cls;
+      sums.cls += head.cls_factor / objects * of_head.cls;
     }
   });
   terms.copy_from(Tensor::of<double>({3}, {sums.box, sums.obj, sums.cls}));
@@ -222,9 +243,11 @@ Var distill_loss(const std::vector<Var>& student_heads, const std::vector<Tensor
     if (rescale) head.wh_ratios = ratios_of(student_anchors, teacher_anchors, k);
     // Rescaled, the box term is two means over two channels each.
     const double boxes = double(head.num_boxes());
-    head.box_factor = pictures * options.gains.box / (boxes * (rescale ? 2 : 4));
+    head.per_object = options.mean == DistillMean::kObjects;
+    const double counted = head.per_object ? 1 : boxes;
+    head.box_factor = pictures * options.gains.box / (counted * (rescale ? 2 : 4));
     head.obj_factor = pictures * options.gains.obj / boxes;
-    head.cls_factor = pictures * options.gains.cls / (boxes * double(dims[k].classes()));
+    head.cls_factor = pictures * options.gains.cls / (counted * double(dims[k].classes()));
     grads.push_back(head.grad);
     if (head.num_boxes() > 0) heads.push_back(std::move(head));
   }

@@ -26,6 +26,13 @@ enum class DistillObjectness {
   kBce,  ///< binary cross entropy of s against sigmoid(t), every box alike
 };
 
+/// What the sums of the box and the class term over all boxes are divided by.
+enum class DistillMean {
+  kBoxes,    ///< the boxes, head by head: how loud the teacher is depends on how full pictures are
+  kObjects,  ///< the sum of their weights over all heads, 1 at least: the teacher's count of boxes
+             ///< with an object, as the detection loss divides by its matches
+};
+
 /// "l2", "kl" or "bce". throws ValueError for another name.
 DistillKind distill_kind_of(const std::string& name);
 
@@ -35,6 +42,7 @@ struct DistillOptions {
   LossGains gains;          ///< as multiplied in
   DistillObjectness objectness = DistillObjectness::kL2;
   bool fm_nms = false;  ///< the teacher's objectness is what feature_map_nms() leaves of it
+  DistillMean mean = DistillMean::kBoxes;
   /// Classes of which the teacher knows something, ascending; empty: all. The class term counts
   /// these alone, and kBce of objectness is weighted as the other terms are: a teacher that does
   /// not know all of the student's objects cannot say where there is none.
@@ -72,6 +80,8 @@ bool same_anchors(const Anchors& a, const Anchors& b);
 ///   cls  mean over boxes and classes of w times the kind's measure; 0 where there is one class.
 ///        An unknown class adds nothing and counts in the mean all the same, so that what a known
 ///        one says does not depend on the others
+/// With DistillMean::kObjects box and cls are, instead of means over the boxes of each head, sums
+/// over those of all heads over the sum of their w.
 /// With options.fm_nms the teacher's objectness logit is, in w and in obj, what feature_map_nms()
 /// leaves of it.
 /// Zero, and so is the gradient, where student and teacher agree (for the cross entropies the

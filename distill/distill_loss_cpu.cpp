@@ -197,10 +197,16 @@ DistillSums distill(const DistillArgs<T>& a) {
   return sums;
 }
 
+template <class T>
+double sum_sigmoids(const T* logits, int64_t step, int64_t count) {
+  return double(sum_of<T>(count, [=](int64_t i) { return sigmoid(logits[i * step]); }));
+}
+
 }  // namespace
 
 const DistillKernels& distill_kernels() {
-  static const DistillKernels kernels{distill<float>, distill<double>};
+  static const DistillKernels kernels{sum_sigmoids<float>, sum_sigmoids<double>, distill<float>,
+                                      distill<double>};
   return kernels;
 }
 

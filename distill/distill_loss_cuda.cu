@@ -19,6 +19,7 @@ constexpr int64_t kMaxAnchors = 32;    // their ratios travel as a kernel's argu
 constexpr int64_t kMaxClasses = 1024;  // where some are unknown; the same
 constexpr int kWarp = 32;
 constexpr int kBoxesPerGroup = 8;
+constexpr int kBoxesPerThread = 8;  // of those that only weights are summed of
 
 enum Term { kBox, kObj, kCls, kNumTerms };
 
@@ -83,6 +84,29 @@ __device__ float softmax_divergence(const float* s, const float* t, float* grad,
   return lane == 0 && classes > 0 ? kl.value(sum_s, sum_t, distance, temperature) : 0;
 }
 
+/// Sums of the weights of a head's boxes, a row a block: logits [boxes], `step` numbers apart.
+__global__ void __launch_bounds__(kThreads)
+    sum_weights_kernel(const float* logits, int64_t step, int64_t boxes, double* partial) {
+  double sum[1] = {0};
+  const int64_t first = int64_t(blockIdx.x) * kThreads * kBoxesPerThread + threadIdx.x;
+  for (int n = 0; n < kBoxesPerThread; ++n) {
+    const int64_t box = first + int64_t(n) * kThreads;
+    if (box < boxes) sum[0] += double(sigmoid(logits[box * step]));
+  }
+  write_block_sums(sum, partial + blockIdx.x);
+}
+
+/// Adds a head's weights to the sum of all.
+struct AddWeights {
+  double* objects;
+  __device__ void operator()(const double* sums) const { *objects += sums[0]; }
+};
+
+/// The teacher's count of objects, as box and class terms are divided by it.
+__device__ double objects_of(const double* objects) {
+  return objects == nullptr ? 1 : *objects > 1 ? *objects : 1;
+}
+
 /// Of a class channel, where the measure goes channel by channel.
 template <DistillClassTerm kTerm>
 __device__ DistillValue<float> class_distance(float s, float t) {
@@ -100,12 +124,15 @@ __device__ DistillValue<float> class_distance(float s, float t) {
 template <DistillClassTerm kTerm>
 __global__ void __launch_bounds__(kThreads)
     distill_kernel(DistillArgs<float> a, bool rescale, Ratios ratios, KnownClasses known, int lanes,
-                   double* partial) {
+                   const double* objects, double* partial) {
   constexpr bool kSoftmax = kTerm == DistillClassTerm::kKl;
   const int lane = int(threadIdx.x) % lanes, group = int(threadIdx.x) / lanes;
   const int groups = kThreads / lanes;
   const int64_t first = int64_t(blockIdx.x) * groups * kBoxesPerGroup + group;
   const int64_t width = 5 + a.classes;
+  const double count = objects_of(objects);
+  const float box_scale = float(double(a.box_scale) / count);
+  const float cls_scale = float(double(a.cls_scale) / count);
   float sums[kNumTerms] = {};
   for (int n = 0; n < kBoxesPerGroup; ++n) {
     const int64_t box = first + int64_t(n) * groups;
@@ -118,7 +145,7 @@ __global__ void __launch_bounds__(kThreads)
     // Softmaxes take the class channels as a whole, below.
     const int64_t end = !has_box ? 0 : kSoftmax ? 5 : width;
     for (int64_t c = lane; c < end; c += lanes) {
-      float scale = weight * (c < 4 ? a.box_scale : a.cls_scale);
+      float scale = weight * (c < 4 ? box_scale : cls_scale);
       DistillValue<float> value;
       if (c > 4) {
         value = known.has(c - 5) ? class_distance<kTerm>(s[c], t[c]) : DistillValue<float>{0, 0};
@@ -149,12 +176,14 @@ __global__ void __launch_bounds__(kThreads)
 /// Adds a head's sums to the terms; the total so far.
 struct FinishHead {
   double box_factor, obj_factor, cls_factor;
+  const double* objects;
   double* terms;
   float* total;
   __device__ void operator()(const double* sums) const {
-    terms[kBox] += box_factor * sums[kBox];
+    const double count = objects_of(objects);
+    terms[kBox] += box_factor / count * sums[kBox];
     terms[kObj] += obj_factor * sums[kObj];
-    terms[kCls] += cls_factor * sums[kCls];
+    terms[kCls] += cls_factor / count * sums[kCls];
     *total = float(terms[kBox] + terms[kObj] + terms[kCls]);
   }
 };
@@ -189,11 +218,33 @@ int lanes_for(int64_t width) {
   return lanes;
 }
 
+/// float64 [1], the sum of all heads' weights; undefined where nothing is divided by it.
+Tensor count_objects(const std::vector<DistillHead>& heads, Device device) {
+  if (heads.empty() || !heads[0].per_object) return {};
+  const Tensor objects = Tensor::zeros({1}, DType::kFloat64, device);
+  for (const DistillHead& head : heads) {
+    const Tensor& own = head.objectness;
+    const float* const logits =
+        own.defined() ? own.device_data<float>() : head.teacher.device_data<float>() + 4;
+    constexpr int64_t kPerBlock = int64_t(kThreads) * kBoxesPerThread;
+    const int64_t blocks = (head.num_boxes() + kPerBlock - 1) / kPerBlock;
+    const Tensor partial = Tensor::empty({blocks}, DType::kFloat64, device);
+    launch(sum_weights_kernel, dim3(unsigned(blocks)), dim3(kThreads), logits,
+           own.defined() ? int64_t(1) : head.dims.width, head.num_boxes(),
+           partial.device_data<double>());
+    finish_sums<1>(partial.device_data<double>(), blocks,
+                   AddWeights{objects.device_data<double>()});
+  }
+  return objects;
+}
+
 }  // namespace
 
 void distill_loss(const std::vector<DistillHead>& heads, const Tensor& terms, const Tensor& total) {
   terms.zero();
   total.zero();  // of an empty batch there are no heads
+  const Tensor objects = count_objects(heads, terms.device());
+  const double* const count = objects.defined() ? objects.device_data<double>() : nullptr;
   for (const DistillHead& head : heads) {
     if (head.dims.anchors > kMaxAnchors) {
       throw ValueError("distill_loss: {} anchors a cell, on a GPU at most {}", head.dims.anchors,
@@ -228,10 +279,11 @@ void distill_loss(const std::vector<DistillHead>& heads, const Tensor& terms, co
     const Tensor partial = Tensor::empty({blocks, kNumTerms}, DType::kFloat64, terms.device());
     if (blocks > 0) {
       launch(kernel_of(head.class_term), dim3(unsigned(blocks)), dim3(kThreads), args,
-             !head.wh_ratios.empty(), ratios, known_of(head), lanes, partial.device_data<double>());
+             !head.wh_ratios.empty(), ratios, known_of(head), lanes, count,
+             partial.device_data<double>());
     }
     finish_sums<kNumTerms>(partial.device_data<double>(), blocks,
-                           FinishHead{head.box_factor, head.obj_factor, head.cls_factor,
+                           FinishHead{head.box_factor, head.obj_factor, head.cls_factor, count,
                                       terms.device_data<double>(), total.device_data<float>()});
   }
 }

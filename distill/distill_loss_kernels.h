@@ -41,6 +41,9 @@ struct DistillSums {
 };
 
 struct DistillKernels {
+  /// Sum of sigmoid(logits[i * step]) for i below count.
+  double (*sum_sigmoids_f32)(const float* logits, int64_t step, int64_t count);
+  double (*sum_sigmoids_f64)(const double* logits, int64_t step, int64_t count);
   DistillSums (*distill_f32)(const DistillArgs<float>&);
   DistillSums (*distill_f64)(const DistillArgs<double>&);
 };

@@ -36,13 +36,15 @@ struct TeacherConfig {
 struct DistillConfig {
   enum class Loss { kL2, kKl, kBce };
   enum class Objectness { kL2, kBce };
+  enum class Mean { kObjects, kBoxes };
   enum class Defaults { kTuned, kOriginal };
   Loss loss = Loss::kL2;  ///< of the class logits; the box term is a squared error always
   Defaults defaults = Defaults::kTuned;
   Objectness objectness = Objectness::kBce;
-  double temperature = 20;  ///< of kl
-  bool fm_nms = false;      ///< of neighbouring boxes the teacher keeps the surest
-  double gain = 1;          ///< times each of those below
+  Mean mean = Mean::kObjects;  ///< what box and class terms are divided by
+  double temperature = 20;     ///< of kl
+  bool fm_nms = false;         ///< of neighbouring boxes the teacher keeps the surest
+  double gain = 1;             ///< times each of those below
   double box = 0.25, obj = 1, cls = 1.5;
   double feature = 0;  ///< 0: the teacher's logits alone are learnt from
   bool operator==(const DistillConfig&) const = default;

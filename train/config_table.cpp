@@ -24,6 +24,8 @@ constexpr std::array<std::string_view, 3> kNamesOf<DistillConfig::Loss>{"l2", "k
 template <>
 constexpr std::array<std::string_view, 2> kNamesOf<DistillConfig::Objectness>{"l2", "bce"};
 template <>
+constexpr std::array<std::string_view, 2> kNamesOf<DistillConfig::Mean>{"objects", "boxes"};
+template <>
 constexpr std::array<std::string_view, 2> kNamesOf<DistillConfig::Defaults>{"tuned", "original"};
 template <>
 constexpr std::array<std::string_view, 2> kNamesOf<TeacherConfig::Precision>{"same", "int8"};
@@ -211,6 +213,10 @@ std::vector<ConfigField> make_fields() {
                      "distance of the objectness logits: l2 = squared error where the teacher sees "
                      "something, bce = cross entropy everywhere")
                   .original(std::string("l2")));
+  f.push_back(YD_KEY(distill.mean,
+                     "what box and class terms are divided by: objects = the boxes where the "
+                     "teacher sees something, as the detection loss by its matches; boxes = all")
+                  .original(std::string("boxes")));
   f.push_back(YD_KEY(distill.temperature, "softens the class scores in kl").above(0));
   f.push_back(YD_KEY(distill.gain, "times all distillation terms").min(0));
   f.push_back(YD_KEY(distill.box, "gain of the squared error of the box logits")

@@ -505,6 +505,9 @@ StepLosses losses_of(const Config& config, const Model& model, const GraphSpec* 
     losses.distill->objectness = config.distill.objectness == DistillConfig::Objectness::kBce
                                      ? DistillObjectness::kBce
                                      : DistillObjectness::kL2;
+    losses.distill->mean = config.distill.mean == DistillConfig::Mean::kObjects
+                               ? DistillMean::kObjects
+                               : DistillMean::kBoxes;
     losses.distill->fm_nms = config.distill.fm_nms;
     if (classes.has_unknown()) losses.distill->known_classes = classes.known();
     losses.distill->temperature = config.distill.temperature;

@@ -418,10 +418,38 @@ TEST_CASE("gpu: a teacher of other classes teaches what it teaches on the CPU") 
                   DTypeError);
 }
 
+TEST_CASE("gpu: per object, distill_loss divides by what it divides by on the CPU") {
+  YD_NEEDS_GPU();
+  for (const DistillKind kind : kKinds) {
+    for (const bool fm_nms : {false, true}) {
+      const auto student = random_heads(34, 5), teacher = random_heads(35, 5);
+      DistillOptions options{kind, 4, {0.3, 0.7, 1.1}, DistillObjectness::kBce, fm_nms};
+      options.mean = DistillMean::kObjects;
+      const Loss got = distillation(student, teacher, kOthers, options, kGpu);
+      check_same(got, distillation(student, teacher, kOthers, options, Device::cpu()), kTolerance);
+      const OtherOrder order;
+      check_same(distillation(student, teacher, kOthers, options, kGpu), got, 0);
+    }
+  }
+  // Where the teacher sees nothing at all.
+  auto teacher = random_heads(36, 5);
+  for (const Tensor& head : teacher) {
+    for (int64_t i = 4; i < head.numel(); i += 10) head.data<float>()[i] = -20;
+  }
+  DistillOptions options{DistillKind::kL2, 4, {0.3, 0.7, 1.1}, DistillObjectness::kBce};
+  options.mean = DistillMean::kObjects;
+  const auto student = random_heads(37, 5);
+  check_same(distillation(student, teacher, kAnchors, options, kGpu),
+             distillation(student, teacher, kAnchors, options, Device::cpu()), kTolerance);
+}
+
 TEST_CASE("gpu: distill_loss of an empty batch is zero") {
   YD_NEEDS_GPU();
   const auto heads = random_heads(16, 3, 0);
   CHECK(distillation(heads, heads, kAnchors, {}, kGpu).total == 0);
+  DistillOptions per_object;
+  per_object.mean = DistillMean::kObjects;
+  CHECK(distillation(heads, heads, kAnchors, per_object, kGpu).total == 0);
 }
 
 /// Maps of two scales; widths that 16 bytes do not divide, and more than a block has.

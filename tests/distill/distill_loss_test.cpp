@@ -115,6 +115,103 @@ TEST_CASE("distill_loss: the cross entropy of the objectness counts every box al
   CHECK(terms.cls == 0);
 }
 
+/// The sum of the teacher's weights over all heads.
+double objects_of(const std::vector<Tensor>& teacher) {
+  double sum = 0;
+  for (const Tensor& head : teacher) {
+    const int64_t width = head.size(4);
+    for (int64_t i = 4; i < head.numel(); i += width) sum += s(head.at(i));
+  }
+  return sum;
+}
+
+TEST_CASE("distill_loss: per object, box and class terms are sums over the sum of the weights") {
+  for (const DistillKind kind : kKinds) {
+    for (const Anchors& teacher_anchors : {kAnchors, kOthers}) {
+      const auto student = random_heads(1), teacher = random_heads(2);
+      DistillOptions options = options_of(kind, 4, {0.3, 0.7, 1.1});
+      // Of the sums over one head alone the other mean gives means over its boxes.
+      DistillTerms sums, means;
+      for (size_t k = 0; k < 2; ++k) {
+        const Anchors of_student{{kAnchors.strides[k]}, {kAnchors.wh_px[k]}};
+        const Anchors of_teacher{{kAnchors.strides[k]}, {teacher_anchors.wh_px[k]}};
+        const double boxes = double(student[k].numel()) / 8;
+        DistillTerms of_head;
+        distill_loss(leaves({student[k]}), {teacher[k]}, of_student, of_teacher, options, &of_head);
+        sums.box += boxes * of_head.box;
+        sums.cls += boxes * of_head.cls;
+        means.obj += of_head.obj;
+      }
+      options.mean = DistillMean::kObjects;
+      DistillTerms terms;
+      distill_loss(leaves(student), teacher, kAnchors, teacher_anchors, options, &terms);
+      const double objects = objects_of(teacher);
+      CHECK(objects > 2);
+      CHECK(terms.box == Approx(sums.box / objects));
+      CHECK(terms.cls == Approx(sums.cls / objects));
+      CHECK(terms.obj == Approx(means.obj));
+    }
+  }
+}
+
+TEST_CASE("distill_loss: per object, a box counts as much whatever is empty around it") {
+  // The same four boxes by themselves and among sixty where the teacher sees nothing.
+  const Anchors one{{8}, {{{10, 13}}}};
+  const Tensor student = Rng(1).uniform({1, 8, 8, 1, 8}, -2, 2, DType::kFloat64);
+  const Tensor teacher = Rng(2).uniform({1, 8, 8, 1, 8}, -2, 2, DType::kFloat64);
+  const Tensor few_s = Tensor::zeros({1, 1, 4, 1, 8}, DType::kFloat64), few_t = few_s.clone();
+  for (int64_t i = 0; i < 64; ++i) {
+    double& objectness = teacher.data<double>()[i * 8 + 4];
+    objectness = i < 4 ? 1.5 : -60;
+  }
+  for (int64_t i = 0; i < 32; ++i) {
+    few_s.data<double>()[i] = student.at(i);
+    few_t.data<double>()[i] = teacher.at(i);
+  }
+  DistillOptions options = options_of(DistillKind::kL2, 4, {0.3, 0.7, 1.1});
+  const auto run = [&](const Tensor& a, const Tensor& b) {
+    DistillTerms terms;
+    distill_loss(leaves({a}), {b}, one, one, options, &terms);
+    return terms;
+  };
+  CHECK(run(student, teacher).box == Approx(run(few_s, few_t).box / 16));
+  options.mean = DistillMean::kObjects;
+  CHECK(run(student, teacher).box == Approx(run(few_s, few_t).box));
+  CHECK(run(student, teacher).cls == Approx(run(few_s, few_t).cls));
+}
+
+TEST_CASE("distill_loss: per object, where nothing is to be seen little is said") {
+  auto teacher = random_heads(9);
+  for (const Tensor& head : teacher) {
+    for (int64_t i = 4; i < head.numel(); i += 8) head.data<double>()[i] = -12;
+  }
+  DistillOptions options = options_of(DistillKind::kL2, 4, {1, 1, 1});
+  options.mean = DistillMean::kObjects;
+  DistillTerms terms;
+  distill_loss(leaves(random_heads(10)), teacher, kAnchors, kAnchors, options, &terms);
+  CHECK(objects_of(teacher) < 1e-3);
+  CHECK(terms.box < 0.01);
+  CHECK(terms.cls < 0.01);
+}
+
+TEST_CASE("distill_loss: gradcheck per object") {
+  for (const DistillKind kind : kKinds) {
+    for (const bool fm_nms : {false, true}) {
+      const auto teacher = random_heads(4);
+      DistillOptions options = options_of(kind, 5, {1, 1, 1});
+      options.mean = DistillMean::kObjects;
+      options.fm_nms = fm_nms;
+      const auto result = gradcheck(
+          [&](const std::vector<Var>& student) {
+            return std::vector{distill_loss(student, teacher, kAnchors, kOthers, options)};
+          },
+          random_heads(3));
+      INFO("kind " << int(kind) << ": " << result.where);
+      CHECK(result);
+    }
+  }
+}
+
 TEST_CASE("distill_loss: gradcheck of every kind with the same and with other anchors") {
   for (const DistillKind kind : kKinds) {
     for (const Anchors& teacher_anchors : {kAnchors, kOthers}) {
@@ -281,13 +378,13 @@ TEST_CASE("distill_loss: the result does not depend on the threads") {
   const Anchors anchors{{8}, {{{10, 13}, {16, 30}, {33, 23}}}};
   const Tensor student = Rng(1).uniform({2, 40, 40, 3, 25}, -3, 3);
   const Tensor teacher = Rng(2).uniform({2, 40, 40, 3, 25}, -3, 3);
+  DistillOptions options = options_of(DistillKind::kKl);
+  options.mean = DistillMean::kObjects;
   const auto run = [&](int threads) {
     const int before = num_threads();
     set_num_threads(threads);
     const double total =
-        distill_loss(leaves({student}), {teacher}, anchors, anchors, options_of(DistillKind::kKl))
-            .value()
-            .item();
+        distill_loss(leaves({student}), {teacher}, anchors, anchors, options).value().item();
     set_num_threads(before);
     return total;
   };

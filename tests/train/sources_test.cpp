@@ -271,10 +271,12 @@ TEST_CASE("losses: what the config says of the distillation reaches them") {
   CHECK_FALSE(plain.distill->fm_nms);
   CHECK(plain.feature_gain == 0);
   CHECK(plain.distill->kind == DistillKind::kL2);
+  CHECK(plain.distill->mean == DistillMean::kObjects);
   CHECK(plain.distill->objectness == DistillObjectness::kBce);
   const StepLosses changed = losses(
       R"("loss": "kl", "fm_nms": true, "feature": 0.3, "gain": 2, "objectness": "l2", "temperature": 4)");
   CHECK(changed.distill->fm_nms);
+  CHECK(losses(R"("defaults": "original")").distill->mean == DistillMean::kBoxes);
   CHECK(changed.feature_gain == 0.6);
   CHECK(changed.distill->kind == DistillKind::kKl);
   CHECK(changed.distill->objectness == DistillObjectness::kL2);
