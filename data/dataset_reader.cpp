@@ -227,15 +227,13 @@ std::optional<double> parse_number(std::string_view text) {
 }
 
 std::vector<Finding> of_other_classes(const std::vector<OtherClass>& others) {
-  constexpr size_t kMostShown = 200;  // characters of a list
   if (others.empty()) return {};
   const OtherClass& first = others.front();
   int64_t labels = 0;
-  std::string list;
+  std::vector<std::string> list;
   for (const OtherClass& other : others) {
     labels += other.labels;
-    list +=
-        fmt::format("{}{} ({})", list.empty() ? "" : ", ", printable(other.name, 40), other.labels);
+    list.push_back(fmt::format("{} ({})", printable(other.name, 40), other.labels));
   }
   const char* const effect = labels == 1      ? kLabelDropped
                              : first.line > 0 ? "labels dropped, the first is here"
@@ -248,7 +246,7 @@ std::vector<Finding> of_other_classes(const std::vector<OtherClass>& others) {
   }
   return {{first.file, first.line,
            fmt::format("{} classes of {} labels are not among the names: {}", others.size(), labels,
-                       printable(list, kMostShown)),
+                       printable_list(list)),
            effect}};
 }
 

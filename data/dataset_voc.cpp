@@ -167,7 +167,17 @@ void read_picture(const fs::path& picture, const fs::path& file, const ListedId&
   }
 }
 
-using OtherClasses = std::map<std::string, OtherClass>;
+/// In the order in which they first come.
+struct OtherClasses {
+  std::vector<OtherClass> list;
+  std::map<std::string, size_t> places;
+
+  void add(const std::string& name, const fs::path& file, int64_t line) {
+    const auto [place, is_new] = places.emplace(name, list.size());
+    if (is_new) list.push_back({name, 0, file, line});
+    ++list[place->second].labels;
+  }
+};
 
 /// Class ids by name; labels of other names are dropped.
 void name_labels(PictureReport& report, const fs::path& file,
@@ -177,8 +187,7 @@ void name_labels(PictureReport& report, const fs::path& file,
     const PictureReport::ClassName& named = report.class_names[i];
     const auto id = ids.find(named.name);
     if (id == ids.end()) {
-      OtherClass& other = others[named.name];
-      if (other.labels++ == 0) other = {named.name, 1, file, named.line};
+      others.add(named.name, file, named.line);
       ++report.labels_dropped;
       continue;
     }
@@ -221,10 +230,8 @@ Dataset load_voc(const DataSource& source, std::vector<std::string> names) {
     if (!reports[i].sample) continue;
     name_labels(reports[i], source.path / "Annotations" / (ids[i].id + ".xml"), class_ids, others);
   }
-  std::vector<OtherClass> left_out;
-  for (const auto& [name, other] : others) left_out.push_back(other);
   Dataset dataset =
-      assemble(source.path, std::move(reports), std::move(names), of_other_classes(left_out));
+      assemble(source.path, std::move(reports), std::move(names), of_other_classes(others.list));
   cache.save(dataset.notes);
   return dataset;
 }

@@ -1,43 +1,30 @@
 // SPDX-License-Identifier: MIT
 #include <ydistill/distill/class_match.h>
 
-#include <fmt/ranges.h>
+#include <fmt/format.h>
 
 #include <algorithm>
-#include <cctype>
 
+#include <ydistill/tensor/edit_distance.h>
 #include <ydistill/tensor/error.h>
 #include <ydistill/tensor/io/text.h>
 
 namespace ydistill {
 namespace {
 
-constexpr size_t kMostShown = 200;  // characters of a list of names
-
-std::string shown(const std::vector<std::string>& names) {
-  return printable(fmt::format("{}", fmt::join(names, ", ")), kMostShown);
-}
-
-std::string lower(std::string text) {
-  for (char& c : text) c = char(std::tolower(static_cast<unsigned char>(c)));
-  return text;
-}
-
 [[noreturn]] void refuse_unknown(const std::string& name, const std::vector<std::string>& student,
                                  const std::vector<std::string>& teacher, bool by_own_names) {
-  std::string near;
-  for (const std::string& other : teacher) {
-    if (lower(other) == lower(name)) near = fmt::format(", but \"{}\"", printable(other));
-  }
-  if (near.empty()) near = fmt::format("; its classes: {}", shown(teacher));
+  const std::string near = fmt::format(
+      "\"{}\" is the nearest of {}", printable(nearest_of(teacher, name)), printable_list(teacher));
   if (!by_own_names) {
-    throw ConfigError("teacher.classes: the teacher knows no class \"{}\"{}", printable(name),
+    throw ConfigError("teacher.classes: the teacher knows no class \"{}\", {}", printable(name),
                       near);
   }
   throw ConfigError(
-      "teacher: it knows no class \"{}\"{}; teacher.classes names one of the teacher's for each of "
+      "teacher: it knows no class \"{}\", {}; teacher.classes names one of the teacher's for each "
+      "of "
       "the student's ({}), \"\" for one that it does not know",
-      printable(name), near, shown(student));
+      printable(name), near, printable_list(student));
 }
 
 int64_t class_of(const std::string& name, const std::vector<std::string>& student,
@@ -49,6 +36,15 @@ int64_t class_of(const std::string& name, const std::vector<std::string>& studen
                       printable(name));
   }
   return first - teacher.begin();
+}
+
+void check_each_once(const ClassMatch& match, const std::vector<std::string>& teacher) {
+  const std::vector<int64_t>& classes = match.teacher_class;
+  for (const int64_t c : classes) {
+    if (c == kNoClass || std::count(classes.begin(), classes.end(), c) == 1) continue;
+    throw ConfigError("teacher: two of the student's classes would be its \"{}\"",
+                      printable(teacher[size_t(c)]));
+  }
 }
 
 ClassMatch by_own_names(const std::vector<std::string>& student,
@@ -64,10 +60,11 @@ ClassMatch by_own_names(const std::vector<std::string>& student,
       throw ConfigError(
           "teacher: the data does not say what class {} is, \"{}\" stands for a name; data.names "
           "gives them, or teacher.classes those of the teacher's that are meant: {}",
-          c, student[c], shown(teacher));
+          c, student[c], printable_list(teacher));
     }
     match.teacher_class.push_back(class_of(student[c], student, teacher, /*by_own_names=*/true));
   }
+  check_each_once(match, teacher);
   return match;
 }
 
@@ -104,22 +101,19 @@ ClassMatch match_classes(const std::vector<std::string>& student,
   if (wanted.empty()) return by_own_names(student, teacher);
   if (wanted.size() != student.size()) {
     throw ConfigError("teacher.classes: {} names for the student's {} classes ({}); one for each",
-                      wanted.size(), student.size(), shown(student));
+                      wanted.size(), student.size(), printable_list(student));
   }
   ClassMatch match;
   match.teacher_classes = int64_t(teacher.size());
   for (const std::string& name : wanted) {
     const int64_t c =
         name.empty() ? kNoClass : class_of(name, student, teacher, /*by_own_names=*/false);
-    const std::vector<int64_t>& taken = match.teacher_class;
-    if (c != kNoClass && std::find(taken.begin(), taken.end(), c) != taken.end()) {
-      throw ConfigError("teacher.classes: \"{}\" stands there twice", printable(name));
-    }
     match.teacher_class.push_back(c);
   }
+  check_each_once(match, teacher);
   if (match.known().empty()) {
     throw ConfigError("teacher.classes: the teacher knows none of the student's classes ({})",
-                      shown(student));
+                      printable_list(student));
   }
   return match;
 }
@@ -148,8 +142,8 @@ std::string describe(const ClassMatch& match, const std::vector<std::string>& st
     shared.push_back(name == student[c] ? name : fmt::format("{} ({})", student[c], name));
   }
   return fmt::format("{} of its {} classes are the student's: {}{}", shared.size(),
-                     match.teacher_classes, shown(shared),
-                     lacking.empty() ? "" : "; it does not know " + shown(lacking));
+                     match.teacher_classes, printable_list(shared),
+                     lacking.empty() ? "" : "; it does not know " + printable_list(lacking));
 }
 
 }  // namespace ydistill

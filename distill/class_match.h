@@ -35,7 +35,7 @@ ClassMatch match_classes(const std::vector<std::string>& student,
                          const std::vector<std::string>& wanted = {});
 
 /// A teacher's checkpoint with the student's classes first, in the student's order, and its others
-/// behind them: what Teacher takes.
+/// behind them: what Teacher takes. match: of these two. throws ValueError as select_classes.
 Checkpoint with_student_classes_first(const Checkpoint& teacher, const ClassMatch& match,
                                       const std::vector<std::string>& student);
 

@@ -26,7 +26,8 @@ enum class DistillObjectness {
   kBce,  ///< binary cross entropy of s against sigmoid(t), every box alike
 };
 
-/// What the sums of the box and the class term over all boxes are divided by.
+/// What the sums of the box and the class term over all boxes are divided by. A gain that suits one
+/// is wrong by orders of magnitude for the other; a training's config has kObjects by default.
 enum class DistillMean {
   kBoxes,    ///< the boxes, head by head: how loud the teacher is depends on how full pictures are
   kObjects,  ///< the sum of their weights over all heads, 1 at least: the teacher's count of boxes

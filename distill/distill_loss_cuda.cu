@@ -27,8 +27,8 @@ struct Ratios {
   float wh[kMaxAnchors][2];
 };
 
-/// Which classes count.
-struct KnownClasses {
+/// Which classes count, as a kernel's argument.
+struct ClassMask {
   bool all;
   uint32_t bits[kMaxClasses / 32];
   __device__ bool has(int64_t c) const { return all || (bits[c / 32] >> (c % 32) & 1) != 0; }
@@ -53,7 +53,7 @@ __device__ float group_max(float value, int lanes) {
 /// The softmax divergence of one box, on lane 0 of its group; 0 on the others. s, t, grad: class
 /// channels. classes is 0 for a group without a box, whose lanes take part all the same.
 __device__ float softmax_divergence(const float* s, const float* t, float* grad, int64_t classes,
-                                    const KnownClasses& known, float scale, float temperature,
+                                    const ClassMask& known, float scale, float temperature,
                                     int lane, int lanes) {
   constexpr float kNothing = -std::numeric_limits<float>::max();
   SoftmaxDivergence<float> kl{1 / temperature, kNothing, kNothing};
@@ -123,7 +123,7 @@ __device__ DistillValue<float> class_distance(float s, float t) {
 /// to a warp. The block's sums go to its row of partial.
 template <DistillClassTerm kTerm>
 __global__ void __launch_bounds__(kThreads)
-    distill_kernel(DistillArgs<float> a, bool rescale, Ratios ratios, KnownClasses known, int lanes,
+    distill_kernel(DistillArgs<float> a, bool rescale, Ratios ratios, ClassMask known, int lanes,
                    const double* objects, double* partial) {
   constexpr bool kSoftmax = kTerm == DistillClassTerm::kKl;
   const int lane = int(threadIdx.x) % lanes, group = int(threadIdx.x) / lanes;
@@ -164,8 +164,8 @@ __global__ void __launch_bounds__(kThreads)
     }
     if constexpr (kSoftmax) {
       sums[kCls] += weight * softmax_divergence(s + 5, t + 5, grad == nullptr ? grad : grad + 5,
-                                                has_box ? a.classes : 0, known,
-                                                a.cls_scale * weight, a.temperature, lane, lanes);
+                                                has_box ? a.classes : 0, known, cls_scale * weight,
+                                                a.temperature, lane, lanes);
     }
   }
   double in_double[kNumTerms];
@@ -201,8 +201,8 @@ auto kernel_of(DistillClassTerm term) {
   }
 }
 
-KnownClasses known_of(const DistillHead& head) {
-  KnownClasses known{head.known_classes.empty(), {}};
+ClassMask known_of(const DistillHead& head) {
+  ClassMask known{head.known_classes.empty(), {}};
   if (!known.all && head.dims.classes() > kMaxClasses) {
     throw ValueError("distill_loss: {} classes of which some are unknown, on a GPU at most {}",
                      head.dims.classes(), kMaxClasses);

@@ -21,8 +21,10 @@ struct DistillHead {
   double temperature = 1;
   /// [A, 2] sqrt(teacher's anchor / student's anchor); empty where the anchors are the same.
   std::vector<double> wh_ratios;
-  double box_factor = 0, obj_factor = 0, cls_factor = 0;  ///< of the sums over boxes
-  bool per_object = false;  ///< box and cls are divided by the sum of all heads' weights besides
+  /// Of the sums over boxes; box and cls, where per_object, before they are divided by the sum of
+  /// all heads' weights.
+  double box_factor = 0, obj_factor = 0, cls_factor = 0;
+  bool per_object = false;
 
   int64_t num_boxes() const { return dims.pictures * dims.cells(); }
 };

@@ -27,7 +27,8 @@ struct DistillArgs {
   DistillClassTerm class_term;
   DistillObjectnessTerm objectness_term;
   T temperature;
-  // What the gradients of the three terms are multiplied with.
+  // What the gradients of the three terms are multiplied with; per object, on the CPU divided by
+  // the objects already, on a GPU not yet.
   T box_scale, obj_scale, cls_scale;
   const T* objectness;  // [boxes] the teacher's logits, or null where they are among the others
   // On the CPU: the classes that count, ascending; null: all.

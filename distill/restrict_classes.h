@@ -16,7 +16,9 @@ namespace ydistill {
 ///           is the objectness of a box whose surest class is one of the first C; of another box it
 ///           is the logit of sigmoid(objectness) sigmoid(s) / sigmoid(o), s the largest logit of
 ///           the first classes, o that of the others: the objectness times how much the box looks
-///           like a class of the student's, beside the one that it is.
+///           like a class of the student's, beside the one that it is. With C = 1 of several it is
+///           the logit of sigmoid(objectness) sigmoid(s) for every box: YOLOv5 trains no class
+///           logit where there is one class, so the objectness alone is the student's score.
 /// throws    ShapeError, DTypeError, ValueError
 Tensor restrict_classes(const Tensor& head, int64_t classes);
 

@@ -21,6 +21,14 @@ YD_HOST_DEVICE T logit_of_share(T x, T a, T b) {
   return logit < x ? logit : x;  // d may be lost beside b, and e^-x beside 1
 }
 
+/// The logit of p = sigmoid(x) sigmoid(a): (1 - p) / p = e^-x + e^-a + e^-(x+a), in the same way.
+template <class T>
+YD_HOST_DEVICE T logit_of_product(T x, T a) {
+  const T least = x < a ? x : a, other = x < a ? a : x, both = x + a;
+  const T top = both < least ? both : least;
+  return top - std::log(std::exp(top - least) + std::exp(top - other) + std::exp(top - both));
+}
+
 template <class T>
 YD_HOST_DEVICE T largest_of(const T* logits, int64_t count) {
   T best = logits[0];
@@ -32,6 +40,7 @@ YD_HOST_DEVICE T largest_of(const T* logits, int64_t count) {
 template <class T>
 YD_HOST_DEVICE T restricted_objectness(const T* box, int64_t classes, int64_t all) {
   if (classes == all) return box[4];
+  if (classes == 1) return logit_of_product(box[4], box[5]);
   const T own = largest_of(box + 5, classes), other = largest_of(box + 5 + classes, all - classes);
   return own < other ? logit_of_share(box[4], own, other) : box[4];
 }

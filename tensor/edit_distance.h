@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <numeric>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -25,6 +26,13 @@ inline size_t edit_distance(std::string_view a, std::string_view b) {
     }
   }
   return line[b.size()];
+}
+
+/// The one of `known` that is least far from `word`, the first of several. known: at least one.
+inline const std::string& nearest_of(const std::vector<std::string>& known, std::string_view word) {
+  return *std::min_element(known.begin(), known.end(), [&](const auto& a, const auto& b) {
+    return edit_distance(a, word) < edit_distance(b, word);
+  });
 }
 
 }  // namespace ydistill

@@ -63,7 +63,7 @@ std::string how_to_name(const DatasetOutputArgs& args, const std::vector<std::st
   const auto has = [&](const char* split) {
     return std::find(splits.begin(), splits.end(), split) != splits.end();
   };
-  if (args.to == "yolo" && has("train")) {
+  if (args.to == "yolo" && has("train") && has("val")) {
     return fmt::format("\"data\": {{\"yaml\": \"{}/data.yaml\"}}", args.out);
   }
   const auto source = [&](const std::string& split) {

@@ -46,14 +46,10 @@ std::vector<int64_t> ids_of_classes(const std::vector<std::string>& wanted,
       throw ConfigError("{}: --classes: class {} is wanted, the weights have 0 to {}", command,
                         printable(word, 40), names.size() - 1);
     }
-    const auto& nearest =
-        *std::min_element(names.begin(), names.end(), [&](const auto& a, const auto& b) {
-          return edit_distance(a, word) < edit_distance(b, word);
-        });
     throw ConfigError(
         "{}: --classes: the weights know no \"{}\", the nearest is \"{}\"; `ydistill info` lists "
         "all",
-        command, printable(word, 40), printable(nearest, 40));
+        command, printable(word, 40), printable(nearest_of(names, word), 40));
   }
   return ids;
 }

@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <map>
 #include <memory>
+#include <set>
 
 #include <ydistill/detect/detector.h>
 #include <ydistill/tensor/io/text.h>
@@ -38,6 +39,20 @@ std::vector<int64_t> written_classes(const std::vector<int64_t>& wanted, size_t 
     for (size_t id = 0; id < known; ++id) classes.push_back(int64_t(id));
   }
   return classes;
+}
+
+/// A data set cannot have two classes of one name.
+void check_names(const std::string& weights, const std::vector<std::string>& names,
+                 const std::vector<int64_t>& classes) {
+  std::set<std::string> seen;
+  for (const int64_t id : classes) {
+    const std::string& name = names[size_t(id)];
+    if (seen.insert(name).second) continue;
+    throw ConfigError(
+        "label: {}: two of its classes are called \"{}\"; --classes may name one by "
+        "its number",
+        printable(weights), printable(name, 40));
+  }
 }
 
 Label label_of(const Detection& box, int64_t class_id, const Image& image) {
@@ -93,6 +108,7 @@ int label(LabelArgs& args) {
   if (!source.left_out.empty()) message(source.left_out);
   const std::vector<int64_t> classes =
       written_classes(args.detector.options.classes, checkpoint.class_names.size());
+  check_names(args.detector.weights, checkpoint.class_names, classes);
   const Dataset data = labelled(detector, source.paths, classes);
   if (stop_signal_came()) throw StoppedError("label");
   if (data.samples.empty()) throw FileError("label: none of the pictures could be read");

@@ -51,12 +51,8 @@ using namespace ydistill::tools;
 std::string no_such_command(const CLI::App& app, const std::string& word) {
   std::vector<std::string> names;
   for (const CLI::App* command : app.get_subcommands({})) names.push_back(command->get_name());
-  const auto nearest =
-      std::min_element(names.begin(), names.end(), [&](const auto& a, const auto& b) {
-        return ydistill::edit_distance(a, word) < ydistill::edit_distance(b, word);
-      });
-  return fmt::format("\"{}\" is no command; did you mean {}? There are {}", word, *nearest,
-                     fmt::join(names, ", "));
+  return fmt::format("\"{}\" is no command; did you mean {}? There are {}", word,
+                     ydistill::nearest_of(names, word), fmt::join(names, ", "));
 }
 
 /// An option that a command does not have, with one that is spelled nearly the same.

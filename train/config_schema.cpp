@@ -80,9 +80,11 @@ Json field_json(const ConfigField& field, const ConfigValue& default_value) {
       node["enum"] = field.choices;
       break;
     case ConfigKind::kNames:
-      node = {{"type", "array"},
-              {"items", {{"type", "string"}, {"minLength", 1}}},
-              {"uniqueItems", true}};
+      node = {{"type", "array"}, {"items", {{"type", "string"}}}};
+      if (!field.may_be_empty) {
+        node["items"]["minLength"] = 1;
+        node["uniqueItems"] = true;
+      }
       break;
   }
   node["description"] = field.description;

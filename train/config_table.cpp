@@ -109,6 +109,7 @@ struct Row : ConfigField {
     return std::move(*this).where("distill.defaults", "original", std::move(then));
   }
   Row default_is(const char* text) && { return default_text = text, std::move(*this); }
+  Row empty_names() && { return may_be_empty = true, std::move(*this); }
   Row graph() && { return kind = ConfigKind::kGraph, std::move(*this); }
   Row matching(const char* expression, bool (*test)(std::string_view), const char* words) && {
     pattern = expression;
@@ -197,6 +198,7 @@ std::vector<ConfigField> make_fields() {
   f.push_back(YD_KEY_AT("teacher.classes", teacher->classes,
                         "which of its classes the student's are, in the student's order, \"\" for "
                         "one that it does not know; its others count as background")
+                  .empty_names()
                   .default_is("those of the same names"));
   f.push_back(
       YD_KEY_AT("teacher.precision", teacher->precision,

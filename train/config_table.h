@@ -44,6 +44,7 @@ struct ConfigField {
   std::string description;
   ConfigRange range = {};                       ///< integers and numbers
   std::vector<std::string> choices = {};        ///< kChoice
+  bool may_be_empty = false;                    ///< kNames: "" is one, and may stand there twice
   std::string pattern = {};                     ///< kString: the regular expression of `accepts`
   bool (*accepts)(std::string_view) = nullptr;  ///< kString: nullptr takes every string but ""
   std::string expected = {};                    ///< kString with `accepts`: the pattern in words

@@ -52,8 +52,8 @@ class Evaluation {
     nms_.iou = options.val.iou;
     nms_.max_det = options.val.max_det;
     const auto classes = int64_t(dataset_->names.size());
-    for (int64_t c = 0; c < classes && classes < model.spec().num_classes; ++c) {
-      nms_.classes.push_back(c);
+    if (classes < model.spec().num_classes) {
+      for (int64_t c = 0; c < classes; ++c) nms_.classes.push_back(c);
     }
     result_.confusion = ConfusionMatrix(classes > 0 ? classes : model.spec().num_classes);
   }

@@ -38,8 +38,9 @@ TrainLoaderOptions loader_options(const Config& config,
   options.seed = uint64_t(config.train.seed);
   options.workers = int(config.train.workers);
   options.order = config.train.shuffle ? Order::kShuffled : Order::kFile;
-  if (config.data.unlabeled && has_train_source(config))
+  if (config.data.unlabeled && has_train_source(config)) {
     options.unlabelled_share = config.data.unlabeled->share;
+  }
   options.form = config.train.rect ? BatchForm::kRectangular : BatchForm::kSquare;
   options.multi_scale = config.train.multi_scale;
   options.augment = augment_options(config.augment);

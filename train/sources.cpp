@@ -91,10 +91,6 @@ struct NamedSource {
   bool has_other_names() const { return !names.empty() && !is_by_name; }
 };
 
-std::string shown(const std::vector<std::string>& names) {
-  return printable(fmt::format("{}", fmt::join(names, ", ")), 200);
-}
-
 /// Refuses labels that name their classes where none of them is one of the classes wanted: those of
 /// a folder of pictures, say, which has only ids and is read as class0, class1, ...
 void check_some_labels_kept(const DataSourceConfig& source, const Reading& reading,
@@ -108,7 +104,7 @@ void check_some_labels_kept(const DataSourceConfig& source, const Reading& readi
       "data.names: none of the {} labels of {} can be read with the classes {}; the first: {}; "
       "give the names in the order of the ids",
       dataset.labels_dropped, printable((is_voc ? source.voc : source.coco).string()),
-      shown(reading.names), dataset.findings.front().str());
+      printable_list(reading.names), dataset.findings.front().str());
 }
 
 double feature_gain(const Config& config) {
@@ -186,12 +182,36 @@ Reading reading_of(const Config& config) {
           {}};
 }
 
+namespace {
+
+/// Of two sources one is read by name, being of more classes than are wanted; the other has ids
+/// that mean nothing by themselves, and hardly those of the few.
+void check_ids_have_names(const Config& config, const std::vector<std::string>& names) {
+  const DataSourceConfig train = train_source(config), val = val_source(config);
+  const auto check = [&](const char* key, const DataSourceConfig& named, const char* other_key,
+                         const DataSourceConfig& other) {
+    if (named.kind() != DataSourceConfig::Kind::kYaml) return;
+    if (other.kind() != DataSourceConfig::Kind::kYolo) return;
+    const std::vector<std::string> all = read_data_yaml(named.yaml, named.split).names;
+    if (names.size() == all.size() || !are_among(names, all)) return;
+    throw ConfigError(
+        "data.names: {} of the {} classes of {}, while {} has ids without names; name it by a "
+        "data.yaml too, as {{\"yaml\": FILE, \"split\": \"val\"}}",
+        names.size(), all.size(), key, other_key);
+  };
+  check("data.train", train, "data.val", val);
+  check("data.val", val, "data.train", train);
+}
+
+}  // namespace
+
 Reading validation_reading(const Config& config, const std::vector<std::string>& names) {
   Reading reading = reading_of(config);
   // Where all become one, validation has names of its own to read its labels by.
   if (reading.classes == Classes::kSingle) return reading;
   reading.names = names;
   const bool given = !config.data.names.empty();
+  check_ids_have_names(config, names);
   const NamedSource train("data.train", train_source(config), names, given);
   const NamedSource val("data.val", val_source(config), names, given);
   const bool both = train.has_other_names() && val.has_other_names();
@@ -205,8 +225,8 @@ Reading validation_reading(const Config& config, const std::vector<std::string>&
   throw ConfigError(
       "{} has the classes {}, but those of {} are {}; the same names wanted, in any "
       "order",
-      other.what, shown(other.names), &other == &val ? "data.train" : "data.val",
-      shown(both ? beside.names : names));
+      other.what, printable_list(other.names), &other == &val ? "data.train" : "data.val",
+      printable_list(both ? beside.names : names));
 }
 
 Reading model_reading(const Config& config, const std::vector<std::string>& names) {
@@ -220,7 +240,7 @@ Reading model_reading(const Config& config, const std::vector<std::string>& name
   const NamedSource val("data.val", val_source(config), names, /*given=*/false);
   if (val.has_other_names() && val.names.size() != names.size()) {
     throw ConfigError("{} has the classes {}, but those of the model are {}", val.what,
-                      shown(val.names), shown(names));
+                      printable_list(val.names), printable_list(names));
   }
   return reading;
 }
@@ -378,21 +398,42 @@ GraphSpec with_anchors_of_teacher(GraphSpec spec, const Config& config, const Gr
   return spec.with_anchors(theirs);
 }
 
-/// The weights with, of the head, the rows of the classes that both know by name; those of the
-/// others as the student has them. Nothing where none is known, or the classes are the same.
+/// Which of its weights' classes each of a head's is: by name; where both have as many, one that is
+/// called otherwise now is the one at its place.
+std::vector<int64_t> kept_classes(const std::vector<std::string>& names,
+                                  const std::vector<std::string>& before) {
+  std::vector<int64_t> classes = classes_by_name(names, before);
+  const bool by_name =
+      std::any_of(classes.begin(), classes.end(), [](int64_t c) { return c >= 0; });
+  for (size_t c = 0; by_name && names.size() == before.size() && c < classes.size(); ++c) {
+    const bool taken = std::find(classes.begin(), classes.end(), int64_t(c)) != classes.end();
+    if (classes[c] == kNoClass && !taken) classes[c] = int64_t(c);
+  }
+  return classes;
+}
+
+/// The weights with, of the head, the rows of the classes that it keeps; those of the others as the
+/// student has them. Nothing where none is known, the classes are the same, or the head reads
+/// other channels.
 std::optional<Checkpoint> with_known_classes(const Checkpoint& weights, const Model& student,
                                              const std::vector<std::string>& names,
                                              const Say& say) {
-  if (weights.class_names == names) return {};
-  const std::vector<int64_t> classes = classes_by_name(names, weights.class_names);
+  const GraphSpec &from = weights.spec, &to = student.spec();
+  const bool alike = from.layers.size() == to.layers.size() &&
+                     from.anchors_per_head() == to.anchors_per_head() &&
+                     from.detect().in_channels == to.detect().in_channels;
+  if (weights.class_names == names || !alike) return {};
+  std::vector<int64_t> classes = kept_classes(names, weights.class_names);
   std::vector<std::string> kept, added;
   for (size_t c = 0; c < names.size(); ++c) {
     (classes[c] == kNoClass ? added : kept).push_back(names[c]);
   }
   if (kept.empty()) return {};
+  // One class alone has a logit that nothing trains: it starts, and stays, near certainty.
+  if (names.size() == 1) classes[0] = kNoClass;
   say(fmt::format("model: of the {} classes of its weights the head keeps {}: {}{}",
-                  weights.class_names.size(), kept.size(), shown(kept),
-                  added.empty() ? "" : "; new are " + shown(added)));
+                  weights.class_names.size(), kept.size(), printable_list(kept),
+                  added.empty() ? "" : "; new are " + printable_list(added)));
   return select_classes(weights, classes, names, export_weights(student));
 }
 
@@ -471,6 +512,31 @@ Compute teacher_compute(const Config& config, const Checkpoint& teacher, const C
   return {Device::cpu(), Precision::kInt8};
 }
 
+namespace {
+
+/// Of a teacher that lacks some of the student's classes.
+void check_what_is_known(const Config& config, const ClassMatch& classes,
+                         const std::vector<std::string>& names) {
+  if (!classes.has_unknown()) return;
+  if (trains_without_labels(config)) {
+    std::vector<std::string> unknown;
+    for (size_t c = 0; c < names.size(); ++c) {
+      if (classes.teacher_class[c] == kNoClass) unknown.push_back(names[c]);
+    }
+    throw ConfigError(
+        "teacher.classes: the teacher does not know {}, and without data.train nobody would teach "
+        "it; leave it out of data.names or give labels",
+        printable_list(unknown));
+  }
+  if (config.distill.loss == DistillConfig::Loss::kKl && classes.known().size() == 1) {
+    throw ConfigError(
+        "distill.loss: kl compares classes with each other, and the teacher knows one of the "
+        "student's alone; l2 or bce wanted");
+  }
+}
+
+}  // namespace
+
 OpenedTeacher teacher_of_student(const Config& config, const Checkpoint& teacher,
                                  const std::vector<std::string>& names, const Say& say) {
   OpenedTeacher opened;
@@ -479,6 +545,7 @@ OpenedTeacher teacher_of_student(const Config& config, const Checkpoint& teacher
     opened.checkpoint = teacher;
     return opened;
   }
+  check_what_is_known(config, opened.classes, names);
   opened.checkpoint = with_student_classes_first(teacher, opened.classes, names);
   say("teacher: " + describe(opened.classes, names, teacher.class_names));
   return opened;

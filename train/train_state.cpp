@@ -119,9 +119,12 @@ void save_train_state(const std::filesystem::path& path, const TrainState& state
 
 Config read_train_config(const std::filesystem::path& path) {
   const TensorFile file = read_safetensors(path);
+  const std::string text = metadata_of(file, path, "config");
+  // All keys stand there that the run began with: before there was distill.mean it was boxes.
+  std::vector<std::string> before;
+  if (text.find("\"mean\":") == std::string::npos) before.push_back("distill.mean=boxes");
   // Paths were made absolute when the run began.
-  return parse_config(metadata_of(file, path, "config"), std::filesystem::current_path(), {},
-                      path.string());
+  return parse_config(text, std::filesystem::current_path(), before, path.string());
 }
 
 TrainState load_train_state(const std::filesystem::path& path, Model& model, Optimizer& optimizer) {

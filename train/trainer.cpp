@@ -250,6 +250,7 @@ class Trainer {
       const Compute compute = teacher_compute(config_, *teacher_file_, compute_);
       teacher_ = std::make_unique<Teacher>(opened.checkpoint, compute, int64_t(names.size()));
       teacher_classes = opened.classes;
+      knows_all_ = !teacher_classes.has_unknown();
       say_(fmt::format("teacher: {} from {}{}", teacher_file_->spec.name,
                        config_.teacher->weights.string(),
                        compute == compute_ ? "" : " on " + ydistill::describe(compute)));
@@ -383,8 +384,9 @@ class Trainer {
     const MetricsResult& m = result.metrics;
     say_(
         fmt::format("teacher: precision {:.4f}, recall {:.4f}, mAP50 {:.4f}, mAP50-95 {:.4f} on "
-                    "the validation set",
-                    m.precision, m.recall, m.map50, m.map));
+                    "the validation set{}",
+                    m.precision, m.recall, m.map50, m.map,
+                    knows_all_ ? "" : ", of which the classes that it does not know count as 0"));
   }
 
   /// False if the run was stopped on the way.
@@ -610,6 +612,7 @@ class Trainer {
   std::unique_ptr<Model> student_;
   std::optional<Checkpoint> teacher_file_;  // until teacher_ is there
   std::unique_ptr<Teacher> teacher_;
+  bool knows_all_ = true;  // of the student's classes
   StepLosses losses_;
   Compute compute_;
   std::unique_ptr<Optimizer> optimizer_;

@@ -48,6 +48,16 @@ std::string printable(std::string_view text, size_t limit) {
   return out;
 }
 
+std::string printable_list(const std::vector<std::string>& texts, size_t limit) {
+  std::string list;
+  for (const std::string& text : texts) {
+    if (!list.empty()) list += ", ";
+    list += text;
+    if (list.size() > limit) break;
+  }
+  return printable(list, limit);
+}
+
 bool is_utf8(std::string_view text) {
   for (size_t i = 0; i < text.size();) {
     const size_t length = utf8_length(text.substr(i, 4));

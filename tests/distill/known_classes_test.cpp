@@ -91,6 +91,7 @@ TEST_CASE("distill_loss: gradcheck with unknown classes") {
     for (const DistillObjectness of : {DistillObjectness::kL2, DistillObjectness::kBce}) {
       DistillOptions options{kind, 4, {0.3, 0.7, 1.1}, of};
       options.known_classes = {0, 3, 4};
+      if (of == DistillObjectness::kBce) options.mean = DistillMean::kObjects;
       const Tensor teacher = random_head(7, 5);
       const auto result = gradcheck(
           [&](const std::vector<Var>& student) {

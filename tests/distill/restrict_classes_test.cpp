@@ -16,7 +16,7 @@ double s(double x) {
 
 TEST_CASE("restrict_classes: objectness falls by how much less a box looks like a known class") {
   for (const DType dtype : {DType::kFloat32, DType::kFloat64}) {
-    for (const int64_t kept : {1, 3, 77}) {
+    for (const int64_t kept : {2, 3, 77}) {
       // More boxes than a thread takes at once.
       const Tensor head = Rng(1).uniform({2, 20, 15, 2, 85}, -9, 9, DType::kFloat64).to(dtype);
       const Tensor got = restrict_classes(head, kept);
@@ -50,37 +50,54 @@ TEST_CASE("restrict_classes: objectness falls by how much less a box looks like 
   }
 }
 
-TEST_CASE(
-    "restrict_classes: an object of a foreign class is background, one of a known class not") {
-  const Tensor head = Tensor::of<double>({1, 1, 1, 2, 7}, {0, 0, 0, 0, 3, -9, 4,  //
-                                                           0, 0, 0, 0, 3, 4, -9});
-  const Tensor got = restrict_classes(head, 1);
-  CHECK(s(got.at(4)) < 2e-4);
-  CHECK(got.at(10) == 3);
+TEST_CASE("restrict_classes: a foreign object is background, one of a known class not") {
+  const Tensor head = Tensor::of<double>({1, 1, 1, 2, 8}, {0, 0, 0, 0, 3, -9, -8, 4,  //
+                                                           0, 0, 0, 0, 3, 4, -8, -9});
+  const Tensor got = restrict_classes(head, 2);
+  CHECK(s(got.at(4)) < 4e-4);
+  CHECK(got.at(11) == 3);
+}
+
+TEST_CASE("restrict_classes: one class of several has its whole score in the objectness") {
+  for (const DType dtype : {DType::kFloat32, DType::kFloat64}) {
+    const Tensor head = Rng(3).uniform({2, 5, 4, 3, 9}, -9, 9, DType::kFloat64).to(dtype);
+    const Tensor got = restrict_classes(head, 1);
+    double worst = 0;
+    for (int64_t i = 0; i < head.numel() / 9; ++i) {
+      const double score = s(head.at(i * 9 + 4)) * s(head.at(i * 9 + 5));
+      worst = std::max(worst, std::abs(s(got.at(i * 6 + 4)) / score - 1));
+    }
+    CHECK(worst < (dtype == DType::kFloat32 ? 3e-6 : 1e-13));
+  }
 }
 
 TEST_CASE("restrict_classes: large logits stay finite and close ones hardly change anything") {
+  const auto restricted = [](float objectness, float own, float other, int64_t kept) {
+    std::vector<float> box{0, 0, 0, 0, objectness, own};
+    if (kept == 2) box.push_back(own);
+    box.push_back(other);
+    return restrict_classes(Tensor::of<float>({1, 1, 1, 1, int64_t(box.size())}, box), kept).at(4);
+  };
   for (const float objectness : {-500.0f, 0.0f, 500.0f}) {
     for (const float own : {-500.0f, 0.0f, 499.0f}) {
-      const Tensor head = Tensor::of({1, 1, 1, 1, 7}, {0, 0, 0, 0, objectness, own, 500});
-      const double got = restrict_classes(head, 1).at(4);
-      INFO(objectness << " and " << own << ": " << got);
-      // The share is sigmoid(own); of two small factors the logits add up, of others the less
-      // rules.
-      if (own == 499.0f) {
-        CHECK(got == objectness);
-      } else if (objectness < 0 && own < 0) {
-        CHECK(got == -1000);
-      } else if (objectness == 0 && own == 0) {
-        CHECK(got == Approx(-std::log(3)));  // a quarter
-      } else {
-        const double margin = objectness + own < 0 ? 0.7 : 0;  // a half of one, at most
-        CHECK(got == Approx(std::min(objectness, own)).margin(margin));
+      for (const int64_t kept : {1, 2}) {
+        // The share is sigmoid(own). Of two small factors the logits add up; else the less rules,
+        // less a half where both are alike.
+        const double got = restricted(objectness, own, 500, kept);
+        INFO(objectness << " and " << own << ", " << kept << " kept: " << got);
+        if (objectness < 0 && own < 0) {
+          CHECK(got == -1000);
+        } else if (objectness == 0 && own == 0) {
+          CHECK(got == Approx(-std::log(3)));  // a quarter
+        } else {
+          const double least = kept == 2 && own > 1 ? objectness : std::min(objectness, own);
+          CHECK(got == Approx(least).margin(0.7));
+        }
       }
     }
   }
-  const Tensor close = Tensor::of({1, 1, 1, 1, 7}, {0, 0, 0, 0, 1, 2, std::nextafter(2.0f, 3.0f)});
-  CHECK(restrict_classes(close, 1).at(4) == Approx(1));
+  CHECK(restricted(1, 2, std::nextafter(2.0f, 3.0f), 2) == Approx(1));
+  CHECK(restricted(500, 499, 500, 2) == 500);
 }
 
 TEST_CASE("restrict_classes: with all classes nothing changes") {

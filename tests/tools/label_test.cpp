@@ -73,6 +73,9 @@ TEST_CASE("command: label takes all classes where none are named, and drops what
   CHECK(o.err.find("broken.png") != std::string::npos);
   CHECK(o.err.find("train: 4 pictures, 28 labels, 2 classes; dropped: 1 pictures") !=
         std::string::npos);
+  // A data.yaml without validation would be refused.
+  CHECK(o.err.find("in a config: \"data\": {\"train\": {\"yolo\": \"labelled/images/train\"}, "
+                   "\"names\": [\"wide\", \"high\"]}") != std::string::npos);
   const std::string yaml = read_file(setup.dir / "labelled/data.yaml");
   CHECK(yaml.find("0: \"wide\"") != std::string::npos);
   CHECK(yaml.find("1: \"high\"") != std::string::npos);

@@ -51,6 +51,11 @@ TEST_CASE("config schema: tells types and ranges and defaults") {
   CHECK(node(schema, "train.image_size").at("multipleOf") == 32);
   CHECK(node(schema, "train.schedule").at("enum") == Json({"linear", "cosine"}));
   CHECK(node(schema, "data.names").at("items").at("type") == "string");
+  CHECK(node(schema, "data.names").at("uniqueItems") == true);
+  CHECK(node(schema, "data.names").at("items").at("minLength") == 1);
+  // "" stands for a class that the teacher does not know, of which there may be several.
+  CHECK_FALSE(node(schema, "teacher.classes").contains("uniqueItems"));
+  CHECK_FALSE(node(schema, "teacher.classes").at("items").contains("minLength"));
   CHECK(node(schema, "teacher").at("required") == Json::array({"weights"}));
   CHECK(node(schema, "teacher").at("type") == Json({"object", "null"}));
   CHECK(node(schema, "data.train").at("oneOf").size() == 4);

@@ -328,6 +328,76 @@ TEST_CASE("train: without labels a student from scratch has the teacher's anchor
   CHECK(anchors_of(train(setup.config(overrides), kept)) == std::array<double, 2>{14, 14});
 }
 
+TEST_CASE("train: a run from before distill.mean goes on as it began") {
+  const Setup setup;
+  Quiet events;
+  const TrainOutcome taught = train(setup.config({"run.name=teacher", "train.epochs=1"}), events);
+  const auto config = [&](const std::string& name) {
+    return setup.config({teacher_of(taught), "distill.mean=boxes", "run.name=" + name});
+  };
+  Quiet whole, first(4), second;
+  const TrainOutcome reference = train(config("whole"), whole);
+  const TrainOutcome stopped = train(config("cut"), first);
+  const auto last = stopped.run / "weights/last.safetensors";
+  TensorFile file = read_safetensors(last);
+  std::string& kept = file.metadata.at("config");
+  const size_t at = kept.find("\"mean\"");
+  REQUIRE(at != std::string::npos);
+  kept.erase(at, kept.find('"', kept.find("boxes", at) + 6) - at);
+  write_safetensors(last, file);
+  CHECK(resume_training(stopped.run, second).finished);
+  check_same_bits(reference.run / "weights/last.safetensors", last);
+}
+
+TEST_CASE("train: a teacher that lacks a class is refused where nobody else would teach it") {
+  const Setup setup;
+  Quiet first, events;
+  const TrainOutcome taught = train(setup.config({"run.name=teacher", "train.epochs=1"}), first);
+  auto overrides = without_labels(setup, teacher_of(taught), "student");
+  overrides.insert(overrides.end(),
+                   {"data.names=[\"flat\",\"high\"]", "teacher.classes=[\"\",\"high\"]"});
+  CHECK_THROWS_WITH_TEXT(train(setup.config(overrides), events), ConfigError,
+                         "the teacher does not know flat, and without data.train nobody would");
+  CHECK_THROWS_WITH_TEXT(train(setup.config({teacher_of(taught), "data.names=[\"flat\",\"high\"]",
+                                             "teacher.classes=[\"\",\"high\"]", "distill.loss=kl"}),
+                               events),
+                         ConfigError, "kl compares classes with each other");
+  CHECK_FALSE(std::filesystem::exists(setup.dir / "runs" / "exp"));
+}
+
+TEST_CASE("train: a single class may be taught by one of a teacher's") {
+  const Setup setup;
+  Quiet first, events, free;
+  const TrainOutcome taught = train(setup.config({"run.name=teacher", "train.epochs=2"}), first);
+  const std::vector<std::string> single{teacher_of(taught), "train.single_class=true",
+                                        "teacher.classes=[\"high\"]", "train.epochs=1"};
+  CHECK(train(setup.config(single), events).finished);
+  CHECK(events.log.find("1 of its 2 classes are the student's: object (high)") !=
+        std::string::npos);
+  auto overrides = without_labels(setup, teacher_of(taught), "free");
+  overrides.insert(overrides.end(), single.begin() + 1, single.end());
+  CHECK(train(setup.config(overrides), free).finished);
+  CHECK(free.results.back().distill_obj > 0);
+}
+
+TEST_CASE("train: a teacher in 8 bits may have other classes too") {
+  const Setup setup;
+  Quiet first;
+  const TrainOutcome taught = train(setup.config({"run.name=teacher"}), first);
+  const std::string teacher = calibrated_teacher(setup, taught);
+  const auto config = [&](const std::string& precision) {
+    return setup.config({teacher, "teacher.precision=" + precision, "run.name=" + precision,
+                         "data.names=[\"flat\",\"tall\"]", "teacher.classes=[\"\",\"high\"]"});
+  };
+  Quiet in_float, in_bytes;
+  train(config("same"), in_float);
+  train(config("int8"), in_bytes);
+  for (size_t i = 0; i < in_bytes.results.size(); ++i) {
+    CHECK(in_bytes.results[i].train_distill ==
+          Approx(in_float.results[i].train_distill).epsilon(0.05));
+  }
+}
+
 TEST_CASE("train: what needs labels is refused where there are none") {
   const Setup setup;
   const auto refused = [&](std::vector<std::string> more, const std::string& text) {
@@ -338,6 +408,8 @@ TEST_CASE("train: what needs labels is refused where there are none") {
   refused({"train.image_weights=true"},
           "train.image_weights: counts labels, and without data.train there are none");
   refused({"train.autoanchor=always"}, "train.autoanchor: fits anchors to labels, and without");
+  refused({"distill.gain=0"}, "the teacher alone speaks, and its gains are 0");
+  refused({"distill.box=0", "distill.obj=0", "distill.cls=0"}, "and its gains are 0");
   refused({"data.val=null"}, "the pictures without labels need ones to validate on");
   refused({"teacher=null"}, "only a teacher can teach from pictures without labels");
   auto alone = without_labels(setup, "teacher={\"weights\":\"t.pt\"}", "x");
@@ -452,7 +524,8 @@ TEST_CASE("train: a teacher of other classes is refused by name before a run fol
   const TrainOutcome taught = train(setup.config({"run.name=teacher", "train.epochs=1"}), events);
   const std::string teacher = teacher_of(taught);
   CHECK_THROWS_WITH_TEXT(train(setup.config({teacher, "data.names=[\"wide\",\"tall\"]"}), events),
-                         ConfigError, "it knows no class \"tall\"; its classes: wide, high");
+                         ConfigError,
+                         "it knows no class \"tall\", \"wide\" is the nearest of wide, high");
   CHECK_FALSE(std::filesystem::exists(setup.dir / "runs" / "exp"));
 }
 
@@ -466,13 +539,15 @@ TEST_CASE("train: a teacher of other classes is refused before the data is read,
   const std::string yaml_source =
       "data.train={\"yaml\":\"" + (setup.dir / "set.yaml").string() + "\",\"split\":\"train\"}";
   Quiet named, yaml, single, numbered;
-  const std::string names_first = "it knows no class \"tall\"; its classes: wide, high";
+  const std::string names_first =
+      "it knows no class \"tall\", \"wide\" is the nearest of wide, high";
   CHECK_THROWS_WITH_TEXT(train(setup.config({teacher, "data.names=[\"wide\",\"tall\"]"}), named),
                          ConfigError, names_first);
   CHECK_THROWS_WITH_TEXT(train(setup.config({teacher, yaml_source, "data.names=[]"}), yaml),
                          ConfigError, names_first);
   CHECK_THROWS_WITH_TEXT(train(setup.config({teacher, "train.single_class=true"}), single),
-                         ConfigError, "it knows no class \"object\"; its classes: wide, high");
+                         ConfigError,
+                         "it knows no class \"object\", \"wide\" is the nearest of wide, high");
   for (const Quiet& events : {named, yaml, single}) CHECK(events.log.empty());
   // The labels alone say that there are two classes and so what they are called.
   CHECK_THROWS_WITH_TEXT(train(setup.config({teacher, "data.names=[]"}), numbered), ConfigError,

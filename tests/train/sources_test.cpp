@@ -74,6 +74,15 @@ TEST_CASE("classes: data.names may be some of those of both data.yaml files") {
   CHECK(val.samples.at(1).labels.empty());
 }
 
+TEST_CASE("classes: some of a data.yaml's classes do not go with a folder of mere ids") {
+  const TwoSets sets;
+  const std::string mixed = R"("train": {"yaml": "train.yaml", "split": "train"},
+                               "val": {"yolo": "val/images"})";
+  CHECK_THROWS_WITH_TEXT(sets.load(sets.config(mixed + R"(, "names": ["high"])")), ConfigError,
+                         "data.names: 1 of the 2 classes of data.train, while data.val has ids");
+  CHECK(sets.load(sets.config(mixed)).second.num_labels() == 3);
+}
+
 TEST_CASE("classes: validation with other names than training is refused naming both lists") {
   const TwoSets sets;
   test::write_file(sets.dir / "val.yaml", "val: val/images\nnames: [wide, tall]\n");
@@ -123,7 +132,7 @@ TEST_CASE("classes: validation that names its classes needs names where training
   refused("", "data.names: none of the 2 labels of ");
   refused("", "can be read with the classes class0, class1; the first: ");
   refused("",
-          "2 classes of 2 labels are not among the names: high (1), wide (1) (labels dropped, the "
+          "2 classes of 2 labels are not among the names: wide (1), high (1) (labels dropped, the "
           "first is here); give the names in the order");
   refused(R"(, "names": ["car", "cat"])", "with the classes car, cat");
   CHECK(sets.load(sets.config(data + R"(, "names": ["wide", "high"])")).second.num_labels() == 2);
@@ -255,6 +264,49 @@ TEST_CASE("student: a head of other classes keeps those that it knows by name") 
       if (other[i].second.at(k) != replaced[i].second.at(k)) FAIL(other[i].first);
     }
   }
+}
+
+TEST_CASE("student: what a head keeps that has as many classes, or one, or reads other channels") {
+  const test::TempDir dir;
+  Model before(graph_from_json(test::tiny_graph()));
+  before.initialise(5);
+  const NamedTensors known = export_weights(before);
+  save_checkpoint(dir / "w.safetensors", {before.spec(), {"wide", "high"}, known, {}, ""});
+  std::string wide = test::tiny_graph();
+  const std::string last = "\"C3\", [24, false]";
+  wide.replace(wide.find(last), last.size(), "\"C3\", [40, false]");
+  test::write_file(dir / "wide.json", wide);
+  std::string log;
+  const auto bias = [&](const Names& names, const std::string& more = "") {
+    Dataset data;
+    data.names = names;
+    const Config config = parse_config(
+        R"({"model": {"weights": "w.safetensors")" + more +
+            R"(}, "data": {"train": {"yolo": "x"}, "val": {"yolo": "x"}}, "train": {"seed": 3}})",
+        dir.path());
+    log.clear();
+    const auto student =
+        make_student(config, data, {}, [&](const std::string& line) { log += line + "\n"; });
+    for (const auto& [name, tensor] : export_weights(*student)) {
+      if (name == "model.9.m.0.bias") return tensor;
+    }
+    return Tensor();
+  };
+  Tensor start;
+  for (const auto& [name, tensor] : known) {
+    if (name == "model.9.m.0.bias") start = tensor;
+  }
+  // A class that is called otherwise now is the one at its place.
+  const Tensor renamed = bias({"flat", "high"});
+  for (int64_t i = 0; i < 21; ++i) CHECK(renamed.at(i) == start.at(i));
+  // The logit of a single class is not trained: sigmoid(11) is certainty.
+  const Tensor single = bias({"high"});
+  CHECK(single.at(4) == start.at(4));
+  CHECK(single.at(5) > 10);
+  CHECK(log.find("the head keeps 1: high") != std::string::npos);
+  bias({"high", "new", "wide"}, R"(, "graph": "wide.json")");
+  CHECK(log.find("is replaced by one for 3") != std::string::npos);
+  CHECK(log.find("keeps") == std::string::npos);
 }
 
 TEST_CASE("losses: what the config says of the distillation reaches them") {
