@@ -45,7 +45,7 @@ struct DistillConfig {
   double temperature = 20;     ///< of kl
   bool fm_nms = false;         ///< of neighbouring boxes the teacher keeps the surest
   double gain = 1;             ///< times each of those below
-  double box = 0.25, obj = 1, cls = 1.5;
+  double box = 0.12, obj = 1, cls = 0.75;
   double feature = 0;  ///< 0: the teacher's logits alone are learnt from
   bool operator==(const DistillConfig&) const = default;
 };

@@ -221,16 +221,13 @@ std::vector<ConfigField> make_fields() {
                   .original(std::string("boxes")));
   f.push_back(YD_KEY(distill.temperature, "softens the class scores in kl").above(0));
   f.push_back(YD_KEY(distill.gain, "times all distillation terms").min(0));
-  f.push_back(YD_KEY(distill.box, "gain of the squared error of the box logits")
-                  .min(0)
-                  .loss("bce", 1)
-                  .original(0.05));
   f.push_back(
-      YD_KEY(distill.obj, "gain of the objectness term").min(0).loss("bce", 0.5).original(1.0));
+      YD_KEY(distill.box, "gain of the squared error of the box logits").min(0).original(0.05));
+  f.push_back(YD_KEY(distill.obj, "gain of the objectness term").min(0));
   f.push_back(YD_KEY(distill.cls, "gain of the class term")
                   .min(0)
-                  .loss("kl", 8.5)
-                  .loss("bce", 23)
+                  .loss("kl", 4.2)
+                  .loss("bce", 11)
                   .original(0.5));
   f.push_back(YD_KEY(distill.fm_nms,
                      "of neighbouring boxes of one class the teacher keeps the surest (FM-NMS)"));

@@ -66,6 +66,12 @@ void add_distill_loss(KernelList& kernels) {
   add("distill_loss.l2.f32", DistillClassTerm::kL2);
   add("distill_loss.kl.f32", DistillClassTerm::kKl);
   add("distill_loss.bce.f32", DistillClassTerm::kBce);
+  kernels.add("distill_loss.objects.f32", DistillData::kBoxes, [] {
+    return [data = DistillData()]() mutable {
+      data.grad[0] = float(
+          distill_kernels().sum_sigmoids_f32(data.teacher.data() + 4, kWidth, DistillData::kBoxes));
+    };
+  });
 }
 
 template <class T>

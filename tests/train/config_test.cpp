@@ -35,7 +35,7 @@ Config with_override(const std::string& text) {
 const char* const kFullExample = R"({
   "model":   {"weights": "yolov5s.pt"},
   "teacher": {"weights": "yolov5m.pt", "validate": true},
-  "distill": {"loss": "l2", "temperature": 20, "gain": 1.0, "box": 0.25, "obj": 1.0, "cls": 1.5},
+  "distill": {"loss": "l2", "temperature": 20, "gain": 1.0, "box": 0.12, "obj": 1.0, "cls": 0.75},
   "data":    {"train": {"voc": "VOC2007", "split": "trainval"}, "val": {"voc": "VOC2007", "split": "test"}, "names": ["cat", "dog"]},
   "train":   {"epochs": 50, "batch": 8, "nominal_batch": 64, "image_size": 640, "seed": 0, "compat": "v7", "lr0": 0.01, "lrf": 0.01,
               "schedule": "linear", "momentum": 0.937, "weight_decay": 0.0005, "warmup_epochs": 3, "warmup_momentum": 0.8,
@@ -136,19 +136,21 @@ TEST_CASE("config: the distillation's gains follow its loss, and the original's 
     return std::vector{c.distill.box, c.distill.obj, c.distill.cls};
   };
   const Config l2 = parsed(with(R"("distill": {"loss": "l2"})"));
-  CHECK(gains(l2) == std::vector{0.25, 1.0, 1.5});
+  CHECK(gains(l2) == std::vector{0.12, 1.0, 0.75});
   CHECK(l2.distill.objectness == DistillConfig::Objectness::kBce);
-  CHECK(gains(with_override("distill.loss=kl")) == std::vector{0.25, 1.0, 8.5});
-  CHECK(gains(with_override("distill.loss=bce")) == std::vector{1.0, 0.5, 23.0});
+  CHECK(gains(with_override("distill.loss=kl")) == std::vector{0.12, 1.0, 4.2});
+  CHECK(gains(with_override("distill.loss=bce")) == std::vector{0.12, 1.0, 11.0});
   for (const char* loss : {"l2", "kl", "bce"}) {
     const Config original =
         parsed(with(fmt::format(R"("distill": {{"loss": "{}", "defaults": "original"}})", loss)));
     CHECK(gains(original) == std::vector{0.05, 1.0, 0.5});
     CHECK(original.distill.objectness == DistillConfig::Objectness::kL2);
+    CHECK(original.distill.mean == DistillConfig::Mean::kBoxes);
   }
+  CHECK(l2.distill.mean == DistillConfig::Mean::kObjects);
   const Config mixed =
       parsed(with(R"("distill": {"cls": 3, "loss": "kl"})"), {"distill.objectness=l2"});
-  CHECK(gains(mixed) == std::vector{0.25, 1.0, 3.0});
+  CHECK(gains(mixed) == std::vector{0.12, 1.0, 3.0});
   CHECK(mixed.distill.objectness == DistillConfig::Objectness::kL2);
   // A run's own config says every key, so that it reads back as it was.
   CHECK(parse_config(to_json(l2), ".").distill == l2.distill);
