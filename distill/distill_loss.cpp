@@ -129,7 +129,7 @@ DistillSums run_head(DistillArgs<T> head) {
   return total;
 }
 
-/// Sum over all heads of sigmoid(teacher's objectness), at least 1.
+/// Sum over all heads of sigmoid(teacher's objectness), at least 1 a picture.
 double count_objects(const std::vector<DistillHead>& heads) {
   double total = 0;
   for (const DistillHead& head : heads) {
@@ -146,7 +146,7 @@ double count_objects(const std::vector<DistillHead>& heads) {
     });
     for (const double chunk : chunks) total += chunk;
   }
-  return std::max(total, 1.0);
+  return std::max(total, double(heads[0].dims.pictures));
 }
 
 void loss_on_cpu(const std::vector<DistillHead>& heads, const Tensor& terms, const Tensor& total) {

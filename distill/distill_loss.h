@@ -30,8 +30,8 @@ enum class DistillObjectness {
 /// is wrong by orders of magnitude for the other; a training's config has kObjects by default.
 enum class DistillMean {
   kBoxes,    ///< the boxes, head by head: how loud the teacher is depends on how full pictures are
-  kObjects,  ///< the sum of their weights over all heads, 1 at least: the teacher's count of boxes
-             ///< with an object, as the detection loss divides by its matches
+  kObjects,  ///< the sum of their weights over all heads, 1 a picture at least: the teacher's count
+             ///< of boxes with an object, as the detection loss divides by its matches
 };
 
 /// "l2", "kl" or "bce". throws ValueError for another name.

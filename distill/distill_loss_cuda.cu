@@ -96,15 +96,19 @@ __global__ void __launch_bounds__(kThreads)
   write_block_sums(sum, partial + blockIdx.x);
 }
 
-/// Adds a head's weights to the sum of all.
+/// Adds a head's weights to the sum of all, which is then at least `least`.
 struct AddWeights {
   double* objects;
-  __device__ void operator()(const double* sums) const { *objects += sums[0]; }
+  double least;
+  __device__ void operator()(const double* sums) const {
+    const double sum = *objects + sums[0];
+    *objects = sum > least ? sum : least;
+  }
 };
 
-/// The teacher's count of objects, as box and class terms are divided by it.
+/// What box and class terms are divided by.
 __device__ double objects_of(const double* objects) {
-  return objects == nullptr ? 1 : *objects > 1 ? *objects : 1;
+  return objects == nullptr ? 1 : *objects;
 }
 
 /// Of a class channel, where the measure goes channel by channel.
@@ -218,11 +222,13 @@ int lanes_for(int64_t width) {
   return lanes;
 }
 
-/// float64 [1], the sum of all heads' weights; undefined where nothing is divided by it.
+/// float64 [1], the sum of all heads' weights, at least 1 a picture; undefined where nothing is
+/// divided by it.
 Tensor count_objects(const std::vector<DistillHead>& heads, Device device) {
   if (heads.empty() || !heads[0].per_object) return {};
   const Tensor objects = Tensor::zeros({1}, DType::kFloat64, device);
   for (const DistillHead& head : heads) {
+    const double least = &head == &heads.back() ? double(head.dims.pictures) : 0;
     const Tensor& own = head.objectness;
     const float* const logits =
         own.defined() ? own.device_data<float>() : head.teacher.device_data<float>() + 4;
@@ -233,7 +239,7 @@ Tensor count_objects(const std::vector<DistillHead>& heads, Device device) {
            own.defined() ? int64_t(1) : head.dims.width, head.num_boxes(),
            partial.device_data<double>());
     finish_sums<1>(partial.device_data<double>(), blocks,
-                   AddWeights{objects.device_data<double>()});
+                   AddWeights{objects.device_data<double>(), least});
   }
   return objects;
 }
