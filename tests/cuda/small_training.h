@@ -64,10 +64,13 @@ struct Training {
   std::unique_ptr<StepRunner> runner;
 
   /// feature_gain: above 0 the teacher is twice as wide and teaches its features too.
+  /// other_classes: so many that the teacher knows and the student does not.
   explicit Training(const Compute& compute, Exchange& exchange = single_process(),
-                    double feature_gain = 0) {
+                    double feature_gain = 0, int64_t other_classes = 0) {
     use_compute(compute);
-    Model source(feature_gain > 0 ? graph_from_json(wide_tiny_graph()) : small_graph());
+    const GraphSpec graph = feature_gain > 0 ? graph_from_json(wide_tiny_graph()) : small_graph();
+    const int64_t classes = small_graph().num_classes;
+    Model source(other_classes > 0 ? graph.with_classes(classes + other_classes) : graph);
     TrainedParts parts;
     if (feature_gain > 0) parts.feature_channels = source.spec().detect().in_channels;
     student = std::make_unique<Model>(small_graph(), compute, parts);
@@ -76,7 +79,7 @@ struct Training {
     Checkpoint checkpoint;
     checkpoint.spec = source.spec();
     checkpoint.tensors = export_weights(source);
-    teacher = std::make_unique<Teacher>(checkpoint, compute);
+    teacher = std::make_unique<Teacher>(checkpoint, compute, classes);
     losses.student_anchors = losses.teacher_anchors = student->spec().anchors;
     losses.detection.emplace();
     losses.distill.emplace();
