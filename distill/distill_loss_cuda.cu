@@ -102,7 +102,7 @@ struct AddWeights {
   double least;
   __device__ void operator()(const double* sums) const {
     const double sum = *objects + sums[0];
-    *objects = sum > least ? sum : least;
+    *objects = sum < least ? least : sum;
   }
 };
 

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <map>
+#include <nlohmann/json.hpp>
 
 #include <ydistill/tensor/error.h>
 #include <ydistill/tensor/io/text.h>
@@ -85,7 +86,10 @@ std::string how_to_name(const DatasetOutputArgs& args, const std::vector<std::st
     break;
   }
   if (args.to != "coco") {
-    text += fmt::format(", \"names\": [\"{}\"]", fmt::join(names, "\", \""));
+    // On one line, with blanks as in the rest.
+    std::vector<std::string> quoted;
+    for (const std::string& name : names) quoted.push_back(nlohmann::json(name).dump());
+    text += fmt::format(", \"names\": [{}]", fmt::join(quoted, ", "));
   }
   return text + "}";
 }

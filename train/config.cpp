@@ -322,11 +322,10 @@ void check_without_labels(const Config& config, const std::string& name) {
     refuse("train.autoanchor", "fits anchors to labels");
   }
   const DistillConfig& d = config.distill;
-  if (d.gain * (d.box + d.obj + d.cls + d.feature) == 0) {
+  if (d.gain * (d.box + d.obj + d.cls) == 0) {
     throw ConfigError(
         "{}: distill: without data.train the teacher alone speaks, and its gains are 0; "
-        "distill.gain "
-        "and one of box, obj, cls and feature above 0 wanted",
+        "distill.gain and one of box, obj and cls above 0 wanted",
         name);
   }
 }

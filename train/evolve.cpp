@@ -168,6 +168,15 @@ size_t best_of(const std::vector<Generation>& generations) {
                 generations.begin());
 }
 
+/// Whether a run's config.json says the same as the other text.
+bool is_config(const std::string& text, const std::string& wanted) {
+  try {
+    return to_json(parse_run_config(text, "config.json")) == wanted;
+  } catch (const ConfigError&) {
+    return false;
+  }
+}
+
 /// Trains one generation, or goes on with what was begun of it. throws ConfigError for a folder of
 /// its name that something else made.
 TrainOutcome train_generation(const Config& config, TrainEvents& events) {
@@ -180,7 +189,7 @@ TrainOutcome train_generation(const Config& config, TrainEvents& events) {
   const fs::path kept = run / "config.json";
   const bool is_ours = has_checkpoint
                            ? to_json(read_train_config(last)) == wanted
-                           : fs::exists(kept, error) && read_text_file(kept) == wanted + "\n";
+                           : fs::exists(kept, error) && is_config(read_text_file(kept), wanted);
   if (!is_ours) {
     throw ConfigError("evolve: {} is not of this search; move it away or name another folder",
                       run.string());

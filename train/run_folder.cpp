@@ -5,7 +5,9 @@
 
 #include <ydistill/tensor/error.h>
 #include <ydistill/tensor/io/atomic_file.h>
+#include <ydistill/tensor/io/text_file.h>
 #include <ydistill/tensor/io/writable_folder.h>
+#include <ydistill/train/train_state.h>
 
 namespace ydistill {
 namespace {
@@ -70,7 +72,7 @@ bool RunFolder::has_other_config(const Config& config) const {
   std::error_code ignored;
   if (!fs::exists(file, ignored)) return false;
   try {
-    return to_json(load_config(file, {})) != to_json(config);
+    return to_json(parse_run_config(read_text_file(file), file.string())) != to_json(config);
   } catch (const Error&) {  // cannot be read, or is no config any more
     return true;
   }

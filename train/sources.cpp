@@ -187,6 +187,7 @@ namespace {
 /// Of two sources one is read by name, being of more classes than are wanted; the other has ids
 /// that mean nothing by themselves, and hardly those of the few.
 void check_ids_have_names(const Config& config, const std::vector<std::string>& names) {
+  if (config.data.names.empty()) return;
   const DataSourceConfig train = train_source(config), val = val_source(config);
   const auto check = [&](const char* key, const DataSourceConfig& named, const char* other_key,
                          const DataSourceConfig& other) {
@@ -196,7 +197,7 @@ void check_ids_have_names(const Config& config, const std::vector<std::string>& 
     if (names.size() == all.size() || !are_among(names, all)) return;
     throw ConfigError(
         "data.names: {} of the {} classes of {}, while {} has ids without names; name it by a "
-        "data.yaml too, as {{\"yaml\": FILE, \"split\": \"val\"}}",
+        "data.yaml too, as {{\"yaml\": FILE, \"split\": ...}}",
         names.size(), all.size(), key, other_key);
   };
   check("data.train", train, "data.val", val);
@@ -302,6 +303,9 @@ TrainingData open_training_data(const Config& config, const Say& say, int max_fi
   };
   if (trains_without_labels(config)) {
     open_val(reading_of(config));
+    if (data.val->names.empty()) {
+      throw ConfigError("data.val: has no label, and so no class; data.names wanted");
+    }
     auto named = std::make_shared<Dataset>();
     named->names = data.val->names;
     data.train = std::move(named);
@@ -418,6 +422,8 @@ std::vector<int64_t> kept_classes(const std::vector<std::string>& names,
 std::optional<Checkpoint> with_known_classes(const Checkpoint& weights, const Model& student,
                                              const std::vector<std::string>& names,
                                              const Say& say) {
+  // One class alone has a logit that nothing trains: it starts, and stays, near certainty.
+  if (weights.class_names.size() == 1 && names.size() > 1) return {};
   const GraphSpec &from = weights.spec, &to = student.spec();
   const bool alike = from.layers.size() == to.layers.size() &&
                      from.anchors_per_head() == to.anchors_per_head() &&
@@ -426,14 +432,25 @@ std::optional<Checkpoint> with_known_classes(const Checkpoint& weights, const Mo
   std::vector<int64_t> classes = kept_classes(names, weights.class_names);
   std::vector<std::string> kept, added;
   for (size_t c = 0; c < names.size(); ++c) {
-    (classes[c] == kNoClass ? added : kept).push_back(names[c]);
+    if (classes[c] == kNoClass) {
+      added.push_back(names[c]);
+      continue;
+    }
+    const std::string& before = weights.class_names[size_t(classes[c])];
+    kept.push_back(before == names[c] ? before : fmt::format("{} ({})", names[c], before));
   }
   if (kept.empty()) return {};
-  // One class alone has a logit that nothing trains: it starts, and stays, near certainty.
-  if (names.size() == 1) classes[0] = kNoClass;
-  say(fmt::format("model: of the {} classes of its weights the head keeps {}: {}{}",
-                  weights.class_names.size(), kept.size(), printable_list(kept),
-                  added.empty() ? "" : "; new are " + printable_list(added)));
+  if (names.size() == 1) {
+    classes[0] = kNoClass;
+    say(
+        fmt::format("model: of the {} classes of its weights {} alone is left; the head keeps its "
+                    "boxes and objectness",
+                    weights.class_names.size(), printable_list(kept)));
+  } else {
+    say(fmt::format("model: of the {} classes of its weights the head keeps {}: {}{}",
+                    weights.class_names.size(), kept.size(), printable_list(kept),
+                    added.empty() ? "" : "; new are " + printable_list(added)));
+  }
   return select_classes(weights, classes, names, export_weights(student));
 }
 
@@ -514,10 +531,11 @@ Compute teacher_compute(const Config& config, const Checkpoint& teacher, const C
 
 namespace {
 
-/// Of a teacher that lacks some of the student's classes.
+/// Of a teacher that lacks some of the student's classes. throws ConfigError.
 void check_what_is_known(const Config& config, const ClassMatch& classes,
                          const std::vector<std::string>& names) {
   if (!classes.has_unknown()) return;
+  const bool compares_classes = config.distill.gain * config.distill.cls > 0;
   if (trains_without_labels(config)) {
     std::vector<std::string> unknown;
     for (size_t c = 0; c < names.size(); ++c) {
@@ -528,24 +546,37 @@ void check_what_is_known(const Config& config, const ClassMatch& classes,
         "it; leave it out of data.names or give labels",
         printable_list(unknown));
   }
-  if (config.distill.loss == DistillConfig::Loss::kKl && classes.known().size() == 1) {
+  const bool is_kl = config.distill.loss == DistillConfig::Loss::kKl;
+  if (compares_classes && is_kl && classes.known().size() == 1) {
     throw ConfigError(
         "distill.loss: kl compares classes with each other, and the teacher knows one of the "
         "student's alone; l2 or bce wanted");
+  }
+  const bool is_l2 = config.distill.loss == DistillConfig::Loss::kL2;
+  if (compares_classes && is_l2 && classes.teacher_classes == 1) {
+    throw ConfigError(
+        "distill.loss: l2 learns class logits, and that of a teacher of one class alone was never "
+        "trained; bce or distill.cls=0 wanted");
   }
 }
 
 }  // namespace
 
+ClassMatch match_teacher(const Config& config, const Checkpoint& teacher,
+                         const std::vector<std::string>& names) {
+  ClassMatch classes = match_classes(names, teacher.class_names, config.teacher->classes);
+  check_what_is_known(config, classes, names);
+  return classes;
+}
+
 OpenedTeacher teacher_of_student(const Config& config, const Checkpoint& teacher,
                                  const std::vector<std::string>& names, const Say& say) {
   OpenedTeacher opened;
-  opened.classes = match_classes(names, teacher.class_names, config.teacher->classes);
+  opened.classes = match_teacher(config, teacher, names);
   if (opened.classes.is_identity()) {
     opened.checkpoint = teacher;
     return opened;
   }
-  check_what_is_known(config, opened.classes, names);
   opened.checkpoint = with_student_classes_first(teacher, opened.classes, names);
   say("teacher: " + describe(opened.classes, names, teacher.class_names));
   return opened;

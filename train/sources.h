@@ -109,8 +109,12 @@ struct OpenedTeacher {
   Checkpoint checkpoint;
   ClassMatch classes;
 };
+/// names: the student's classes. throws ConfigError where the teacher's do not match, and where it
+/// knows too few of them for what the config wants.
+ClassMatch match_teacher(const Config& config, const Checkpoint& teacher,
+                         const std::vector<std::string>& names);
 /// names: the student's classes. Says which of the teacher's they are, where its are others. throws
-/// ConfigError where the classes do not match.
+/// as match_teacher.
 OpenedTeacher teacher_of_student(const Config& config, const Checkpoint& teacher,
                                  const std::vector<std::string>& names, const Say& say);
 

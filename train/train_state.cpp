@@ -117,14 +117,20 @@ void save_train_state(const std::filesystem::path& path, const TrainState& state
   save_checkpoint(path, checkpoint);
 }
 
+Config parse_run_config(const std::string& text, const std::string& source_name) {
+  // Paths were made absolute when the run began.
+  Config config = parse_config(text, std::filesystem::current_path(), {}, source_name);
+  // Before there was distill.mean it was boxes.
+  if (config.teacher && text.find("\"mean\":") == std::string::npos) {
+    config.distill.mean = DistillConfig::Mean::kBoxes;
+  }
+  return config;
+}
+
 Config read_train_config(const std::filesystem::path& path) {
   const TensorFile file = read_safetensors(path);
   const std::string text = metadata_of(file, path, "config");
-  // All keys stand there that the run began with: before there was distill.mean it was boxes.
-  std::vector<std::string> before;
-  if (text.find("\"mean\":") == std::string::npos) before.push_back("distill.mean=boxes");
-  // Paths were made absolute when the run began.
-  return parse_config(text, std::filesystem::current_path(), before, path.string());
+  return parse_run_config(text, path.string());
 }
 
 TrainState load_train_state(const std::filesystem::path& path, Model& model, Optimizer& optimizer) {

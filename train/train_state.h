@@ -39,6 +39,11 @@ void save_train_state(const std::filesystem::path& path, const TrainState& state
                       const Config& config, const Model& model, const Optimizer& optimizer,
                       const std::vector<std::string>& class_names);
 
+/// A run's own config from its text, in which all keys stand that there were when it began; those
+/// that came later have the values that change nothing. source_name: what messages call it. throws
+/// as parse_config.
+Config parse_run_config(const std::string& text, const std::string& source_name);
+
 /// Reads the config alone. throws FileError if the file is no checkpoint of a run.
 Config read_train_config(const std::filesystem::path& path);
 

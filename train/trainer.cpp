@@ -193,9 +193,7 @@ class Trainer {
     check_stop();
     teacher_file_ = load_checkpoint(config_.teacher->weights, PtWeights::kEma);
     const std::vector<std::string> names = names_before_reading(config_);
-    if (!names.empty()) {
-      (void)match_classes(names, teacher_file_->class_names, config_.teacher->classes);
-    }
+    if (!names.empty()) (void)match_teacher(config_, *teacher_file_, names);
     (void)teacher_compute(config_, *teacher_file_, compute_);
   }
 

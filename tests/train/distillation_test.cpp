@@ -345,8 +345,10 @@ TEST_CASE("train: a run from before distill.mean goes on as it began") {
   REQUIRE(at != std::string::npos);
   kept.erase(at, kept.find('"', kept.find("boxes", at) + 6) - at);
   write_safetensors(last, file);
+  test::write_file(stopped.run / "config.json", kept);
   CHECK(resume_training(stopped.run, second).finished);
   check_same_bits(reference.run / "weights/last.safetensors", last);
+  CHECK(second.log.find("is not what the run was begun with") == std::string::npos);
 }
 
 TEST_CASE("train: a teacher that lacks a class is refused where nobody else would teach it") {
@@ -362,6 +364,15 @@ TEST_CASE("train: a teacher that lacks a class is refused where nobody else woul
                                              "teacher.classes=[\"\",\"high\"]", "distill.loss=kl"}),
                                events),
                          ConfigError, "kl compares classes with each other");
+  CHECK(events.log.empty());  // before any data is read
+  const auto one = setup.dir / "one.safetensors";
+  save_checkpoint(
+      one, select_classes(load_checkpoint(taught.run / "weights/best.safetensors", PtWeights::kEma),
+                          {1}, {"high"}));
+  const std::vector<std::string> of_one{"teacher={\"weights\":\"" + one.string() + "\"}",
+                                        "teacher.classes=[\"\",\"high\"]"};
+  CHECK_THROWS_WITH_TEXT(train(setup.config(of_one), events), ConfigError,
+                         "that of a teacher of one class alone was never trained");
   CHECK_FALSE(std::filesystem::exists(setup.dir / "runs" / "exp"));
 }
 
