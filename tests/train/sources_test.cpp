@@ -214,26 +214,47 @@ TEST_CASE("check: without validation pictures the rest is looked at and the lack
   CHECK(val.num_findings() == 0);
 }
 
-TEST_CASE("student: a head of other classes keeps those that it knows by name") {
-  const test::TempDir dir;
-  Model before(graph_from_json(test::tiny_graph()));
-  before.initialise(5);
-  const NamedTensors known = export_weights(before);
-  save_checkpoint(dir / "w.safetensors", {before.spec(), {"wide", "high"}, known, {}, ""});
-  const auto student = [&](const Names& names, const std::string& more = "") {
+/// Weights of the classes wide and high, and students that begin with them.
+struct FineTune {
+  test::TempDir dir;
+  NamedTensors known;
+  std::string log;  ///< of the last student
+
+  FineTune() {
+    Model before(graph_from_json(test::tiny_graph()));
+    before.initialise(5);
+    known = export_weights(before);
+    save_checkpoint(dir / "w.safetensors", {before.spec(), {"wide", "high"}, known, {}, ""});
+  }
+  NamedTensors student(const Names& names, const std::string& more = "") {
     Dataset data;
     data.names = names;
     const Config config = parse_config(
         R"({"model": {"weights": "w.safetensors")" + more +
             R"(}, "data": {"train": {"yolo": "x"}, "val": {"yolo": "x"}}, "train": {"seed": 3}})",
         dir.path());
-    return export_weights(*make_student(config, data, {}, [](const std::string&) {}));
-  };
-  Model fresh(before.spec().with_classes(3));
+    log.clear();
+    return export_weights(
+        *make_student(config, data, {}, [&](const std::string& line) { log += line + "\n"; }));
+  }
+};
+
+Tensor first_bias(const NamedTensors& tensors) {
+  for (const auto& [name, tensor] : tensors) {
+    if (name == "model.9.m.0.bias") return tensor;
+  }
+  return {};
+}
+
+TEST_CASE("student: a head of other classes keeps those that it knows by name") {
+  FineTune fine_tune;
+  const NamedTensors& known = fine_tune.known;
+  Model fresh(graph_from_json(test::tiny_graph()).with_classes(3));
   fresh.initialise(3);
   const NamedTensors start = export_weights(fresh);
-  const NamedTensors kept = student({"high", "round", "wide"});
-  const NamedTensors replaced = student({"high", "round", "wide"}, R"(, "keep_classes": false)");
+  const NamedTensors kept = fine_tune.student({"high", "round", "wide"});
+  const NamedTensors replaced =
+      fine_tune.student({"high", "round", "wide"}, R"(, "keep_classes": false)");
   int64_t heads = 0;
   for (size_t i = 0; i < kept.size(); ++i) {
     const auto& [name, tensor] = kept[i];
@@ -258,7 +279,7 @@ TEST_CASE("student: a head of other classes keeps those that it knows by name") 
   }
   CHECK(heads == 4);
   // Names that stand for none match nothing, and nothing is kept of what nobody knows.
-  const NamedTensors other = student({"class0", "class1", "class2"});
+  const NamedTensors other = fine_tune.student({"class0", "class1", "class2"});
   for (size_t i = 0; i < other.size(); ++i) {
     for (int64_t k = 0; k < other[i].second.numel(); ++k) {
       if (other[i].second.at(k) != replaced[i].second.at(k)) FAIL(other[i].first);
@@ -267,46 +288,24 @@ TEST_CASE("student: a head of other classes keeps those that it knows by name") 
 }
 
 TEST_CASE("student: what a head keeps that has as many classes, or one, or reads other channels") {
-  const test::TempDir dir;
-  Model before(graph_from_json(test::tiny_graph()));
-  before.initialise(5);
-  const NamedTensors known = export_weights(before);
-  save_checkpoint(dir / "w.safetensors", {before.spec(), {"wide", "high"}, known, {}, ""});
+  FineTune fine_tune;
   std::string wide = test::tiny_graph();
   const std::string last = "\"C3\", [24, false]";
   wide.replace(wide.find(last), last.size(), "\"C3\", [40, false]");
-  test::write_file(dir / "wide.json", wide);
-  std::string log;
-  const auto bias = [&](const Names& names, const std::string& more = "") {
-    Dataset data;
-    data.names = names;
-    const Config config = parse_config(
-        R"({"model": {"weights": "w.safetensors")" + more +
-            R"(}, "data": {"train": {"yolo": "x"}, "val": {"yolo": "x"}}, "train": {"seed": 3}})",
-        dir.path());
-    log.clear();
-    const auto student =
-        make_student(config, data, {}, [&](const std::string& line) { log += line + "\n"; });
-    for (const auto& [name, tensor] : export_weights(*student)) {
-      if (name == "model.9.m.0.bias") return tensor;
-    }
-    return Tensor();
-  };
-  Tensor start;
-  for (const auto& [name, tensor] : known) {
-    if (name == "model.9.m.0.bias") start = tensor;
-  }
+  test::write_file(fine_tune.dir / "wide.json", wide);
+  const std::string& log = fine_tune.log;
+  const Tensor start = first_bias(fine_tune.known);
   // A class that is called otherwise now is the one at its place.
-  const Tensor renamed = bias({"flat", "high"});
+  const Tensor renamed = first_bias(fine_tune.student({"flat", "high"}));
   for (int64_t i = 0; i < 21; ++i) CHECK(renamed.at(i) == start.at(i));
   CHECK(log.find("the head keeps 2: flat (wide), high") != std::string::npos);
   // The logit of a single class is not trained: sigmoid(11) is certainty.
-  const Tensor single = bias({"high"});
+  const Tensor single = first_bias(fine_tune.student({"high"}));
   CHECK(single.at(4) == start.at(4));
   CHECK(single.at(5) > 10);
   CHECK(log.find("of its weights high alone is left; the head keeps its boxes and objectness") !=
         std::string::npos);
-  bias({"high", "new", "wide"}, R"(, "graph": "wide.json")");
+  fine_tune.student({"high", "new", "wide"}, R"(, "graph": "wide.json")");
   CHECK(log.find("is replaced by one for 3") != std::string::npos);
   CHECK(log.find("keeps") == std::string::npos);
 }
