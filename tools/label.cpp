@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <chrono>
 #include <filesystem>
 #include <map>
 #include <memory>
@@ -76,8 +77,16 @@ Dataset labelled(Detector& detector, const std::vector<fs::path>& paths,
     id_of[id] = int64_t(data.names.size());
     data.names.push_back(detector.class_names()[size_t(id)]);
   }
-  for (const fs::path& path : paths) {
+  using Clock = std::chrono::steady_clock;
+  constexpr std::chrono::seconds kBetweenLines(10);
+  Clock::time_point last = Clock::now();
+  for (size_t i = 0; i < paths.size(); ++i) {
     if (stop_signal_came()) break;
+    if (Clock::now() - last >= kBetweenLines) {
+      last = Clock::now();
+      message(fmt::format("label: {} of {} pictures", i, paths.size()));
+    }
+    const fs::path& path = paths[i];
     Image image;
     try {
       image = read_image(path);
