@@ -30,12 +30,6 @@ int64_t Dataset::num_unlabelled() const {
                        [](const Sample& sample) { return !sample.labelled; });
 }
 
-bool are_among(const std::vector<std::string>& names, const std::vector<std::string>& all) {
-  return std::all_of(names.begin(), names.end(), [&](const std::string& name) {
-    return std::count(all.begin(), all.end(), name) == 1;
-  });
-}
-
 std::string Dataset::summary() const {
   if (!samples.empty() && num_unlabelled() == int64_t(samples.size())) {
     return fmt::format("{} pictures without labels; dropped: {} pictures", samples.size(),
@@ -164,6 +158,12 @@ Dataset load_dataset(const DataSource& source, const std::vector<std::string>& n
   } catch (const std::filesystem::filesystem_error& problem) {
     throw FileError("{}: {}", printable(source.path.string()), problem.code().message());
   }
+}
+
+bool are_among(const std::vector<std::string>& names, const std::vector<std::string>& all) {
+  return std::all_of(names.begin(), names.end(), [&](const std::string& name) {
+    return std::count(all.begin(), all.end(), name) == 1;
+  });
 }
 
 void add_unlabelled(Dataset& dataset, Dataset unlabelled) {

@@ -22,8 +22,7 @@ namespace {
   }
   throw ConfigError(
       "teacher: it knows no class \"{}\", {}; teacher.classes names one of the teacher's for each "
-      "of "
-      "the student's ({}), \"\" for one that it does not know",
+      "of the student's ({}), \"\" for one that it does not know",
       printable(name), near, printable_list(student));
 }
 

@@ -19,7 +19,7 @@ namespace ydistill {
 ///           like a class of the student's, beside the one that it is. With C = 1 of several it is
 ///           the logit of sigmoid(objectness) sigmoid(s) for every box: YOLOv5 trains no class
 ///           logit where there is one class, so the objectness alone is the student's score.
-/// throws    ShapeError, DTypeError, ValueError
+/// throws    ShapeError, DTypeError; ValueError for classes outside 1..D
 Tensor restrict_classes(const Tensor& head, int64_t classes);
 
 namespace cuda {

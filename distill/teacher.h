@@ -39,10 +39,9 @@ class Teacher {
   int64_t student_classes_;
 };
 
-/// Checks that a student can learn from a teacher, whose classes are the student's already
-/// (class_match.h): the same number of scales, strides and anchors per scale, pictures of sizes
-/// that both take. Anchors of other sizes are fine (rescaled). throws ConfigError naming both sides
-/// of the first difference.
+/// Checks that a student can learn from a teacher, whatever its classes (class_match.h): the same
+/// number of scales, strides and anchors per scale, pictures of sizes that both take. Anchors of
+/// other sizes are fine (rescaled). throws ConfigError naming both sides of the first difference.
 void check_teacher(const GraphSpec& student, const GraphSpec& teacher);
 
 }  // namespace ydistill

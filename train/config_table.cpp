@@ -191,7 +191,7 @@ std::vector<ConfigField> make_fields() {
 
   f.push_back(YD_KEY(model.keep_classes,
                      "where the weights are of other classes, their head keeps those of the same "
-                     "names; false: a new head, as in YOLOv5"));
+                     "names; false: as in YOLOv5, a new head unless there are as many classes"));
 
   f.push_back(YD_KEY_AT("teacher.weights", teacher->weights, "checkpoint of the teacher")
                   .default_is("required in teacher"));
@@ -209,7 +209,7 @@ std::vector<ConfigField> make_fields() {
 
   f.push_back(YD_KEY(distill.loss, "distance of the class logits"));
   f.push_back(YD_KEY(distill.defaults,
-                     "which of the defaults below hold: tuned = found by search for each loss, "
+                     "which of the defaults below hold: tuned = found by search, "
                      "original = those of yolov5-knowledge-distillation"));
   f.push_back(YD_KEY(distill.objectness,
                      "distance of the objectness logits: l2 = squared error where the teacher sees "
@@ -251,10 +251,9 @@ std::vector<ConfigField> make_fields() {
                         "a folder of pictures, or a text file with one path a line")
                   .default_is("required in data.unlabeled"));
   f.push_back(
-      YD_KEY_AT(
-          "data.unlabeled.share", data.unlabeled->share,
-          "of each batch; an epoch passes over the labelled pictures; without data.train it is "
-          "all, whatever stands here")
+      YD_KEY_AT("data.unlabeled.share", data.unlabeled->share,
+                "of each batch; an epoch passes over the labelled pictures; without data.train and "
+                "data.yaml it is all, whatever stands here")
           .above(0)
           .below(1));
 

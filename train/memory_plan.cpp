@@ -96,12 +96,11 @@ TrainingMemory::TrainingMemory(const Config& config, const Say& say)
   s.student = make_student(config, *s.train_data, compute, say, teacher ? &teacher->spec : nullptr);
   ClassMatch teacher_classes;
   if (teacher) {
-    const OpenedTeacher opened = teacher_of_student(config, *teacher, s.train_data->names, say);
-    check_teacher(s.student->spec(), opened.checkpoint.spec);
+    OpenedTeacher opened =
+        open_teacher(config, *teacher, of_teacher, s.student->spec(), s.train_data->names, say);
     for (const auto& [name, tensor] : teacher->tensors) s.teacher_values += 4 * tensor.numel();
-    s.teacher = std::make_unique<Teacher>(opened.checkpoint, of_teacher,
-                                          int64_t(s.train_data->names.size()));
-    teacher_classes = opened.classes;
+    s.teacher = std::move(opened.teacher);
+    teacher_classes = std::move(opened.classes);
   }
   s.losses =
       losses_of(config, *s.student, s.teacher ? &s.teacher->spec() : nullptr, teacher_classes);

@@ -89,7 +89,19 @@ struct NamedSource {
   }
   /// By ids that stand for names of its own.
   bool has_other_names() const { return !names.empty() && !is_by_name; }
+  bool has_ids_alone() const { return names.empty() && !is_by_name; }
 };
+
+/// Refuses a data.yaml of which `wanted` classes are taken by name beside a source of mere ids:
+/// they hardly are those of the few.
+void check_ids_have_names(const NamedSource& named, const char* other_key, const NamedSource& other,
+                          size_t wanted) {
+  if (!named.is_by_name || named.names.size() <= wanted || !other.has_ids_alone()) return;
+  throw ConfigError(
+      "data.names: {} of the {} classes of {}, while {} has ids without names; name it by a "
+      "data.yaml too, as {{\"yaml\": FILE, \"split\": ...}}",
+      wanted, named.names.size(), named.what, other_key);
+}
 
 /// Refuses labels that name their classes where none of them is one of the classes wanted: those of
 /// a folder of pictures, say, which has only ids and is read as class0, class1, ...
@@ -182,39 +194,16 @@ Reading reading_of(const Config& config) {
           {}};
 }
 
-namespace {
-
-/// Of two sources one is read by name, being of more classes than are wanted; the other has ids
-/// that mean nothing by themselves, and hardly those of the few.
-void check_ids_have_names(const Config& config, const std::vector<std::string>& names) {
-  if (config.data.names.empty()) return;
-  const DataSourceConfig train = train_source(config), val = val_source(config);
-  const auto check = [&](const char* key, const DataSourceConfig& named, const char* other_key,
-                         const DataSourceConfig& other) {
-    if (named.kind() != DataSourceConfig::Kind::kYaml) return;
-    if (other.kind() != DataSourceConfig::Kind::kYolo) return;
-    const std::vector<std::string> all = read_data_yaml(named.yaml, named.split).names;
-    if (names.size() == all.size() || !are_among(names, all)) return;
-    throw ConfigError(
-        "data.names: {} of the {} classes of {}, while {} has ids without names; name it by a "
-        "data.yaml too, as {{\"yaml\": FILE, \"split\": ...}}",
-        names.size(), all.size(), key, other_key);
-  };
-  check("data.train", train, "data.val", val);
-  check("data.val", val, "data.train", train);
-}
-
-}  // namespace
-
 Reading validation_reading(const Config& config, const std::vector<std::string>& names) {
   Reading reading = reading_of(config);
   // Where all become one, validation has names of its own to read its labels by.
   if (reading.classes == Classes::kSingle) return reading;
   reading.names = names;
   const bool given = !config.data.names.empty();
-  check_ids_have_names(config, names);
   const NamedSource train("data.train", train_source(config), names, given);
   const NamedSource val("data.val", val_source(config), names, given);
+  check_ids_have_names(train, "data.val", val, names.size());
+  check_ids_have_names(val, "data.train", train, names.size());
   const bool both = train.has_other_names() && val.has_other_names();
   if (both ? train.names == val.names : !train.has_other_names() && !val.has_other_names()) {
     return reading;
@@ -222,7 +211,7 @@ Reading validation_reading(const Config& config, const std::vector<std::string>&
   const NamedSource& other = val.has_other_names() ? val : train;
   const NamedSource& beside = val.has_other_names() ? train : val;
   // A folder of pictures has only ids: they mean what the other source says.
-  if (!both && beside.names.empty() && !beside.is_by_name) return reading;
+  if (!both && beside.has_ids_alone()) return reading;
   throw ConfigError(
       "{} has the classes {}, but those of {} are {}; the same names wanted, in any "
       "order",
@@ -569,16 +558,19 @@ ClassMatch match_teacher(const Config& config, const Checkpoint& teacher,
   return classes;
 }
 
-OpenedTeacher teacher_of_student(const Config& config, const Checkpoint& teacher,
-                                 const std::vector<std::string>& names, const Say& say) {
+OpenedTeacher open_teacher(const Config& config, const Checkpoint& teacher, const Compute& compute,
+                           const GraphSpec& student, const std::vector<std::string>& names,
+                           const Say& say) {
   OpenedTeacher opened;
   opened.classes = match_teacher(config, teacher, names);
+  check_teacher(student, teacher.spec);
   if (opened.classes.is_identity()) {
-    opened.checkpoint = teacher;
+    opened.teacher = std::make_unique<Teacher>(teacher, compute);
     return opened;
   }
-  opened.checkpoint = with_student_classes_first(teacher, opened.classes, names);
   say("teacher: " + describe(opened.classes, names, teacher.class_names));
+  opened.teacher = std::make_unique<Teacher>(
+      with_student_classes_first(teacher, opened.classes, names), compute, int64_t(names.size()));
   return opened;
 }
 

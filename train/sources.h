@@ -104,19 +104,21 @@ void check_image_size(const char* key, int64_t size, const GraphSpec& network);
 /// ConfigError where 8 bits are wanted and cannot be had.
 Compute teacher_compute(const Config& config, const Checkpoint& teacher, const Compute& student);
 
-/// A config's teacher with the student's classes first, and which they are.
-struct OpenedTeacher {
-  Checkpoint checkpoint;
-  ClassMatch classes;
-};
 /// names: the student's classes. throws ConfigError where the teacher's do not match, and where it
 /// knows too few of them for what the config wants.
 ClassMatch match_teacher(const Config& config, const Checkpoint& teacher,
                          const std::vector<std::string>& names);
-/// names: the student's classes. Says which of the teacher's they are, where its are others. throws
-/// as match_teacher.
-OpenedTeacher teacher_of_student(const Config& config, const Checkpoint& teacher,
-                                 const std::vector<std::string>& names, const Say& say);
+
+struct OpenedTeacher {
+  std::unique_ptr<Teacher> teacher;
+  ClassMatch classes;  ///< the student's among the teacher's
+};
+/// A config's teacher, with the student's classes first. compute: of teacher_compute. names: the
+/// student's classes. Says which of the teacher's they are, where its are others. throws as
+/// match_teacher, check_teacher and Teacher.
+OpenedTeacher open_teacher(const Config& config, const Checkpoint& teacher, const Compute& compute,
+                           const GraphSpec& student, const std::vector<std::string>& names,
+                           const Say& say);
 
 /// The losses with their gains scaled by classes, scales and picture size; none of features where
 /// no layer before the head is trained. teacher: null for none. classes: the student's among the

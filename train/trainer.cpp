@@ -243,12 +243,11 @@ class Trainer {
     check_image_size("train.image_size", config_.train.image_size, student_->spec());
     check_image_size("val.image_size", config_.val.image_size, student_->spec());
     if (config_.teacher) {
-      const OpenedTeacher opened = teacher_of_student(config_, *teacher_file_, names, say_);
-      check_teacher(student_->spec(), opened.checkpoint.spec);
       const Compute compute = teacher_compute(config_, *teacher_file_, compute_);
-      teacher_ = std::make_unique<Teacher>(opened.checkpoint, compute, int64_t(names.size()));
-      teacher_classes = opened.classes;
-      knows_all_ = !teacher_classes.has_unknown();
+      OpenedTeacher opened =
+          open_teacher(config_, *teacher_file_, compute, student_->spec(), names, say_);
+      teacher_ = std::move(opened.teacher);
+      teacher_classes = std::move(opened.classes);
       say_(fmt::format("teacher: {} from {}{}", teacher_file_->spec.name,
                        config_.teacher->weights.string(),
                        compute == compute_ ? "" : " on " + ydistill::describe(compute)));
@@ -384,7 +383,9 @@ class Trainer {
         fmt::format("teacher: precision {:.4f}, recall {:.4f}, mAP50 {:.4f}, mAP50-95 {:.4f} on "
                     "the validation set{}",
                     m.precision, m.recall, m.map50, m.map,
-                    knows_all_ ? "" : ", of which the classes that it does not know count as 0"));
+                    losses_.distill->known_classes.empty()
+                        ? ""
+                        : ", of which the classes that it does not know count as 0"));
   }
 
   /// False if the run was stopped on the way.
@@ -610,7 +611,6 @@ class Trainer {
   std::unique_ptr<Model> student_;
   std::optional<Checkpoint> teacher_file_;  // until teacher_ is there
   std::unique_ptr<Teacher> teacher_;
-  bool knows_all_ = true;  // of the student's classes
   StepLosses losses_;
   Compute compute_;
   std::unique_ptr<Optimizer> optimizer_;
