@@ -53,7 +53,7 @@ TEST_CASE("command: label writes the boxes that detect finds, under the ids of -
       for (size_t k = 0; k < detections.size(); ++k) {
         const Label& label = sample.labels[k];
         const auto box = detections[k]["box_xyxy"].get<std::vector<double>>();
-        CHECK(data.names[size_t(label.class_id)] == detections[k]["name"]);
+        CHECK(data.names[size_t(label.class_id)] == detections[k]["name"].get<std::string>());
         // VOC keeps three decimals of pixels.
         CHECK(label.cx * 64 == Approx((box[0] + box[2]) / 2).margin(2e-3));
         CHECK(label.cy * 64 == Approx((box[1] + box[3]) / 2).margin(2e-3));
@@ -79,6 +79,44 @@ TEST_CASE("command: label takes all classes where none are named, and drops what
   const std::string yaml = read_file(setup.dir / "labelled/data.yaml");
   CHECK(yaml.find("0: \"wide\"") != std::string::npos);
   CHECK(yaml.find("1: \"high\"") != std::string::npos);
+}
+
+TEST_CASE("command: classes that count as one are found, labelled and converted as that one") {
+  const Setup setup;
+  const std::string merge = " --merge long=wide,high";
+  const Outcome detected = setup.run("detect --json --out found" + merge + kFind);
+  REQUIRE(detected.code == 0);
+  size_t boxes = 0;
+  const auto found = nlohmann::json::parse(detected.out);
+  for (const auto& picture : found["images"]) {
+    for (const auto& box : picture["detections"]) {
+      CHECK(box["name"].get<std::string>() == "long");
+      ++boxes;
+    }
+  }
+  CHECK(boxes > 0);
+  const Outcome labelled = setup.run("label --out labelled --classes long" + merge + kFind);
+  INFO(labelled.err);
+  REQUIRE(labelled.code == 0);
+  CHECK(labelled.err.find(fmt::format("4 pictures, {} labels, 1 classes", boxes)) !=
+        std::string::npos);
+  const Outcome converted =
+      setup.run("convert-data train/images --names wide high --to voc --out voc" + merge);
+  INFO(converted.err);
+  REQUIRE(converted.code == 0);
+  CHECK(converted.err.find("\"long\" is wide, high") != std::string::npos);
+  CHECK(converted.err.find("\"names\": [\"long\"]") != std::string::npos);
+
+  const std::string label = "label --out new" + std::string(kFind);
+  check_refused(setup.run(label + " --merge long=wide,hihg"), 2,
+                "label: --merge: the weights know no \"hihg\", the nearest is \"high\"");
+  check_refused(setup.run(label + " --merge a=wide b=wide"), 2,
+                "label: --merge: \"wide\" cannot be part of \"a\" and of \"b\"");
+  check_refused(setup.run(label + " --merge wide"), 2, "NAME=CLASS,CLASS wanted");
+  check_refused(setup.run(label + " --merge a="), 2, "\"a\" of a class without a name");
+  check_refused(setup.run("detect --out d" + std::string(kFind) + " --classes wide" + merge), 2,
+                "the weights know no \"wide\"");
+  CHECK_FALSE(fs::exists(setup.dir / "new"));
 }
 
 TEST_CASE("command: label overwrites nothing and tells at once what is wrong") {

@@ -355,7 +355,7 @@ TEST_CASE("config: a syntax error names file line and column") {
   };
   refused("{\n  \"model\": {,}\n}", "cfg.json: line 2, column 13: syntax error");
   refused("{\n  \"train\": {\"epochs\": 3}\n", "cfg.json: line 3, column 1: syntax error");
-  refused("", "cfg.json: line 1, column 1: syntax error");
+  refused("", "cfg.json: the text is empty, JSON wanted");
   refused("{} x", "cfg.json: line 1, column 4: syntax error");
   refused("[1]", "cfg.json: expected a JSON object, got [1]");
   refused("{\"a\": \"\xff\"}", "cfg.json: line 1, column");
