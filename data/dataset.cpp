@@ -69,7 +69,49 @@ void match_by_name(Dataset& dataset, const std::vector<std::string>& names,
   for (Finding& finding : reading::of_other_classes(others)) {
     dataset.findings.push_back(std::move(finding));
   }
+  if (!dataset.coco_category_ids.empty()) {
+    std::vector<int64_t> category_ids(names.size(), -1);
+    for (size_t c = 0; c < new_ids.size(); ++c) {
+      if (new_ids[c] >= 0) category_ids[size_t(new_ids[c])] = dataset.coco_category_ids[c];
+    }
+    dataset.coco_category_ids = std::move(category_ids);
+  }
   dataset.names = names;
+}
+
+/// Gives labels the classes that the merges name. Where two of them then say the same, one goes.
+void merge_classes(Dataset& dataset, const ClassMerges& merges, const std::filesystem::path& file) {
+  const MergedNames merged = merged_names(dataset.names, merges);
+  if (merged.names == dataset.names) return;
+  int64_t repeated = 0;
+  for (Sample& sample : dataset.samples) {
+    std::vector<Label> labels;
+    for (Label& label : sample.labels) {
+      label.class_id = merged.id_of.at(size_t(label.class_id));
+      if (std::find(labels.begin(), labels.end(), label) == labels.end()) {
+        labels.push_back(std::move(label));
+      }
+    }
+    repeated += int64_t(sample.labels.size() - labels.size());
+    sample.labels = std::move(labels);
+  }
+  if (repeated > 0) {
+    dataset.labels_dropped += repeated;
+    dataset.findings.push_back(
+        {file, 0, "the same object as two classes that count as one",
+         repeated == 1 ? "label dropped" : fmt::format("{} labels dropped", repeated)});
+  }
+  if (!dataset.coco_category_ids.empty()) {
+    std::vector<int64_t> category_ids(merged.names.size(), -1);
+    for (size_t c = 0; c < merged.id_of.size(); ++c) {
+      int64_t& id = category_ids[size_t(merged.id_of[c])];
+      if (id < 0) id = dataset.coco_category_ids[c];
+    }
+    dataset.coco_category_ids = std::move(category_ids);
+  }
+  dataset.notes.push_back(
+      fmt::format("{}: {}", printable(file.string()), describe_merges(dataset.names, merges)));
+  dataset.names = merged.names;
 }
 
 /// What the file names, with labels of the ids that `names` has.
@@ -106,7 +148,10 @@ Dataset load_data_yaml(const DataSource& source, const std::vector<std::string>&
   return load_listed(source, yaml, names);
 }
 
+Dataset load_merged(DataSource source, const std::vector<std::string>& names);
+
 Dataset load_all_classes(const DataSource& source, const std::vector<std::string>& names) {
+  if (!source.merge.empty()) return load_merged(source, names);
   switch (source.kind) {
     case DataSource::Kind::kYolo:
     case DataSource::Kind::kPictures:
@@ -119,6 +164,39 @@ Dataset load_all_classes(const DataSource& source, const std::vector<std::string
       return load_data_yaml(source, names);
   }
   throw ValueError("load_dataset: unknown kind {}", int(source.kind));
+}
+
+/// load_all_classes of a source whose classes are merged.
+Dataset load_merged(DataSource source, const std::vector<std::string>& names) {
+  const ClassMerges merges = std::exchange(source.merge, {});
+  check_merges(merges);
+  const std::vector<std::string> wanted = merged_names(names, merges).names;
+  std::vector<std::string> read_by = names;
+  switch (source.kind) {
+    case DataSource::Kind::kPictures:
+      return load_all_classes(source, names);
+    case DataSource::Kind::kYolo:
+      if (names.empty()) {
+        throw ConfigError(
+            "{}: its labels have ids alone, classes that are merged need names "
+            "(data.names, or --names)",
+            printable(source.path.string()));
+      }
+      break;
+    case DataSource::Kind::kVoc:
+    case DataSource::Kind::kCoco:
+      read_by.clear();
+      break;
+    case DataSource::Kind::kYaml: {
+      const std::vector<std::string> known = read_data_yaml(source.path, source.split).names;
+      if (are_among(wanted, merged_names(known, merges).names)) read_by = known;
+      break;
+    }
+  }
+  Dataset dataset = load_all_classes(source, read_by);
+  merge_classes(dataset, merges, source.path);
+  if (!names.empty() && wanted != dataset.names) match_by_name(dataset, wanted, source.path);
+  return dataset;
 }
 
 Dataset load_single_class(const DataSource& source, std::vector<std::string> names) {

@@ -14,6 +14,8 @@
 #include <string>
 #include <vector>
 
+#include <ydistill/data/class_merge.h>
+
 namespace ydistill {
 
 /// An object: its class and its box, as fractions of the (upright) picture's width and height.
@@ -89,6 +91,8 @@ struct DataSource {
   /// empty: nowhere.
   std::filesystem::path cache_folder = {};
   Classes classes = Classes::kAll;
+  /// Classes that count as one, see load_dataset.
+  ClassMerges merge = {};
   /// Asked between pictures, by the calling thread: true gives the reading up. Empty: never.
   std::function<bool()> stop = {};
 };
@@ -107,6 +111,11 @@ inline constexpr int64_t kMaxClasses = 10000;
 /// largest id in use. VOC and COCO classes are matched to given names by name, and objects of other
 /// classes are dropped, which one finding says. A YAML file that has all of the given names is
 /// matched by name too; otherwise its own names are left aside, which a note says, and ids count.
+///
+/// source.merge: labels of the classes of a merge are of the class that it names, which a note
+/// says. `names` are then the classes afterwards, matched by name; beside YOLO labels, which have
+/// only ids, they may be those before, in the order of the ids. A merge of which no class is there
+/// does nothing.
 ///
 /// Classes::kSingle: every object becomes class 0. Where one name is given, or the YAML file has
 /// only one, objects of any id or name are taken, and the class has that name; several given names
@@ -134,8 +143,8 @@ inline constexpr int64_t kMaxClasses = 10000;
 /// file that says otherwise is listed.
 ///
 /// throws FileError: a source that is missing or malformed, or without one usable picture; the
-/// message then says how many were dropped and the first reason. StoppedError where source.stop
-/// says so.
+/// message then says how many were dropped and the first reason. ValueError as check_merges;
+/// ConfigError for a merge of classes that have no names. StoppedError where source.stop says so.
 Dataset load_dataset(const DataSource& source, const std::vector<std::string>& names = {});
 
 /// Whether each of the names stands in `all`, once: a data.yaml with the names `all` is then read

@@ -21,6 +21,7 @@ namespace ydistill {
 struct Detector::State {
   std::unique_ptr<Model> model;
   std::vector<std::string> names;
+  std::vector<int64_t> found_as;  // NmsOptions; empty where no classes are merged
   DetectorOptions options;
   std::shared_ptr<Arena> arena;
   std::unique_ptr<Inference> inference;
@@ -50,13 +51,14 @@ void check_picture(const ImageView& image, size_t number, size_t count) {
                    width * height * 3, image.rgb.size());
 }
 
-NmsOptions nms_options(const DetectorOptions& options) {
+NmsOptions nms_options(const DetectorOptions& options, const std::vector<int64_t>& found_as) {
   NmsOptions nms;
   nms.conf = options.conf;
   nms.iou = options.iou;
   nms.max_det = options.max_det;
   nms.scope = options.scope;
   nms.classes = options.classes;
+  nms.found_as = found_as;
   return nms;
 }
 
@@ -106,7 +108,7 @@ std::vector<std::vector<Detection>> Detector::State::find(const Tensor& input) {
     return logits;
   };
   const Anchors& anchors = model->spec().anchors;
-  const NmsOptions nms = nms_options(options);
+  const NmsOptions nms = nms_options(options, found_as);
   auto found = options.tta ? nms_with_tta(network, input, model->spec().max_stride(), anchors, nms)
                            : nms_heads(network(input), anchors, nms);
   times.network += in_network;
@@ -151,10 +153,13 @@ Detector::Detector(const Checkpoint& checkpoint, const DetectorOptions& options)
     throw ValueError("detector: image_size {}: a network's input has at most {} pixels",
                      options.image_size, kMaxPixels);
   }
-  check_nms_options(nms_options(options), checkpoint.spec.num_classes);
+  check_merges(options.merge);
+  MergedNames merged = merged_names(checkpoint.class_names, options.merge);
+  check_nms_options(nms_options(options, {}), int64_t(merged.names.size()));
   use_compute(options.compute);
   state_->model = build_inference_model(checkpoint, options.compute);
-  state_->names = checkpoint.class_names;
+  state_->names = std::move(merged.names);
+  if (!options.merge.empty()) state_->found_as = std::move(merged.id_of);
   state_->options = options;
   state_->arena = Arena::create();
   state_->inference = std::make_unique<Inference>(*state_->model);

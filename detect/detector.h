@@ -14,6 +14,7 @@
 #include <string>
 #include <vector>
 
+#include <ydistill/data/class_merge.h>
 #include <ydistill/data/image.h>
 #include <ydistill/tensor/compute.h>
 #include <ydistill/yolo/nms.h>
@@ -29,6 +30,9 @@ struct DetectorOptions {
   int64_t max_det = 300;  ///< boxes a picture
   /// Whether boxes of different classes suppress each other.
   NmsScope scope = NmsScope::kPerClass;
+  /// Classes that count as one, and suppress each other's boxes: class_names() and the ids of boxes
+  /// are those afterwards.
+  ClassMerges merge = {};
   /// Only boxes found as one of these are reported; empty: all.
   std::vector<int64_t> classes = {};
   /// Test-time augmentation: three views of each picture (test_time_augmentation.h).

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <ydistill/distill/class_match.h>
 
-#include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 
@@ -37,8 +37,7 @@ int64_t class_of(const std::string& name, const std::vector<std::string>& studen
   return first - teacher.begin();
 }
 
-void check_each_once(const ClassMatch& match, const std::vector<std::string>& teacher) {
-  const std::vector<int64_t>& classes = match.teacher_class;
+void check_each_once(const std::vector<int64_t>& classes, const std::vector<std::string>& teacher) {
   for (const int64_t c : classes) {
     if (c == kNoClass || std::count(classes.begin(), classes.end(), c) == 1) continue;
     throw ConfigError("teacher: two of the student's classes would be its \"{}\"",
@@ -46,13 +45,13 @@ void check_each_once(const ClassMatch& match, const std::vector<std::string>& te
   }
 }
 
-ClassMatch by_own_names(const std::vector<std::string>& student,
-                        const std::vector<std::string>& teacher) {
-  ClassMatch match;
-  match.teacher_classes = int64_t(teacher.size());
+/// For each of the student's classes the place of its name.
+std::vector<int64_t> by_own_names(const std::vector<std::string>& student,
+                                  const std::vector<std::string>& teacher) {
+  std::vector<int64_t> classes;
   for (size_t c = 0; c < student.size(); ++c) {
     if (student == teacher) {
-      match.teacher_class.push_back(int64_t(c));
+      classes.push_back(int64_t(c));
       continue;
     }
     if (is_stand_in_name(student[c])) {
@@ -61,25 +60,40 @@ ClassMatch by_own_names(const std::vector<std::string>& student,
           "gives them, or teacher.classes those of the teacher's that are meant: {}",
           c, student[c], printable_list(teacher));
     }
-    match.teacher_class.push_back(class_of(student[c], student, teacher, /*by_own_names=*/true));
+    classes.push_back(class_of(student[c], student, teacher, /*by_own_names=*/true));
   }
-  check_each_once(match, teacher);
-  return match;
+  return classes;
+}
+
+/// The same for the names that are wanted.
+std::vector<int64_t> by_wanted_names(const std::vector<std::string>& student,
+                                     const std::vector<std::string>& teacher,
+                                     const std::vector<std::string>& wanted) {
+  if (wanted.size() != student.size()) {
+    throw ConfigError("teacher.classes: {} names for the student's {} classes ({}); one for each",
+                      wanted.size(), student.size(), printable_list(student));
+  }
+  std::vector<int64_t> classes;
+  for (const std::string& name : wanted) {
+    classes.push_back(name.empty() ? kNoClass
+                                   : class_of(name, student, teacher, /*by_own_names=*/false));
+  }
+  return classes;
 }
 
 }  // namespace
 
 bool ClassMatch::is_identity() const {
-  for (size_t c = 0; c < teacher_class.size(); ++c) {
-    if (teacher_class[c] != int64_t(c)) return false;
+  for (size_t c = 0; c < made_of.size(); ++c) {
+    if (made_of[c] != std::vector<int64_t>{int64_t(c)}) return false;
   }
-  return int64_t(teacher_class.size()) == teacher_classes;
+  return int64_t(made_of.size()) == teacher_classes;
 }
 
 std::vector<int64_t> ClassMatch::known() const {
   std::vector<int64_t> result;
-  for (size_t c = 0; c < teacher_class.size(); ++c) {
-    if (teacher_class[c] != kNoClass) result.push_back(int64_t(c));
+  for (size_t c = 0; c < made_of.size(); ++c) {
+    if (!made_of[c].empty()) result.push_back(int64_t(c));
   }
   return result;
 }
@@ -87,29 +101,46 @@ std::vector<int64_t> ClassMatch::known() const {
 std::vector<int64_t> ClassMatch::others() const {
   std::vector<int64_t> result;
   for (int64_t c = 0; c < teacher_classes; ++c) {
-    if (std::find(teacher_class.begin(), teacher_class.end(), c) == teacher_class.end()) {
-      result.push_back(c);
-    }
+    const bool is_known = std::any_of(made_of.begin(), made_of.end(), [&](const auto& parts) {
+      return std::find(parts.begin(), parts.end(), c) != parts.end();
+    });
+    if (!is_known) result.push_back(c);
   }
+  return result;
+}
+
+std::vector<int64_t> ClassMatch::sizes() const {
+  std::vector<int64_t> result;  // what is not known has a class of its own there
+  for (const auto& parts : made_of) result.push_back(std::max<int64_t>(1, int64_t(parts.size())));
+  return result;
+}
+
+std::vector<int64_t> ClassMatch::student_class() const {
+  std::vector<int64_t> result;
+  const std::vector<int64_t> counts = sizes();
+  for (size_t c = 0; c < counts.size(); ++c) {
+    result.insert(result.end(), size_t(counts[c]), int64_t(c));
+  }
+  result.insert(result.end(), others().size(), int64_t(made_of.size()));
   return result;
 }
 
 ClassMatch match_classes(const std::vector<std::string>& student,
                          const std::vector<std::string>& teacher,
-                         const std::vector<std::string>& wanted) {
-  if (wanted.empty()) return by_own_names(student, teacher);
-  if (wanted.size() != student.size()) {
-    throw ConfigError("teacher.classes: {} names for the student's {} classes ({}); one for each",
-                      wanted.size(), student.size(), printable_list(student));
-  }
+                         const std::vector<std::string>& wanted, const ClassMerges& merges) {
+  const MergedNames merged = merged_names(teacher, merges);
+  const std::vector<int64_t> classes = wanted.empty()
+                                           ? by_own_names(student, merged.names)
+                                           : by_wanted_names(student, merged.names, wanted);
+  check_each_once(classes, merged.names);
   ClassMatch match;
   match.teacher_classes = int64_t(teacher.size());
-  for (const std::string& name : wanted) {
-    const int64_t c =
-        name.empty() ? kNoClass : class_of(name, student, teacher, /*by_own_names=*/false);
-    match.teacher_class.push_back(c);
+  for (const int64_t wanted_class : classes) {
+    std::vector<int64_t>& parts = match.made_of.emplace_back();
+    for (size_t c = 0; c < teacher.size(); ++c) {
+      if (merged.id_of[c] == wanted_class) parts.push_back(int64_t(c));
+    }
   }
-  check_each_once(match, teacher);
   if (match.known().empty()) {
     throw ConfigError("teacher.classes: the teacher knows none of the student's classes ({})",
                       printable_list(student));
@@ -119,12 +150,17 @@ ClassMatch match_classes(const std::vector<std::string>& student,
 
 Checkpoint with_student_classes_first(const Checkpoint& teacher, const ClassMatch& match,
                                       const std::vector<std::string>& student) {
-  std::vector<int64_t> classes = match.teacher_class;
-  std::vector<std::string> names = student;
-  for (const int64_t c : match.others()) {
+  std::vector<int64_t> classes;
+  std::vector<std::string> names;
+  const auto add = [&](int64_t c, const std::string& name) {
     classes.push_back(c);
-    names.push_back(teacher.class_names[size_t(c)]);
+    names.push_back(name);
+  };
+  for (size_t c = 0; c < student.size(); ++c) {
+    if (match.made_of[c].empty()) add(kNoClass, student[c]);
+    for (const int64_t part : match.made_of[c]) add(part, teacher.class_names[size_t(part)]);
   }
+  for (const int64_t c : match.others()) add(c, teacher.class_names[size_t(c)]);
   return select_classes(teacher, classes, names);
 }
 
@@ -133,15 +169,19 @@ std::string describe(const ClassMatch& match, const std::vector<std::string>& st
   if (match.is_identity()) return "";
   std::vector<std::string> shared, lacking;
   for (size_t c = 0; c < student.size(); ++c) {
-    if (match.teacher_class[c] == kNoClass) {
+    std::vector<std::string> names;
+    for (const int64_t part : match.made_of[c]) names.push_back(teacher[size_t(part)]);
+    if (names.empty()) {
       lacking.push_back(student[c]);
-      continue;
+    } else {
+      const bool is_same = names == std::vector<std::string>{student[c]};
+      shared.push_back(is_same ? student[c]
+                               : fmt::format("{} ({})", student[c], fmt::join(names, ", ")));
     }
-    const std::string& name = teacher[size_t(match.teacher_class[c])];
-    shared.push_back(name == student[c] ? name : fmt::format("{} ({})", student[c], name));
   }
-  return fmt::format("{} of its {} classes are the student's: {}{}", shared.size(),
-                     match.teacher_classes, printable_list(shared),
+  return fmt::format("{} of its {} classes are the student's: {}{}",
+                     match.teacher_classes - int64_t(match.others().size()), match.teacher_classes,
+                     printable_list(shared),
                      lacking.empty() ? "" : "; it does not know " + printable_list(lacking));
 }
 

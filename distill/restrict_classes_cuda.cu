@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // A thread a number that is written: neighbours read neighbours, but for the objectness, whose
-// thread reads the box's classes.
+// thread reads the box's classes, and for classes of several.
 #include <ydistill/distill/restrict_classes.h>
 #include <ydistill/distill/restrict_classes_math.h>
 #include <ydistill/tensor/cuda/elementwise.h>
@@ -10,23 +10,23 @@ namespace {
 
 struct Restrict {
   const float* head;
+  const int64_t* ends;
   int64_t width, kept;
   float* result;
   __device__ void operator()(int64_t i) const {
-    const int64_t c = i % kept;
-    const float* const box = head + i / kept * width;
-    result[i] = c == 4 ? restricted_objectness(box, kept - 5, width - 5) : box[c];
+    const RestrictedBox<float> box{head + i / kept * width, ends, kept - 5, width - 5};
+    result[i] = box[i % kept];
   }
 };
 
 }  // namespace
 
-void restrict_classes(const Tensor& head, const Tensor& result) {
+void restrict_classes(const Tensor& head, const ClassParts& parts, const Tensor& result) {
   if (head.dtype() != DType::kFloat32) {
     throw DTypeError("restrict_classes: on a GPU it takes float32, got {}", name_of(head.dtype()));
   }
-  for_each(result.numel(), Restrict{head.device_data<float>(), head.size(4), result.size(4),
-                                    result.device_data<float>()});
+  for_each(result.numel(), Restrict{head.device_data<float>(), parts.ends().device_data<int64_t>(),
+                                    head.size(4), result.size(4), result.device_data<float>()});
 }
 
 }  // namespace ydistill::cuda

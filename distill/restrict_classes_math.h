@@ -36,13 +36,29 @@ YD_HOST_DEVICE T largest_of(const T* logits, int64_t count) {
   return best;
 }
 
-/// box: [5 + all]; the objectness logit for one who knows the first `classes` of them.
+/// A box's numbers, [5 + all], as one sees them who knows `classes` classes: class c is made of
+/// those of the box from ends[c - 1] to ends[c].
 template <class T>
-YD_HOST_DEVICE T restricted_objectness(const T* box, int64_t classes, int64_t all) {
-  if (classes == all) return box[4];
-  if (classes == 1) return logit_of_product(box[4], box[5]);
-  const T own = largest_of(box + 5, classes), other = largest_of(box + 5 + classes, all - classes);
-  return own < other ? logit_of_share(box[4], own, other) : box[4];
-}
+struct RestrictedBox {
+  const T* box;
+  const int64_t* ends;
+  int64_t classes, all;
+
+  YD_HOST_DEVICE T objectness() const {
+    const int64_t parts = ends[classes - 1];
+    if (parts == all) return box[4];
+    const T own = largest_of(box + 5, parts);
+    if (classes == 1) return logit_of_product(box[4], own);
+    const T other = largest_of(box + 5 + parts, all - parts);
+    return own < other ? logit_of_share(box[4], own, other) : box[4];
+  }
+  /// i: of 5 + classes.
+  YD_HOST_DEVICE T operator[](int64_t i) const {
+    if (i < 4) return box[i];
+    if (i == 4) return objectness();
+    const int64_t begin = i == 5 ? 0 : ends[i - 6];
+    return largest_of(box + 5 + begin, ends[i - 5] - begin);
+  }
+};
 
 }  // namespace ydistill

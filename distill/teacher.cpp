@@ -3,18 +3,18 @@
 
 #include <fmt/ranges.h>
 
-#include <ydistill/distill/restrict_classes.h>
-
 namespace ydistill {
 
-Teacher::Teacher(const Checkpoint& checkpoint, const Compute& compute, int64_t student_classes)
-    : model_(build_inference_model(checkpoint, compute)),
-      class_names_(checkpoint.class_names),
-      student_classes_(student_classes == 0 ? checkpoint.spec.num_classes : student_classes) {
-  if (student_classes_ < 1 || student_classes_ > checkpoint.spec.num_classes) {
-    throw ValueError("teacher: {} classes for the student, it knows {}", student_classes_,
-                     checkpoint.spec.num_classes);
+Teacher::Teacher(const Checkpoint& checkpoint, const Compute& compute,
+                 const std::vector<int64_t>& student_classes)
+    : model_(build_inference_model(checkpoint, compute)), class_names_(checkpoint.class_names) {
+  if (student_classes.empty()) return;
+  ClassParts parts(student_classes, compute.device);
+  const int64_t known = checkpoint.spec.num_classes;
+  if (parts.parts() > known) {
+    throw ValueError("teacher: {} classes for the student, it knows {}", parts.parts(), known);
   }
+  if (parts.classes() < known) parts_ = std::move(parts);
 }
 
 std::vector<Tensor> Teacher::logits(const Tensor& images, std::vector<Tensor>* features) {
@@ -26,8 +26,7 @@ std::vector<Tensor> Teacher::logits(const Tensor& images, std::vector<Tensor>* f
   std::vector<Tensor> heads;
   for (const Var& head : model_->forward(images, ForwardMode::kInference, {},
                                          features != nullptr ? &maps : nullptr)) {
-    const bool all = student_classes_ == spec().num_classes;
-    heads.push_back(all ? head.value() : restrict_classes(head.value(), student_classes_));
+    heads.push_back(parts_ ? restrict_classes(head.value(), *parts_) : head.value());
   }
   if (features != nullptr) {
     features->clear();

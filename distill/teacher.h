@@ -3,9 +3,11 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include <ydistill/distill/restrict_classes.h>
 #include <ydistill/yolo/checkpoint.h>
 
 namespace ydistill {
@@ -15,12 +17,12 @@ namespace ydistill {
 class Teacher {
  public:
   /// In 8 bits on the CPU, of a calibrated checkpoint; there are no features then.
-  /// student_classes: how many of the checkpoint's classes, the first ones, are the student's; 0:
-  /// all.
+  /// student_classes: of how many of the checkpoint's classes, which come first, each of the
+  /// student's is made (ClassParts); empty: they are the checkpoint's.
   /// throws ValueError if the checkpoint lacks a weight, a class, or the calibration that 8 bits
   /// need.
   explicit Teacher(const Checkpoint& checkpoint, const Compute& compute = {},
-                   int64_t student_classes = 0);
+                   const std::vector<int64_t>& student_classes = {});
 
   /// Raw logits of each scale, [N,H,W,A,5+C] float32, of the student's classes alone
   /// (restrict_classes.h), for uint8 pictures [N,H,W,3].
@@ -36,7 +38,7 @@ class Teacher {
  private:
   std::unique_ptr<Model> model_;
   std::vector<std::string> class_names_;
-  int64_t student_classes_;
+  std::optional<ClassParts> parts_;  // where the student's classes are others
 };
 
 /// Checks that a student can learn from a teacher, whatever its classes (class_match.h): the same

@@ -12,6 +12,7 @@
 #include <ydistill/tensor/io/text_file.h>
 #include <ydistill/tools/command.h>
 #include <ydistill/tools/dataset_args.h>
+#include <ydistill/tools/merge_args.h>
 #include <ydistill/tools/progress.h>
 
 namespace ydistill::tools {
@@ -20,7 +21,7 @@ namespace {
 namespace fs = std::filesystem;
 
 struct Args {
-  std::vector<std::string> paths, splits, images, names;
+  std::vector<std::string> paths, splits, images, names, merge;
   std::string from;
   DatasetOutputArgs output;
 };
@@ -114,11 +115,13 @@ int convert(const Args& args) {
   }
   const std::vector<NamedSource> named =
       from == "voc" || from == "yaml" ? parts_of(args, from) : separate(args, from);
+  const ClassMerges merges = merges_of(args.merge, "convert-data");
   std::vector<DataSource> sources;
   std::vector<std::string> split_names;
   for (const NamedSource& source : named) {
     sources.push_back(source.source);
     sources.back().stop = stop_signal_came;
+    sources.back().merge = merges;
     split_names.push_back(source.split);
   }
   check_dataset_output(args.output, split_names, "convert-data");
@@ -161,6 +164,7 @@ Run add_convert_data(CLI::App& app) {
                   "VOC, data.yaml: splits to take; YOLO, COCO: what to call each path (train)");
   cmd->add_option("--images", args->images, "COCO: the folder of the pictures, one or one a file");
   cmd->add_option("--names", args->names, "class names in the order of their ids");
+  add_merge_option(*cmd, args->merge);
   return [args] {
     catch_stop_signals(OnSignal::kSay);  // else what is half written would stay
     try {

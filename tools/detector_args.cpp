@@ -11,6 +11,7 @@
 #include <ydistill/tensor/edit_distance.h>
 #include <ydistill/tensor/io/text.h>
 #include <ydistill/tensor/parallel.h>
+#include <ydistill/tools/merge_args.h>
 
 namespace ydistill::tools {
 namespace {
@@ -54,6 +55,21 @@ std::vector<int64_t> ids_of_classes(const std::vector<std::string>& wanted,
   return ids;
 }
 
+/// Those of --merge. Every class has to be one of the network's: one that is misspelt would go on
+/// by itself.
+ClassMerges merges_of_network(const std::vector<std::string>& words,
+                              const std::vector<std::string>& names, const std::string& command) {
+  ClassMerges merges = merges_of(words, command);
+  for (const ClassMerge& merge : merges) {
+    for (const std::string& name : merge.of) {
+      if (std::find(names.begin(), names.end(), name) != names.end()) continue;
+      throw ConfigError("{}: --merge: the weights know no \"{}\", the nearest is \"{}\"", command,
+                        printable(name, 40), printable(nearest_of(names, name), 40));
+    }
+  }
+  return merges;
+}
+
 }  // namespace
 
 void add_nms_options(CLI::App& command, double& conf, double& iou) {
@@ -73,6 +89,7 @@ void add_detector_options(CLI::App& command, DetectorArgs& args) {
       ->capture_default_str();
   command.add_option("--classes", args.classes,
                      "only these, by name or number: --classes person \"traffic light\" 7");
+  add_merge_option(command, args.merge);
   command.add_flag("--agnostic", args.agnostic,
                    "boxes of different classes suppress each other too");
   command.add_flag("--tta", args.options.tta,
@@ -100,7 +117,9 @@ Checkpoint load_weights(DetectorArgs& args, const std::string& command) {
   if (size < stride || size % stride != 0) {
     throw ConfigError("{}: --size: a multiple of {} wanted, got {}", command, stride, size);
   }
-  args.options.classes = ids_of_classes(args.classes, checkpoint.class_names, command);
+  args.options.merge = merges_of_network(args.merge, checkpoint.class_names, command);
+  const MergedNames merged = merged_names(checkpoint.class_names, args.options.merge);
+  args.options.classes = ids_of_classes(args.classes, merged.names, command);
   if (args.agnostic) args.options.scope = NmsScope::kAllClasses;
   args.options.compute = choose_inference_compute(args.device, args.precision,
                                                   !checkpoint.calibration.empty(), args.autotune);

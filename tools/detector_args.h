@@ -17,6 +17,7 @@ struct DetectorArgs {
   std::string weights, device = "auto", precision = "auto";
   DetectorOptions options;
   std::vector<std::string> classes;  ///< names or ids
+  std::vector<std::string> merge;    ///< NAME=CLASS,CLASS
   int threads = 0;
   bool agnostic = false;
   bool autotune = false;
@@ -24,8 +25,8 @@ struct DetectorArgs {
 
 /// --conf, --iou.
 void add_nms_options(CLI::App& command, double& conf, double& iou);
-/// --weights, --conf, --iou, --max-det, --classes, --agnostic, --tta, --size, --threads, --device,
-/// --precision, --autotune.
+/// --weights, --conf, --iou, --max-det, --classes, --merge, --agnostic, --tta, --size, --threads,
+/// --device, --precision, --autotune.
 void add_detector_options(CLI::App& command, DetectorArgs& args);
 
 /// Settles threads and device. throws ConfigError for words that no weights could go with.

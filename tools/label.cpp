@@ -115,9 +115,9 @@ int label(LabelArgs& args) {
   const Checkpoint checkpoint = load_weights(args.detector, "label");
   Detector detector(checkpoint, args.detector.options);
   if (!source.left_out.empty()) message(source.left_out);
-  const std::vector<int64_t> classes =
-      written_classes(args.detector.options.classes, checkpoint.class_names.size());
-  check_names(args.detector.weights, checkpoint.class_names, classes);
+  const std::vector<std::string>& names = detector.class_names();
+  const std::vector<int64_t> classes = written_classes(args.detector.options.classes, names.size());
+  check_names(args.detector.weights, names, classes);
   const Dataset data = labelled(detector, source.paths, classes);
   if (stop_signal_came()) throw StoppedError("label");
   if (data.samples.empty()) throw FileError("label: none of the pictures could be read");

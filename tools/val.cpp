@@ -83,6 +83,7 @@ int validate(const Config& config, const ValArgs& args, Exchange& exchange) {
   std::unique_ptr<Model> model;
   std::optional<CocoResults> found;  // where they are wanted
   Compute compute;
+  EvaluateOptions options;
   exchange.together([&] {
     if (!args.coco_results.empty() && exchange.is_first()) check_results_file(args.coco_results);
     // What is wrong with the machine or the words is told before the weights are read.
@@ -101,9 +102,15 @@ int validate(const Config& config, const ValArgs& args, Exchange& exchange) {
     if (dataset->num_labels() == 0) {
       say("data.val: none of its pictures has a label: every figure will be 0");
     }
-    model = make_validated_model(checkpoint, dataset->names, compute);
+    options.found_as = classes_of_data(checkpoint.class_names, dataset->names, config.data.merge);
+    model = build_inference_model(checkpoint, compute);
     check_image_size("val.image_size", config.val.image_size, model->spec());
     if (!args.coco_results.empty()) found.emplace(dataset);
+    if (dataset->names.size() < checkpoint.class_names.size()) {
+      say(fmt::format("model: its {} classes are measured as the data's {}: {}",
+                      checkpoint.class_names.size(), dataset->names.size(),
+                      printable_list(dataset->names)));
+    }
     say(fmt::format("model: {} from {} on {}{}", checkpoint.spec.name,
                     config.model.weights.string(), describe(compute),
                     args.tta ? ", with test-time augmentation" : ""));
@@ -111,7 +118,6 @@ int validate(const Config& config, const ValArgs& args, Exchange& exchange) {
   check_same_precision(exchange, compute.precision);
   check_same_file(exchange, "model.weights", config.model.weights);
   check_same_data(exchange, "data.val", *dataset);
-  EvaluateOptions options;
   options.val = config.val;
   options.workers = int(config.train.workers);
   options.exchange = &exchange;

@@ -17,6 +17,7 @@
 #include <ydistill/tensor/io/text.h>
 #include <ydistill/tensor/io/text_file.h>
 #include <ydistill/train/config_table.h>
+#include <ydistill/train/config_value_json.h>
 #include <ydistill/yolo/graph.h>
 
 namespace ydistill {
@@ -62,6 +63,21 @@ std::optional<int64_t> whole_number(const Json& value) {
   return std::nullopt;
 }
 
+bool is_list_of_strings(const Json& value) {
+  return value.is_array() &&
+         std::all_of(value.begin(), value.end(), [](const Json& v) { return v.is_string(); });
+}
+
+std::optional<ConfigValue> accepted_merges(const Json& value) {
+  if (!value.is_object()) return std::nullopt;
+  ClassMerges merges;
+  for (const auto& [name, of] : value.items()) {
+    if (!is_list_of_strings(of)) return std::nullopt;
+    merges.push_back({name, of.get<std::vector<std::string>>()});
+  }
+  return merges;
+}
+
 /// The value a row takes from JSON, or nothing where type, range or choice is wrong.
 std::optional<ConfigValue> accepted(const ConfigField& field, const Json& value) {
   switch (field.kind) {
@@ -96,11 +112,10 @@ std::optional<ConfigValue> accepted(const ConfigField& field, const Json& value)
       }
       break;
     case ConfigKind::kNames:
-      if (value.is_array() &&
-          std::all_of(value.begin(), value.end(), [](const Json& v) { return v.is_string(); })) {
-        return value.get<std::vector<std::string>>();
-      }
+      if (is_list_of_strings(value)) return value.get<std::vector<std::string>>();
       break;
+    case ConfigKind::kMerges:
+      return accepted_merges(value);
   }
   return std::nullopt;
 }
@@ -380,6 +395,11 @@ void check_whole(const Config& config, const std::string& name) {
         "their shape; leave one out",
         name);
   }
+  try {
+    check_merges(config.data.merge);
+  } catch (const ValueError& error) {
+    throw ConfigError("{}: data.merge: {}", name, error.what());
+  }
   std::set<std::string> seen;
   for (const std::string& class_name : config.data.names) {
     if (class_name.empty()) throw ConfigError("{}: data.names: a class name is empty", name);
@@ -399,14 +419,6 @@ Config defaults(const Config& decided) {
     }
   }
   return config;
-}
-
-Json to_json_value(const ConfigValue& value) {
-  if (const double* number = std::get_if<double>(&value)) {
-    // 10, not 10.0, as people write it.
-    if (const auto whole = whole_number(Json(*number))) return *whole;
-  }
-  return std::visit([](const auto& v) { return Json(v); }, value);
 }
 
 DataSourceConfig source_of(const Config& config, const std::optional<DataSourceConfig>& source,
@@ -462,7 +474,7 @@ std::string to_json(const Config& config) {
       node = &(*node)[std::string(rest.substr(0, dot))];
       rest.remove_prefix(dot + 1);
     }
-    (*node)[std::string(rest)] = to_json_value(value);
+    (*node)[std::string(rest)] = json_of(value);
   }
   return root.dump(2, ' ', false, Json::error_handler_t::replace);
 }

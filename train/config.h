@@ -11,6 +11,8 @@
 #include <string>
 #include <vector>
 
+#include <ydistill/data/class_merge.h>
+
 namespace ydistill {
 
 /// `weights`, `graph` or both; with both, the weights fill the graph.
@@ -81,6 +83,7 @@ struct DataConfig {
   std::optional<DataSourceConfig> train, val;
   std::optional<UnlabeledConfig> unlabeled;
   std::vector<std::string> names;  ///< class names in order; empty: what the data set says
+  ClassMerges merge;               ///< classes that count as one
   bool label_cache = true;         ///< what was read of labels and headers is kept between runs
   bool operator==(const DataConfig&) const = default;
 };

@@ -9,22 +9,13 @@
 #include <nlohmann/json.hpp>
 
 #include <ydistill/train/config_table.h>
+#include <ydistill/train/config_value_json.h>
 
 namespace ydistill {
 
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-Json number_json(double value) {
-  if (std::abs(value) < 9e15 && value == std::floor(value)) return int64_t(value);
-  return value;
-}
-
-Json value_json(const ConfigValue& value) {
-  if (const double* number = std::get_if<double>(&value)) return number_json(*number);
-  return std::visit([](const auto& v) { return Json(v); }, value);
-}
 
 /// Config{} with every optional section there, so that every row can be read.
 Config complete_defaults() {
@@ -45,10 +36,10 @@ Json range_json(const ConfigField& field, const char* type) {
   const ConfigRange& r = field.range;
   Json node{{"type", type}};
   if (std::isfinite(r.minimum)) {
-    node[r.minimum_excluded ? "exclusiveMinimum" : "minimum"] = number_json(r.minimum);
+    node[r.minimum_excluded ? "exclusiveMinimum" : "minimum"] = json_of(r.minimum);
   }
   if (std::isfinite(r.maximum)) {
-    node[r.maximum_excluded ? "exclusiveMaximum" : "maximum"] = number_json(r.maximum);
+    node[r.maximum_excluded ? "exclusiveMaximum" : "maximum"] = json_of(r.maximum);
   }
   if (r.multiple_of > 1) node["multipleOf"] = r.multiple_of;
   return node;
@@ -86,9 +77,17 @@ Json field_json(const ConfigField& field, const ConfigValue& default_value) {
         node["uniqueItems"] = true;
       }
       break;
+    case ConfigKind::kMerges:
+      node = {{"type", "object"},
+              {"propertyNames", {{"minLength", 1}}},
+              {"additionalProperties",
+               {{"type", "array"},
+                {"minItems", 1},
+                {"items", {{"type", "string"}, {"minLength", 1}}}}}};
+      break;
   }
   node["description"] = field.description;
-  if (has_default(field, default_value)) node["default"] = value_json(default_value);
+  if (has_default(field, default_value)) node["default"] = json_of(default_value);
   return node;
 }
 
@@ -149,11 +148,11 @@ Json object_json(const std::string& path, const std::string& description, const 
 std::string default_cell(const ConfigField& field, const ConfigValue& value) {
   if (!field.default_text.empty()) return field.default_text;
   if (!has_default(field, value)) return "";
-  std::string cell = fmt::format("`{}`", value_json(value).dump());
+  std::string cell = fmt::format("`{}`", json_of(value).dump());
   std::string others;
   for (const ConfigAlternative& other : field.alternatives) {
     others += fmt::format("{}{}: `{}`", others.empty() ? "" : ", ", other.value,
-                          value_json(other.then).dump());
+                          json_of(other.then).dump());
   }
   return others.empty() ? cell : fmt::format("{} ({})", cell, others);
 }

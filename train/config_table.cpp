@@ -54,6 +54,7 @@ constexpr ConfigKind kind_of() {
   if constexpr (std::is_same_v<T, double>) return ConfigKind::kNumber;
   if constexpr (std::is_same_v<T, std::filesystem::path>) return ConfigKind::kPath;
   if constexpr (std::is_same_v<T, std::vector<std::string>>) return ConfigKind::kNames;
+  if constexpr (std::is_same_v<T, ClassMerges>) return ConfigKind::kMerges;
   return ConfigKind::kString;
 }
 
@@ -243,6 +244,10 @@ std::vector<ConfigField> make_fields() {
   add_source(f, YD_SOURCE(val));
   f.push_back(YD_KEY(data.names, "class names in the order of their ids")
                   .default_is("what the data set says"));
+  f.push_back(YD_KEY(data.merge,
+                     "classes that count as one, in labels and for the teacher, as "
+                     "{\"vehicle\": [\"car\", \"bus\"]}; data.names then has the one")
+                  .default_is("none"));
   f.push_back(YD_KEY(data.label_cache,
                      "keep what was read of labels and picture headers for the next time, in "
                      "$XDG_CACHE_HOME/ydistill or ~/.cache/ydistill"));
@@ -514,6 +519,8 @@ std::string expected_text(const ConfigField& field) {
                          fmt::join(field.choices, "\", \""));
     case ConfigKind::kNames:
       return "a list of strings";
+    case ConfigKind::kMerges:
+      return "an object of lists of strings";
   }
   return "";
 }

@@ -17,9 +17,20 @@
 namespace ydistill {
 
 /// A key's value on its way between JSON and Config. Enums and paths travel as strings.
-using ConfigValue = std::variant<bool, int64_t, double, std::string, std::vector<std::string>>;
+using ConfigValue =
+    std::variant<bool, int64_t, double, std::string, std::vector<std::string>, ClassMerges>;
 
-enum class ConfigKind { kBoolean, kInteger, kNumber, kString, kPath, kGraph, kChoice, kNames };
+enum class ConfigKind {
+  kBoolean,
+  kInteger,
+  kNumber,
+  kString,
+  kPath,
+  kGraph,
+  kChoice,
+  kNames,
+  kMerges
+};
 
 /// Numbers a key takes, and the steps between them.
 struct ConfigRange {

@@ -51,6 +51,7 @@ class Evaluation {
     nms_.conf = options.val.conf;
     nms_.iou = options.val.iou;
     nms_.max_det = options.val.max_det;
+    nms_.found_as = options.found_as;
     const auto classes = int64_t(dataset_->names.size());
     if (classes < model.spec().num_classes) {
       for (int64_t c = 0; c < classes; ++c) nms_.classes.push_back(c);

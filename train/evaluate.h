@@ -38,6 +38,8 @@ struct EvaluateOptions {
   /// Of the model's device, for a model on a GPU; a new one where absent. On the CPU memory comes
   /// from the arena that is open.
   std::shared_ptr<Arena> arena;
+  /// NmsOptions::found_as; those that are none of the data's do not count.
+  std::vector<int64_t> found_as = {};
   /// Test-time augmentation (detect/test_time_augmentation.h).
   bool tta = false;
   /// Loss to compute on the way; none where absent. Not with tta.

@@ -73,18 +73,18 @@ std::filesystem::path cache_folder_of(const DataConfig& data) {
 /// A source beside the names that its labels are read by.
 struct NamedSource {
   std::string what;                ///< "data.val: b.yaml"
-  std::vector<std::string> names;  ///< in its data.yaml; none for other sources
+  std::vector<std::string> names;  ///< in its data.yaml, merged; none for other sources
   /// Whether labels get their class by its name; else by the id alone.
   bool is_by_name = false;
 
   /// given: the names are the user's own, who may want some of a data.yaml's classes.
-  NamedSource(const char* key, const DataSourceConfig& source,
+  NamedSource(const char* key, const DataSourceConfig& source, const ClassMerges& merge,
               const std::vector<std::string>& wanted, bool given)
       : is_by_name(source.kind() == DataSourceConfig::Kind::kVoc ||
                    source.kind() == DataSourceConfig::Kind::kCoco) {
     if (source.kind() != DataSourceConfig::Kind::kYaml) return;
     what = fmt::format("{}: {}", key, printable(source.yaml.string()));
-    names = read_data_yaml(source.yaml, source.split).names;
+    names = merged_names(read_data_yaml(source.yaml, source.split).names, merge).names;
     is_by_name = are_among(wanted, names) && (given || wanted.size() == names.size());
   }
   /// By ids that stand for names of its own.
@@ -119,6 +119,17 @@ void check_some_labels_kept(const DataSourceConfig& source, const Reading& readi
       printable_list(reading.names), dataset.findings.front().str());
 }
 
+/// For validation pictures whose labels are ids among the classes as they are before data.merge:
+/// those classes. Else `names`, which are those afterwards.
+std::vector<std::string> names_before_merge(const Config& config,
+                                            const std::vector<std::string>& names) {
+  using Kind = DataSourceConfig::Kind;
+  if (config.data.merge.empty() || val_source(config).kind() != Kind::kYolo) return names;
+  if (!config.data.names.empty()) return config.data.names;
+  const DataSourceConfig train = train_source(config);
+  return train.kind() == Kind::kYaml ? read_data_yaml(train.yaml, train.split).names : names;
+}
+
 double feature_gain(const Config& config) {
   return config.distill.gain * config.distill.feature;
 }
@@ -135,11 +146,6 @@ bool learns_features(const Model& student) {
     }
   }
   return false;
-}
-
-void check_class_count(size_t known, size_t found) {
-  if (known == found) return;
-  throw ConfigError("model: its head knows {} classes, the data has {}", known, found);
 }
 
 /// The labelled pictures and, behind them, the unlabelled ones of data.unlabeled.
@@ -183,6 +189,7 @@ std::vector<std::string> names_before_reading(const Config& config) {
   if (names.empty() && source.kind() == DataSourceConfig::Kind::kYaml) {
     names = read_data_yaml(source.yaml, source.split).names;
   }
+  names = merged_names(names, config.data.merge).names;
   if (config.train.single_class && names.size() > 1) return {"object"};
   return names;
 }
@@ -190,6 +197,7 @@ std::vector<std::string> names_before_reading(const Config& config) {
 Reading reading_of(const Config& config) {
   return {config.data.names,
           config.train.single_class ? Classes::kSingle : Classes::kAll,
+          config.data.merge,
           cache_folder_of(config.data),
           {}};
 }
@@ -198,10 +206,10 @@ Reading validation_reading(const Config& config, const std::vector<std::string>&
   Reading reading = reading_of(config);
   // Where all become one, validation has names of its own to read its labels by.
   if (reading.classes == Classes::kSingle) return reading;
-  reading.names = names;
+  reading.names = names_before_merge(config, names);
   const bool given = !config.data.names.empty();
-  const NamedSource train("data.train", train_source(config), names, given);
-  const NamedSource val("data.val", val_source(config), names, given);
+  const NamedSource train("data.train", train_source(config), reading.merge, names, given);
+  const NamedSource val("data.val", val_source(config), reading.merge, names, given);
   check_ids_have_names(train, "data.val", val, names.size());
   check_ids_have_names(val, "data.train", train, names.size());
   const bool both = train.has_other_names() && val.has_other_names();
@@ -223,15 +231,20 @@ Reading model_reading(const Config& config, const std::vector<std::string>& name
   Reading reading = reading_of(config);
   if (reading.classes == Classes::kSingle) return reading;
   if (!reading.names.empty()) {
-    check_class_count(names.size(), reading.names.size());  // before anything is read
+    // before anything is read
+    const MergedNames wanted = merged_names(reading.names, reading.merge);
+    (void)classes_of_data(names, wanted.names, reading.merge);
     return reading;
   }
-  reading.names = names;
-  const NamedSource val("data.val", val_source(config), names, /*given=*/false);
-  if (val.has_other_names() && val.names.size() != names.size()) {
+  const std::vector<std::string> merged = merged_names(names, reading.merge).names;
+  const NamedSource val("data.val", val_source(config), reading.merge, merged, /*given=*/false);
+  reading.names = merged;
+  if (!val.has_other_names() || val.names.size() == merged.size()) return reading;
+  if (!are_among(val.names, merged)) {
     throw ConfigError("{} has the classes {}, but those of the model are {}", val.what,
-                      printable_list(val.names), printable_list(names));
+                      printable_list(val.names), printable_list(merged));
   }
+  reading.names = val.names;
   return reading;
 }
 
@@ -239,6 +252,7 @@ Dataset load_source(const DataSourceConfig& source, const Reading& reading) {
   DataSource opened = data_source(source);
   opened.cache_folder = reading.cache_folder;
   opened.classes = reading.classes;
+  opened.merge = reading.merge;
   opened.stop = reading.stop;
   Dataset dataset = load_dataset(opened, reading.names);
   check_some_labels_kept(source, reading, dataset);
@@ -391,11 +405,17 @@ GraphSpec with_anchors_of_teacher(GraphSpec spec, const Config& config, const Gr
   return spec.with_anchors(theirs);
 }
 
-/// Which of its weights' classes each of a head's is: by name; where both have as many, one that is
-/// called otherwise now is the one at its place.
+/// Which of its weights' classes each of a head's is: by name, of several that count as one the
+/// first; where both have as many, one that is called otherwise now is the one at its place.
 std::vector<int64_t> kept_classes(const std::vector<std::string>& names,
-                                  const std::vector<std::string>& before) {
-  std::vector<int64_t> classes = classes_by_name(names, before);
+                                  const std::vector<std::string>& before,
+                                  const ClassMerges& merges) {
+  const MergedNames merged = merged_names(before, merges);
+  std::vector<int64_t> classes = classes_by_name(names, merged.names);
+  for (int64_t& c : classes) {
+    if (c == kNoClass) continue;
+    c = std::find(merged.id_of.begin(), merged.id_of.end(), c) - merged.id_of.begin();
+  }
   const bool by_name =
       std::any_of(classes.begin(), classes.end(), [](int64_t c) { return c >= 0; });
   for (size_t c = 0; by_name && names.size() == before.size() && c < classes.size(); ++c) {
@@ -410,7 +430,7 @@ std::vector<int64_t> kept_classes(const std::vector<std::string>& names,
 /// other channels.
 std::optional<Checkpoint> with_known_classes(const Checkpoint& weights, const Model& student,
                                              const std::vector<std::string>& names,
-                                             const Say& say) {
+                                             const ClassMerges& merges, const Say& say) {
   // One class alone has a logit that nothing trains: it starts, and stays, near certainty.
   if (weights.class_names.size() == 1 && names.size() > 1) return {};
   const GraphSpec &from = weights.spec, &to = student.spec();
@@ -418,7 +438,7 @@ std::optional<Checkpoint> with_known_classes(const Checkpoint& weights, const Mo
                      from.anchors_per_head() == to.anchors_per_head() &&
                      from.detect().in_channels == to.detect().in_channels;
   if (weights.class_names == names || !alike) return {};
-  std::vector<int64_t> classes = kept_classes(names, weights.class_names);
+  std::vector<int64_t> classes = kept_classes(names, weights.class_names, merges);
   std::vector<std::string> kept, added;
   for (size_t c = 0; c < names.size(); ++c) {
     if (classes[c] == kNoClass) {
@@ -471,7 +491,9 @@ std::unique_ptr<Model> make_student(const Config& config, const Dataset& dataset
   model->initialise(uint64_t(config.train.seed));
   if (has_weights) {
     std::optional<Checkpoint> known;
-    if (config.model.keep_classes) known = with_known_classes(checkpoint, *model, names, say);
+    if (config.model.keep_classes) {
+      known = with_known_classes(checkpoint, *model, names, config.data.merge, say);
+    }
     if (known) {
       checkpoint = std::move(*known);
     } else if (classes_before != classes) {
@@ -528,7 +550,7 @@ void check_what_is_known(const Config& config, const ClassMatch& classes,
   if (trains_without_labels(config)) {
     std::vector<std::string> unknown;
     for (size_t c = 0; c < names.size(); ++c) {
-      if (classes.teacher_class[c] == kNoClass) unknown.push_back(names[c]);
+      if (classes.made_of[c].empty()) unknown.push_back(names[c]);
     }
     throw ConfigError(
         "teacher.classes: the teacher does not know {}, and without data.train nobody would teach "
@@ -553,7 +575,8 @@ void check_what_is_known(const Config& config, const ClassMatch& classes,
 
 ClassMatch match_teacher(const Config& config, const Checkpoint& teacher,
                          const std::vector<std::string>& names) {
-  ClassMatch classes = match_classes(names, teacher.class_names, config.teacher->classes);
+  ClassMatch classes =
+      match_classes(names, teacher.class_names, config.teacher->classes, config.data.merge);
   check_what_is_known(config, classes, names);
   return classes;
 }
@@ -570,7 +593,7 @@ OpenedTeacher open_teacher(const Config& config, const Checkpoint& teacher, cons
   }
   say("teacher: " + describe(opened.classes, names, teacher.class_names));
   opened.teacher = std::make_unique<Teacher>(
-      with_student_classes_first(teacher, opened.classes, names), compute, int64_t(names.size()));
+      with_student_classes_first(teacher, opened.classes, names), compute, opened.classes.sizes());
   return opened;
 }
 
@@ -609,11 +632,28 @@ StepLosses losses_of(const Config& config, const Model& model, const GraphSpec* 
   return losses;
 }
 
-std::unique_ptr<Model> make_validated_model(const Checkpoint& checkpoint,
-                                            const std::vector<std::string>& names,
-                                            const Compute& compute) {
-  check_class_count(size_t(checkpoint.spec.num_classes), names.size());
-  return build_inference_model(checkpoint, compute);
+std::vector<int64_t> classes_of_data(const std::vector<std::string>& model,
+                                     const std::vector<std::string>& data,
+                                     const ClassMerges& merges) {
+  const MergedNames merged = merged_names(model, merges);
+  const bool by_name = merged.names != data && !data.empty() && are_among(data, merged.names);
+  if (!by_name && merged.names.size() != data.size()) {
+    std::vector<std::string> unknown;
+    for (const std::string& name : data) {
+      if (!are_among({name}, merged.names)) unknown.push_back(name);
+    }
+    const bool some_are_known = unknown.size() < data.size();
+    throw ConfigError(
+        "model: its head knows {} classes, the data has {}{}", merged.names.size(), data.size(),
+        some_are_known ? fmt::format("; it does not know {}", printable_list(unknown)) : "");
+  }
+  if (!by_name && data.size() == model.size()) return {};
+  std::vector<int64_t> result;
+  for (const int64_t id : merged.id_of) {
+    const auto at = std::find(data.begin(), data.end(), merged.names[size_t(id)]);
+    result.push_back(by_name ? at - data.begin() : id);
+  }
+  return result;
 }
 
 }  // namespace ydistill

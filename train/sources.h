@@ -25,8 +25,8 @@ using Stop = std::function<bool()>;
 void check_named_files(const Config& config);
 
 /// The classes of a training as far as its config knows them before the data is read: by
-/// data.names or the names of a data.yaml, and train.single_class. Empty: the data alone says.
-/// throws FileError for a data.yaml that cannot be read.
+/// data.names or the names of a data.yaml, data.merge and train.single_class. Empty: the data alone
+/// says. throws FileError for a data.yaml that cannot be read.
 std::vector<std::string> names_before_reading(const Config& config);
 
 /// Findings that are said one by one unless a caller wants more; the rest are counted.
@@ -36,10 +36,11 @@ inline constexpr int kMaxFindings = 20;
 struct Reading {
   std::vector<std::string> names = {};  ///< given classes; empty: what the data says
   Classes classes = Classes::kAll;
+  ClassMerges merge = {};                   ///< DataSource::merge
   std::filesystem::path cache_folder = {};  ///< DataSource::cache_folder
   Stop stop = {};
 };
-/// By data.names, train.single_class and data.label_cache.
+/// By data.names, data.merge, train.single_class and data.label_cache.
 Reading reading_of(const Config& config);
 
 /// The same for the validation pictures of a training whose pictures have the classes `names`.
@@ -48,7 +49,7 @@ Reading reading_of(const Config& config);
 Reading validation_reading(const Config& config, const std::vector<std::string>& names);
 
 /// The same for the validation pictures of a model that knows the classes `names`, which data.names
-/// overrule. throws ConfigError where a data.yaml has more or fewer.
+/// overrule; these and those of a data.yaml may be fewer. throws ConfigError where they are others.
 Reading model_reading(const Config& config, const std::vector<std::string>& names);
 
 /// Reads the pictures and labels of a source. throws FileError; ConfigError where labels that name
@@ -126,10 +127,11 @@ OpenedTeacher open_teacher(const Config& config, const Checkpoint& teacher, cons
 StepLosses losses_of(const Config& config, const Model& student, const GraphSpec* teacher,
                      const ClassMatch& classes = {});
 
-/// For val: the detector of a config's model, every weight required and as many classes as names.
-/// throws ConfigError for a head of other classes.
-std::unique_ptr<Model> make_validated_model(const Checkpoint& checkpoint,
-                                            const std::vector<std::string>& names,
-                                            const Compute& compute);
+/// EvaluateOptions::found_as for a model of the classes `model` on data of the classes `data`: by
+/// their names, which may be fewer; as many other ones are taken for the same, called otherwise.
+/// Empty where nothing changes. throws ConfigError where the model does not know them.
+std::vector<int64_t> classes_of_data(const std::vector<std::string>& model,
+                                     const std::vector<std::string>& data,
+                                     const ClassMerges& merges);
 
 }  // namespace ydistill

@@ -239,7 +239,6 @@ class Trainer {
 
   void open_rest() {
     const std::vector<std::string>& names = train_data_->names;
-    ClassMatch teacher_classes;
     check_image_size("train.image_size", config_.train.image_size, student_->spec());
     check_image_size("val.image_size", config_.val.image_size, student_->spec());
     if (config_.teacher) {
@@ -247,14 +246,14 @@ class Trainer {
       OpenedTeacher opened =
           open_teacher(config_, *teacher_file_, compute, student_->spec(), names, say_);
       teacher_ = std::move(opened.teacher);
-      teacher_classes = std::move(opened.classes);
+      teacher_classes_ = std::move(opened.classes);
       say_(fmt::format("teacher: {} from {}{}", teacher_file_->spec.name,
                        config_.teacher->weights.string(),
                        compute == compute_ ? "" : " on " + ydistill::describe(compute)));
       teacher_file_.reset();
     }
     losses_ =
-        losses_of(config_, *student_, teacher_ ? &teacher_->spec() : nullptr, teacher_classes);
+        losses_of(config_, *student_, teacher_ ? &teacher_->spec() : nullptr, teacher_classes_);
     if (teacher_ && config_.distill.gain * config_.distill.feature > 0 &&
         losses_.feature_gain == 0) {
       say_("distill.feature: has no effect, all layers before the head are frozen (train.freeze)");
@@ -369,6 +368,7 @@ class Trainer {
     const ArenaScope scope(arena_);
     EvaluateOptions options;
     options.val = config_.val;
+    if (!teacher_classes_.is_identity()) options.found_as = teacher_classes_.student_class();
     options.arena = arena_;
     options.workers = int(config_.train.workers);
     options.exchange = &exchange_;
@@ -611,6 +611,7 @@ class Trainer {
   std::unique_ptr<Model> student_;
   std::optional<Checkpoint> teacher_file_;  // until teacher_ is there
   std::unique_ptr<Teacher> teacher_;
+  ClassMatch teacher_classes_;  // the student's among the teacher's
   StepLosses losses_;
   Compute compute_;
   std::unique_ptr<Optimizer> optimizer_;

@@ -19,7 +19,9 @@ void check(const GraphSpec& spec, const OnnxOptions& o) {
     }
   }
   check_nms_options(o.nms, spec.num_classes);
-  if (!o.nms.classes.empty()) throw ValueError("ONNX: a choice of classes cannot be exported");
+  if (!o.nms.classes.empty() || !o.nms.found_as.empty()) {
+    throw ValueError("ONNX: a choice of classes cannot be exported");
+  }
 }
 
 /// A number where it is fixed, else the name.

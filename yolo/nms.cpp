@@ -26,6 +26,12 @@ bool is_wanted(int64_t class_id, const NmsOptions& options) {
   return wanted.empty() || std::find(wanted.begin(), wanted.end(), class_id) != wanted.end();
 }
 
+/// Adds a box of one of the network's classes, as what it counts.
+void add_wanted(Detection box, const NmsOptions& options, std::vector<Detection>& out) {
+  if (!options.found_as.empty()) box.class_id = options.found_as[size_t(box.class_id)];
+  if (is_wanted(box.class_id, options)) out.push_back(box);
+}
+
 /// Adds the detections of one box whose objectness passed. scores: of the classes, not yet times
 /// objectness.
 void add_candidates(float cx, float cy, float w, float h, float objectness, const float* scores,
@@ -35,7 +41,7 @@ void add_candidates(float cx, float cy, float w, float h, float objectness, cons
   if (options.labels == NmsLabels::kAll && classes > 1) {
     for (d.class_id = 0; d.class_id < classes; ++d.class_id) {
       d.score = scores[d.class_id] * objectness;
-      if (d.score > conf && is_wanted(d.class_id, options)) out.push_back(d);
+      if (d.score > conf) add_wanted(d, options, out);
     }
     return;
   }
@@ -46,7 +52,7 @@ void add_candidates(float cx, float cy, float w, float h, float objectness, cons
       d.class_id = c;
     }
   }
-  if (d.score > conf && is_wanted(d.class_id, options)) out.push_back(d);
+  if (d.score > conf) add_wanted(d, options, out);
 }
 
 /// Leaves the best `most`, in their order; of equal ones the first.
@@ -98,6 +104,16 @@ std::vector<Detection> suppress_in_picture(const std::vector<Detection>& found,
     moved.push_back(d);
   }
   return kept;
+}
+
+void check_found_as(const std::vector<int64_t>& found_as, int64_t classes) {
+  if (!found_as.empty() && int64_t(found_as.size()) != classes) {
+    throw ValueError("nms: found_as speaks of {} classes, the network has {}", found_as.size(),
+                     classes);
+  }
+  for (const int64_t class_id : found_as) {
+    if (class_id < 0) throw ValueError("nms: a class is found as {}, at least 0 wanted", class_id);
+  }
 }
 
 /// A function of a picture, on all threads; the first error by picture number is thrown.
@@ -241,6 +257,7 @@ std::vector<std::vector<Detection>> nms(const Tensor& decoded, const NmsOptions&
   }
   const int64_t boxes = decoded.size(1), width = decoded.size(2);
   check_nms_options(options, width - 5);
+  check_found_as(options.found_as, width - 5);
   std::vector<std::vector<Detection>> result(size_t(decoded.size(0)));
   for_each_picture(decoded.size(0), [&](int64_t picture, int64_t& bad_box) {
     std::vector<Detection> found;
@@ -267,6 +284,7 @@ std::vector<std::vector<Detection>> nms_candidates(const std::vector<Tensor>& he
     throw DTypeError("nms_heads: head 0 is {}, must be float32", heads[0].str());
   }
   check_nms_options(options, dims[0].classes());
+  check_found_as(options.found_as, dims[0].classes());
   // Logits clearly below the threshold need no sigmoid: it rises with the logit.
   const double conf = std::clamp(options.conf, 1e-30, 1 - 1e-7);
   const float surely_below = float(std::log(conf / (1 - conf)) - 1e-2);

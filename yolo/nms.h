@@ -33,9 +33,12 @@ struct NmsOptions {
   NmsScope scope = NmsScope::kPerClass;
   /// Boxes found as another class are left out, before any suppresses another; empty: all count.
   std::vector<int64_t> classes = {};
+  /// What a box of each of the network's classes is found as: several may count as one. Empty: as
+  /// what it is.
+  std::vector<int64_t> found_as = {};
 
   /// YOLOv5's settings for validation: conf 0.001, IoU 0.6, all labels.
-  static NmsOptions validation() { return {0.001, 0.6, 300, 30000, NmsLabels::kAll, {}, {}}; }
+  static NmsOptions validation() { return {0.001, 0.6, 300, 30000, NmsLabels::kAll, {}, {}, {}}; }
 };
 
 /// throws ValueError for options out of range. classes: how many the network knows.

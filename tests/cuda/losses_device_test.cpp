@@ -397,8 +397,11 @@ TEST_CASE("gpu: a teacher of other classes teaches what it teaches on the CPU") 
   for (const int64_t classes : {3, 40, 80}) {
     const auto student = random_heads(31, classes), teacher = random_heads(32, classes);
     for (const Tensor& head : teacher) {
-      const Tensor got = restrict_classes(head.to(kGpu), classes / 3);
-      CHECK(difference(got, restrict_classes(head, classes / 3)) < kTolerance);
+      using Sizes = std::vector<int64_t>;
+      for (const Sizes& sizes : {Sizes(size_t(classes / 3), 1), Sizes{1, classes / 3}}) {
+        const Tensor got = restrict_classes(head.to(kGpu), ClassParts(sizes, kGpu));
+        CHECK(difference(got, restrict_classes(head, ClassParts(sizes))) < kTolerance);
+      }
     }
     for (const DistillKind kind : kKinds) {
       for (const DistillObjectness objectness : {DistillObjectness::kL2, DistillObjectness::kBce}) {
@@ -415,8 +418,10 @@ TEST_CASE("gpu: a teacher of other classes teaches what it teaches on the CPU") 
   options.known_classes = {0};
   CHECK_THROWS_WITH_TEXT(distillation(wide, wide, kAnchors, options, kGpu), ValueError,
                          "1025 classes of which some are unknown, on a GPU at most 1024");
-  CHECK_THROWS_AS(restrict_classes(random_heads(25)[0].to(DType::kFloat64).to(kGpu), 1),
+  const Tensor head = random_heads(25)[0];
+  CHECK_THROWS_AS(restrict_classes(head.to(DType::kFloat64).to(kGpu), ClassParts({1}, kGpu)),
                   DTypeError);
+  CHECK_THROWS_AS(restrict_classes(head.to(kGpu), ClassParts({1})), DeviceError);
 }
 
 TEST_CASE("gpu: per object, distill_loss divides by what it divides by on the CPU") {

@@ -181,6 +181,21 @@ TEST_CASE("config: overrides are json where they parse and strings else") {
   CHECK(parsed(with(""), {"train.epochs=3", "train.epochs=4"}).train.epochs == 4);
 }
 
+TEST_CASE("config: classes that count as one are read, written back, and refused where wrong") {
+  const std::string merge = R"(data.merge={"vehicle": ["car", "bus"], "cat": ["tiger"]})";
+  const Config config = with_override(merge);
+  CHECK(config.data.merge == ClassMerges{{"vehicle", {"car", "bus"}}, {"cat", {"tiger"}}});
+  CHECK(parse_config(to_json(config), "/", {}) == config);
+  const auto refused = [](const std::string& value, const std::string& why) {
+    CHECK_THROWS_WITH_TEXT(with_override("data.merge=" + value), ConfigError, why);
+  };
+  refused("7", "data.merge: expected an object of lists of strings, got 7");
+  refused(R"({"a": "b"})", "data.merge: expected an object of lists of strings");
+  refused(R"({"a": [1]})", "data.merge: expected an object of lists of strings");
+  refused(R"({"a": []})", "data.merge: \"a\" of no classes");
+  refused(R"({"a": ["x"], "b": ["x"]})", "data.merge: \"x\" cannot be part of \"a\" and of \"b\"");
+}
+
 TEST_CASE("config: an override adds or removes the teacher") {
   CHECK_FALSE(parsed(kFullExample, {"teacher=null"}).teacher.has_value());
   CHECK(with_override("teacher.weights=/t.pt").teacher->weights == "/t.pt");

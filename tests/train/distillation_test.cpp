@@ -501,6 +501,49 @@ TEST_CASE("train: a teacher teaches those of its classes that the student has") 
                   resumed.run / "weights/last.safetensors");
 }
 
+TEST_CASE("train: several of a teacher's classes teach the student's one") {
+  const Setup setup;
+  Quiet first, events;
+  const TrainOutcome taught = train(setup.config({"run.name=teacher", "train.epochs=6"}), first);
+  const Checkpoint of_both =
+      load_checkpoint(taught.run / "weights/best.safetensors", PtWeights::kEma);
+  const auto weights = setup.dir / "three.safetensors";
+  save_checkpoint(weights, select_classes(of_both, {1, kNoClass, 0}, {"high", "dot", "wide"}));
+  const auto config = [&](const std::string& name) {
+    return setup.config({"teacher={\"weights\":\"" + weights.string() + "\"}",
+                         "model.weights=" + weights.string(), "run.name=" + name,
+                         "data.names=[\"wide\",\"high\",\"dot\"]",
+                         R"(data.merge={"long":["wide","high"]})"});
+  };
+  const TrainOutcome outcome = train(config("student"), events);
+  INFO(events.log);
+  CHECK(events.log.find("teacher: 3 of its 3 classes are the student's: long (high, wide), dot") !=
+        std::string::npos);
+  CHECK(events.log.find("the head keeps 2: long (high), dot") != std::string::npos);
+  CHECK(events.results.back().distill_cls > 0);
+  const auto best = outcome.run / "weights/best.safetensors";
+  CHECK(load_checkpoint(best, PtWeights::kEma).class_names ==
+        std::vector<std::string>{"long", "dot"});
+
+  // Its mAP is that of what it finds as either of the two.
+  const auto data = std::make_shared<const Dataset>(
+      load_source(val_source(config("x")), reading_of(config("x"))));
+  CHECK(data->names == std::vector<std::string>{"long", "dot"});
+  EvaluateOptions options;
+  options.val = config("x").val;
+  options.found_as = {0, 0};
+  const MetricsResult m = evaluate(*build_inference_model(of_both, {}), data, options).metrics;
+  CHECK(m.map50 > 0);
+  CHECK(events.log.find(fmt::format("mAP50 {:.4f}, mAP50-95 {:.4f} on", m.map50, m.map)) !=
+        std::string::npos);
+
+  Quiet cut(4), second;
+  const TrainOutcome stopped = train(config("cut"), cut);
+  CHECK(resume_training(stopped.run, second).finished);
+  check_same_bits(outcome.run / "weights/last.safetensors",
+                  stopped.run / "weights/last.safetensors");
+}
+
 TEST_CASE("train: the order of a teacher's classes makes no difference") {
   const Setup setup;
   Quiet first, plain, turned;

@@ -74,6 +74,36 @@ TEST_CASE("classes: data.names may be some of those of both data.yaml files") {
   CHECK(val.samples.at(1).labels.empty());
 }
 
+TEST_CASE("classes: those that data.merge makes one are one in every source") {
+  const TwoSets sets;
+  test::write_file(sets.dir / "train.yaml", "train: train/images\nnames: [wide, high, round]\n");
+  test::write_file(sets.dir / "val.yaml", "val: val/images\nnames: [round, high, wide]\n");
+  const std::string merge = R"(, "merge": {"long": ["wide", "high"]})";
+  const auto check = [&](const std::string& data, const Names& names, int64_t of_val) {
+    INFO(data);
+    const Config config = sets.config(data + merge);
+    CHECK((names_before_reading(config).empty() || names_before_reading(config) == names));
+    const auto [train, val] = sets.load(config);
+    CHECK(train.names == names);
+    CHECK(val.names == names);
+    for (const Sample& sample : train.samples) CHECK(sample.labels.at(0).class_id == 0);
+    CHECK(val.samples.at(0).labels.at(0).class_id == of_val);
+    CHECK(val.samples.at(1).labels.at(0).class_id == 0);
+    // As `val` reads them for a model of these classes.
+    const Dataset alone = load_source(val_source(config), model_reading(config, names));
+    CHECK(alone.names == names);
+  };
+  check(kYamls, {"long", "round"}, 1);
+  check(kYamls + R"(, "names": ["long", "round"])", {"long", "round"}, 1);
+  // Ids count before the merge, also beside a data.yaml that names them.
+  check(kFolders + R"(, "names": ["wide", "high", "round"])", {"long", "round"}, 0);
+  const std::string mixed = R"("train": {"yaml": "train.yaml", "split": "train"},
+                               "val": {"yolo": "val/images"})";
+  const auto [train, val] = sets.load(sets.config(mixed + merge));
+  CHECK(val.samples.at(1).labels.at(0).class_id == 0);
+  CHECK_THROWS_WITH_TEXT(sets.load(sets.config(kFolders + merge)), ConfigError, "have ids alone");
+}
+
 TEST_CASE("classes: some of a data.yaml's classes do not go with a folder of mere ids") {
   const TwoSets sets;
   const std::string mixed = R"("train": {"yaml": "train.yaml", "split": "train"},
@@ -141,14 +171,33 @@ TEST_CASE("classes: validation that names its classes needs names where training
   CHECK(sets.load(sets.config(data, R"("single_class": true)")).second.num_labels() == 2);
 }
 
-TEST_CASE("classes: a model is not measured on a data.yaml with more or fewer than it knows") {
+TEST_CASE("classes: a model is measured on classes that it knows, and on no others") {
   const TwoSets sets;
   const Config config = sets.config(kYamls);
   CHECK(model_reading(config, {"wide", "high"}).names == Names{"wide", "high"});
   CHECK(model_reading(config, {"a", "b"}).names == Names{"a", "b"});  // renamed, ids count
-  CHECK_THROWS_WITH_TEXT(model_reading(config, {"wide", "high", "round"}), ConfigError,
+  // Fewer go by their names.
+  CHECK(model_reading(config, {"wide", "high", "round"}).names == Names{"high", "wide"});
+  CHECK_THROWS_WITH_TEXT(model_reading(config, {"wide", "tall", "round"}), ConfigError,
                          "val.yaml has the classes high, wide, but those of the model are wide, "
-                         "high, round");
+                         "tall, round");
+  CHECK_THROWS_WITH_TEXT(model_reading(config, {"wide"}), ConfigError,
+                         "but those of the model are wide");
+  CHECK_THROWS_WITH_TEXT(
+      model_reading(sets.config(kYamls + R"(, "names": ["x"])"), {"wide", "high"}), ConfigError,
+      "its head knows 2 classes, the data has 1");
+  using Ids = std::vector<int64_t>;
+  CHECK(classes_of_data({"wide", "high"}, {"a", "b"}, {}).empty());
+  CHECK(classes_of_data({"wide", "round", "high"}, {"high", "wide"}, {}) == Ids{1, 2, 0});
+  CHECK(classes_of_data({"wide", "high"}, {"high", "wide"}, {}) == Ids{1, 0});
+  CHECK_THROWS_WITH_TEXT(classes_of_data({"wide", "round", "high"}, {"high", "tall"}, {}),
+                         ConfigError,
+                         "its head knows 3 classes, the data has 2; it does not know tall");
+  CHECK(classes_of_data({"wide", "high"}, {"wide", "high"}, {}).empty());
+  const ClassMerges merges{{"long", {"wide", "high"}}};
+  CHECK(classes_of_data({"wide", "round", "high"}, {"round", "long"}, merges) == Ids{1, 0, 1});
+  CHECK(classes_of_data({"wide", "high"}, {"long"}, merges) == Ids{0, 0});
+  CHECK(classes_of_data({"long", "round"}, {"long", "round"}, merges).empty());
   CHECK(model_reading(sets.config(kYamls + R"(, "names": ["x"])"), {"a"}).names == Names{"x"});
 }
 

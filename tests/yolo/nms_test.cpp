@@ -58,6 +58,29 @@ TEST_CASE("nms: boxes of classes that are not wanted suppress nothing") {
   CHECK_THROWS_WITH_TEXT(run(boxes, options), ValueError, "class 2 is wanted, there are 0 to 1");
 }
 
+TEST_CASE("nms: classes that count as one suppress each other, and are found once") {
+  const std::initializer_list<float> boxes{10, 10, 8, 8, 1, 0.9f, 0.3f,  //
+                                           11, 10, 8, 8, 1, 0.1f, 0.8f,  //
+                                           50, 50, 8, 8, 1, 0.3f, 0.6f};
+  NmsOptions options;
+  options.found_as = {1, 1};
+  for (const NmsLabels labels : {NmsLabels::kBest, NmsLabels::kAll}) {
+    options.labels = labels;
+    CHECK(run(boxes, options) ==
+          std::vector<Detection>{{6, 6, 14, 14, 0.9f, 1}, {46, 46, 54, 54, 0.6f, 1}});
+  }
+  // What a box counts as is what is wanted.
+  options.found_as = {1, 0};
+  options.classes = {0};
+  options.labels = NmsLabels::kBest;
+  CHECK(run(boxes, options) ==
+        std::vector<Detection>{{7, 6, 15, 14, 0.8f, 0}, {46, 46, 54, 54, 0.6f, 0}});
+  options.found_as = {0};
+  CHECK_THROWS_WITH_TEXT(run(boxes, options), ValueError, "speaks of 1 classes, the network has 2");
+  options.found_as = {0, -1};
+  CHECK_THROWS_WITH_TEXT(run(boxes, options), ValueError, "found as -1");
+}
+
 TEST_CASE("nms: an overlap of exactly the threshold stays") {
   NmsOptions options;
   options.iou = 0.5;
