@@ -20,34 +20,32 @@ std::string merged_name(const std::string& name, const ClassMerges& merges) {
   return name;
 }
 
-bool is_merge(const std::string& name, const ClassMerges& merges) {
-  return std::any_of(merges.begin(), merges.end(),
-                     [&](const ClassMerge& merge) { return merge.name == name; });
+const ClassMerge* find_merge(const std::string& name, const ClassMerges& merges) {
+  const auto at = std::find_if(merges.begin(), merges.end(),
+                               [&](const ClassMerge& merge) { return merge.name == name; });
+  return at == merges.end() ? nullptr : &*at;
 }
 
 }  // namespace
 
 void check_merges(const ClassMerges& merges) {
   std::map<std::string, std::string> owner;  // by class: the merge that has it
-  const auto claim = [&](const std::string& name, const ClassMerge& merge) {
-    const auto [at, is_new] = owner.emplace(name, merge.name);
-    if (is_new || at->second == merge.name) return;
-    throw ValueError("\"{}\" cannot be part of \"{}\" and of \"{}\"", printable(name, 40),
-                     printable(at->second, 40), printable(merge.name, 40));
-  };
-  for (size_t i = 0; i < merges.size(); ++i) {
-    const ClassMerge& merge = merges[i];
+  for (const ClassMerge& merge : merges) {
+    const std::string shown = printable(merge.name, 40);
     if (merge.name.empty()) throw ValueError("a class without a name");
-    if (is_merge(merge.name, {merges.begin(), merges.begin() + int64_t(i)})) {
-      throw ValueError("\"{}\" is given twice", printable(merge.name, 40));
-    }
-    if (merge.of.empty()) throw ValueError("\"{}\" of no classes", printable(merge.name, 40));
-    claim(merge.name, merge);
+    if (find_merge(merge.name, merges) != &merge) throw ValueError("\"{}\" is given twice", shown);
+    if (merge.of.empty()) throw ValueError("\"{}\" of no classes", shown);
     for (const std::string& name : merge.of) {
-      if (name.empty()) {
-        throw ValueError("\"{}\" of a class without a name", printable(merge.name, 40));
+      if (name.empty()) throw ValueError("\"{}\" of a class without a name", shown);
+      const std::string part = printable(name, 40);
+      if (name != merge.name && find_merge(name, merges) != nullptr) {
+        throw ValueError("\"{}\" is merged itself, it cannot be part of \"{}\"", part, shown);
       }
-      claim(name, merge);
+      const auto [at, is_new] = owner.emplace(name, merge.name);
+      if (!is_new && at->second != merge.name) {
+        throw ValueError("\"{}\" cannot be part of \"{}\" and of \"{}\"", part,
+                         printable(at->second, 40), shown);
+      }
     }
   }
 }
@@ -59,7 +57,7 @@ MergedNames merged_names(const std::vector<std::string>& names, const ClassMerge
     const std::string name = merged_name(before, merges);
     const int64_t next = int64_t(merged.names.size());
     const int64_t id =
-        is_merge(name, merges) ? id_of_merge.emplace(name, next).first->second : next;
+        find_merge(name, merges) != nullptr ? id_of_merge.emplace(name, next).first->second : next;
     if (id == next) merged.names.push_back(name);
     merged.id_of.push_back(id);
   }
@@ -73,14 +71,13 @@ std::string describe_merges(const std::vector<std::string>& names, const ClassMe
     for (const std::string& name : names) {
       if (merged_name(name, merges) == merge.name) parts.push_back(name);
     }
-    const bool changes = !parts.empty() && parts != std::vector<std::string>{merge.name};
-    if (!changes) continue;
+    if (parts == std::vector<std::string>{merge.name}) continue;
     std::vector<std::string> missing;
     for (const std::string& name : merge.of) {
       if (std::find(names.begin(), names.end(), name) == names.end()) missing.push_back(name);
     }
     text += fmt::format("{}\"{}\" is {}{}", text.empty() ? "" : "; ", printable(merge.name, 40),
-                        printable_list(parts),
+                        parts.empty() ? "nothing here" : printable_list(parts),
                         missing.empty() ? "" : fmt::format(" (no {})", printable_list(missing)));
   }
   return text;

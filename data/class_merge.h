@@ -16,8 +16,8 @@ struct ClassMerge {
 };
 using ClassMerges = std::vector<ClassMerge>;
 
-/// throws ValueError naming the class for a merge without a name or without classes, and for a
-/// class that two merges have.
+/// throws ValueError naming the class for a merge without a name or without classes, one of a class
+/// that is merged itself, and for a class that two merges have.
 void check_merges(const ClassMerges& merges);
 
 struct MergedNames {
@@ -28,8 +28,8 @@ struct MergedNames {
 /// merged stay apart.
 MergedNames merged_names(const std::vector<std::string>& names, const ClassMerges& merges);
 
-/// What the merges do to classes of these names: `"vehicle" is car, bus (no truck)`. "" for
-/// nothing.
+/// What the merges do to classes of these names: `"vehicle" is car, bus (no truck)`. "" where all
+/// stay, as one that is called vehicle already.
 std::string describe_merges(const std::vector<std::string>& names, const ClassMerges& merges);
 
 }  // namespace ydistill

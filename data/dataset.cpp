@@ -81,6 +81,10 @@ void match_by_name(Dataset& dataset, const std::vector<std::string>& names,
 
 /// Gives labels the classes that the merges name. Where two of them then say the same, one goes.
 void merge_classes(Dataset& dataset, const ClassMerges& merges, const std::filesystem::path& file) {
+  const std::string note = describe_merges(dataset.names, merges);
+  if (!note.empty()) {
+    dataset.notes.push_back(fmt::format("{}: {}", printable(file.string()), note));
+  }
   const MergedNames merged = merged_names(dataset.names, merges);
   if (merged.names == dataset.names) return;
   int64_t repeated = 0;
@@ -102,16 +106,15 @@ void merge_classes(Dataset& dataset, const ClassMerges& merges, const std::files
          repeated == 1 ? "label dropped" : fmt::format("{} labels dropped", repeated)});
   }
   if (!dataset.coco_category_ids.empty()) {
+    // A class of several categories has none of its own.
     std::vector<int64_t> category_ids(merged.names.size(), -1);
     for (size_t c = 0; c < merged.id_of.size(); ++c) {
-      int64_t& id = category_ids[size_t(merged.id_of[c])];
-      if (id < 0) id = dataset.coco_category_ids[c];
+      const int64_t parts = std::count(merged.id_of.begin(), merged.id_of.end(), merged.id_of[c]);
+      if (parts == 1) category_ids[size_t(merged.id_of[c])] = dataset.coco_category_ids[c];
     }
     dataset.coco_category_ids = std::move(category_ids);
   }
-  dataset.notes.push_back(
-      fmt::format("{}: {}", printable(file.string()), describe_merges(dataset.names, merges)));
-  dataset.names = merged.names;
+  dataset.names_before_merge = std::exchange(dataset.names, merged.names);
 }
 
 /// What the file names, with labels of the ids that `names` has.
@@ -148,10 +151,8 @@ Dataset load_data_yaml(const DataSource& source, const std::vector<std::string>&
   return load_listed(source, yaml, names);
 }
 
-Dataset load_merged(DataSource source, const std::vector<std::string>& names);
-
-Dataset load_all_classes(const DataSource& source, const std::vector<std::string>& names) {
-  if (!source.merge.empty()) return load_merged(source, names);
+/// Without a merge.
+Dataset load_as_written(const DataSource& source, const std::vector<std::string>& names) {
   switch (source.kind) {
     case DataSource::Kind::kYolo:
     case DataSource::Kind::kPictures:
@@ -166,51 +167,62 @@ Dataset load_all_classes(const DataSource& source, const std::vector<std::string
   throw ValueError("load_dataset: unknown kind {}", int(source.kind));
 }
 
-/// load_all_classes of a source whose classes are merged.
-Dataset load_merged(DataSource source, const std::vector<std::string>& names) {
-  const ClassMerges merges = std::exchange(source.merge, {});
-  check_merges(merges);
-  const std::vector<std::string> wanted = merged_names(names, merges).names;
-  std::vector<std::string> read_by = names;
-  switch (source.kind) {
-    case DataSource::Kind::kPictures:
-      return load_all_classes(source, names);
-    case DataSource::Kind::kYolo:
-      if (names.empty()) {
-        throw ConfigError(
-            "{}: its labels have ids alone, classes that are merged need names "
-            "(data.names, or --names)",
-            printable(source.path.string()));
-      }
-      break;
-    case DataSource::Kind::kVoc:
-    case DataSource::Kind::kCoco:
-      read_by.clear();
-      break;
-    case DataSource::Kind::kYaml: {
-      const std::vector<std::string> known = read_data_yaml(source.path, source.split).names;
-      if (are_among(wanted, merged_names(known, merges).names)) read_by = known;
-      break;
-    }
+/// The names by which a source whose classes are merged is read before they are.
+std::vector<std::string> names_to_read_by(const DataSource& source,
+                                          const std::vector<std::string>& names) {
+  const std::string file = printable(source.path.string());
+  if (source.kind == DataSource::Kind::kYolo && names.empty()) {
+    throw ConfigError(
+        "{}: its labels have ids alone, classes that are merged need names (data.names, or "
+        "--names)",
+        file);
   }
-  Dataset dataset = load_all_classes(source, read_by);
-  merge_classes(dataset, merges, source.path);
+  if (source.kind != DataSource::Kind::kYaml) {
+    return source.kind == DataSource::Kind::kYolo ? names : std::vector<std::string>();
+  }
+  const std::vector<std::string> known = read_data_yaml(source.path, source.split).names;
+  const std::vector<std::string> merged = merged_names(known, source.merge).names;
+  for (const std::string& name : merged_names(names, source.merge).names) {
+    if (are_among({name}, merged)) continue;
+    if (names.size() == known.size()) return names;  // called otherwise, and ids count
+    throw ConfigError("{}: has no class \"{}\", it has {}", file, printable(name, 40),
+                      printable_list(merged));
+  }
+  return known;
+}
+
+Dataset load_all_classes(const DataSource& source, const std::vector<std::string>& names) {
+  if (source.merge.empty() || source.kind == DataSource::Kind::kPictures) {
+    return load_as_written(source, names);
+  }
+  try {
+    check_merges(source.merge);
+  } catch (const ValueError& error) {
+    throw ValueError("load_dataset: merge: {}", error.what());
+  }
+  Dataset dataset = load_as_written(source, names_to_read_by(source, names));
+  merge_classes(dataset, source.merge, source.path);
+  const std::vector<std::string> wanted = merged_names(names, source.merge).names;
   if (!names.empty() && wanted != dataset.names) match_by_name(dataset, wanted, source.path);
   return dataset;
 }
 
-Dataset load_single_class(const DataSource& source, std::vector<std::string> names) {
+Dataset load_single_class(DataSource source, std::vector<std::string> names) {
+  ClassMerges merges;
+  if (names.size() < 2) merges = std::exchange(source.merge, {});  // all become one anyhow
   Dataset dataset;
-  if (source.kind == DataSource::Kind::kYaml) {
+  if (source.kind == DataSource::Kind::kYaml && source.merge.empty()) {
     const DataYaml yaml = read_data_yaml(source.path, source.split);
     if (names.empty()) names = yaml.names;
     dataset = names.size() == 1 ? load_listed(source, yaml, {}) : load_data_yaml(source, names);
+    names = merged_names(names, merges).names;
   } else {
     dataset = load_all_classes(source, names.size() == 1 ? std::vector<std::string>() : names);
   }
   std::string name = names.size() == 1 ? names.front() : "";
   const size_t classes = dataset.names.size();
-  if (name.empty()) name = classes == 1 ? dataset.names.front() : "object";
+  const std::vector<std::string> merged = merged_names(dataset.names, merges).names;
+  if (name.empty()) name = merged.size() == 1 ? merged.front() : "object";
   if (classes > 1) {
     dataset.notes.push_back(
         fmt::format("{} classes become one, \"{}\"", classes, printable(name, 40)));

@@ -55,8 +55,10 @@ struct Finding {
 struct Dataset {
   std::vector<Sample> samples;
   std::vector<std::string> names;  ///< by class id
-  /// COCO: of each class in the file, -1 for one that it has not. Empty for other kinds, and where
-  /// all classes became one.
+  /// What they were before some became one (DataSource::merge); empty where none did.
+  std::vector<std::string> names_before_merge = {};
+  /// COCO: of each class in the file, -1 for one that it has not or that several became. Empty for
+  /// other kinds, and where all classes became one.
   std::vector<int64_t> coco_category_ids = {};
   std::vector<Finding> findings;
   std::vector<std::string>
@@ -112,10 +114,10 @@ inline constexpr int64_t kMaxClasses = 10000;
 /// classes are dropped, which one finding says. A YAML file that has all of the given names is
 /// matched by name too; otherwise its own names are left aside, which a note says, and ids count.
 ///
-/// source.merge: labels of the classes of a merge are of the class that it names, which a note
-/// says. `names` are then the classes afterwards, matched by name; beside YOLO labels, which have
-/// only ids, they may be those before, in the order of the ids. A merge of which no class is there
-/// does nothing.
+/// source.merge: labels of the classes of a merge are of the class that it names; a note says what
+/// became of each. `names` may be those afterwards or those before, and are matched by name. Beside
+/// YOLO labels, which have only ids, and a YAML file with as many other names, they are those
+/// before, in the order of the ids.
 ///
 /// Classes::kSingle: every object becomes class 0. Where one name is given, or the YAML file has
 /// only one, objects of any id or name are taken, and the class has that name; several given names
@@ -144,7 +146,8 @@ inline constexpr int64_t kMaxClasses = 10000;
 ///
 /// throws FileError: a source that is missing or malformed, or without one usable picture; the
 /// message then says how many were dropped and the first reason. ValueError as check_merges;
-/// ConfigError for a merge of classes that have no names. StoppedError where source.stop says so.
+/// ConfigError for a merge of classes that have no names, and for names that a YAML file has not
+/// then. StoppedError where source.stop says so.
 Dataset load_dataset(const DataSource& source, const std::vector<std::string>& names = {});
 
 /// Whether each of the names stands in `all`, once: a data.yaml with the names `all` is then read

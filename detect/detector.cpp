@@ -153,7 +153,11 @@ Detector::Detector(const Checkpoint& checkpoint, const DetectorOptions& options)
     throw ValueError("detector: image_size {}: a network's input has at most {} pixels",
                      options.image_size, kMaxPixels);
   }
-  check_merges(options.merge);
+  try {
+    check_merges(options.merge);
+  } catch (const ValueError& error) {
+    throw ValueError("detector: merge: {}", error.what());
+  }
   MergedNames merged = merged_names(checkpoint.class_names, options.merge);
   check_nms_options(nms_options(options, {}), int64_t(merged.names.size()));
   use_compute(options.compute);

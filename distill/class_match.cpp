@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include <ydistill/data/dataset.h>
 #include <ydistill/tensor/edit_distance.h>
 #include <ydistill/tensor/error.h>
 #include <ydistill/tensor/io/text.h>
@@ -129,6 +130,14 @@ ClassMatch match_classes(const std::vector<std::string>& student,
                          const std::vector<std::string>& teacher,
                          const std::vector<std::string>& wanted, const ClassMerges& merges) {
   const MergedNames merged = merged_names(teacher, merges);
+  for (const std::string& name : wanted) {
+    const auto at = std::find(teacher.begin(), teacher.end(), name);
+    if (at == teacher.end()) continue;
+    const std::string& as = merged.names[size_t(merged.id_of[size_t(at - teacher.begin())])];
+    if (as == name || are_among({name}, merged.names)) continue;
+    throw ConfigError("teacher.classes: the teacher's \"{}\" counts as \"{}\", by data.merge",
+                      printable(name), printable(as));
+  }
   const std::vector<int64_t> classes = wanted.empty()
                                            ? by_own_names(student, merged.names)
                                            : by_wanted_names(student, merged.names, wanted);

@@ -28,7 +28,7 @@ std::string check_share(const std::string& text) {
 /// Names come first: a class may be called "7".
 std::vector<int64_t> ids_of_classes(const std::vector<std::string>& wanted,
                                     const std::vector<std::string>& names,
-                                    const std::string& command) {
+                                    const ClassMerges& merges, const std::string& command) {
   std::vector<int64_t> ids;
   for (const std::string& word : wanted) {
     const size_t before = ids.size();
@@ -46,6 +46,11 @@ std::vector<int64_t> ids_of_classes(const std::vector<std::string>& wanted,
     if (number) {
       throw ConfigError("{}: --classes: class {} is wanted, the weights have 0 to {}", command,
                         printable(word, 40), names.size() - 1);
+    }
+    for (const ClassMerge& merge : merges) {
+      if (std::find(merge.of.begin(), merge.of.end(), word) == merge.of.end()) continue;
+      throw ConfigError("{}: --classes: \"{}\" counts as \"{}\", by --merge", command,
+                        printable(word, 40), printable(merge.name, 40));
     }
     throw ConfigError(
         "{}: --classes: the weights know no \"{}\", the nearest is \"{}\"; `ydistill info` lists "
@@ -119,7 +124,7 @@ Checkpoint load_weights(DetectorArgs& args, const std::string& command) {
   }
   args.options.merge = merges_of_network(args.merge, checkpoint.class_names, command);
   const MergedNames merged = merged_names(checkpoint.class_names, args.options.merge);
-  args.options.classes = ids_of_classes(args.classes, merged.names, command);
+  args.options.classes = ids_of_classes(args.classes, merged.names, args.options.merge, command);
   if (args.agnostic) args.options.scope = NmsScope::kAllClasses;
   args.options.compute = choose_inference_compute(args.device, args.precision,
                                                   !checkpoint.calibration.empty(), args.autotune);

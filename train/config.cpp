@@ -134,6 +134,10 @@ bool is_relocated_path(const ConfigField& field, const std::string& text) {
 
 [[noreturn]] void unknown_key(const Origin& origin, const std::string& path) {
   const std::string nearest = nearest_config_path(path), key = printable(path, 120);
+  if (const ConfigField* parent = find_config_field(parent_path(path))) {
+    throw ConfigError("{}: {}: unknown key; {} takes {}", origin.name, key, parent->path,
+                      expected_text(*parent));
+  }
   if (!nearest.empty()) {
     throw ConfigError("{}: {}: unknown key; did you mean {}?", origin.name, key, nearest);
   }
@@ -287,7 +291,7 @@ Override parse_override(const std::string& text, const Origin& origin) {
     throw ConfigError("{}: {}: lists and objects are nested more than {} deep", origin.name,
                       printable(result.path), kMaxJsonNesting);
   }
-  Json value = Json::parse(raw, nullptr, false);
+  Json value = Json::parse(raw, TwiceGivenKeys(origin.name), false);
   const ConfigField* field = find_config_field(result.path);
   const bool wants_text =
       field && (field->kind == ConfigKind::kString || field->kind == ConfigKind::kPath ||

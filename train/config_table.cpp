@@ -245,8 +245,8 @@ std::vector<ConfigField> make_fields() {
   f.push_back(YD_KEY(data.names, "class names in the order of their ids")
                   .default_is("what the data set says"));
   f.push_back(YD_KEY(data.merge,
-                     "classes that count as one, in labels and for the teacher, as "
-                     "{\"vehicle\": [\"car\", \"bus\"]}; data.names then has the one")
+                     "classes that count as one, in labels and for the teacher; data.names are "
+                     "those afterwards, beside labels of mere ids those before")
                   .default_is("none"));
   f.push_back(YD_KEY(data.label_cache,
                      "keep what was read of labels and picture headers for the next time, in "
@@ -520,7 +520,7 @@ std::string expected_text(const ConfigField& field) {
     case ConfigKind::kNames:
       return "a list of strings";
     case ConfigKind::kMerges:
-      return "an object of lists of strings";
+      return "an object as {\"vehicle\": [\"car\", \"bus\"]}";
   }
   return "";
 }

@@ -140,7 +140,7 @@ DataReport report_data(const Config& config, CheckDepth depth) {
   DataReport report;
   Reading reading = reading_of(config);
   if (has_train) sets.push_back(open_named("train", train_source(config), reading));
-  if (has_train && has_val) reading = validation_reading(config, sets.back().data->names);
+  if (has_train && has_val) reading = validation_reading(config, *sets.back().data);
   if (has_val) {
     sets.push_back(open_named("val", val_source(config), reading));
   } else {

@@ -74,6 +74,7 @@ std::filesystem::path cache_folder_of(const DataConfig& data) {
 struct NamedSource {
   std::string what;                ///< "data.val: b.yaml"
   std::vector<std::string> names;  ///< in its data.yaml, merged; none for other sources
+  size_t before_merge = 0;         ///< how many these were
   /// Whether labels get their class by its name; else by the id alone.
   bool is_by_name = false;
 
@@ -84,7 +85,9 @@ struct NamedSource {
                    source.kind() == DataSourceConfig::Kind::kCoco) {
     if (source.kind() != DataSourceConfig::Kind::kYaml) return;
     what = fmt::format("{}: {}", key, printable(source.yaml.string()));
-    names = merged_names(read_data_yaml(source.yaml, source.split).names, merge).names;
+    names = read_data_yaml(source.yaml, source.split).names;
+    before_merge = names.size();
+    names = merged_names(names, merge).names;
     is_by_name = are_among(wanted, names) && (given || wanted.size() == names.size());
   }
   /// By ids that stand for names of its own.
@@ -92,15 +95,15 @@ struct NamedSource {
   bool has_ids_alone() const { return names.empty() && !is_by_name; }
 };
 
-/// Refuses a data.yaml of which `wanted` classes are taken by name beside a source of mere ids:
-/// they hardly are those of the few.
+/// Refuses a data.yaml of which `wanted` classes, those of data.names, are taken by name beside a
+/// source of mere ids: they hardly are those of the few.
 void check_ids_have_names(const NamedSource& named, const char* other_key, const NamedSource& other,
                           size_t wanted) {
-  if (!named.is_by_name || named.names.size() <= wanted || !other.has_ids_alone()) return;
+  if (!named.is_by_name || named.before_merge <= wanted || !other.has_ids_alone()) return;
   throw ConfigError(
       "data.names: {} of the {} classes of {}, while {} has ids without names; name it by a "
       "data.yaml too, as {{\"yaml\": FILE, \"split\": ...}}",
-      wanted, named.names.size(), named.what, other_key);
+      wanted, named.before_merge, named.what, other_key);
 }
 
 /// Refuses labels that name their classes where none of them is one of the classes wanted: those of
@@ -117,17 +120,6 @@ void check_some_labels_kept(const DataSourceConfig& source, const Reading& readi
       "give the names in the order of the ids",
       dataset.labels_dropped, printable((is_voc ? source.voc : source.coco).string()),
       printable_list(reading.names), dataset.findings.front().str());
-}
-
-/// For validation pictures whose labels are ids among the classes as they are before data.merge:
-/// those classes. Else `names`, which are those afterwards.
-std::vector<std::string> names_before_merge(const Config& config,
-                                            const std::vector<std::string>& names) {
-  using Kind = DataSourceConfig::Kind;
-  if (config.data.merge.empty() || val_source(config).kind() != Kind::kYolo) return names;
-  if (!config.data.names.empty()) return config.data.names;
-  const DataSourceConfig train = train_source(config);
-  return train.kind() == Kind::kYaml ? read_data_yaml(train.yaml, train.split).names : names;
 }
 
 double feature_gain(const Config& config) {
@@ -202,16 +194,24 @@ Reading reading_of(const Config& config) {
           {}};
 }
 
-Reading validation_reading(const Config& config, const std::vector<std::string>& names) {
+Reading validation_reading(const Config& config, const Dataset& training) {
+  const std::vector<std::string>& names = training.names;
   Reading reading = reading_of(config);
   // Where all become one, validation has names of its own to read its labels by.
   if (reading.classes == Classes::kSingle) return reading;
-  reading.names = names_before_merge(config, names);
+  if (reading.names.empty()) {
+    // Ids count among the classes as they are before some become one.
+    const bool has_ids = val_source(config).kind() == DataSourceConfig::Kind::kYolo;
+    const bool by_those_before = has_ids && !training.names_before_merge.empty();
+    reading.names = by_those_before ? training.names_before_merge : names;
+  }
   const bool given = !config.data.names.empty();
   const NamedSource train("data.train", train_source(config), reading.merge, names, given);
   const NamedSource val("data.val", val_source(config), reading.merge, names, given);
-  check_ids_have_names(train, "data.val", val, names.size());
-  check_ids_have_names(val, "data.train", train, names.size());
+  if (given) {
+    check_ids_have_names(train, "data.val", val, config.data.names.size());
+    check_ids_have_names(val, "data.train", train, config.data.names.size());
+  }
   const bool both = train.has_other_names() && val.has_other_names();
   if (both ? train.names == val.names : !train.has_other_names() && !val.has_other_names()) {
     return reading;
@@ -227,6 +227,26 @@ Reading validation_reading(const Config& config, const std::vector<std::string>&
       printable_list(both ? beside.names : names));
 }
 
+namespace {
+
+/// For validation pictures of mere ids, where classes are merged: the classes that these are among.
+/// model: of the model; merged: those afterwards.
+std::vector<std::string> names_of_ids(const Config& config, const std::vector<std::string>& model,
+                                      const std::vector<std::string>& merged) {
+  if (merged != model) return model;  // it knows them as they are before
+  if (has_train_source(config)) {
+    const DataSourceConfig train = train_source(config);
+    if (train.kind() == DataSourceConfig::Kind::kYaml) {
+      return read_data_yaml(train.yaml, train.split).names;
+    }
+  }
+  throw ConfigError(
+      "data.val: {}: its labels have ids alone, classes that are merged need names (data.names)",
+      printable(val_source(config).yolo.string()));
+}
+
+}  // namespace
+
 Reading model_reading(const Config& config, const std::vector<std::string>& names) {
   Reading reading = reading_of(config);
   if (reading.classes == Classes::kSingle) return reading;
@@ -239,6 +259,10 @@ Reading model_reading(const Config& config, const std::vector<std::string>& name
   const std::vector<std::string> merged = merged_names(names, reading.merge).names;
   const NamedSource val("data.val", val_source(config), reading.merge, merged, /*given=*/false);
   reading.names = merged;
+  if (!reading.merge.empty() && val.has_ids_alone()) {
+    reading.names = names_of_ids(config, names, merged);
+    return reading;
+  }
   if (!val.has_other_names() || val.names.size() == merged.size()) return reading;
   if (!are_among(val.names, merged)) {
     throw ConfigError("{} has the classes {}, but those of the model are {}", val.what,
@@ -321,7 +345,7 @@ TrainingData open_training_data(const Config& config, const Say& say, int max_fi
       say("data.train: none of its pictures has a label: the detection loss takes them for "
           "pictures of nothing; data.unlabeled is for those that nobody labelled");
     }
-    open_val(validation_reading(config, data.train->names));
+    open_val(validation_reading(config, *data.train));
   }
   if (config.data.unlabeled) {
     data.train = with_unlabelled(data.train, config.data, say, max_findings, stop);
@@ -418,7 +442,8 @@ std::vector<int64_t> kept_classes(const std::vector<std::string>& names,
   }
   const bool by_name =
       std::any_of(classes.begin(), classes.end(), [](int64_t c) { return c >= 0; });
-  for (size_t c = 0; by_name && names.size() == before.size() && c < classes.size(); ++c) {
+  const bool may_be_by_place = by_name && merged.names == before && names.size() == before.size();
+  for (size_t c = 0; may_be_by_place && c < classes.size(); ++c) {
     const bool taken = std::find(classes.begin(), classes.end(), int64_t(c)) != classes.end();
     if (classes[c] == kNoClass && !taken) classes[c] = int64_t(c);
   }

@@ -43,10 +43,10 @@ struct Reading {
 /// By data.names, data.merge, train.single_class and data.label_cache.
 Reading reading_of(const Config& config);
 
-/// The same for the validation pictures of a training whose pictures have the classes `names`.
-/// A data.yaml with the same names in another order is read by name. throws ConfigError where one
-/// of the two sources has other names than `names` and the other source does not have the same.
-Reading validation_reading(const Config& config, const std::vector<std::string>& names);
+/// The same for the validation pictures of a training on these. A data.yaml with the same names in
+/// another order is read by name. throws ConfigError where one of the two sources has other names
+/// and the other source does not have the same.
+Reading validation_reading(const Config& config, const Dataset& training);
 
 /// The same for the validation pictures of a model that knows the classes `names`, which data.names
 /// overrule; these and those of a data.yaml may be fewer. throws ConfigError where they are others.

@@ -38,7 +38,7 @@ struct NmsOptions {
   std::vector<int64_t> found_as = {};
 
   /// YOLOv5's settings for validation: conf 0.001, IoU 0.6, all labels.
-  static NmsOptions validation() { return {0.001, 0.6, 300, 30000, NmsLabels::kAll, {}, {}, {}}; }
+  static NmsOptions validation() { return {.conf = 0.001, .iou = 0.6, .labels = NmsLabels::kAll}; }
 };
 
 /// throws ValueError for options out of range. classes: how many the network knows.

@@ -38,7 +38,7 @@ TEST_CASE("class merge: a class of two merges, and merges of nothing, are refuse
     CHECK_THROWS_WITH_TEXT(check_merges(merges), ValueError, why);
   };
   refused({{"a", {"x"}}, {"b", {"x"}}}, "\"x\" cannot be part of \"a\" and of \"b\"");
-  refused({{"a", {"b"}}, {"b", {"x"}}}, "\"b\" cannot be part of \"a\" and of \"b\"");
+  refused({{"a", {"b"}}, {"b", {"x"}}}, "\"b\" is merged itself, it cannot be part of \"a\"");
   refused({{"a", {"x"}}, {"a", {"y"}}}, "\"a\" is given twice");
   refused({{"a", {}}}, "\"a\" of no classes");
   refused({{"", {"x"}}}, "a class without a name");
@@ -78,9 +78,11 @@ class Street {
                    boxes + "]}");
   }
 
-  Dataset load(DataSource::Kind kind, const Names& names, ClassMerges merge = kVehicle) const {
+  Dataset load(DataSource::Kind kind, const Names& names, ClassMerges merge = kVehicle,
+               Classes classes = Classes::kAll) const {
     DataSource source;
     source.kind = kind;
+    source.classes = classes;
     source.merge = std::move(merge);
     switch (kind) {
       case DataSource::Kind::kVoc:
@@ -140,10 +142,11 @@ TEST_CASE("class merge: labels that name their classes are of the merged one") {
   }
 }
 
-TEST_CASE("class merge: of COCO's categories that became one the first stands for it") {
+TEST_CASE("class merge: of COCO's categories that became one none stands for it") {
   const Street street;
-  CHECK(street.load(Kind::kCoco, {}).coco_category_ids == Ids{21, 22, 24});
-  CHECK(street.load(Kind::kCoco, {"cat", "dog", "vehicle"}).coco_category_ids == Ids{-1, 24, 22});
+  CHECK(street.load(Kind::kCoco, {}).coco_category_ids == Ids{21, -1, 24});
+  CHECK(street.load(Kind::kCoco, {"cat", "dog", "vehicle"}).coco_category_ids == Ids{-1, 24, -1});
+  CHECK(street.load(Kind::kCoco, {}, {{"auto", {"car"}}}).coco_category_ids == Ids{21, 22, 23, 24});
 }
 
 TEST_CASE("class merge: ids without names count before the merge, and need names") {
@@ -156,6 +159,9 @@ TEST_CASE("class merge: ids without names count before the merge, and need names
   CHECK(renamed.names == Names{"walker", "vehicle", "animal"});
   CHECK(ids_of(renamed) == Ids{0, 1, 1, 2});
   CHECK_THROWS_WITH_TEXT(street.load(Kind::kYolo, {}), ConfigError, "have ids alone");
+  // Fewer names, of which one is not there: no ids are meant.
+  CHECK_THROWS_WITH_TEXT(street.load(Kind::kYaml, {"walker", "vehicle"}), ConfigError,
+                         "has no class \"walker\", it has person, vehicle, dog");
 }
 
 TEST_CASE("class merge: an object that was labelled as two of the classes is one object") {
@@ -178,7 +184,28 @@ TEST_CASE("class merge: merges of classes that are not there change nothing") {
   const Street street;
   const Dataset dataset = street.load(Kind::kYaml, {}, {{"animal", {"cat", "cow"}}});
   CHECK(dataset.names == Names{"person", "car", "bus", "dog"});
-  CHECK(dataset.notes.empty());
+  CHECK(dataset.names_before_merge.empty());
+  REQUIRE(dataset.notes.size() == 1);  // who misspelt them hears of it
+  CHECK(dataset.notes[0].find("\"animal\" is nothing here (no cat, cow)") != std::string::npos);
+  CHECK(street.load(Kind::kYaml, {}, {{"dog", {"wolf"}}}).notes.empty());
+}
+
+TEST_CASE("class merge: where all classes become one, a merge only says which are taken") {
+  const Street street;
+  for (const Kind kind : {Kind::kYolo, Kind::kVoc, Kind::kCoco, Kind::kYaml}) {
+    INFO(int(kind));
+    const auto single = [&](const Names& names, const ClassMerges& merges) {
+      return street.load(kind, names, merges, Classes::kSingle);
+    };
+    const Dataset all = single({}, kVehicle);
+    CHECK(all.names == Names{"object"});
+    CHECK(ids_of(all) == Ids{0, 0, 0, 0});
+    CHECK(single({"thing"}, kVehicle).names == Names{"thing"});
+    CHECK(single({"thing"}, kVehicle).num_labels() == 4);
+    if (kind == Kind::kYolo) continue;  // its names are those of its ids
+    CHECK(single({}, {{"thing", {"person", "car", "bus", "dog"}}}).names == Names{"thing"});
+    CHECK(ids_of(single({"vehicle", "dog"}, kVehicle)) == Ids{0, 0, 0});
+  }
 }
 
 }  // namespace

@@ -100,8 +100,8 @@ TEST_CASE("command: classes that count as one are found, labelled and converted 
   REQUIRE(labelled.code == 0);
   CHECK(labelled.err.find(fmt::format("4 pictures, {} labels, 1 classes", boxes)) !=
         std::string::npos);
-  const Outcome converted =
-      setup.run("convert-data train/images --names wide high --to voc --out voc" + merge);
+  const Outcome converted = setup.run(
+      "convert-data --names wide high --to voc --out voc --merge 'long = wide, high' train/images");
   INFO(converted.err);
   REQUIRE(converted.code == 0);
   CHECK(converted.err.find("\"long\" is wide, high") != std::string::npos);
@@ -110,12 +110,12 @@ TEST_CASE("command: classes that count as one are found, labelled and converted 
   const std::string label = "label --out new" + std::string(kFind);
   check_refused(setup.run(label + " --merge long=wide,hihg"), 2,
                 "label: --merge: the weights know no \"hihg\", the nearest is \"high\"");
-  check_refused(setup.run(label + " --merge a=wide b=wide"), 2,
+  check_refused(setup.run(label + " --merge a=wide --merge b=wide"), 2,
                 "label: --merge: \"wide\" cannot be part of \"a\" and of \"b\"");
   check_refused(setup.run(label + " --merge wide"), 2, "NAME=CLASS,CLASS wanted");
   check_refused(setup.run(label + " --merge a="), 2, "\"a\" of a class without a name");
   check_refused(setup.run("detect --out d" + std::string(kFind) + " --classes wide" + merge), 2,
-                "the weights know no \"wide\"");
+                "--classes: \"wide\" counts as \"long\", by --merge");
   CHECK_FALSE(fs::exists(setup.dir / "new"));
 }
 

@@ -189,9 +189,14 @@ TEST_CASE("config: classes that count as one are read, written back, and refused
   const auto refused = [](const std::string& value, const std::string& why) {
     CHECK_THROWS_WITH_TEXT(with_override("data.merge=" + value), ConfigError, why);
   };
-  refused("7", "data.merge: expected an object of lists of strings, got 7");
-  refused(R"({"a": "b"})", "data.merge: expected an object of lists of strings");
-  refused(R"({"a": [1]})", "data.merge: expected an object of lists of strings");
+  const std::string wanted =
+      R"(data.merge: expected an object as {"vehicle": ["car", "bus"]}, got )";
+  refused("7", wanted + "7");
+  refused(R"({"a": "b"})", wanted);
+  refused(R"({"a": [1]})", wanted);
+  refused(R"({"a": ["x"], "a": ["y"]})", "the key \"a\" is given twice in one object");
+  CHECK_THROWS_WITH_TEXT(with_override(R"(data.merge.vehicle=["car"])"), ConfigError,
+                         "data.merge.vehicle: unknown key; data.merge takes an object as");
   refused(R"({"a": []})", "data.merge: \"a\" of no classes");
   refused(R"({"a": ["x"], "b": ["x"]})", "data.merge: \"x\" cannot be part of \"a\" and of \"b\"");
 }

@@ -32,7 +32,7 @@ struct TwoSets {
   /// What training would read.
   std::pair<Dataset, Dataset> load(const Config& config) const {
     Dataset train = load_source(train_source(config), reading_of(config));
-    Dataset val = load_source(val_source(config), validation_reading(config, train.names));
+    Dataset val = load_source(val_source(config), validation_reading(config, train));
     return {std::move(train), std::move(val)};
   }
 };
@@ -102,6 +102,40 @@ TEST_CASE("classes: those that data.merge makes one are one in every source") {
   const auto [train, val] = sets.load(sets.config(mixed + merge));
   CHECK(val.samples.at(1).labels.at(0).class_id == 0);
   CHECK_THROWS_WITH_TEXT(sets.load(sets.config(kFolders + merge)), ConfigError, "have ids alone");
+  // As `val` reads the folder for the model of that training, and for one that knows the parts.
+  const auto ids_for = [&](const Names& model) {
+    return model_reading(sets.config(mixed + merge), model).names;
+  };
+  CHECK(ids_for({"long", "round"}) == Names{"wide", "high", "round"});
+  CHECK(ids_for({"high", "round", "wide"}) == Names{"high", "round", "wide"});
+  CHECK_THROWS_WITH_TEXT(
+      model_reading(sets.config(R"("val": {"yolo": "val/images"})" + merge), {"long", "round"}),
+      ConfigError, "have ids alone");
+  // Names afterwards say nothing of what the ids beside them are.
+  CHECK_THROWS_WITH_TEXT(sets.load(sets.config(mixed + R"(, "names": ["long", "round"])" + merge)),
+                         ConfigError, "train.yaml, while data.val has ids without names");
+  // Merged ones of other names are no reason to go by ids.
+  const std::string other = R"(, "merge": {"long": ["Wide", "High"]}, "names": ["round", "long"])";
+  CHECK_THROWS_WITH_TEXT(sets.load(sets.config(kYamls + other)), ConfigError,
+                         "has no class \"long\", it has wide, high, round");
+}
+
+TEST_CASE("classes: ids beside a COCO file whose classes are merged are those of that file") {
+  const TwoSets sets;
+  test::write_file(sets.dir / "a.json",
+                   R"({"images": [{"id": 1, "file_name": "p000.png", "width": 64, "height": 64}],
+                       "categories": [{"id": 1, "name": "wide"}, {"id": 2, "name": "high"},
+                                      {"id": 3, "name": "round"}],
+                       "annotations": [{"id": 1, "image_id": 1, "category_id": 3,
+                                        "bbox": [3, 3, 9, 9]}]})");
+  const auto [train, val] = sets.load(sets.config(
+      R"("train": {"coco": "a.json", "images": "train/images"}, "val": {"yolo": "val/images"},
+         "merge": {"long": ["wide", "high"]})"));
+  CHECK(train.names == Names{"long", "round"});
+  CHECK(train.samples.at(0).labels.at(0).class_id == 1);
+  CHECK(val.names == Names{"long", "round"});
+  CHECK(val.samples.at(0).labels.at(0).class_id == 0);
+  CHECK(val.samples.at(1).labels.at(0).class_id == 0);
 }
 
 TEST_CASE("classes: some of a data.yaml's classes do not go with a folder of mere ids") {
@@ -275,13 +309,15 @@ struct FineTune {
     known = export_weights(before);
     save_checkpoint(dir / "w.safetensors", {before.spec(), {"wide", "high"}, known, {}, ""});
   }
-  NamedTensors student(const Names& names, const std::string& more = "") {
+  NamedTensors student(const Names& names, const std::string& more = "",
+                       const std::string& merge = "") {
     Dataset data;
     data.names = names;
-    const Config config = parse_config(
-        R"({"model": {"weights": "w.safetensors")" + more +
-            R"(}, "data": {"train": {"yolo": "x"}, "val": {"yolo": "x"}}, "train": {"seed": 3}})",
-        dir.path());
+    const Config config =
+        parse_config(R"({"model": {"weights": "w.safetensors")" + more +
+                         R"(}, "data": {"train": {"yolo": "x"}, "val": {"yolo": "x"})" + merge +
+                         R"(}, "train": {"seed": 3}})",
+                     dir.path());
     log.clear();
     return export_weights(
         *make_student(config, data, {}, [&](const std::string& line) { log += line + "\n"; }));
@@ -293,6 +329,13 @@ Tensor first_bias(const NamedTensors& tensors) {
     if (name == "model.9.m.0.bias") return tensor;
   }
   return {};
+}
+
+TEST_CASE("student: of merged classes the head keeps the first, and no other class gets one") {
+  FineTune fine_tune;
+  fine_tune.student({"long", "dot"}, "", R"(, "merge": {"long": ["wide", "high"]})");
+  INFO(fine_tune.log);
+  CHECK(fine_tune.log.find("the head keeps 1: long (wide); new are dot") != std::string::npos);
 }
 
 TEST_CASE("student: a head of other classes keeps those that it knows by name") {
