@@ -2,7 +2,6 @@
 #include <ydistill/data/video_stream.h>
 
 #include <algorithm>
-#include <array>
 #include <charconv>
 #include <cmath>
 #include <cstring>
@@ -11,6 +10,7 @@
 #include <string_view>
 #include <utility>
 
+#include <ydistill/data/video_kernels.h>
 #include <ydistill/tensor/error.h>
 #include <ydistill/tensor/io/text.h>
 #include <ydistill/tensor/parallel.h>
@@ -76,6 +76,18 @@ struct Range {
 Range range_of(const VideoFormat& format) {
   if (format.full_range) return {0, 1, 1};
   return {16, 255.0f / 219, 255.0f / 224};
+}
+
+/// What a sample of Y is worth, and what one of Cb or Cr adds to red, green and blue.
+ColourScales scales_of(const Range& range) {
+  const auto scale = [](float levels) { return int32_t(std::lround(65536 * double(levels))); };
+  const float chroma = range.chroma_scale;
+  return {int32_t(range.luma_offset),
+          scale(range.luma_scale),
+          scale(kCrScale * chroma),
+          scale(-kBlue * kCbScale / kGreen * chroma),
+          scale(-kRed * kCrScale / kGreen * chroma),
+          scale(kCbScale * chroma)};
 }
 
 void check_planes(const VideoFormat& format, const std::vector<uint8_t>& planes) {
@@ -205,34 +217,23 @@ void write_video_frame(std::ostream& out, const std::vector<uint8_t>& planes) {
   out.write(reinterpret_cast<const char*>(planes.data()), std::streamsize(planes.size()));
 }
 
-Image rgb_of_frame(const VideoFormat& format, const std::vector<uint8_t>& planes) {
+Image rgb_of_frame(const VideoFormat& format, const std::vector<uint8_t>& planes, Image memory) {
   check_planes(format, planes);
-  Image image = Image::filled(format.width, format.height, 0);
+  Image image = std::move(memory);
+  image.width = format.width;
+  image.height = format.height;
+  image.rgb.resize(size_t(format.width * format.height * 3));
   const Planes<const uint8_t> from = planes_of(format, planes.data());
-  const Range range = range_of(format);
+  const ColourScales scales = scales_of(range_of(format));
   const Sharing shared = sharing_of(format.chroma);
-  // What a sample of Y is worth, and what one of Cb or Cr adds to red, green and blue.
-  std::array<float, 256> light, red, green_cb, green_cr, blue;
-  for (int i = 0; i < 256; ++i) {
-    light[size_t(i)] = (float(i) - range.luma_offset) * range.luma_scale;
-    const float level = float(i - 128) * range.chroma_scale;
-    red[size_t(i)] = kCrScale * level;
-    blue[size_t(i)] = kCbScale * level;
-    green_cb[size_t(i)] = -kBlue * kCbScale / kGreen * level;
-    green_cr[size_t(i)] = -kRed * kCrScale / kGreen * level;
-  }
+  const bool is_grey = format.chroma == Chroma::kGrey;
+  const std::vector<uint8_t> colourless(is_grey ? size_t(format.width) : 0, 128);
   parallel_for(format.height, 16, [&](int64_t y) {
-    const uint8_t* luma = from.luma + y * format.width;
     const int64_t row = y / shared.y * format.chroma_width();
-    uint8_t* to = image.at(0, y);
-    for (int64_t x = 0; x < format.width; ++x, to += 3) {
-      const int64_t at = row + x / shared.x;
-      const uint8_t cb = from.cb ? from.cb[at] : 128, cr = from.cr ? from.cr[at] : 128;
-      const float level = light[luma[x]];
-      to[0] = to_byte(level + red[cr]);
-      to[1] = to_byte(level + green_cb[cb] + green_cr[cr]);
-      to[2] = to_byte(level + blue[cb]);
-    }
+    const uint8_t* const cb = is_grey ? colourless.data() : from.cb + row;
+    const uint8_t* const cr = is_grey ? colourless.data() : from.cr + row;
+    video_kernels().rgb_row(from.luma + y * format.width, cb, cr, shared.x, format.width, scales,
+                            image.at(0, y));
   });
   return image;
 }

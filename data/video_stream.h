@@ -60,8 +60,10 @@ class VideoReader {
 void write_video_header(std::ostream& out, const VideoFormat& format);
 void write_video_frame(std::ostream& out, const std::vector<uint8_t>& planes);
 
-/// The picture of a frame. throws ValueError for planes of another size.
-Image rgb_of_frame(const VideoFormat& format, const std::vector<uint8_t>& planes);
+/// The picture of a frame. memory: of an earlier one, to be used again. throws ValueError for
+/// planes of another size.
+Image rgb_of_frame(const VideoFormat& format, const std::vector<uint8_t>& planes,
+                   Image memory = {});
 
 /// Puts what was drawn on a frame's picture into its planes: samples of pixels that are the same in
 /// both pictures keep their value, but for Cb and Cr that they share with others. throws ValueError

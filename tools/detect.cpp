@@ -127,41 +127,6 @@ class Timing {
   double pictures_per_second_ = 0;
 };
 
-/// Calls work(i) for every i below n, on all threads; the first error by number is thrown.
-template <class Work>
-void for_all(size_t n, Work&& work) {
-  std::vector<std::exception_ptr> problems(n);
-  parallel_for(int64_t(n), 1, [&](int64_t i) {
-    try {
-      work(size_t(i));
-    } catch (...) {
-      problems[size_t(i)] = std::current_exception();
-    }
-  });
-  for (const std::exception_ptr& problem : problems) {
-    if (problem) std::rethrow_exception(problem);
-  }
-}
-
-struct ReadPicture {
-  fs::path path;
-  Image image;
-  std::string problem;  ///< why it could not be read; else empty
-};
-
-std::vector<ReadPicture> read_pictures(std::span<const fs::path> paths) {
-  std::vector<ReadPicture> pictures(paths.size());
-  for_all(paths.size(), [&](size_t i) {
-    pictures[i].path = paths[i];
-    try {
-      pictures[i].image = read_image(paths[i]);
-    } catch (const FileError& problem) {
-      pictures[i].problem = problem.what();
-    }
-  });
-  return pictures;
-}
-
 constexpr int64_t kMaxBatch = 1024;
 
 /// Empty, or what is wrong about --batch.
@@ -196,9 +161,26 @@ struct Found {
   int64_t unreadable = 0;
 };
 
-/// One batch of files: read, detect, say and write what was found.
-void detect_and_write(Detector& detector, std::span<const fs::path> paths, Found& found,
-                      Timing& timing) {
+/// The boxes in pictures, `batch` of them at a time.
+std::vector<std::vector<Detection>> detections_in(Detector& detector,
+                                                  const std::vector<ReadPicture>& pictures,
+                                                  size_t batch, Timing& timing, bool first) {
+  std::vector<ImageView> views;
+  for (const ReadPicture& picture : pictures) views.emplace_back(picture.image);
+  std::vector<std::vector<Detection>> all;
+  for (size_t i = 0; i < views.size(); i += batch) {
+    const size_t count = std::min(batch, views.size() - i);
+    for (auto& found : detector.detect_batch(std::span(views).subspan(i, count))) {
+      all.push_back(std::move(found));
+    }
+    timing.add(detector.last_times(), int64_t(count), first && i == 0);
+  }
+  return all;
+}
+
+/// Some files: read, detect, say and write what was found.
+void detect_and_write(Detector& detector, std::span<const fs::path> paths, size_t batch,
+                      Found& found, Timing& timing) {
   const bool first = found.images.empty();
   std::vector<ReadPicture> pictures =
       timing.measure("picture", int64_t(paths.size()), [&] { return read_pictures(paths); });
@@ -208,10 +190,7 @@ void detect_and_write(Detector& detector, std::span<const fs::path> paths, Found
   found.unreadable +=
       std::erase_if(pictures, [](const ReadPicture& picture) { return !picture.problem.empty(); });
   if (pictures.empty()) return;
-  std::vector<ImageView> views;
-  for (const ReadPicture& picture : pictures) views.emplace_back(picture.image);
-  const auto detections = detector.detect_batch(views);
-  timing.add(detector.last_times(), int64_t(pictures.size()), first);
+  const auto detections = detections_in(detector, pictures, batch, timing, first);
   std::vector<std::string> stems;
   for (size_t i = 0; i < pictures.size(); ++i) {
     const ReadPicture& picture = pictures[i];
@@ -246,7 +225,7 @@ Run add_detect(CLI::App& app) {
   cmd->add_option("--source", args->source, "picture, folder, or pattern in quotes")->required();
   cmd->add_option("--out", args->out, "folder for annotated pictures, text and JSON")->required();
   cmd->add_option("--batch", args->batch,
-                  "pictures read at a time; of these, those of one shape in the network run as one "
+                  "pictures at a time; of these, those of one shape in the network run as one "
                   "batch: the same boxes, more pictures a second on a GPU or many cores")
       ->check(check_batch)
       ->capture_default_str();
@@ -273,12 +252,12 @@ Run add_detect(CLI::App& app) {
     const auto start = std::chrono::steady_clock::now();
     Found found(args->out);
     catch_stop_signals(OnSignal::kSay);  // else what is half written would stay
+    const auto batch = size_t(args->batch), at_a_time = pictures_at_a_time(batch);
     size_t done = 0;
-    for (size_t i = 0; i < paths.size() && !stop_signal_came(); i += size_t(args->batch)) {
-      const auto next =
-          std::span(paths).subspan(i, std::min(size_t(args->batch), paths.size() - i));
+    for (size_t i = 0; i < paths.size() && !stop_signal_came(); i += at_a_time) {
+      const auto next = std::span(paths).subspan(i, std::min(at_a_time, paths.size() - i));
       try {
-        detect_and_write(detector, next, found, timing);
+        detect_and_write(detector, next, batch, found, timing);
         done += next.size();
       } catch (const OutOfMemoryError& problem) {
         if (args->batch == 1) throw;

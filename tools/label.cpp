@@ -9,6 +9,7 @@
 #include <map>
 #include <memory>
 #include <set>
+#include <span>
 
 #include <ydistill/detect/detector.h>
 #include <ydistill/tensor/io/text.h>
@@ -80,30 +81,30 @@ Dataset labelled(Detector& detector, const std::vector<fs::path>& paths,
   using Clock = std::chrono::steady_clock;
   constexpr std::chrono::seconds kBetweenLines(10);
   Clock::time_point last = Clock::now();
-  for (size_t i = 0; i < paths.size(); ++i) {
-    if (stop_signal_came()) break;
+  const size_t at_a_time = pictures_at_a_time();
+  for (size_t i = 0; i < paths.size() && !stop_signal_came(); i += at_a_time) {
     if (Clock::now() - last >= kBetweenLines) {
       last = Clock::now();
       message(fmt::format("label: {} of {} pictures", i, paths.size()));
     }
-    const fs::path& path = paths[i];
-    Image image;
-    try {
-      image = read_image(path);
-    } catch (const FileError& problem) {
-      message(problem.what());
-      ++data.pictures_dropped;
-      continue;
+    const auto next = std::span(paths).subspan(i, std::min(at_a_time, paths.size() - i));
+    for (const ReadPicture& picture : read_pictures(next)) {
+      if (!picture.problem.empty()) {
+        message(picture.problem);
+        ++data.pictures_dropped;
+        continue;
+      }
+      const Image& image = picture.image;
+      Sample sample;
+      sample.image = picture.path;
+      sample.width = image.width;
+      sample.height = image.height;
+      for (const Detection& box : detector.detect(image)) {
+        const Label label = label_of(box, id_of.at(box.class_id), image);
+        if (label.w > 0 && label.h > 0) sample.labels.push_back(label);
+      }
+      data.samples.push_back(std::move(sample));
     }
-    Sample sample;
-    sample.image = path;
-    sample.width = image.width;
-    sample.height = image.height;
-    for (const Detection& box : detector.detect(image)) {
-      const Label label = label_of(box, id_of.at(box.class_id), image);
-      if (label.w > 0 && label.h > 0) sample.labels.push_back(label);
-    }
-    data.samples.push_back(std::move(sample));
   }
   return data;
 }

@@ -91,4 +91,23 @@ PictureFiles pictures_of(const std::string& source) {
   return found;
 }
 
+std::vector<ReadPicture> read_pictures(std::span<const fs::path> paths) {
+  std::vector<ReadPicture> pictures(paths.size());
+  for_all(paths.size(), [&](size_t i) {
+    pictures[i].path = paths[i];
+    try {
+      pictures[i].image = read_image(paths[i]);
+    } catch (const FileError& problem) {
+      pictures[i].problem = problem.what();
+    }
+  });
+  return pictures;
+}
+
+size_t pictures_at_a_time(size_t batch) {
+  constexpr size_t kMost = 16;  // decoded pictures take memory: 36 MB each of a phone's
+  const size_t threads = std::min(kMost, size_t(num_threads()));
+  return (threads + batch - 1) / batch * batch;
+}
+
 }  // namespace ydistill::tools

@@ -1,10 +1,16 @@
 // SPDX-License-Identifier: MIT
-// The picture files that --source of `detect` names.
+// The picture files that --source of `detect` names, and what is in them.
 #pragma once
 
+#include <cstdint>
+#include <exception>
 #include <filesystem>
+#include <span>
 #include <string>
 #include <vector>
+
+#include <ydistill/data/image.h>
+#include <ydistill/tensor/parallel.h>
 
 namespace ydistill::tools {
 
@@ -17,5 +23,33 @@ struct PictureFiles {
 /// A file, the pictures of a folder without its subfolders, or those a pattern matches.
 /// throws FileError where there is no picture.
 PictureFiles pictures_of(const std::string& source);
+
+struct ReadPicture {
+  std::filesystem::path path;
+  Image image;
+  std::string problem;  ///< why it could not be read; else empty
+};
+
+/// Each by a thread of its own.
+std::vector<ReadPicture> read_pictures(std::span<const std::filesystem::path> paths);
+/// How many to read together where the network sees `batch` at a time: a thread decodes one, a
+/// network uses all. A multiple of the batch.
+size_t pictures_at_a_time(size_t batch = 1);
+
+/// Calls work(i) for every i below n, on all threads; the first error by number is thrown.
+template <class Work>
+void for_all(size_t n, Work&& work) {
+  std::vector<std::exception_ptr> problems(n);
+  parallel_for(int64_t(n), 1, [&](int64_t i) {
+    try {
+      work(size_t(i));
+    } catch (...) {
+      problems[size_t(i)] = std::current_exception();
+    }
+  });
+  for (const std::exception_ptr& problem : problems) {
+    if (problem) std::rethrow_exception(problem);
+  }
+}
 
 }  // namespace ydistill::tools

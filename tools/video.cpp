@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <fmt/format.h>
 
+#include <atomic>
 #include <chrono>
 #include <filesystem>
 #include <fstream>
@@ -14,6 +15,8 @@
 #include <ydistill/tools/command.h>
 #include <ydistill/tools/detector_args.h>
 #include <ydistill/tools/progress.h>
+#include <ydistill/tools/stoppable_input.h>
+#include <ydistill/tools/video_threads.h>
 
 namespace ydistill::tools {
 namespace {
@@ -59,8 +62,20 @@ struct VideoArgs {
   std::string source = kPipe, out, json;
 };
 
+/// False at the end, and where a stop ended the reading, within a frame or before one.
+bool next_frame(FramesAhead& ahead, std::vector<uint8_t>& planes) {
+  try {
+    return ahead.next(planes) && !stop_signal_came();
+  } catch (const FileError&) {
+    if (stop_signal_came()) return false;
+    throw;
+  }
+}
+
 /// Returns the exit code.
-int detect_in_video(VideoArgs& args, std::istream& in) {
+int detect_in_video(VideoArgs& args) {
+  std::atomic<bool> is_over = false;
+  StoppableInput in(args.source, [&is_over] { return is_over || stop_signal_came(); });
   VideoReader reader(in, args.source == kPipe ? "standard input" : printable(args.source));
   const VideoFormat& format = reader.format();
   Detector detector = [&] {
@@ -76,8 +91,17 @@ int detect_in_video(VideoArgs& args, std::istream& in) {
   const auto start = std::chrono::steady_clock::now();
   int64_t frames = 0, found = 0;
   std::vector<uint8_t> planes;
-  while (!stop_signal_came() && reader.next(planes)) {
-    const Image picture = rgb_of_frame(format, planes);
+  Image picture, drawn;
+  FramesAhead ahead(reader, [&is_over] { is_over = true; });
+  std::unique_ptr<FramesBehind> behind;
+  if (video) {
+    behind = std::make_unique<FramesBehind>([&video](const std::vector<uint8_t>& frame) {
+      write_video_frame(video->stream(), frame);
+      video->flush();
+    });
+  }
+  while (!stop_signal_came() && next_frame(ahead, planes)) {
+    picture = rgb_of_frame(format, planes, std::move(picture));
     const std::vector<Detection> detections = detector.detect(picture);
     if (boxes) {
       const nlohmann::ordered_json line{
@@ -87,16 +111,16 @@ int detect_in_video(VideoArgs& args, std::istream& in) {
       boxes->stream() << line.dump() << '\n';
       boxes->flush();  // who reads along hears of each frame at once
     }
-    if (video) {
-      Image drawn = picture;
+    if (behind && !detections.empty()) {
+      drawn = picture;
       draw_detections(drawn, detections, detector.class_names());
       put_drawn_pixels(format, picture, drawn, planes);
-      write_video_frame(video->stream(), planes);
-      video->flush();
     }
+    if (behind) behind->add(planes);
     ++frames;
     found += int64_t(detections.size());
   }
+  if (behind) behind->finish();
   const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
   message(fmt::format("{}x{}: {} frames, {} boxes, {:.1f} frames/s", format.width, format.height,
                       frames, found, double(frames) / std::max(took.count(), 1e-9)));
@@ -130,14 +154,7 @@ Run add_video(CLI::App& app) {
                         printable(args->out));
     }
     use_machine(args->detector);
-    if (args->source == kPipe) return detect_in_video(*args, std::cin);
-    std::error_code ignored;
-    if (fs::is_directory(args->source, ignored)) {
-      throw FileError("{}: a folder; `ydistill detect` is for pictures", printable(args->source));
-    }
-    std::ifstream file(args->source, std::ios::binary);
-    if (!file) throw FileError("{}: no such file, or not readable", printable(args->source));
-    return detect_in_video(*args, file);
+    return detect_in_video(*args);
   };
 }
 

@@ -64,7 +64,8 @@ struct Training {
   std::unique_ptr<StepRunner> runner;
 
   /// feature_gain: above 0 the teacher is twice as wide and teaches its features too.
-  /// other_classes: so many that the teacher knows and the student does not.
+  /// other_classes: so many more the teacher knows, the first of which, where there are several, is
+  /// the student's first class too.
   explicit Training(const Compute& compute, Exchange& exchange = single_process(),
                     double feature_gain = 0, int64_t other_classes = 0) {
     use_compute(compute);
@@ -79,7 +80,9 @@ struct Training {
     Checkpoint checkpoint;
     checkpoint.spec = source.spec();
     checkpoint.tensors = export_weights(source);
-    teacher = std::make_unique<Teacher>(checkpoint, compute, classes);
+    std::vector<int64_t> sizes(size_t(classes), 1);
+    if (other_classes > 1) ++sizes.front();
+    teacher = std::make_unique<Teacher>(checkpoint, compute, sizes);
     losses.student_anchors = losses.teacher_anchors = student->spec().anchors;
     losses.detection.emplace();
     losses.distill.emplace();

@@ -134,6 +134,47 @@ TEST_CASE("video stream: colours are those of BT.601") {
   }
 }
 
+TEST_CASE("video stream: every row of every width has the nearest colours") {
+  const auto nearest = [](double level) { return std::clamp(level, 0.0, 255.0); };
+  for (const std::string kind : {"C420", "C422", "C444", "Cmono"}) {
+    for (const std::string range : {"", " XCOLORRANGE=FULL"}) {
+      for (const int64_t width : {1, 2, 15, 16, 63, 64, 65, 131}) {
+        INFO(kind << range << " " << width);
+        const VideoFormat format =
+            format_of("YUV4MPEG2 W" + std::to_string(width) + " H3 " + kind + range);
+        const Image noise = test::noise(format.frame_bytes(), 1, uint64_t(width));
+        std::vector<uint8_t> planes;
+        for (int64_t i = 0; i < format.frame_bytes(); ++i) planes.push_back(noise.at(i, 0)[0]);
+        // Memory that is larger, and holds something, makes no difference.
+        const Image image = rgb_of_frame(format, planes, Image::filled(200, 3, 9));
+        CHECK(image.rgb == rgb_of_frame(format, planes).rgb);
+        REQUIRE(int64_t(image.rgb.size()) == width * 9);
+        const bool full = !range.empty();
+        const int64_t luma = width * 3, chroma = format.chroma_width() * format.chroma_height();
+        double worst = 0;
+        for (int64_t y = 0; y < 3; ++y) {
+          for (int64_t x = 0; x < width; ++x) {
+            const int64_t column = kind == "C444" ? x : x / 2, row = kind == "C420" ? y / 2 : y;
+            const auto sample = [&](int64_t plane) {
+              if (chroma == 0) return 0.0;
+              const int64_t at = luma + plane * chroma + row * format.chroma_width() + column;
+              return (double(planes[size_t(at)]) - 128) * (full ? 1 : 255.0 / 224);
+            };
+            const double light = (double(planes[size_t(y * width + x)]) - (full ? 0 : 16)) *
+                                 (full ? 1 : 255.0 / 219);
+            const double red = light + 1.402 * sample(1), blue = light + 1.772 * sample(0);
+            const double green = (light - 0.299 * red - 0.114 * blue) / 0.587;
+            const uint8_t* p = image.at(x, y);
+            worst = std::max({worst, std::abs(p[0] - nearest(red)), std::abs(p[1] - nearest(green)),
+                              std::abs(p[2] - nearest(blue))});
+          }
+        }
+        CHECK(worst < 0.51);
+      }
+    }
+  }
+}
+
 TEST_CASE("video stream: drawing changes the samples of drawn pixels only") {
   const VideoFormat format = format_of("YUV4MPEG2 W7 H5 C420");
   std::vector<uint8_t> planes;

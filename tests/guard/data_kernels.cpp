@@ -3,6 +3,7 @@
 #include <ydistill/data/gather_kernels.h>
 #include <ydistill/data/hsv_kernels.h>
 #include <ydistill/data/resize_kernels.h>
+#include <ydistill/data/video_kernels.h>
 #include <ydistill/data/warp.h>
 
 #include "guard/kernel_list.h"
@@ -92,11 +93,23 @@ void add_resize(KernelList& kernels) {
   });
 }
 
+void add_video(KernelList& kernels) {
+  constexpr int64_t kRow = 4096;
+  kernels.add("video.rgb_row", kRow, [] {
+    return [luma = levels(kRow), cb = levels(kRow / 2), cr = levels(kRow / 2),
+            rgb = levels(kRow * kChannels)]() mutable {
+      const ColourScales scales{16, 76309, 104597, -25675, -53279, 132201};
+      video_kernels().rgb_row(luma.data(), cb.data(), cr.data(), 2, kRow, scales, rgb.data());
+    };
+  });
+}
+
 }  // namespace
 
 void add_data_kernels(KernelList& kernels) {
   add_gather(kernels);
   add_resize(kernels);
+  add_video(kernels);
 }
 
 }  // namespace ydistill::guard

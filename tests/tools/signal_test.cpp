@@ -253,5 +253,29 @@ TEST_CASE("command: SIGTERM while events wait for a slow reader loses none of th
   CHECK(nlohmann::json::parse(last).at("event") == "done");
 }
 
+TEST_CASE("command: video stops while its camera sends nothing, and has told of what came") {
+  const Setup setup;
+  const fs::path camera = setup.dir / "camera";
+  REQUIRE(mkfifo(camera.c_str(), 0600) == 0);
+  Running video(setup, {"video", "--weights", "tiny.safetensors", "--size", "64", "--source",
+                        "camera", "--out", "out.y4m", "--json", "boxes"});
+  const int pipe = open(camera.c_str(), O_WRONLY);
+  REQUIRE(pipe >= 0);
+  // A whole frame, and a part of the next.
+  const std::string stream = "YUV4MPEG2 W16 H16 Cmono\nFRAME\n" + std::string(256, 'a') +
+                             "FRAME\n" + std::string(100, 'b');
+  REQUIRE(write(pipe, stream.data(), stream.size()) == ssize_t(stream.size()));
+  const auto frames = [&] {
+    return fs::exists(setup.dir / "boxes") ? num_lines(read_file(setup.dir / "boxes")) : 0;
+  };
+  while (frames() < 1) std::this_thread::yield();
+  video.send(SIGTERM);
+  CHECK(video.wait() == 1);
+  CHECK(video.said.find("16x16: 1 frames") != std::string::npos);
+  CHECK(video.said.find("video: stopped before the end of the stream") != std::string::npos);
+  CHECK(read_file(setup.dir / "out.y4m").size() == 24 + 6 + 256);
+  close(pipe);
+}
+
 }  // namespace
 }  // namespace ydistill
