@@ -33,6 +33,7 @@ static void* zeroed_realloc(void* old, size_t old_size, size_t size) {
 
 #include <limits>
 #include <memory>
+#include <new>
 
 #include <ydistill/data/image_codec.h>
 #include <ydistill/tensor/error.h>
@@ -58,10 +59,12 @@ void append(void* context, void* bytes, int count) {
 
 Image decode_stb(std::span<const uint8_t> bytes, const std::filesystem::path& path) {
   int width = 0, height = 0, channels = 0;
+  stbi__err("outofmem", "");  // what it says nothing about
   const std::unique_ptr<stbi_uc, void (*)(void*)> pixels(
       stbi_load_from_memory(bytes.data(), size_for_stb(bytes), &width, &height, &channels, 3),
       stbi_image_free);
   if (!pixels) {
+    if (std::strcmp(stbi_failure_reason(), "outofmem") == 0) throw std::bad_alloc();
     throw FileError("{}: cannot be decoded: {}", printable(path.string()), failure_reason());
   }
   Image image;

@@ -19,7 +19,7 @@ uint8_t to_level(int32_t value) {
   return uint8_t(level < 0 ? 0 : level > 255 ? 255 : level);
 }
 
-/// n: a multiple of 2 up to kBlock where two pixels share their colour, else any.
+/// n: up to kBlock. cb, cr: one a pixel.
 void rgb_planes(const uint8_t* luma, const uint8_t* cb, const uint8_t* cr, int64_t n,
                 const ColourScales& s, Planes& planes) {
   for (int64_t i = 0; i < n; ++i) {

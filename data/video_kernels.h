@@ -10,7 +10,7 @@ namespace ydistill {
 
 /// How samples become grey levels of red, green and blue, in 1/65536 of a level.
 struct ColourScales {
-  int32_t black;                                ///< the sample of Y that is dark, a whole sample
+  int32_t black;                                ///< Y of black as a sample, 0 or 16
   int32_t luma;                                 ///< by a sample of Y
   int32_t red_cr, green_cb, green_cr, blue_cb;  ///< by a sample of Cb or Cr, from 128 on
 };

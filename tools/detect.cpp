@@ -161,53 +161,68 @@ struct Found {
   int64_t unreadable = 0;
 };
 
-/// The boxes in pictures, `batch` of them at a time.
-std::vector<std::vector<Detection>> detections_in(Detector& detector,
-                                                  const std::vector<ReadPicture>& pictures,
-                                                  size_t batch, Timing& timing, bool first) {
-  std::vector<ImageView> views;
-  for (const ReadPicture& picture : pictures) views.emplace_back(picture.image);
-  std::vector<std::vector<Detection>> all;
-  for (size_t i = 0; i < views.size(); i += batch) {
-    const size_t count = std::min(batch, views.size() - i);
-    for (auto& found : detector.detect_batch(std::span(views).subspan(i, count))) {
-      all.push_back(std::move(found));
-    }
-    timing.add(detector.last_times(), int64_t(count), first && i == 0);
-  }
-  return all;
-}
+/// The boxes in pictures, `batch` of them at a time, until an error or a signal comes.
+struct Detections {
+  std::vector<ReadPicture> pictures;  ///< that were looked at and could be read
+  std::vector<std::vector<Detection>> boxes;
+  std::exception_ptr failure;
+  size_t done = 0;  ///< files, the unreadable ones among them
 
-/// Some files: read, detect, say and write what was found.
-void detect_and_write(Detector& detector, std::span<const fs::path> paths, size_t batch,
-                      Found& found, Timing& timing) {
-  const bool first = found.images.empty();
-  std::vector<ReadPicture> pictures =
-      timing.measure("picture", int64_t(paths.size()), [&] { return read_pictures(paths); });
-  for (const ReadPicture& picture : pictures) {
-    if (!picture.problem.empty()) message(picture.problem);
+  Detections(Detector& detector, std::vector<ReadPicture> read, size_t batch, bool is_first,
+             Timing& timing) {
+    while (done < read.size() && !stop_signal_came()) {
+      const size_t end = std::min(done + batch, read.size());
+      std::vector<ImageView> views;
+      for (size_t i = done; i < end; ++i) {
+        if (read[i].problem.empty()) views.emplace_back(read[i].image);
+      }
+      try {
+        for (auto& found : detector.detect_batch(views)) boxes.push_back(std::move(found));
+      } catch (...) {
+        failure = std::current_exception();
+        return;
+      }
+      if (!views.empty()) {
+        timing.add(detector.last_times(), int64_t(views.size()), is_first && pictures.empty());
+      }
+      for (; done < end; ++done) {
+        if (read[done].problem.empty()) pictures.push_back(std::move(read[done]));
+      }
+    }
   }
-  found.unreadable +=
-      std::erase_if(pictures, [](const ReadPicture& picture) { return !picture.problem.empty(); });
-  if (pictures.empty()) return;
-  const auto detections = detections_in(detector, pictures, batch, timing, first);
+};
+
+/// Some files: read, detect, say and write what was found. Returns how many were done: fewer where
+/// a signal came. What was found before an error is written before it is thrown.
+size_t detect_and_write(Detector& detector, std::span<const fs::path> paths, size_t batch,
+                        Found& found, Timing& timing) {
+  std::vector<ReadPicture> read =
+      timing.measure("picture", int64_t(paths.size()), [&] { return read_pictures(paths); });
+  for (const ReadPicture& picture : read) {
+    if (picture.problem.empty()) continue;
+    message(picture.problem);
+    ++found.unreadable;
+  }
+  Detections all(detector, std::move(read), batch, found.images.empty(), timing);
   std::vector<std::string> stems;
-  for (size_t i = 0; i < pictures.size(); ++i) {
-    const ReadPicture& picture = pictures[i];
+  for (size_t i = 0; i < all.pictures.size(); ++i) {
+    const ReadPicture& picture = all.pictures[i];
     found.images.push_back(
-        as_json(picture.path, picture.image, detections[i], detector.class_names()));
+        as_json(picture.path, picture.image, all.boxes[i], detector.class_names()));
     message(fmt::format("{}: {}x{}, {} boxes", printable(picture.path.string()),
-                        picture.image.width, picture.image.height, detections[i].size()));
+                        picture.image.width, picture.image.height, all.boxes[i].size()));
     stems.push_back(output_stem(picture.path, found.taken));
   }
-  timing.measure("write", int64_t(pictures.size()), [&] {
-    for_all(pictures.size(), [&](size_t i) {
-      write_file_atomically(found.out / (stems[i] + ".txt"), as_text(detections[i]));
-      write_annotated(found.out / (stems[i] + ".jpg"), std::move(pictures[i].image), detections[i],
-                      detector.class_names());
+  timing.measure("write", int64_t(all.pictures.size()), [&] {
+    for_all(all.pictures.size(), [&](size_t i) {
+      write_file_atomically(found.out / (stems[i] + ".txt"), as_text(all.boxes[i]));
+      write_annotated(found.out / (stems[i] + ".jpg"), std::move(all.pictures[i].image),
+                      all.boxes[i], detector.class_names());
     });
     return 0;
   });
+  if (all.failure) std::rethrow_exception(all.failure);
+  return all.done;
 }
 
 }  // namespace
@@ -252,13 +267,12 @@ Run add_detect(CLI::App& app) {
     const auto start = std::chrono::steady_clock::now();
     Found found(args->out);
     catch_stop_signals(OnSignal::kSay);  // else what is half written would stay
-    const auto batch = size_t(args->batch), at_a_time = pictures_at_a_time(batch);
     size_t done = 0;
-    for (size_t i = 0; i < paths.size() && !stop_signal_came(); i += at_a_time) {
-      const auto next = std::span(paths).subspan(i, std::min(at_a_time, paths.size() - i));
+    while (done < paths.size() && !stop_signal_came()) {
+      const auto batch = size_t(args->batch);
       try {
-        detect_and_write(detector, next, batch, found, timing);
-        done += next.size();
+        done += detect_and_write(detector, read_together(std::span(paths).subspan(done), batch),
+                                 batch, found, timing);
       } catch (const OutOfMemoryError& problem) {
         if (args->batch == 1) throw;
         throw OutOfMemoryError(

@@ -81,14 +81,15 @@ Dataset labelled(Detector& detector, const std::vector<fs::path>& paths,
   using Clock = std::chrono::steady_clock;
   constexpr std::chrono::seconds kBetweenLines(10);
   Clock::time_point last = Clock::now();
-  const size_t at_a_time = pictures_at_a_time();
-  for (size_t i = 0; i < paths.size() && !stop_signal_came(); i += at_a_time) {
+  for (size_t i = 0; i < paths.size() && !stop_signal_came();) {
     if (Clock::now() - last >= kBetweenLines) {
       last = Clock::now();
       message(fmt::format("label: {} of {} pictures", i, paths.size()));
     }
-    const auto next = std::span(paths).subspan(i, std::min(at_a_time, paths.size() - i));
+    const auto next = read_together(std::span(paths).subspan(i));
+    i += next.size();
     for (const ReadPicture& picture : read_pictures(next)) {
+      if (stop_signal_came()) break;
       if (!picture.problem.empty()) {
         message(picture.problem);
         ++data.pictures_dropped;

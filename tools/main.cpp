@@ -156,7 +156,8 @@ int run_command(int argc, char** argv) {
 
 /// Whether the command computes: the others gain nothing from how threads wait.
 bool is_for_threads(int argc, char** argv) {
-  constexpr const char* kCommands[] = {"train", "evolve", "val", "detect", "video", "trace"};
+  constexpr const char* kCommands[] = {"train", "evolve", "val",  "detect",
+                                       "video", "label",  "trace"};
   return argc > 1 && std::any_of(std::begin(kCommands), std::end(kCommands),
                                  [&](const char* c) { return std::strcmp(c, argv[1]) == 0; });
 }

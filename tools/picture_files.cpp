@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <array>
+#include <new>
 #include <set>
 #include <string_view>
 #include <system_error>
@@ -93,21 +94,48 @@ PictureFiles pictures_of(const std::string& source) {
 
 std::vector<ReadPicture> read_pictures(std::span<const fs::path> paths) {
   std::vector<ReadPicture> pictures(paths.size());
-  for_all(paths.size(), [&](size_t i) {
+  const auto read = [&](size_t i) {
     pictures[i].path = paths[i];
     try {
       pictures[i].image = read_image(paths[i]);
     } catch (const FileError& problem) {
       pictures[i].problem = problem.what();
     }
+  };
+  // Decoding takes more memory than what comes of it: too much for some, maybe, but not for one.
+  std::vector<uint8_t> needs_more(paths.size(), 0);
+  for_all(paths.size(), [&](size_t i) {
+    try {
+      read(i);
+    } catch (const std::bad_alloc&) {
+      needs_more[i] = 1;
+    }
   });
+  for (size_t i = 0; i < paths.size(); ++i) {
+    if (needs_more[i] != 0) read(i);
+  }
   return pictures;
 }
 
-size_t pictures_at_a_time(size_t batch) {
-  constexpr size_t kMost = 16;  // decoded pictures take memory: 36 MB each of a phone's
-  const size_t threads = std::min(kMost, size_t(num_threads()));
-  return (threads + batch - 1) / batch * batch;
+std::span<const fs::path> read_together(std::span<const fs::path> paths, size_t batch) {
+  constexpr int64_t kMostPixels = int64_t(128) << 20;
+  const auto pixels_of = [](const fs::path& path) -> int64_t {
+    try {
+      const ImageInfo info = probe_image(path);
+      return info.width * info.height;
+    } catch (const FileError&) {
+      return 0;  // told when it is read
+    }
+  };
+  const auto threads = size_t(num_threads());
+  size_t count = 0;
+  for (int64_t pixels = 0; count < paths.size() && (count == 0 || count < threads);) {
+    const size_t end = std::min(count + batch, paths.size());
+    for (size_t i = count; i < end; ++i) pixels += pixels_of(paths[i]);
+    if (count > 0 && pixels > kMostPixels) break;
+    count = end;
+  }
+  return paths.first(count);
 }
 
 }  // namespace ydistill::tools

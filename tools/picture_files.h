@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The picture files that --source of `detect` names, and what is in them.
+// The picture files that --source of `detect` and `label` names, and what is in them.
 #pragma once
 
 #include <cstdint>
@@ -30,11 +30,13 @@ struct ReadPicture {
   std::string problem;  ///< why it could not be read; else empty
 };
 
-/// Each by a thread of its own.
+/// On all threads; one that is no picture has `problem` in place of an image.
 std::vector<ReadPicture> read_pictures(std::span<const std::filesystem::path> paths);
-/// How many to read together where the network sees `batch` at a time: a thread decodes one, a
-/// network uses all. A multiple of the batch.
-size_t pictures_at_a_time(size_t batch = 1);
+/// The first ones, those to read together where the network sees `batch` at a time: one decodes on
+/// one thread, so as many as there are threads, as far as they have 128 megapixels in all. Whole
+/// batches, and at least one.
+std::span<const std::filesystem::path> read_together(std::span<const std::filesystem::path> paths,
+                                                     size_t batch = 1);
 
 /// Calls work(i) for every i below n, on all threads; the first error by number is thrown.
 template <class Work>

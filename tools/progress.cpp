@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
@@ -15,7 +16,8 @@
 namespace ydistill::tools {
 namespace {
 
-volatile std::sig_atomic_t stop_flag = 0;
+std::atomic<int> stop_flag = 0;  // asked by other threads too
+static_assert(std::atomic<int>::is_always_lock_free);
 
 /// What the first signal says: the work at hand may take a while to end. Empty: nothing.
 std::string_view stop_notice;

@@ -6,10 +6,13 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <cstring>
-#include <filesystem>
 #include <streambuf>
+#include <system_error>
+#include <utility>
+#include <vector>
 
 #include <ydistill/tensor/error.h>
 #include <ydistill/tensor/io/text.h>
@@ -22,6 +25,8 @@ class StoppableInput::Buffer : public std::streambuf {
   ~Buffer() override {
     if (file_ != STDIN_FILENO) ::close(file_);
   }
+  /// errno of what ended the stream, or 0.
+  int error() const { return error_; }
 
  protected:
   int_type underflow() override {
@@ -53,24 +58,23 @@ class StoppableInput::Buffer : public std::streambuf {
       if (ready == 0 || (ready < 0 && errno == EINTR)) continue;
       const ssize_t got = ::read(file_, to, count);
       if (got >= 0) return size_t(got);
-      if (errno != EINTR && errno != EAGAIN) return 0;
+      if (errno == EINTR || errno == EAGAIN) continue;
+      error_ = errno;
+      return 0;
     }
     return 0;
   }
 
   int file_;
+  std::atomic<int> error_ = 0;
   std::function<bool()> gives_up_;
   std::vector<char> bytes_ = std::vector<char>(size_t(1) << 16);
 };
 
 StoppableInput::StoppableInput(const std::string& path, std::function<bool()> gives_up)
     : std::istream(nullptr) {
-  std::error_code ignored;
   int file = STDIN_FILENO;
   if (path != "-") {
-    if (std::filesystem::is_directory(path, ignored)) {
-      throw FileError("{}: a folder; `ydistill detect` is for pictures", printable(path));
-    }
     file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
     if (file < 0) throw FileError("{}: no such file, or not readable", printable(path));
   }
@@ -79,5 +83,11 @@ StoppableInput::StoppableInput(const std::string& path, std::function<bool()> gi
 }
 
 StoppableInput::~StoppableInput() = default;
+
+void StoppableInput::check_was_read(const std::string& name) const {
+  if (const int error = buffer_->error(); error != 0) {
+    throw FileError("{}: cannot be read: {}", name, std::generic_category().message(error));
+  }
+}
 
 }  // namespace ydistill::tools

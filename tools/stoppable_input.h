@@ -7,7 +7,6 @@
 #include <istream>
 #include <memory>
 #include <string>
-#include <vector>
 
 namespace ydistill::tools {
 
@@ -18,6 +17,8 @@ class StoppableInput : public std::istream {
   /// FileError.
   StoppableInput(const std::string& path, std::function<bool()> gives_up);
   ~StoppableInput() override;
+  /// throws FileError where the stream ended because it could not be read. name: for the message.
+  void check_was_read(const std::string& name) const;
 
  private:
   class Buffer;

@@ -62,21 +62,10 @@ struct VideoArgs {
   std::string source = kPipe, out, json;
 };
 
-/// False at the end, and where a stop ended the reading, within a frame or before one.
-bool next_frame(FramesAhead& ahead, std::vector<uint8_t>& planes) {
-  try {
-    return ahead.next(planes) && !stop_signal_came();
-  } catch (const FileError&) {
-    if (stop_signal_came()) return false;
-    throw;
-  }
-}
-
 /// Returns the exit code.
-int detect_in_video(VideoArgs& args) {
-  std::atomic<bool> is_over = false;
-  StoppableInput in(args.source, [&is_over] { return is_over || stop_signal_came(); });
-  VideoReader reader(in, args.source == kPipe ? "standard input" : printable(args.source));
+int detect_in_video(VideoArgs& args, StoppableInput& in, const std::string& name,
+                    std::atomic<bool>& is_over) {
+  VideoReader reader(in, name);
   const VideoFormat& format = reader.format();
   Detector detector = [&] {
     const Checkpoint checkpoint = load_weights(args.detector, "video");
@@ -85,22 +74,34 @@ int detect_in_video(VideoArgs& args) {
   std::unique_ptr<Sink> video, boxes;
   if (!args.out.empty()) video = std::make_unique<Sink>(args.out, "--out");
   if (!args.json.empty()) boxes = std::make_unique<Sink>(args.json, "--json");
-  if (video) write_video_header(video->stream(), format);
 
   catch_stop_signals(OnSignal::kSay);
   const auto start = std::chrono::steady_clock::now();
   int64_t frames = 0, found = 0;
   std::vector<uint8_t> planes;
   Image picture, drawn;
-  FramesAhead ahead(reader, [&is_over] { is_over = true; });
+  const auto end = [&is_over] { is_over = true; };
+  FramesAhead ahead(reader, end);
   std::unique_ptr<FramesBehind> behind;
   if (video) {
-    behind = std::make_unique<FramesBehind>([&video](const std::vector<uint8_t>& frame) {
+    write_video_header(video->stream(), format);
+    video->flush();
+    const auto write = [&video](const std::vector<uint8_t>& frame) {
       write_video_frame(video->stream(), frame);
       video->flush();
-    });
+    };
+    behind = std::make_unique<FramesBehind>(write, end);
   }
-  while (!stop_signal_came() && next_frame(ahead, planes)) {
+  // What stops the reading within a frame is no fault of the stream.
+  const auto next = [&] {
+    try {
+      return ahead.next(planes) && !stop_signal_came();
+    } catch (const FileError&) {
+      if (stop_signal_came() || is_over) return false;
+      throw;
+    }
+  };
+  while (next()) {
     picture = rgb_of_frame(format, planes, std::move(picture));
     const std::vector<Detection> detections = detector.detect(picture);
     if (boxes) {
@@ -121,6 +122,7 @@ int detect_in_video(VideoArgs& args) {
     found += int64_t(detections.size());
   }
   if (behind) behind->finish();
+  in.check_was_read(name);
   const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
   message(fmt::format("{}x{}: {} frames, {} boxes, {:.1f} frames/s", format.width, format.height,
                       frames, found, double(frames) / std::max(took.count(), 1e-9)));
@@ -154,7 +156,20 @@ Run add_video(CLI::App& app) {
                         printable(args->out));
     }
     use_machine(args->detector);
-    return detect_in_video(*args);
+    const bool is_pipe = args->source == kPipe;
+    std::error_code ignored;
+    if (!is_pipe && fs::is_directory(args->source, ignored)) {
+      throw FileError("{}: a folder; `ydistill detect` is for pictures", printable(args->source));
+    }
+    std::atomic<bool> is_over = false;
+    StoppableInput in(args->source, [&is_over] { return is_over || stop_signal_came(); });
+    const std::string name = is_pipe ? "standard input" : printable(args->source);
+    try {
+      return detect_in_video(*args, in, name, is_over);
+    } catch (const FileError&) {
+      in.check_was_read(name);  // says more than that something ended
+      throw;
+    }
   };
 }
 

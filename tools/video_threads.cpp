@@ -55,13 +55,15 @@ bool FramesAhead::next(std::vector<uint8_t>& planes) {
   return false;
 }
 
-FramesBehind::FramesBehind(std::function<void(const std::vector<uint8_t>&)> write)
-    : thread_([this, write = std::move(write)] {
+FramesBehind::FramesBehind(std::function<void(const std::vector<uint8_t>&)> write,
+                           std::function<void()> on_failure)
+    : thread_([this, write = std::move(write), on_failure = std::move(on_failure)] {
         try {
           std::vector<uint8_t> planes;
           while (slot_.take(planes)) write(planes);
         } catch (...) {
           failure_ = std::current_exception();
+          on_failure();
         }
         slot_.close();
       }) {}

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Frames read and written beside the network's work, so that neither waits for a pipe.
+// Frames read and written beside the network's work, so that neither waits for a pipe. Five are in
+// memory at most: one read, one ready, one looked at, one to be written, one written.
 #pragma once
 
 #include <condition_variable>
@@ -54,8 +55,9 @@ class FramesAhead {
 /// Writes a frame while the next one is made.
 class FramesBehind {
  public:
-  /// write: called by a thread, frame after frame.
-  explicit FramesBehind(std::function<void(const std::vector<uint8_t>&)> write);
+  /// write: called by a thread, frame after frame. on_failure: by the same, where that throws.
+  FramesBehind(std::function<void(const std::vector<uint8_t>&)> write,
+               std::function<void()> on_failure);
   ~FramesBehind();
   FramesBehind(const FramesBehind&) = delete;
   FramesBehind& operator=(const FramesBehind&) = delete;

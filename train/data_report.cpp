@@ -186,7 +186,8 @@ std::string to_text(const DataReport& report) {
   for (const Finding& finding : report.shared_findings) text += finding.str() + "\n";
   for (const Finding& finding : report.missing) text += finding.str() + "\n";
   const int64_t count = report.num_findings();
-  return text + (count == 0 ? "nothing found\n" : fmt::format("{} findings\n", count));
+  return text + (count == 0 ? "nothing found\n"
+                            : fmt::format("{} finding{}\n", count, count == 1 ? "" : "s"));
 }
 
 }  // namespace ydistill

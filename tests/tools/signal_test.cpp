@@ -268,13 +268,40 @@ TEST_CASE("command: video stops while its camera sends nothing, and has told of 
   const auto frames = [&] {
     return fs::exists(setup.dir / "boxes") ? num_lines(read_file(setup.dir / "boxes")) : 0;
   };
-  while (frames() < 1) std::this_thread::yield();
+  const auto latest = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+  while (frames() < 1) {
+    REQUIRE(std::chrono::steady_clock::now() < latest);
+    std::this_thread::yield();
+  }
   video.send(SIGTERM);
   CHECK(video.wait() == 1);
   CHECK(video.said.find("16x16: 1 frames") != std::string::npos);
   CHECK(video.said.find("video: stopped before the end of the stream") != std::string::npos);
   CHECK(read_file(setup.dir / "out.y4m").size() == 24 + 6 + 256);
   close(pipe);
+}
+
+TEST_CASE("command: video ends when nobody takes its frames, though its camera sends no more") {
+  const Setup setup;
+  for (const char* pipe : {"camera", "window"}) {
+    REQUIRE(mkfifo((setup.dir / pipe).c_str(), 0600) == 0);
+  }
+  Running video(setup, {"video", "--weights", "tiny.safetensors", "--size", "64", "--source",
+                        "camera", "--out", "window"});
+  const int camera = open((setup.dir / "camera").c_str(), O_WRONLY);
+  REQUIRE(camera >= 0);
+  const std::string header = "YUV4MPEG2 W16 H16 Cmono\n";
+  const std::string stream = header + "FRAME\n" + std::string(256, 'a');
+  REQUIRE(write(camera, header.data(), header.size()) == ssize_t(header.size()));
+  const int window = open((setup.dir / "window").c_str(), O_RDONLY);
+  REQUIRE(window >= 0);
+  char bytes[24];
+  REQUIRE(read(window, bytes, sizeof bytes) == 24);  // the header comes before any frame
+  close(window);
+  REQUIRE(write(camera, stream.data() + 24, stream.size() - 24) == ssize_t(stream.size() - 24));
+  CHECK(video.wait() == 1);
+  CHECK(video.said == "ydistill: window: cannot be written any more\n");
+  close(camera);
 }
 
 }  // namespace

@@ -82,6 +82,31 @@ TEST_CASE("command: video passes frames on, and changes only those with boxes") 
   CHECK(num_lines(read_file(setup.dir / "boxes")) == 3);
 }
 
+TEST_CASE("command: video keeps the order of many frames, each with its own boxes") {
+  const Setup setup;
+  std::string stream = "YUV4MPEG2 W32 H16 F10:1 C420jpeg\n";
+  for (uint64_t frame = 0; frame < 200; ++frame) {
+    Rng rng(frame);
+    stream += "FRAME\n";
+    for (int i = 0; i < 32 * 16 * 3 / 2; ++i) stream += char(rng.below(256));
+  }
+  write_file(setup.dir / "in.y4m", stream);
+  const Outcome untouched = setup.run(kVideo + "--conf 1 --out - < in.y4m");
+  CHECK(untouched.code == 0);
+  CHECK(untouched.out == stream);
+  // Cut within a frame: what came whole is written.
+  const size_t frame = 6 + 32 * 16 * 3 / 2;
+  const std::string head = fmt::format("head -c {} in.y4m |", 33 + 50 * frame + 100);
+  const Outcome cut = setup.run(kVideo + "--conf 1 --out cut.y4m --source -", head);
+  CHECK(cut.code == 1);
+  CHECK(cut.err.find("standard input: ends within frame 51: 94 of 768 bytes") != std::string::npos);
+  CHECK(read_file(setup.dir / "cut.y4m") == stream.substr(0, 33 + 50 * frame));
+  // A header alone is a video of no frames.
+  const Outcome none = setup.run(kVideo + "--out none.y4m --source -", "head -c 33 in.y4m |");
+  CHECK(none.code == 0);
+  CHECK(read_file(setup.dir / "none.y4m") == stream.substr(0, 33));
+}
+
 TEST_CASE("command: video refuses in one line what it cannot do, and overwrites nothing") {
   const Setup setup;
   write_file(setup.dir / "in.y4m", Video().stream);
@@ -106,6 +131,12 @@ TEST_CASE("command: video refuses in one line what it cannot do, and overwrites 
   CHECK(cut.err == "ydistill: standard input: ends within frame 2: 905 of 1536 bytes\n");
   check_refused(setup.run(kVideo + "--json /dev/full < in.y4m"), 1,
                 "/dev/full: cannot be written any more");
+  const Outcome full = setup.run(kVideo + "--out /dev/full --source -",
+                                 "(head -c 51 in.y4m; sleep 1; tail -c +52 in.y4m) |");
+  CHECK(full.code == 1);
+  CHECK(full.err.find("/dev/full: cannot be written any more") != std::string::npos);
+  check_refused(setup.run(kVideo + "--json - < train"), 1,
+                "standard input: cannot be read: Is a directory");
 }
 
 }  // namespace
