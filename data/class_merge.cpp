@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <map>
 
+#include <ydistill/tensor/edit_distance.h>
 #include <ydistill/tensor/error.h>
 #include <ydistill/tensor/io/text.h>
 
@@ -24,6 +25,11 @@ const ClassMerge* find_merge(const std::string& name, const ClassMerges& merges)
   const auto at = std::find_if(merges.begin(), merges.end(),
                                [&](const ClassMerge& merge) { return merge.name == name; });
   return at == merges.end() ? nullptr : &*at;
+}
+
+std::string without_blanks_around(const std::string& text) {
+  const size_t begin = text.find_first_not_of(' '), end = text.find_last_not_of(' ');
+  return begin == std::string::npos ? "" : text.substr(begin, end - begin + 1);
 }
 
 }  // namespace
@@ -48,6 +54,33 @@ void check_merges(const ClassMerges& merges) {
       }
     }
   }
+}
+
+void check_merges(const ClassMerges& merges, const std::vector<std::string>& names) {
+  check_merges(merges);
+  for (const ClassMerge& merge : merges) {
+    for (const std::string& name : merge.of) {
+      if (std::find(names.begin(), names.end(), name) != names.end()) continue;
+      throw ValueError("the weights know no \"{}\", the nearest is \"{}\"", printable(name, 40),
+                       printable(nearest_of(names, name), 40));
+    }
+  }
+}
+
+ClassMerge parse_merge(const std::string& text) {
+  const size_t equals = text.find('=');
+  ClassMerge merge{without_blanks_around(text.substr(0, equals)), {}};
+  if (equals == std::string::npos || merge.name.empty()) {
+    throw ValueError("NAME=CLASS,CLASS wanted, as vehicle=car,bus, got \"{}\"",
+                     printable(text, 40));
+  }
+  for (size_t begin = equals; begin != std::string::npos;) {
+    const size_t end = text.find(',', begin + 1);
+    const size_t count = end == std::string::npos ? end : end - begin - 1;
+    merge.of.push_back(without_blanks_around(text.substr(begin + 1, count)));
+    begin = end;
+  }
+  return merge;
 }
 
 MergedNames merged_names(const std::vector<std::string>& names, const ClassMerges& merges) {

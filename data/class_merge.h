@@ -20,6 +20,14 @@ using ClassMerges = std::vector<ClassMerge>;
 /// that is merged itself, and for a class that two merges have.
 void check_merges(const ClassMerges& merges);
 
+/// The same, and for a class that is none of `names`, saying which is nearest: one that is misspelt
+/// would go on by itself.
+void check_merges(const ClassMerges& merges, const std::vector<std::string>& names);
+
+/// "vehicle=car,bus" as it is typed; blanks around names do not count. throws ValueError for
+/// another form.
+ClassMerge parse_merge(const std::string& text);
+
 struct MergedNames {
   std::vector<std::string> names;  ///< each merge's name where the first of its classes stood
   std::vector<int64_t> id_of;      ///< of each class before: its place among `names`

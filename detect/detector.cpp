@@ -154,7 +154,7 @@ Detector::Detector(const Checkpoint& checkpoint, const DetectorOptions& options)
                      options.image_size, kMaxPixels);
   }
   try {
-    check_merges(options.merge);
+    check_merges(options.merge, checkpoint.class_names);
   } catch (const ValueError& error) {
     throw ValueError("detector: merge: {}", error.what());
   }

@@ -68,7 +68,8 @@ yd_options default_options() {
           nullptr,
           0,
           0,
-          0};
+          0,
+          nullptr};
 }
 
 /// What a caller knows of the options; the rest as by default.
@@ -155,6 +156,17 @@ int64_t hand_over(const std::vector<Detection>& detections, yd_detection* found,
   return int64_t(detections.size());
 }
 
+/// Of yd_options::merge.
+ClassMerges merges_in(const std::string& text) {
+  ClassMerges merges;
+  for (size_t begin = 0; begin < text.size();) {
+    const size_t end = std::min(text.find(';', begin), text.size());
+    merges.push_back(parse_merge(text.substr(begin, end - begin)));
+    begin = end + 1;
+  }
+  return merges;
+}
+
 void check_room(const yd_detection* found, int64_t capacity) {
   if (capacity < 0) throw ValueError("capacity is {}, at least 0 wanted", capacity);
   if (capacity > 0) given(found, "found");
@@ -188,6 +200,7 @@ yd_detector* yd_open(const char* weights, const yd_options* options) {
     }
     if (known.agnostic != 0) wanted.scope = NmsScope::kAllClasses;
     wanted.tta = known.tta != 0;
+    if (known.merge != nullptr) wanted.merge = merges_in(known.merge);
     const std::string device = given(known.device, "options: device");
     const std::string precision = given(known.precision, "options: precision");
     (void)choose_inference_compute(device, precision, /*calibrated=*/true);

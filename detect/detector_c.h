@@ -61,6 +61,8 @@ typedef struct yd_options {
   int64_t num_classes;    /* how many these are; 0: all classes */
   int32_t agnostic;       /* not 0: boxes of different classes suppress each other too; 0 */
   int32_t tta;            /* not 0: test-time augmentation, three looks at each picture; 0 */
+  const char* merge; /* classes that count as one: "vehicle=car,bus,truck", several such apart by
+                        semicolons; ids and names of classes are then those afterwards; NULL */
 } yd_options;
 
 /* An opened network. */

@@ -60,21 +60,6 @@ std::vector<int64_t> ids_of_classes(const std::vector<std::string>& wanted,
   return ids;
 }
 
-/// Those of --merge. Every class has to be one of the network's: one that is misspelt would go on
-/// by itself.
-ClassMerges merges_of_network(const std::vector<std::string>& words,
-                              const std::vector<std::string>& names, const std::string& command) {
-  ClassMerges merges = merges_of(words, command);
-  for (const ClassMerge& merge : merges) {
-    for (const std::string& name : merge.of) {
-      if (std::find(names.begin(), names.end(), name) != names.end()) continue;
-      throw ConfigError("{}: --merge: the weights know no \"{}\", the nearest is \"{}\"", command,
-                        printable(name, 40), printable(nearest_of(names, name), 40));
-    }
-  }
-  return merges;
-}
-
 }  // namespace
 
 void add_nms_options(CLI::App& command, double& conf, double& iou) {
@@ -122,7 +107,7 @@ Checkpoint load_weights(DetectorArgs& args, const std::string& command) {
   if (size < stride || size % stride != 0) {
     throw ConfigError("{}: --size: a multiple of {} wanted, got {}", command, stride, size);
   }
-  args.options.merge = merges_of_network(args.merge, checkpoint.class_names, command);
+  args.options.merge = merges_of(args.merge, command, &checkpoint.class_names);
   const MergedNames merged = merged_names(checkpoint.class_names, args.options.merge);
   args.options.classes = ids_of_classes(args.classes, merged.names, args.options.merge, command);
   if (args.agnostic) args.options.scope = NmsScope::kAllClasses;

@@ -45,6 +45,17 @@ TEST_CASE("class merge: a class of two merges, and merges of nothing, are refuse
   refused({{"a", {""}}}, "\"a\" of a class without a name");
 }
 
+TEST_CASE("class merge: as it is typed") {
+  CHECK(parse_merge("vehicle=car") == ClassMerge{"vehicle", {"car"}});
+  CHECK(parse_merge(" big vehicle = traffic light ,car") ==
+        ClassMerge{"big vehicle", {"traffic light", "car"}});
+  CHECK(parse_merge("a=b=c") == ClassMerge{"a", {"b=c"}});
+  CHECK(parse_merge("a=") == ClassMerge{"a", {""}});  // which check_merges refuses
+  for (const char* text : {"", "a", "=a", " =a"}) {
+    CHECK_THROWS_WITH_TEXT(parse_merge(text), ValueError, "NAME=CLASS,CLASS wanted");
+  }
+}
+
 /// A picture of each kind of data set, with a person, a car, a bus and a dog in this order.
 class Street {
  public:

@@ -166,6 +166,34 @@ TEST_CASE("detector in C: classes, suppression and augmentation are chosen as in
   check_same(found.data(), expected);
 }
 
+TEST_CASE("detector in C: classes that count as one are found as in C++") {
+  const Opened opened;
+  const Image image = test::noise(50, 37, 5);
+  yd_options options = opened.options;
+  options.merge = "long=wide, high";
+  yd_detector* detector = yd_open(opened.weights.c_str(), &options);
+  REQUIRE(detector != nullptr);
+  CHECK(yd_num_classes(detector) == 1);
+  CHECK(std::string(yd_class_name(detector, 0)) == "long");
+  const auto found = found_in(detector, {image.rgb.data(), 50, 37, 0, YD_RGB});
+  yd_close(detector);
+  DetectorOptions in_cpp{.conf = 0.0001, .image_size = 64};
+  in_cpp.merge = {{"long", {"wide", "high"}}};
+  const auto expected = Detector(opened.weights, in_cpp).detect(image);
+  REQUIRE(found.size() == expected.size());
+  check_same(found.data(), expected);
+
+  const auto refused = [&](const char* merge, const std::string& why) {
+    options.merge = merge;
+    CHECK(yd_open(opened.weights.c_str(), &options) == nullptr);
+    CHECK(std::string(yd_last_error()) == why);
+  };
+  refused("long", "NAME=CLASS,CLASS wanted, as vehicle=car,bus, got \"long\"");
+  refused("long=wide;;", "NAME=CLASS,CLASS wanted, as vehicle=car,bus, got \"\"");
+  refused("long=wade", "detector: merge: the weights know no \"wade\", the nearest is \"wide\"");
+  refused("a=wide;b=wide", "detector: merge: \"wide\" cannot be part of \"a\" and of \"b\"");
+}
+
 TEST_CASE("detector in C: classes and versions have names") {
   const Opened opened;
   CHECK(yd_num_classes(opened.detector) == 2);

@@ -100,6 +100,28 @@ TEST_CASE("detector: pixels are looked at where they are, a batch too takes memo
   CHECK(detector.memory_bytes() == arena);
 }
 
+TEST_CASE("detector: classes that count as one are found once, under one name") {
+  const Checkpoint checkpoint = tiny_checkpoint();
+  const Image image = test::noise(64, 50, 3);
+  DetectorOptions options{.conf = 0.0001, .image_size = 64};
+  DetectorOptions agnostic = options;
+  agnostic.scope = NmsScope::kAllClasses;
+  options.merge = {{"long", checkpoint.class_names}};
+  for (const bool tta : {false, true}) {
+    options.tta = agnostic.tta = tta;
+    Detector merged(checkpoint, options);
+    CHECK(merged.class_names() == std::vector<std::string>{"long"});
+    // All of them as one is what no regard to classes gives.
+    std::vector<Detection> expected = Detector(checkpoint, agnostic).detect(image);
+    CHECK_FALSE(expected.empty());
+    for (Detection& box : expected) box.class_id = 0;
+    CHECK(merged.detect(image) == expected);
+  }
+  options.merge.front().of.push_back("x");
+  CHECK_THROWS_WITH_TEXT(Detector(checkpoint, options), ValueError,
+                         "detector: merge: the weights know no \"x\"");
+}
+
 TEST_CASE("detector: only the wanted classes are reported, also with test-time augmentation") {
   const Checkpoint checkpoint = tiny_checkpoint();
   const Image image = test::noise(64, 50, 3);
