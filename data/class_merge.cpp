@@ -61,7 +61,7 @@ void check_merges(const ClassMerges& merges, const std::vector<std::string>& nam
   for (const ClassMerge& merge : merges) {
     for (const std::string& name : merge.of) {
       if (std::find(names.begin(), names.end(), name) != names.end()) continue;
-      throw ValueError("the weights know no \"{}\", the nearest is \"{}\"", printable(name, 40),
+      throw ValueError("there is no class \"{}\", the nearest is \"{}\"", printable(name, 40),
                        printable(nearest_of(names, name), 40));
     }
   }

@@ -5,7 +5,6 @@
 
 #include <algorithm>
 
-#include <ydistill/data/dataset.h>
 #include <ydistill/tensor/edit_distance.h>
 #include <ydistill/tensor/error.h>
 #include <ydistill/tensor/io/text.h>
@@ -134,7 +133,7 @@ ClassMatch match_classes(const std::vector<std::string>& student,
     const auto at = std::find(teacher.begin(), teacher.end(), name);
     if (at == teacher.end()) continue;
     const std::string& as = merged.names[size_t(merged.id_of[size_t(at - teacher.begin())])];
-    if (as == name || are_among({name}, merged.names)) continue;
+    if (as == name) continue;
     throw ConfigError("teacher.classes: the teacher's \"{}\" counts as \"{}\", by data.merge",
                       printable(name), printable(as));
   }

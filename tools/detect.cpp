@@ -15,9 +15,9 @@
 #include <ydistill/tensor/io/atomic_file.h>
 #include <ydistill/tensor/io/text.h>
 #include <ydistill/tensor/io/writable_folder.h>
-#include <ydistill/tensor/parallel.h>
 #include <ydistill/tools/command.h>
 #include <ydistill/tools/detector_args.h>
+#include <ydistill/tools/for_all.h>
 #include <ydistill/tools/picture_files.h>
 #include <ydistill/tools/progress.h>
 
@@ -161,49 +161,52 @@ struct Found {
   int64_t unreadable = 0;
 };
 
-/// The boxes in pictures, `batch` of them at a time, until an error or a signal comes.
-struct Detections {
-  std::vector<ReadPicture> pictures;  ///< that were looked at and could be read
+struct LookedAt {
+  std::vector<ReadPicture> pictures;  ///< that could be read
   std::vector<std::vector<Detection>> boxes;
-  std::exception_ptr failure;
-  size_t done = 0;  ///< files, the unreadable ones among them
+  std::exception_ptr failure;  ///< why it ended early; null for a signal too
+  size_t done = 0;             ///< files, the unreadable ones among them
+};
 
-  Detections(Detector& detector, std::vector<ReadPicture> read, size_t batch, bool is_first,
-             Timing& timing) {
-    while (done < read.size() && !stop_signal_came()) {
-      const size_t end = std::min(done + batch, read.size());
-      std::vector<ImageView> views;
-      for (size_t i = done; i < end; ++i) {
-        if (read[i].problem.empty()) views.emplace_back(read[i].image);
-      }
-      try {
-        for (auto& found : detector.detect_batch(views)) boxes.push_back(std::move(found));
-      } catch (...) {
-        failure = std::current_exception();
-        return;
-      }
-      if (!views.empty()) {
-        timing.add(detector.last_times(), int64_t(views.size()), is_first && pictures.empty());
-      }
-      for (; done < end; ++done) {
-        if (read[done].problem.empty()) pictures.push_back(std::move(read[done]));
+/// The boxes in pictures, `batch` of the files at a time, until an error or a signal comes.
+LookedAt look_at(Detector& detector, std::vector<ReadPicture> files, size_t batch, bool is_first,
+                 Timing& timing) {
+  LookedAt all;
+  while (all.done < files.size() && !stop_signal_came()) {
+    const size_t end = std::min(all.done + batch, files.size());
+    std::vector<ImageView> views;
+    for (size_t i = all.done; i < end; ++i) {
+      if (files[i].problem.empty()) views.emplace_back(files[i].image);
+    }
+    try {
+      for (auto& found : detector.detect_batch(views)) all.boxes.push_back(std::move(found));
+    } catch (...) {
+      all.failure = std::current_exception();
+      return all;
+    }
+    if (!views.empty()) {
+      timing.add(detector.last_times(), int64_t(views.size()), is_first && all.pictures.empty());
+    }
+    for (; all.done < end; ++all.done) {
+      ReadPicture& file = files[all.done];
+      if (file.problem.empty()) {
+        all.pictures.push_back(std::move(file));
+      } else {
+        message(file.problem);
       }
     }
   }
-};
+  return all;
+}
 
 /// Some files: read, detect, say and write what was found. Returns how many were done: fewer where
 /// a signal came. What was found before an error is written before it is thrown.
 size_t detect_and_write(Detector& detector, std::span<const fs::path> paths, size_t batch,
                         Found& found, Timing& timing) {
-  std::vector<ReadPicture> read =
+  std::vector<ReadPicture> files =
       timing.measure("picture", int64_t(paths.size()), [&] { return read_pictures(paths); });
-  for (const ReadPicture& picture : read) {
-    if (picture.problem.empty()) continue;
-    message(picture.problem);
-    ++found.unreadable;
-  }
-  Detections all(detector, std::move(read), batch, found.images.empty(), timing);
+  LookedAt all = look_at(detector, std::move(files), batch, found.images.empty(), timing);
+  found.unreadable += int64_t(all.done - all.pictures.size());
   std::vector<std::string> stems;
   for (size_t i = 0; i < all.pictures.size(); ++i) {
     const ReadPicture& picture = all.pictures[i];

@@ -14,6 +14,8 @@
 #include <ydistill/data/picture_list.h>
 #include <ydistill/tensor/error.h>
 #include <ydistill/tensor/io/text.h>
+#include <ydistill/tensor/parallel.h>
+#include <ydistill/tools/for_all.h>
 
 namespace ydistill::tools {
 namespace {

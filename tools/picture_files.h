@@ -2,15 +2,12 @@
 // The picture files that --source of `detect` and `label` names, and what is in them.
 #pragma once
 
-#include <cstdint>
-#include <exception>
 #include <filesystem>
 #include <span>
 #include <string>
 #include <vector>
 
 #include <ydistill/data/image.h>
-#include <ydistill/tensor/parallel.h>
 
 namespace ydistill::tools {
 
@@ -37,21 +34,5 @@ std::vector<ReadPicture> read_pictures(std::span<const std::filesystem::path> pa
 /// batches, and at least one.
 std::span<const std::filesystem::path> read_together(std::span<const std::filesystem::path> paths,
                                                      size_t batch = 1);
-
-/// Calls work(i) for every i below n, on all threads; the first error by number is thrown.
-template <class Work>
-void for_all(size_t n, Work&& work) {
-  std::vector<std::exception_ptr> problems(n);
-  parallel_for(int64_t(n), 1, [&](int64_t i) {
-    try {
-      work(size_t(i));
-    } catch (...) {
-      problems[size_t(i)] = std::current_exception();
-    }
-  });
-  for (const std::exception_ptr& problem : problems) {
-    if (problem) std::rethrow_exception(problem);
-  }
-}
 
 }  // namespace ydistill::tools

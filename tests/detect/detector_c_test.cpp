@@ -190,7 +190,7 @@ TEST_CASE("detector in C: classes that count as one are found as in C++") {
   };
   refused("long", "NAME=CLASS,CLASS wanted, as vehicle=car,bus, got \"long\"");
   refused("long=wide;;", "NAME=CLASS,CLASS wanted, as vehicle=car,bus, got \"\"");
-  refused("long=wade", "detector: merge: the weights know no \"wade\", the nearest is \"wide\"");
+  refused("long=wade", "detector: merge: there is no class \"wade\", the nearest is \"wide\"");
   refused("a=wide;b=wide", "detector: merge: \"wide\" cannot be part of \"a\" and of \"b\"");
 }
 

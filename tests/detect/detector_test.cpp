@@ -119,7 +119,7 @@ TEST_CASE("detector: classes that count as one are found once, under one name") 
   }
   options.merge.front().of.push_back("x");
   CHECK_THROWS_WITH_TEXT(Detector(checkpoint, options), ValueError,
-                         "detector: merge: the weights know no \"x\"");
+                         "detector: merge: there is no class \"x\"");
 }
 
 TEST_CASE("detector: only the wanted classes are reported, also with test-time augmentation") {

@@ -109,7 +109,7 @@ TEST_CASE("command: classes that count as one are found, labelled and converted 
 
   const std::string label = "label --out new" + std::string(kFind);
   check_refused(setup.run(label + " --merge long=wide,hihg"), 2,
-                "label: --merge: the weights know no \"hihg\", the nearest is \"high\"");
+                "label: --merge: there is no class \"hihg\", the nearest is \"high\"");
   check_refused(setup.run(label + " --merge a=wide --merge b=wide"), 2,
                 "label: --merge: \"wide\" cannot be part of \"a\" and of \"b\"");
   check_refused(setup.run(label + " --merge wide"), 2, "NAME=CLASS,CLASS wanted");
