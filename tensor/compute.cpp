@@ -133,7 +133,7 @@ Compute choose_inference_compute(const std::string& device, const std::string& p
   for (const char* const known : {"auto", "fp32", "tf32", "bf16"}) {
     if (precision != known) continue;
     Compute compute = choose_compute(device, precision, autotune);
-    const bool is_fastest = cpu_has_int8_dots() && cpu_amx() != Amx::kTiles;
+    const bool is_fastest = *int8_instruction() != '\0';
     if (precision == "auto" && calibrated && compute.device.is_cpu() && is_fastest) {
       compute.precision = Precision::kInt8;
     }

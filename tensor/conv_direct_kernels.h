@@ -34,8 +34,10 @@ struct DirectConv {
   // Of y's type, added last, or null: dense [batch, out_height, out_width, out_channels].
   // WidenedConvKernels want a y beside it that is dense too.
   const void* residual;
-  bool silu;                             // y = silu(y)
-  const struct Int8Scales* scales = {};  // conv_int8_kernels.h; null but for an x of uint8
+  bool silu;  // y = silu(y)
+  // Of an x of uint8, conv_int8_kernels.h; else null.
+  const struct Int8Scales* scales = {};
+  uint8_t zero_point = 0;
 };
 
 /// Whether an output's window is the input's pixel at its own place.

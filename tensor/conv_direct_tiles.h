@@ -6,6 +6,9 @@
 //                                          memory are floats of the same bits
 //   add(rows, begin, end, panel, sums)     as add_products() of register_tile.h
 //   finish(conv, sum, at, residual, y)     from the sums at a place of the channels to the output
+//   finish_tile(conv, sums, channel, residual, y)
+//                                          the same of whole vectors of kPixels outputs, from
+//                                          `channel` on; finish_each() does
 #pragma once
 
 #include <ydistill/tensor/direct_chunks.h>
@@ -37,13 +40,32 @@ struct Chunk {
   float sums[kTiles][kPixels * kPanel];
 };
 
-/// The finish() of products whose sums are the convolution: y = silu(sum) + residual.
+/// A finish_tile() by finish().
+template <class Product, bool kSilu, bool kResidual, class Sum, int kColumns, class Y>
+YD_HOST_DEVICE void finish_each(const DirectConv& conv, const Sum (&sums)[kPixels][kColumns],
+                                int64_t channel, const Y* const (&residual)[kPixels],
+                                Y* const (&y)[kPixels]) {
+#pragma GCC unroll 12
+  for (int i = 0; i < kPixels; ++i) {
+    for (int v = 0; v < kColumns; ++v) {
+      Product::template finish<kSilu, kResidual>(conv, sums[i][v], WholePack{channel + v * kLanes},
+                                                 residual[i], y[i]);
+    }
+  }
+}
+
+/// The ending of products whose sums are the convolution: y = silu(sum) + residual.
 struct PlainFinish {
   using Sum = Vector;
   template <bool kSilu, bool kResidual, class Y>
   static YD_HOST_DEVICE void finish(const DirectConv&, const Vector& sum, const auto& at,
                                     const Y* residual, Y* y) {
     YD_CPU_LEVEL::finish<kSilu, kResidual>(sum, at, residual, y);
+  }
+  template <bool kSilu, bool kResidual>
+  static YD_HOST_DEVICE void finish_tile(const DirectConv& conv, const auto& sums, int64_t channel,
+                                         const auto& residual, const auto& y) {
+    finish_each<PlainFinish, kSilu, kResidual>(conv, sums, channel, residual, y);
   }
 };
 
@@ -74,13 +96,12 @@ template <class Product, int kColumns, bool kBegin, bool kEnd, bool kSilu, bool 
     ++run;
   }
   // The pixels that only fill up a tile repeat its last one: writing them again does no harm.
+  if constexpr (kEnd) {
+    Product::template finish_tile<kSilu, kResidual>(conv, sum, channel, tile.residual, tile.out);
+  } else {
 #pragma GCC unroll 12
-  for (int i = 0; i < kPixels; ++i) {
-    for (int v = 0; v < kColumns; ++v) {
-      if constexpr (kEnd) {
-        Product::template finish<kSilu, kResidual>(conv, sum[i][v], WholePack{channel + v * kLanes},
-                                                   tile.residual[i], tile.out[i]);
-      } else {
+    for (int i = 0; i < kPixels; ++i) {
+      for (int v = 0; v < kColumns; ++v) {
         store(Vector(sum[i][v]), sums + i * kPanel + v * kLanes);
       }
     }

@@ -54,6 +54,47 @@ DirectConv sizes_of(const Shape& weight, const Conv2dOptions& options) {
   return conv;
 }
 
+/// The weights' layout and what reads it.
+Int8ConvKernels kernels() {
+  if (cpu_amx() == Amx::kTiles) return int8_amx_kernels();
+  if (cpu_amx() == Amx::kEmulated) return cpu_base::int8_amx_kernels();
+  Int8ConvKernels direct = int8_conv_kernels();
+  if (cpu_has_int8_dots()) direct.run = int8_dot_kernels().run;
+  return direct;
+}
+
+/// SiLU by polynomials from -kSiluEnd to `high`, or kSiluEnd where that is less: through its values
+/// where Chebyshev's polynomial has its roots, so that they are off by less than 3e-4. The first
+/// and the last piece lie beyond, where SiLU is almost 0 and almost x; there it is off by at most
+/// half of what these are at the ends. Returns the middle, from which the pieces count.
+double set_silu(Int8Scales& scales, double high) {
+  constexpr double kSiluEnd = 8;
+  constexpr int kLast = kSiluPieces - 1;
+  const double end = std::min(high, kSiluEnd), width = (end + kSiluEnd) / (kSiluPieces - 2);
+  const double middle = -kSiluEnd + (kSiluPieces / 2 - 1) * width;
+  const auto silu = [](double x) { return x / (1 + std::exp(-x)); };
+  for (int i = 0; i < kSiluPieces; ++i) {
+    double c[3] = {silu(-kSiluEnd) / 2, 0, 0};
+    if (i == kLast) {
+      c[0] = middle + silu(-end) / 2;
+      c[1] = 1;
+    } else if (i > 0) {
+      const double t = (i + 0.5 - kSiluPieces / 2) * width, x = t + middle;
+      const double h = width / 2 * std::sqrt(0.75);
+      const double below = silu(x - h), at = silu(x), above = silu(x + h);
+      const double slope = (above - below) / (2 * h);
+      c[2] = (above - 2 * at + below) / (2 * h * h);
+      c[1] = slope - 2 * c[2] * t;
+      c[0] = at - slope * t + c[2] * t * t;
+    }
+    for (int k = 0; k < 3; ++k) scales.silu[k][i] = float(c[k] * scales.y_steps);
+    scales.silu[0][i] += scales.y_zero;
+  }
+  scales.silu_pieces = float(1 / width);
+  scales.silu_limit = float(kSiluPieces / 2 * width * (1 - 1e-6));
+  return middle;
+}
+
 }  // namespace
 
 Int8Weights quantize_weights(const std::string& name, const Tensor& weight, const Tensor& bias,
@@ -116,10 +157,10 @@ Int8Conv::Int8Conv(const std::string& name, const Tensor& weight, const Tensor& 
     : name_(name), weight_shape_(weight.shape()), options_(options), edges_(edges) {
   check_weights(name, weight);
   const Int8Weights rounded = quantize_weights(name, weight, bias, input_means);
-  const Int8ConvKernels& kernels = int8_conv_kernels();
+  const Int8ConvKernels way = kernels();
   const DirectConv conv = sizes_of(weight.shape(), options);
   const int64_t channels = weight.size(0), window = weight.numel() / channels;
-  const size_t padded = size_t(kernels.padded_channels(conv));
+  const size_t padded = size_t(way.padded_channels(conv));
   multipliers_.assign(padded, 0);
   biases_.assign(padded, 0);
   std::copy(rounded.biases.begin(), rounded.biases.end(), biases_.begin());
@@ -128,15 +169,34 @@ Int8Conv::Int8Conv(const std::string& name, const Tensor& weight, const Tensor& 
     first_sums_.push_back(-edges.x.zero_point * std::accumulate(from, from + window, int32_t(0)));
     multipliers_[size_t(o)] = edges.x.scale * rounded.scales[size_t(o)];
   }
+  const auto scales = std::make_shared<Int8Scales>();
+  *scales = {.multipliers = multipliers_.data(),
+             .biases = biases_.data(),
+             .y_steps = 1 / edges.y.scale,
+             .y_zero = float(edges.y.zero_point),
+             .silu = {},
+             .silu_biases = nullptr,
+             .silu_pieces = 0,
+             .silu_limit = 0,
+             .residual_steps = edges.residual.scale / edges.y.scale,
+             .residual_zero = float(edges.residual.zero_point)};
+  // What SiLU is beyond the largest output, less the least residual, is not seen; it is less than
+  // x by at most 0.28.
+  const double middle =
+      set_silu(*scales, 0.3 + edges.y.real(255) - std::min(0.0f, edges.residual.real(0)));
+  silu_biases_ = biases_;
+  for (float& bias : silu_biases_) bias -= float(middle);
+  scales->silu_biases = silu_biases_.data();
+  scales_ = scales;
   const ArenaScope outside(nullptr);  // outlives any step
-  packed_ = allocate_storage(kernels.packed_size(conv));
+  packed_ = allocate_storage(way.packed_size(conv));
   if (DryRun::is_on()) return;
-  kernels.pack(conv, rounded.bytes.data(), uint8_t(edges.x.zero_point),
-               reinterpret_cast<float*>(packed_->data()));
+  way.pack(conv, rounded.bytes.data(), uint8_t(edges.x.zero_point),
+           reinterpret_cast<float*>(packed_->data()));
 }
 
 int64_t Int8Conv::packed_bytes() const {
-  return int8_conv_kernels().packed_size(sizes_of(weight_shape_, options_));
+  return kernels().packed_size(sizes_of(weight_shape_, options_));
 }
 
 Conv2dGeometry Int8Conv::check(const Tensor& x, const Tensor& residual) const {
@@ -154,10 +214,7 @@ Conv2dGeometry Int8Conv::check(const Tensor& x, const Tensor& residual) const {
 
 void Int8Conv::run(const Conv2dGeometry& g, const Tensor& x, const Tensor& residual, bool silu,
                    const ChannelSlice& to) const {
-  if (DryRun::is_on() || g.output_shape().numel() == 0) return;
-  const Int8Scales scales{multipliers_.data(),   biases_.data(),
-                          1 / edges_.y.scale,    float(edges_.y.zero_point),
-                          edges_.residual.scale, float(edges_.residual.zero_point)};
+  if (g.output_shape().numel() == 0) return;
   const int64_t width = g.out_width(), height = g.out_height(), channels = to.whole.size(3);
   DirectConv conv = sizes_of(weight_shape_, options_);
   conv.y_dtype = to.whole.dtype();
@@ -175,8 +232,13 @@ void Int8Conv::run(const Conv2dGeometry& g, const Tensor& x, const Tensor& resid
   conv.bias = reinterpret_cast<const float*>(first_sums_.data());
   conv.residual = residual.defined() ? residual.raw() : nullptr;
   conv.silu = silu;
-  conv.scales = &scales;
-  (cpu_has_int8_dots() ? int8_dot_kernels().run : int8_conv_kernels().run)(conv);
+  conv.scales = scales_.get();
+  conv.zero_point = uint8_t(edges_.x.zero_point);
+  const Int8ConvKernels way = kernels();
+  const int64_t threads = num_threads(), floats = way.scratch_size(conv, threads);
+  const auto scratch = floats == 0 ? nullptr : allocate_storage(floats * int64_t(sizeof(float)));
+  if (DryRun::is_on()) return;
+  way.run(conv, threads, scratch ? reinterpret_cast<float*>(scratch->data()) : nullptr);
 }
 
 Tensor Int8Conv::bias_silu(const Tensor& x, const Tensor& residual) const {
@@ -201,7 +263,8 @@ Tensor Int8Conv::logits(const Tensor& x) const {
 }
 
 const char* int8_instruction() {
-  if (!cpu_has_int8_dots()) return "";
+  if (cpu_amx() == Amx::kTiles) return "AMX";
+  if (!cpu_has_int8_dots() || cpu_amx() != Amx::kNone) return "";
   return cpu_level() == CpuLevel::kAvx512 ? "AVX512_VNNI" : "AVX-VNNI";
 }
 

@@ -13,6 +13,8 @@
 
 namespace ydistill {
 
+struct Int8Scales;  // conv_int8_kernels.h
+
 /// How the bytes around a convolution are to be read.
 struct Int8Edges {
   Quantization x, y, residual;
@@ -67,11 +69,13 @@ class Int8Conv {
   Conv2dOptions options_;
   Int8Edges edges_;
   std::shared_ptr<Storage> packed_;
-  std::vector<int32_t> first_sums_;          // [O]
-  std::vector<float> multipliers_, biases_;  // of all panels
+  std::vector<int32_t> first_sums_;                        // [O]
+  std::vector<float> multipliers_, biases_, silu_biases_;  // of all panels
+  std::shared_ptr<const Int8Scales> scales_;
 };
 
-/// Which instruction multiplies bytes here: "AVX512_VNNI", "AVX-VNNI" or "" for none of its own.
+/// Which instruction multiplies bytes here: "AMX", "AVX512_VNNI", "AVX-VNNI" or "" for none of its
+/// own.
 const char* int8_instruction();
 
 }  // namespace ydistill

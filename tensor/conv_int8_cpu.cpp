@@ -108,7 +108,9 @@ int64_t padded_channels(const DirectConv& conv) {
 }  // namespace
 
 const Int8ConvKernels& int8_conv_kernels() {
-  static const Int8ConvKernels kernels{packed_size, pack, run_int8<BySixteenBits>, padded_channels};
+  static const Int8ConvKernels kernels{packed_size, pack, padded_channels,
+                                       [](const DirectConv&, int64_t) -> int64_t { return 0; },
+                                       run_int8<BySixteenBits>};
   return kernels;
 }
 

@@ -3,31 +3,11 @@
 #pragma once
 
 #include <ydistill/tensor/conv_direct_tiles.h>
+#include <ydistill/tensor/conv_int8_finish.h>
 #include <ydistill/tensor/conv_int8_kernels.h>
 
 namespace ydistill::YD_CPU_LEVEL {
 namespace {
-
-using Sums [[gnu::vector_size(kLanes * sizeof(int32_t))]] = int32_t;
-
-/// In memory sums are floats of the same bits.
-struct Int8Finish {
-  using Sum = Sums;
-  template <bool kSilu, bool kResidual, class Y>
-  static YD_HOST_DEVICE void finish(const DirectConv& conv, const Sums& sum, const auto& at,
-                                    const Y* residual, Y* y) {
-    const Int8Scales& scales = *conv.scales;
-    Vector value =
-        __builtin_convertvector(sum, Vector) * at.load(scales.multipliers) + at.load(scales.biases);
-    // A step of 1/256 of the range hides what sigmoid_bf16 is off by.
-    if constexpr (kSilu) value = value * sigmoid_bf16(value);
-    if constexpr (kResidual) {
-      value += (at.load(residual) - scales.residual_zero) * scales.residual_scale;
-    }
-    if constexpr (sizeof(Y) == 1) value = value * scales.y_steps + scales.y_zero;
-    at.store(value, y);
-  }
-};
 
 /// A Product of conv_direct_tiles.h by a Dot, which says how a CPU multiplies fours of bytes:
 ///
@@ -36,6 +16,30 @@ struct Int8Finish {
 ///   add(sum, left, right)  sum + the products of each lane
 template <class Dot>
 struct Int8Product : Int8Finish {
+  template <bool kSilu, bool kResidual, int kColumns, class Y>
+  static YD_HOST_DEVICE void finish_tile(const DirectConv& conv,
+                                         const Sums (&sums)[kPixels][kColumns], int64_t channel,
+                                         const Y* const (&residual)[kPixels],
+                                         Y* const (&y)[kPixels]) {
+#if defined(YD_HAVE_PACKED_STEPS)
+    if constexpr (kSilu && sizeof(Y) == 1) {
+      const SiluSteps<kResidual> silu(*conv.scales);
+      constexpr int kOutputs = 4 / kColumns;
+#pragma GCC unroll 12
+      for (int i = 0; i < kPixels; i += kOutputs) {
+        finish_bytes<kColumns>(
+            silu,
+            channel, [&](int k, int v) __attribute__((always_inline)) { return sums[i + k][v]; },
+            [&](int k) __attribute__((always_inline)) { return residual[i + k]; },
+            [&](int k, const auto& bytes) __attribute__((always_inline)) {
+              __builtin_memcpy(y[i + k] + channel, &bytes, sizeof(bytes));
+            });
+      }
+      return;
+    }
+#endif
+    finish_each<Int8Finish, kSilu, kResidual>(conv, sums, channel, residual, y);
+  }
   template <int kColumns>
   static YD_HOST_DEVICE void add(const float* const* rows, int64_t begin, int64_t end,
                                  const float* panel, Sums (&sums)[kPixels][kColumns]) {
@@ -61,7 +65,7 @@ YD_HOST_DEVICE DirectConv in_fours(DirectConv conv) {
 }
 
 template <class Dot>
-void run_int8(const DirectConv& conv) {
+void run_int8(const DirectConv& conv, int64_t, float*) {
   using Product = Int8Product<Dot>;
   const DirectConv fours = in_fours(conv);
   conv.y_dtype == DType::kFloat32 ? run_as<Product, float, false, false>(fours)

@@ -88,13 +88,13 @@ bool may_use_tiles() {
 }
 #endif
 
-bool detect_amx_bf16() {
+bool detect_amx() {
 #if defined(__x86_64__)
   if (cpu_level() != CpuLevel::kAvx512) return false;
-  constexpr unsigned kAmxBf16 = 1u << 22;         // of leaf 7, edx
+  constexpr unsigned kAmx = 1u << 22 | 1u << 25;  // of leaf 7, edx: bfloat16 and bytes
   constexpr uint64_t kTiles = uint64_t(3) << 17;  // of XCR0: their sizes and their numbers
   unsigned eax, ebx, ecx, edx;
-  return __get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) != 0 && (edx & kAmxBf16) != 0 &&
+  return __get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) != 0 && (edx & kAmx) == kAmx &&
          __builtin_cpu_supports("avx512bf16") && (kept_state() & kTiles) == kTiles &&
          may_use_tiles();
 #else
@@ -128,7 +128,7 @@ Amx choose_amx() {
   if (!name.empty()) {
     throw ValueError("YDISTILL_AMX is \"{}\"; it can be off or emulated", name);
   }
-  return detect_amx_bf16() ? Amx::kTiles : Amx::kNone;
+  return detect_amx() ? Amx::kTiles : Amx::kNone;
 }
 
 }  // namespace

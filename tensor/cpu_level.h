@@ -24,9 +24,9 @@ CpuLevel cpu_level();
 /// measures it; YDISTILL_BF16_PAIRS=on|off decides otherwise. throws ValueError for another word
 /// there, and for "on" where the instructions are missing.
 bool cpu_has_fast_bf16_pairs();
-/// Tiles of bfloat16 (AMX): many times the speed of float32. YDISTILL_AMX=off does without,
-/// =emulated takes the same kernels on any CPU, slowly, for tests; throws ValueError for another
-/// word there.
+/// Tiles of bfloat16 and of bytes (AMX): many times the speed of float32. YDISTILL_AMX=off does
+/// without, =emulated takes the same kernels on any CPU, slowly, for tests; throws ValueError for
+/// another word there.
 enum class Amx { kNone, kEmulated, kTiles };
 Amx cpu_amx();
 /// Whether it multiplies bfloat16 faster than float32, one way or the other.

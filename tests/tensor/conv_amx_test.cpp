@@ -4,6 +4,7 @@
 // tested through conv2d, under YDISTILL_AMX=emulated too.
 #include <ydistill/tensor/conv.h>
 #include <ydistill/tensor/conv_amx_kernels.h>
+#include <ydistill/tensor/conv_int8_kernels.h>
 #include <ydistill/tensor/random.h>
 
 #include <algorithm>
@@ -167,19 +168,21 @@ TEST_CASE("conv_amx: outputs with a step between them leave what lies there alon
 }
 
 TEST_CASE("conv_amx: more threads or a larger batch never ask for less memory of a thread") {
-  const AmxConvKernels& kernels = amx_conv_kernels();
+  const auto sizes = {amx_conv_kernels().scratch_size, int8_amx_kernels().scratch_size};
   for (const Layer& l : {Layer{1, 10, 10, 64, 64, 3, 1, 1}, Layer{1, 80, 80, 64, 128, 3, 2, 1},
                          Layer{1, 20, 20, 256, 256, 1, 1, 0}, Layer{1, 40, 40, 48, 96, 1, 1, 0},
                          Layer{1, 5, 5, 1024, 512, 1, 1, 0}, Layer{1, 6, 1, 32, 277, 1, 1, 0}}) {
-    int64_t last = 0;
-    for (int64_t batch = 1; batch < 20; ++batch) {
-      Layer larger = l;
-      larger.batch = batch;
-      const DirectConv conv = conv_of(larger);
-      const int64_t size = kernels.scratch_size(conv, 2);
-      CHECK(size >= last);
-      CHECK(kernels.scratch_size(conv, 16) >= 8 * size);
-      last = size;
+    for (const auto scratch_size : sizes) {
+      int64_t last = 0;
+      for (int64_t batch = 1; batch < 20; ++batch) {
+        Layer larger = l;
+        larger.batch = batch;
+        const DirectConv conv = conv_of(larger);
+        const int64_t size = scratch_size(conv, 2);
+        CHECK(size >= last);
+        CHECK(scratch_size(conv, 16) >= 8 * size);
+        last = size;
+      }
     }
   }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Convolution in 8 bits against its definition: exact sums, then the formulas in float64. Which
-// kernels run depends on the level and on YDISTILL_INT8_DOTS; ctest runs the cases under each.
+// kernels run depends on the level, YDISTILL_INT8_DOTS and YDISTILL_AMX; ctest runs the cases under
+// each.
 #include <ydistill/tensor/conv_int8.h>
 #include <ydistill/tensor/conv_int8_kernels.h>
 #include <ydistill/tensor/parallel.h>
@@ -37,6 +38,9 @@ const Layer kLayers[] = {
     {3, 6, 5, 20, 255, 1, 1, 0},    // a head
     {1, 8, 9, 12, 20, 2, 1, 0},    {2, 11, 8, 8, 16, 4, 3, 3},
     {1, 14, 13, 8, 40, 6, 2, 2},   {1, 21, 18, 148, 36, 3, 2, 2},  // in several goes, with stride
+    {2, 9, 11, 96, 48, 1, 1, 0},   // AMX: in place in two steps, a panel and a half
+    {1, 5, 9, 68, 32, 1, 1, 0},    // copied, since 68 has no two steps of a multiple of 4
+    {1, 70, 66, 64, 32, 3, 1, 1},  // several chunks
 };
 
 const Int8Edges kEdges{{0.031f, 9}, {0.03f, 80}, {0.012f, 121}};
@@ -155,6 +159,32 @@ TEST_CASE("conv_int8: SiLU and residual are those of the definition to the byte 
       CHECK(worst < 0.55);  // rounding takes half a step, the fast sigmoid a little
       CHECK(limited < y.numel() / 2);
     }
+  }
+}
+
+TEST_CASE("conv_int8: SiLU is close to the definition far beyond where it bends") {
+  constexpr int64_t kChannels = 4001;
+  const Tensor biases = Tensor::empty({kChannels});
+  for (int64_t o = 0; o < kChannels; ++o)
+    biases.data<float>()[o] = float(o < 4000 ? (o - 2000) / 100.0 : 1e5);
+  const Tensor x = random_bytes({1, 1, 2, 4}, 9);
+  for (const double high : {1.0, 6.0, 20.0}) {
+    const Quantization range = quantization_of(-0.278, high);
+    const Tensor y =
+        Int8Conv("c", Tensor::zeros({kChannels, 1, 1, 4}), biases, {}, {{0.01f, 0}, range, {}})
+            .bias_silu(x);
+    double inside = 0, outside = 0;  // in the units of SiLU
+    for (int64_t i = 0; i < y.numel(); ++i) {
+      const double b = biases.at(i % kChannels), wanted = b / (1 + std::exp(-b));
+      const double steps = std::clamp(wanted / range.scale + range.zero_point, 0.0, 255.0);
+      const double off =
+          (std::abs(double(y.data<uint8_t>()[i]) - steps) - 0.5) * double(range.scale);
+      double& worst = std::abs(b) <= 8 ? inside : outside;
+      worst = worse(worst, off);
+    }
+    INFO("up to " << high);
+    CHECK(inside < 3e-4);
+    CHECK(outside < 1.4e-3);
   }
 }
 

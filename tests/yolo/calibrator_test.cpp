@@ -358,8 +358,8 @@ TEST_CASE("int8: pooling and upsampling and focus of bytes are those of the same
 }
 
 TEST_CASE("int8: where it is chosen depends on the weights and the machine") {
-  const bool has_dots = cpu_has_int8_dots() && cpu_amx() != Amx::kTiles;
-  CHECK((choose_inference_compute("cpu", "auto", true).precision == Precision::kInt8) == has_dots);
+  const bool is_fast = cpu_amx() == Amx::kTiles || (cpu_amx() == Amx::kNone && cpu_has_int8_dots());
+  CHECK((choose_inference_compute("cpu", "auto", true).precision == Precision::kInt8) == is_fast);
   CHECK(choose_inference_compute("cpu", "auto", false) == choose_compute("cpu", "auto"));
   CHECK(choose_inference_compute("cpu", "fp32", true).precision == Precision::kFp32);
   for (const char* device : {"cpu", "auto"}) {
