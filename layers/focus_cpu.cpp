@@ -1,4 +1,7 @@
 // SPDX-License-Identifier: MIT
+#include <bit>
+#include <type_traits>
+
 #include <ydistill/layers/focus.h>
 #include <ydistill/tensor/parallel.h>
 
@@ -28,6 +31,23 @@ Scaled<T> scaled_bytes() {
   return table;
 }
 
+/// Bytes stay bytes: the six of two pixels in a register, and those of the row below.
+YD_HOST_DEVICE void gather_bytes(const uint8_t* even, const uint8_t* odd, uint8_t* to) {
+  constexpr uint64_t kPixel = 0xffffff;
+  const auto six = [](const uint8_t* from) {
+    uint32_t low;
+    uint16_t high;
+    __builtin_memcpy(&low, from, sizeof(low));
+    __builtin_memcpy(&high, from + sizeof(low), sizeof(high));
+    return uint64_t(high) << 32 | low;
+  };
+  const uint64_t above = six(even), below = six(odd);
+  const uint64_t first = (above & kPixel) | (below & kPixel) << 24 | above >> 24 << 48;
+  const uint32_t last = uint32_t(above >> 40 | below >> 24 << 8);
+  __builtin_memcpy(to, &first, sizeof(first));
+  __builtin_memcpy(to + sizeof(first), &last, sizeof(last));
+}
+
 template <class T>
 void focus(const uint8_t* images, int64_t batch, int64_t height, int64_t width, T* out) {
   const int64_t half_height = height / 2, half_width = width / 2;
@@ -38,6 +58,10 @@ void focus(const uint8_t* images, int64_t batch, int64_t height, int64_t width, 
     const uint8_t* odd = even + width * 3;
     T* to = out + row * half_width * 12;
     for (int64_t j = 0; j < half_width; ++j) {
+      if constexpr (std::is_same_v<T, uint8_t> && std::endian::native == std::endian::little) {
+        gather_bytes(even + j * 6, odd + j * 6, to + j * 12);
+        continue;
+      }
       for (int64_t c = 0; c < 3; ++c) {
         to[j * 12 + c] = of[even[j * 6 + c]];
         to[j * 12 + 3 + c] = of[odd[j * 6 + c]];

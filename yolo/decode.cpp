@@ -12,16 +12,18 @@ void decode_on_cpu(const Tensor& logits, const HeadDims& head, const Anchors& an
                    int64_t first, const Tensor& decoded) {
   dispatch_float(decoded.dtype(), "decode_heads", [&](auto type) {
     using T = decltype(type);
-    parallel_for(head.pictures * head.anchors, 1, [&](int64_t i) {
-      const int64_t picture = i / head.anchors, anchor = i % head.anchors;
+    parallel_for(head.pictures * head.anchors * head.rows, 1, [&](int64_t i) {
+      const int64_t row = i % head.rows, anchor = i / head.rows % head.anchors;
+      const int64_t picture = i / head.rows / head.anchors;
       const auto& wh = anchors.wh_px[index][size_t(anchor)];
-      const int64_t box = picture * decoded.size(1) + first + anchor * head.rows * head.columns;
-      const DecodeArgs<T> args{logits.data<T>() + picture * head.cells() * head.width,
+      const int64_t box =
+          picture * decoded.size(1) + first + (anchor * head.rows + row) * head.columns;
+      const int64_t cell = (picture * head.rows + row) * head.columns;
+      const DecodeArgs<T> args{logits.data<T>() + (cell * head.anchors + anchor) * head.width,
                                decoded.data<T>() + box * head.width,
-                               head.rows,
+                               row,
                                head.columns,
-                               head.anchors,
-                               anchor,
+                               head.anchors * head.width,
                                head.width,
                                T(anchors.strides[index]),
                                T(wh[0]),

@@ -24,12 +24,12 @@ void decode_head(const Tensor& logits, const HeadDims& head, const Anchors& anch
                  int64_t first, const Tensor& decoded);
 }  // namespace cuda
 
-/// Anchor `anchor` of one picture of one head.
+/// A row of the boxes of one anchor.
 template <class T>
 struct DecodeArgs {
-  const T* logits;  // the picture's head, [rows, columns, anchors, width]
-  T* boxes;         // [rows * columns, width]
-  int64_t rows, columns, anchors, anchor, width;
+  const T* logits;  // of the first one; from one to the next `pitch` numbers
+  T* boxes;         // [columns, width]
+  int64_t row, columns, pitch, width;
   T stride, anchor_w, anchor_h;
 };
 

@@ -8,15 +8,18 @@ namespace {
 template <class T>
 void decode(const DecodeArgs<T>& a) {
   T* out = a.boxes;
-  for (int64_t row = 0; row < a.rows; ++row) {
-    for (int64_t column = 0; column < a.columns; ++column, out += a.width) {
-      const T* t = a.logits + ((row * a.columns + column) * a.anchors + a.anchor) * a.width;
-      out[0] = decode_centre(t[0], column, a.stride);
-      out[1] = decode_centre(t[1], row, a.stride);
-      out[2] = decode_side(t[2], a.anchor_w);
-      out[3] = decode_side(t[3], a.anchor_h);
-      for (int64_t i = 4; i < a.width; ++i) out[i] = sigmoid(t[i]);
-    }
+  for (int64_t column = 0; column < a.columns; ++column, out += a.width) {
+    __builtin_memcpy(out, a.logits + column * a.pitch, size_t(a.width) * sizeof(T));
+  }
+  // One long loop over whole registers; the first four of a box are then made of their sigmoids.
+  const int64_t n = a.columns * a.width;
+  for (int64_t i = 0; i < n; ++i) a.boxes[i] = sigmoid(a.boxes[i]);
+  out = a.boxes;
+  for (int64_t column = 0; column < a.columns; ++column, out += a.width) {
+    out[0] = centre_of_sigmoid(out[0], column, a.stride);
+    out[1] = centre_of_sigmoid(out[1], a.row, a.stride);
+    out[2] = side_of_sigmoid(out[2], a.anchor_w);
+    out[3] = side_of_sigmoid(out[3], a.anchor_h);
   }
 }
 

@@ -9,17 +9,24 @@
 
 namespace ydistill {
 
-/// (2 sigmoid(t) - 0.5 + cell) stride; cell: column for x, row for y
+/// (2 s - 0.5 + cell) stride, s = sigmoid(t); cell: column for x, row for y
+template <class T>
+YD_HOST_DEVICE T centre_of_sigmoid(T s, int64_t cell, T stride) {
+  return (T(2) * s - T(0.5) + T(cell)) * stride;
+}
 template <class T>
 YD_HOST_DEVICE T decode_centre(T t, int64_t cell, T stride) {
-  return (T(2) * sigmoid(t) - T(0.5) + T(cell)) * stride;
+  return centre_of_sigmoid(sigmoid(t), cell, stride);
 }
 
-/// (2 sigmoid(t))^2 anchor; anchor in pixels
+/// (2 s)^2 anchor, s = sigmoid(t); anchor in pixels
+template <class T>
+YD_HOST_DEVICE T side_of_sigmoid(T s, T anchor) {
+  return T(2) * s * (T(2) * s) * anchor;
+}
 template <class T>
 YD_HOST_DEVICE T decode_side(T t, T anchor) {
-  const T s = T(2) * sigmoid(t);
-  return s * s * anchor;
+  return side_of_sigmoid(sigmoid(t), anchor);
 }
 
 }  // namespace ydistill

@@ -144,6 +144,12 @@ void add_layer_kernels(KernelList& kernels) {
       square_sum_kernels().f32(x.data(), kElements, kElements / 4, partial);
     };
   });
+  constexpr int64_t kPicture = 128, kValues = kPicture * kPicture * 3;
+  kernels.add("focus.u8", kValues, [] {
+    return [pixels = levels(kValues), out = levels(kValues)]() mutable {
+      focus_kernels().u8.focus(pixels.data(), 1, kPicture, kPicture, out.data());
+    };
+  });
 }
 
 }  // namespace ydistill::guard

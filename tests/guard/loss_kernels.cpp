@@ -133,8 +133,11 @@ void add_loss_kernels(KernelList& kernels) {
   constexpr int64_t kGrid = 20, kValues = kGrid * kGrid * kWidth;
   kernels.add("decode.f32", kValues, [] {
     return [logits = numbers<float>(kValues), boxes = numbers<float>(kValues)]() mutable {
-      decode_kernels().decode_f32(
-          {logits.data(), boxes.data(), kGrid, kGrid, 1, 0, kWidth, 8.0f, 10.0f, 13.0f});
+      for (int64_t row = 0; row < kGrid; ++row) {
+        const int64_t first = row * kGrid * kWidth;
+        decode_kernels().decode_f32({logits.data() + first, boxes.data() + first, row, kGrid,
+                                     kWidth, kWidth, 8.0f, 10.0f, 13.0f});
+      }
     };
   });
 }
