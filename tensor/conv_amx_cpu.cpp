@@ -62,6 +62,14 @@ struct Halves {
   }
 };
 
+void run(const DirectConv& conv, int64_t threads, float* scratch) {
+#if defined(YD_HAVE_AMX_TILES)
+  run_with<Halves, AmxTiles>(conv, threads, scratch);
+#else
+  run_with<Halves, PlainTiles>(conv, threads, scratch);
+#endif
+}
+
 int64_t packed_size(const DirectConv& conv) {
   const Cut cut = cut_weights(conv, sizeof(BFloat16));
   return cut.panels * cut.panel_size(conv) / int64_t(sizeof(float));
@@ -132,7 +140,7 @@ void pack(const DirectConv& conv, const WeightView& weights, float* to) {
 }  // namespace
 
 const AmxConvKernels& amx_conv_kernels() {
-  static const AmxConvKernels kernels{packed_size, pack, scratch_size<Halves>, run<Halves>};
+  static const AmxConvKernels kernels{packed_size, pack, scratch_size<Halves>, run};
   return kernels;
 }
 

@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: MIT
 // The products of conv_direct_kernels.h and conv_grad_weight.h by AMX, for bfloat16 on a CPU with
-// AMX (cpu_amx()): sums are float32.
+// AMX (cpu_amx()): sums are float32. Bytes are multiplied forward in the same way, with sums of 32
+// bits (conv_int8_kernels.h).
 //
 // A multiplication of tiles takes rows that lie a fixed number of bytes apart. So that the windows
-// of neighbouring outputs do, a chunk of the picture is copied with its border of zeros, the rows
-// of a stride's phase one after another, and outputs are counted through the ends of rows: those
-// that lie in the border are multiplied for nothing. A 1x1 with a multiple of 32 channels reads the
-// picture where it lies. A product is 32 outputs by 32 channels, two tiles by two, whose sums are
-// finished (bias, SiLU, residual, rounding) while they lie in the L1 cache. Where a window's row is
-// no multiple of 32 numbers, the last of them are multiplied by zeros: beside an infinite one there
-// may then be NaN.
+// of neighbouring outputs do, a chunk of the picture is copied with its border of zeros (of bytes:
+// the zero point), the rows of a stride's phase one after another, and outputs are counted through
+// the ends of rows: those that lie in the border are multiplied for nothing. A row of a window is
+// summed up in as few equal steps as there may be, of at most 64 bytes and a multiple of 4. Where a
+// 1x1's steps are just a pixel, the picture is read where it lies. A product is 32 outputs by 32
+// channels, two tiles by two, whose sums are finished (bias, SiLU, residual, rounding) while they
+// lie in the L1 cache. Where steps are more than a row, what lies behind it is multiplied by zeros:
+// beside an infinite bfloat16 there may then be NaN.
 #pragma once
 
 #include <cstdint>
@@ -23,8 +25,8 @@ namespace ydistill {
 struct AmxConvKernels {
   /// Floats that pack() writes.
   int64_t (*packed_size)(const DirectConv& conv);
-  /// weights -> bfloat16 [panels of 32 channels][kernel_height][steps][2][16 pairs of inputs]
-  /// [16 channels][2], a step being 32 numbers of a window's row; zeros fill up panels and rows.
+  /// weights -> bfloat16 [panels of 32 channels][kernel_height][steps][2][pairs of a step's inputs]
+  /// [16 channels][2]; zeros fill up panels and rows.
   void (*pack)(const DirectConv& conv, const WeightView& weights, float* to);
   /// Floats of scratch memory that run() needs with that many threads.
   int64_t (*scratch_size)(const DirectConv& conv, int64_t threads);

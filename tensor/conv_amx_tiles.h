@@ -122,7 +122,7 @@ struct Windows {
   const std::byte* rows[kMaxDirectKernel];
   int64_t height, steps, depth, step, tile;
 
-  /// Bytes that the rows of windows of the outputs behind kPixels add.
+  /// Cache lines that the next kPixels outputs add to a row of windows.
   YD_HOST_DEVICE int64_t next_lines() const { return ceil_div(kPixels * step, kLine); }
 };
 
@@ -342,15 +342,6 @@ void run_with(const DirectConv& conv, int64_t threads, float* scratch) {
     conv.silu ? run_as<Kind, Tiles, Number, true, false>(conv, threads, scratch)
               : run_as<Kind, Tiles, Number, false, false>(conv, threads, scratch);
   }
-}
-
-template <class Kind>
-void run(const DirectConv& conv, int64_t threads, float* scratch) {
-#if defined(YD_HAVE_AMX_TILES)
-  run_with<Kind, AmxTiles>(conv, threads, scratch);
-#else
-  run_with<Kind, PlainTiles>(conv, threads, scratch);
-#endif
 }
 
 template <class Kind>

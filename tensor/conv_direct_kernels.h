@@ -20,7 +20,8 @@
 namespace ydistill {
 
 /// One product: y[n,i,j,o] = sum_{p,q,c} x[n, i stride + p - top, j stride + q - left, c]
-/// w[o,p,q,c] + bias[o], then as `silu` and `residual` say. Outside of x there are zeros.
+/// w[o,p,q,c] + bias[o], then as `silu` and `residual` say. Outside of x there are zeros, of bytes
+/// the zero point.
 struct DirectConv {
   DType x_dtype, y_dtype;  // float32; or bfloat16 and then either; or uint8, conv_int8_kernels.h
   const void* x;           // [batch, in_height, in_width, in_channels]
@@ -35,7 +36,7 @@ struct DirectConv {
   // WidenedConvKernels want a y beside it that is dense too.
   const void* residual;
   bool silu;  // y = silu(y)
-  // Of an x of uint8, conv_int8_kernels.h; else null.
+  // conv_int8_kernels.h; only beside an x of uint8
   const struct Int8Scales* scales = {};
   uint8_t zero_point = 0;
 };

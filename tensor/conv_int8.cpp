@@ -43,7 +43,7 @@ void check_bytes(const std::string& name, const Tensor& t) {
 }
 
 /// All sizes and addresses but those of x and y, which weights do not depend on.
-DirectConv sizes_of(const Shape& weight, const Conv2dOptions& options) {
+DirectConv sizes_of(const Shape& weight, const Conv2dOptions& options, int32_t zero_point) {
   DirectConv conv{};
   conv.x_dtype = conv.y_dtype = DType::kUInt8;
   conv.in_channels = weight[3];
@@ -51,22 +51,30 @@ DirectConv sizes_of(const Shape& weight, const Conv2dOptions& options) {
   conv.kernel_height = conv.kernel_width = weight[1];
   conv.stride = options.stride;
   conv.top = conv.left = options.padding;
+  conv.zero_point = uint8_t(zero_point);
   return conv;
 }
 
-/// The weights' layout and what reads it.
-Int8ConvKernels kernels() {
-  if (cpu_amx() == Amx::kTiles) return int8_amx_kernels();
-  if (cpu_amx() == Amx::kEmulated) return cpu_base::int8_amx_kernels();
+/// What multiplies bytes here: the CPU's instruction, or "", and the kernels.
+struct Way {
+  const char* instruction;
+  Int8ConvKernels kernels;
+};
+Way way() {
+  if (cpu_amx() != Amx::kNone) {
+    return {cpu_amx() == Amx::kTiles ? "AMX" : "", int8_amx_kernels()};
+  }
   Int8ConvKernels direct = int8_conv_kernels();
-  if (cpu_has_int8_dots()) direct.run = int8_dot_kernels().run;
-  return direct;
+  if (!cpu_has_int8_dots()) return {"", direct};
+  direct.run = int8_dot_kernels().run;
+  return {cpu_level() == CpuLevel::kAvx512 ? "AVX512_VNNI" : "AVX-VNNI", direct};
 }
 
 /// SiLU by polynomials from -kSiluEnd to `high`, or kSiluEnd where that is less: through its values
 /// where Chebyshev's polynomial has its roots, so that they are off by less than 3e-4. The first
-/// and the last piece lie beyond, where SiLU is almost 0 and almost x; there it is off by at most
-/// half of what these are at the ends. Returns the middle, from which the pieces count.
+/// piece lies below, where SiLU is 0 but for 2.7e-3, and gives half of that. The last one lies
+/// above: there SiLU is x but for as little, or more than the largest byte. Returns the middle,
+/// from which the pieces count.
 double set_silu(Int8Scales& scales, double high) {
   constexpr double kSiluEnd = 8;
   constexpr int kLast = kSiluPieces - 1;
@@ -151,52 +159,60 @@ std::vector<float> round_to_bytes(const std::string& name, const Tensor& weight,
   return std::move(rounded.biases);
 }
 
+/// What scales points to, and scales; copies of a convolution share it.
+struct Int8Conv::Ending {
+  std::vector<float> multipliers, biases, silu_biases;  // of all panels
+  Int8Scales scales{};
+};
+
 Int8Conv::Int8Conv(const std::string& name, const Tensor& weight, const Tensor& bias,
                    const Conv2dOptions& options, const Int8Edges& edges,
                    std::span<const float> input_means)
     : name_(name), weight_shape_(weight.shape()), options_(options), edges_(edges) {
   check_weights(name, weight);
   const Int8Weights rounded = quantize_weights(name, weight, bias, input_means);
-  const Int8ConvKernels way = kernels();
-  const DirectConv conv = sizes_of(weight.shape(), options);
+  const Int8ConvKernels kernels = way().kernels;
+  const DirectConv conv = sizes_of(weight.shape(), options, edges.x.zero_point);
   const int64_t channels = weight.size(0), window = weight.numel() / channels;
-  const size_t padded = size_t(way.padded_channels(conv));
-  multipliers_.assign(padded, 0);
-  biases_.assign(padded, 0);
-  std::copy(rounded.biases.begin(), rounded.biases.end(), biases_.begin());
+  const size_t padded = size_t(kernels.padded_channels(conv));
+  const auto ending = std::make_shared<Ending>();
+  ending->multipliers.assign(padded, 0);
+  ending->biases.assign(padded, 0);
+  std::copy(rounded.biases.begin(), rounded.biases.end(), ending->biases.begin());
+  double most = 0;  // of the outputs, in steps
   for (int64_t o = 0; o < channels; ++o) {
     const int8_t* const from = rounded.bytes.data() + o * window;
     first_sums_.push_back(-edges.x.zero_point * std::accumulate(from, from + window, int32_t(0)));
-    multipliers_[size_t(o)] = edges.x.scale * rounded.scales[size_t(o)];
+    const float multiplier = edges.x.scale * rounded.scales[size_t(o)];
+    ending->multipliers[size_t(o)] = multiplier;
+    const double sum = std::abs(double(rounded.biases[size_t(o)])) +
+                       double(multiplier) * 255 * kLargestWeight * double(window);
+    most = std::max(most, sum / edges.y.scale + 255.0 * edges.residual.scale / edges.y.scale);
   }
-  const auto scales = std::make_shared<Int8Scales>();
-  *scales = {.multipliers = multipliers_.data(),
-             .biases = biases_.data(),
-             .y_steps = 1 / edges.y.scale,
-             .y_zero = float(edges.y.zero_point),
-             .silu = {},
-             .silu_biases = nullptr,
-             .silu_pieces = 0,
-             .silu_limit = 0,
-             .residual_steps = edges.residual.scale / edges.y.scale,
-             .residual_zero = float(edges.residual.zero_point)};
+  Int8Scales& scales = ending->scales;
+  scales.multipliers = ending->multipliers.data();
+  scales.biases = ending->biases.data();
+  scales.y_steps = 1 / edges.y.scale;
+  scales.y_zero = float(edges.y.zero_point);
+  scales.residual_steps = edges.residual.scale / edges.y.scale;
+  scales.residual_zero = float(edges.residual.zero_point);
+  scales.fits_32_bits = most < double(1 << 30);
   // What SiLU is beyond the largest output, less the least residual, is not seen; it is less than
   // x by at most 0.28.
   const double middle =
-      set_silu(*scales, 0.3 + edges.y.real(255) - std::min(0.0f, edges.residual.real(0)));
-  silu_biases_ = biases_;
-  for (float& bias : silu_biases_) bias -= float(middle);
-  scales->silu_biases = silu_biases_.data();
-  scales_ = scales;
+      set_silu(scales, 0.3 + edges.y.real(255) - std::min(0.0f, edges.residual.real(0)));
+  ending->silu_biases = ending->biases;
+  for (float& bias : ending->silu_biases) bias -= float(middle);
+  scales.silu_biases = ending->silu_biases.data();
+  ending_ = ending;
   const ArenaScope outside(nullptr);  // outlives any step
-  packed_ = allocate_storage(way.packed_size(conv));
+  packed_ = allocate_storage(kernels.packed_size(conv));
   if (DryRun::is_on()) return;
-  way.pack(conv, rounded.bytes.data(), uint8_t(edges.x.zero_point),
-           reinterpret_cast<float*>(packed_->data()));
+  kernels.pack(conv, rounded.bytes.data(), reinterpret_cast<float*>(packed_->data()));
 }
 
 int64_t Int8Conv::packed_bytes() const {
-  return kernels().packed_size(sizes_of(weight_shape_, options_));
+  return way().kernels.packed_size(sizes_of(weight_shape_, options_, edges_.x.zero_point));
 }
 
 Conv2dGeometry Int8Conv::check(const Tensor& x, const Tensor& residual) const {
@@ -216,7 +232,7 @@ void Int8Conv::run(const Conv2dGeometry& g, const Tensor& x, const Tensor& resid
                    const ChannelSlice& to) const {
   if (g.output_shape().numel() == 0) return;
   const int64_t width = g.out_width(), height = g.out_height(), channels = to.whole.size(3);
-  DirectConv conv = sizes_of(weight_shape_, options_);
+  DirectConv conv = sizes_of(weight_shape_, options_, edges_.x.zero_point);
   conv.y_dtype = to.whole.dtype();
   conv.x = x.raw();
   conv.batch = g.batch;
@@ -232,13 +248,12 @@ void Int8Conv::run(const Conv2dGeometry& g, const Tensor& x, const Tensor& resid
   conv.bias = reinterpret_cast<const float*>(first_sums_.data());
   conv.residual = residual.defined() ? residual.raw() : nullptr;
   conv.silu = silu;
-  conv.scales = scales_.get();
-  conv.zero_point = uint8_t(edges_.x.zero_point);
-  const Int8ConvKernels way = kernels();
-  const int64_t threads = num_threads(), floats = way.scratch_size(conv, threads);
+  conv.scales = &ending_->scales;
+  const Int8ConvKernels kernels = way().kernels;
+  const int64_t threads = num_threads(), floats = kernels.scratch_size(conv, threads);
   const auto scratch = floats == 0 ? nullptr : allocate_storage(floats * int64_t(sizeof(float)));
   if (DryRun::is_on()) return;
-  way.run(conv, threads, scratch ? reinterpret_cast<float*>(scratch->data()) : nullptr);
+  kernels.run(conv, threads, scratch ? reinterpret_cast<float*>(scratch->data()) : nullptr);
 }
 
 Tensor Int8Conv::bias_silu(const Tensor& x, const Tensor& residual) const {
@@ -263,9 +278,7 @@ Tensor Int8Conv::logits(const Tensor& x) const {
 }
 
 const char* int8_instruction() {
-  if (cpu_amx() == Amx::kTiles) return "AMX";
-  if (!cpu_has_int8_dots() || cpu_amx() != Amx::kNone) return "";
-  return cpu_level() == CpuLevel::kAvx512 ? "AVX512_VNNI" : "AVX-VNNI";
+  return way().instruction;
 }
 
 }  // namespace ydistill

@@ -13,8 +13,6 @@
 
 namespace ydistill {
 
-struct Int8Scales;  // conv_int8_kernels.h
-
 /// How the bytes around a convolution are to be read.
 struct Int8Edges {
   Quantization x, y, residual;
@@ -69,9 +67,9 @@ class Int8Conv {
   Conv2dOptions options_;
   Int8Edges edges_;
   std::shared_ptr<Storage> packed_;
-  std::vector<int32_t> first_sums_;                        // [O]
-  std::vector<float> multipliers_, biases_, silu_biases_;  // of all panels
-  std::shared_ptr<const Int8Scales> scales_;
+  struct Ending;
+  std::vector<int32_t> first_sums_;  // [O]
+  std::shared_ptr<const Ending> ending_;
 };
 
 /// Which instruction multiplies bytes here: "AMX", "AVX512_VNNI", "AVX-VNNI" or "" for none of its

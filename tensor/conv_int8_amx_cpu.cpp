@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: MIT
+// Products of bytes by AMX: weights as int8_amx_kernels() says, everything else as conv_amx_tiles.h
+// does it.
 #include <ydistill/tensor/conv_amx_tiles.h>
 #include <ydistill/tensor/conv_int8_finish.h>
 #include <ydistill/tensor/conv_int8_kernels.h>
@@ -19,8 +21,9 @@ struct QuantizedBytes {
     const int64_t end = least(kPixels, pending.done + count);
 #if defined(YD_HAVE_PACKED_STEPS)
     if constexpr (kSilu && sizeof(Y) == 1) {
-      if (pending.channels == kChannels) return finish_packed<2, kResidual>(conv, pending, end);
-      if (pending.channels == kLanes) return finish_packed<1, kResidual>(conv, pending, end);
+      const int64_t channels = conv.scales->fits_32_bits ? pending.channels : 0;
+      if (channels == kChannels) return finish_packed<2, kResidual>(conv, pending, end);
+      if (channels == kLanes) return finish_packed<1, kResidual>(conv, pending, end);
     }
 #endif
     for (; pending.done < end; ++pending.done) {
@@ -70,7 +73,7 @@ int64_t packed_size(const DirectConv& conv) {
   return cut.panels * cut.panel_size(conv);
 }
 
-void pack(const DirectConv& conv, const int8_t* weights, uint8_t, float* to) {
+void pack(const DirectConv& conv, const int8_t* weights, float* to) {
   const Cut cut = cut_weights(conv, sizeof(uint8_t));
   const int64_t row = conv.kernel_width * conv.in_channels;
   parallel_for(cut.panels * conv.kernel_height, 1, [&](int64_t i) {
@@ -80,8 +83,9 @@ void pack(const DirectConv& conv, const int8_t* weights, uint8_t, float* to) {
       for (int64_t column = 0; column < 2; ++column, tile += cut.tile) {
         const int64_t first = panel * kChannels + column * kTileColumns;
         for (int64_t o = 0; o < kTileColumns; ++o) {
-          const int8_t* const from = weights + ((first + o) * conv.kernel_height + p) * row;
           const bool is_channel = first + o < conv.out_channels;
+          const int8_t* const from =
+              weights + ((is_channel ? first + o : 0) * conv.kernel_height + p) * row;
           for (int64_t e = 0; e < cut.depth; ++e) {
             const int64_t input = k * cut.depth + e;
             tile[(e / 4 * kTileColumns + o) * 4 + e % 4] =
@@ -93,6 +97,14 @@ void pack(const DirectConv& conv, const int8_t* weights, uint8_t, float* to) {
   });
 }
 
+/// Emulated tiles have the level's own ending, so that it is tested without AMX too.
+void run(const DirectConv& conv, int64_t threads, float* scratch) {
+#if defined(YD_HAVE_AMX_TILES)
+  if (cpu_amx() == Amx::kTiles) return run_with<QuantizedBytes, AmxTiles>(conv, threads, scratch);
+#endif
+  run_with<QuantizedBytes, PlainTiles>(conv, threads, scratch);
+}
+
 int64_t padded_channels(const DirectConv& conv) {
   return ceil_div(conv.out_channels, kChannels) * kChannels;
 }
@@ -101,7 +113,7 @@ int64_t padded_channels(const DirectConv& conv) {
 
 const Int8ConvKernels& int8_amx_kernels() {
   static const Int8ConvKernels kernels{packed_size, pack, padded_channels,
-                                       scratch_size<QuantizedBytes>, run<QuantizedBytes>};
+                                       scratch_size<QuantizedBytes>, run};
   return kernels;
 }
 

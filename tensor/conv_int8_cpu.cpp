@@ -83,7 +83,7 @@ int64_t packed_size(const DirectConv& conv) {
   return packed_numbers(in_fours(conv)) * int64_t(sizeof(float));
 }
 
-void pack(const DirectConv& conv, const int8_t* weights, uint8_t zero_point, float* to) {
+void pack(const DirectConv& conv, const int8_t* weights, float* to) {
   const int64_t channels_in = conv.in_channels;
   const int64_t window = conv.kernel_height * conv.kernel_width * channels_in;
   const int64_t panels = panels_of(conv), row = conv.kernel_width * channels_in;
@@ -98,7 +98,7 @@ void pack(const DirectConv& conv, const int8_t* weights, uint8_t zero_point, flo
     }
   }
   uint8_t* const outside = reinterpret_cast<uint8_t*>(to) + panels * window * kPanel;
-  for (int64_t k = 0; k < row; ++k) outside[k] = zero_point;
+  for (int64_t k = 0; k < row; ++k) outside[k] = conv.zero_point;
 }
 
 int64_t padded_channels(const DirectConv& conv) {

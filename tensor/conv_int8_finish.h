@@ -34,11 +34,11 @@ YD_HOST_DEVICE Vector steps_of(const Int8Scales& scales, const Sums& sum, const 
   return value;
 }
 
-#if defined(__AVX512F__) && defined(__AVX512DQ__)
+#if defined(__AVX512F__) && defined(__AVX512DQ__) && defined(__AVX512BW__)
 #define YD_HAVE_PACKED_STEPS
 
-/// steps_of() with SiLU by the polynomials of Int8Scales: three instructions look up, two multiply
-/// and two find the place, where a sigmoid has ten.
+/// steps_of() of less than 2^31, with SiLU by the polynomials of Int8Scales: three instructions
+/// look up, two multiply and two find the place, where a sigmoid has ten.
 template <bool kResidual>
 class SiluSteps {
  public:
@@ -55,13 +55,12 @@ class SiluSteps {
     constexpr int kLeastSize = 2;  // of the two numbers' sizes, with the sign of the first
     constexpr __mmask16 kAll = 0xffff;
     // The last bits of the sum are its rounded value.
-    constexpr float kRoundToBits = 12582912.0f;
     const Vector t = real_of(scales_, scales_.silu_biases, sum, at);
     const __m512 inside =
         _mm512_maskz_range_ps(kAll, __m512(t), __m512(Vector{} + scales_.silu_limit), kLeastSize);
     const __m512i piece =
         __m512i(_mm512_fmadd_round_ps(inside, __m512(Vector{} + scales_.silu_pieces),
-                                      __m512(Vector{} + (kRoundToBits + kSiluPieces / 2)),
+                                      __m512(Vector{} + (kRoundShift + kSiluPieces / 2)),
                                       _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC));
     const auto look_up = [&](int i) __attribute__((always_inline)) {
       return Vector(_mm512_permutex2var_ps(__m512(low_[i]), piece, __m512(high_[i])));
@@ -76,8 +75,8 @@ class SiluSteps {
   Vector low_[3], high_[3];
 };
 
-/// The bytes of 64 outputs: first those of v[0], then of v[1] and so on. They go by signed 16 bits,
-/// which limits them like the bytes.
+/// The bytes of 64 outputs of less than 2^31 steps: first those of v[0], then of v[1] and so on.
+/// Signed 16 bits on the way limit them as the bytes do.
 YD_HOST_DEVICE __m512i pack_bytes(const Vector (&v)[4]) {
   constexpr __mmask16 kAll = 0xffff;
   const auto integers = [&](int i) __attribute__((always_inline)) {
@@ -119,14 +118,19 @@ struct Int8Finish {
   template <bool kSilu, bool kResidual, class Y>
   static YD_HOST_DEVICE void finish(const DirectConv& conv, const Sums& sum, const auto& at,
                                     const Y* residual, Y* y) {
+    const Int8Scales& scales = *conv.scales;
     if constexpr (sizeof(Y) > 1) {
-      at.store(real_of(*conv.scales, conv.scales->biases, sum, at), y);
-#if defined(YD_HAVE_PACKED_STEPS)
-    } else if constexpr (kSilu) {
-      at.store(SiluSteps<kResidual>(*conv.scales)(sum, at, residual), y);
-#endif
+      at.store(real_of(scales, scales.biases, sum, at), y);
     } else {
-      at.store(steps_of<kSilu, kResidual>(*conv.scales, sum, at, residual), y);
+#if defined(YD_HAVE_PACKED_STEPS)
+      if constexpr (kSilu) {
+        if (scales.fits_32_bits) {
+          at.store(SiluSteps<kResidual>(scales)(sum, at, residual), y);
+          return;
+        }
+      }
+#endif
+      at.store(steps_of<kSilu, kResidual>(scales, sum, at, residual), y);
     }
   }
 };

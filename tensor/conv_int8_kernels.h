@@ -31,6 +31,7 @@ struct Int8Scales {
   const float* silu_biases;
   float silu_pieces, silu_limit;        // in a unit of t, and the largest t inside
   float residual_steps, residual_zero;  // of y in one of the residual's, zero point
+  bool fits_32_bits;                    // whatever the sums, no output has 2^31 steps
 };
 
 /// DirectConv's for x uint8 with a multiple of 4 channels and y uint8 or, without SiLU and
@@ -40,7 +41,7 @@ struct Int8ConvKernels {
   int64_t (*packed_size)(const DirectConv& conv);
   /// weights [O,K,K,C] -> [panels][K][K][C/4][channels of a panel][4], then a window's row of the
   /// zero point.
-  void (*pack)(const DirectConv& conv, const int8_t* weights, uint8_t zero_point, float* to);
+  void (*pack)(const DirectConv& conv, const int8_t* weights, float* to);
   int64_t (*padded_channels)(const DirectConv& conv);  // of all panels
   /// Floats of scratch memory that run() needs with that many threads.
   int64_t (*scratch_size)(const DirectConv& conv, int64_t threads);
@@ -49,8 +50,8 @@ struct Int8ConvKernels {
 YD_DECLARE_CPU_KERNELS(Int8ConvKernels, int8_conv_kernels);
 
 /// The same by AMX, as conv_amx_kernels.h has it, with weights laid out in its order: [panels of 32
-/// channels][K][steps][2][fours of inputs][16 channels][4]. At the level avx512 on a CPU with AMX
-/// only, else emulated.
+/// channels][K][steps][2][fours of inputs][16 channels][4]. Emulated unless cpu_amx() is
+/// Amx::kTiles.
 YD_DECLARE_CPU_KERNELS(Int8ConvKernels, int8_amx_kernels);
 
 /// The same by the CPU's instruction, where cpu_has_int8_dots(); null where a level has none.

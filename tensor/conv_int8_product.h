@@ -23,19 +23,21 @@ struct Int8Product : Int8Finish {
                                          Y* const (&y)[kPixels]) {
 #if defined(YD_HAVE_PACKED_STEPS)
     if constexpr (kSilu && sizeof(Y) == 1) {
-      const SiluSteps<kResidual> silu(*conv.scales);
-      constexpr int kOutputs = 4 / kColumns;
+      if (conv.scales->fits_32_bits) {
+        const SiluSteps<kResidual> silu(*conv.scales);
+        constexpr int kOutputs = 4 / kColumns;
 #pragma GCC unroll 12
-      for (int i = 0; i < kPixels; i += kOutputs) {
-        finish_bytes<kColumns>(
-            silu,
-            channel, [&](int k, int v) __attribute__((always_inline)) { return sums[i + k][v]; },
-            [&](int k) __attribute__((always_inline)) { return residual[i + k]; },
-            [&](int k, const auto& bytes) __attribute__((always_inline)) {
-              __builtin_memcpy(y[i + k] + channel, &bytes, sizeof(bytes));
-            });
+        for (int i = 0; i < kPixels; i += kOutputs) {
+          finish_bytes<kColumns>(
+              silu,
+              channel, [&](int k, int v) __attribute__((always_inline)) { return sums[i + k][v]; },
+              [&](int k) __attribute__((always_inline)) { return residual[i + k]; },
+              [&](int k, const auto& bytes) __attribute__((always_inline)) {
+                __builtin_memcpy(y[i + k] + channel, &bytes, sizeof(bytes));
+              });
+        }
+        return;
       }
-      return;
     }
 #endif
     finish_each<Int8Finish, kSilu, kResidual>(conv, sums, channel, residual, y);

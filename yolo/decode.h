@@ -27,9 +27,9 @@ void decode_head(const Tensor& logits, const HeadDims& head, const Anchors& anch
 /// A row of the boxes of one anchor.
 template <class T>
 struct DecodeArgs {
-  const T* logits;  // of the first one; from one to the next `pitch` numbers
+  const T* logits;  // of the first one; from one to the next box_step numbers
   T* boxes;         // [columns, width]
-  int64_t row, columns, pitch, width;
+  int64_t row, columns, box_step, width;
   T stride, anchor_w, anchor_h;
 };
 

@@ -9,7 +9,7 @@ template <class T>
 void decode(const DecodeArgs<T>& a) {
   T* out = a.boxes;
   for (int64_t column = 0; column < a.columns; ++column, out += a.width) {
-    __builtin_memcpy(out, a.logits + column * a.pitch, size_t(a.width) * sizeof(T));
+    __builtin_memcpy(out, a.logits + column * a.box_step, size_t(a.width) * sizeof(T));
   }
   // One long loop over whole registers; the first four of a box are then made of their sigmoids.
   const int64_t n = a.columns * a.width;

@@ -50,7 +50,9 @@ struct Layer {
 const Layer kLayers[] = {
     {2, 9, 11, 32, 64, 1, 1, 0},   // in place, the last product does some outputs again
     {1, 3, 5, 32, 32, 1, 1, 0},    // too few outputs for that
-    {1, 8, 8, 48, 16, 1, 1, 0},    // a step that is filled in part, half a panel
+    {1, 8, 8, 48, 16, 1, 1, 0},    // in place in two steps, half a panel
+    {1, 8, 8, 34, 16, 1, 1, 0},    // the second step is filled in part: copied
+    {1, 9, 7, 17, 32, 1, 1, 0},    // half a pair is filled up
     {2, 13, 10, 32, 48, 3, 1, 1},  // a panel and a half
     {1, 12, 40, 12, 32, 3, 1, 1},  // the stem
     {1, 17, 18, 3, 16, 6, 2, 2},   // the stem since version 6
@@ -171,7 +173,8 @@ TEST_CASE("conv_amx: more threads or a larger batch never ask for less memory of
   const auto sizes = {amx_conv_kernels().scratch_size, int8_amx_kernels().scratch_size};
   for (const Layer& l : {Layer{1, 10, 10, 64, 64, 3, 1, 1}, Layer{1, 80, 80, 64, 128, 3, 2, 1},
                          Layer{1, 20, 20, 256, 256, 1, 1, 0}, Layer{1, 40, 40, 48, 96, 1, 1, 0},
-                         Layer{1, 5, 5, 1024, 512, 1, 1, 0}, Layer{1, 6, 1, 32, 277, 1, 1, 0}}) {
+                         Layer{1, 5, 5, 1024, 512, 1, 1, 0}, Layer{1, 6, 1, 32, 277, 1, 1, 0},
+                         Layer{1, 40, 40, 34, 96, 1, 1, 0}, Layer{1, 40, 40, 68, 96, 1, 1, 0}}) {
     for (const auto scratch_size : sizes) {
       int64_t last = 0;
       for (int64_t batch = 1; batch < 20; ++batch) {

@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <memory>
 #include <vector>
 
 #include "support/catch.h"
@@ -156,17 +157,17 @@ TEST_CASE("conv_int8: SiLU and residual are those of the definition to the byte 
         worst = worse(worst, std::abs(double(y.data<uint8_t>()[i]) - steps));
       }
       INFO(c.x.str() << " by " << c.weight.str() << (with_residual ? " with residual" : ""));
-      CHECK(worst < 0.55);  // rounding takes half a step, the fast sigmoid a little
+      CHECK(worst < 0.55);  // rounding takes half a step, the fast SiLU a little
       CHECK(limited < y.numel() / 2);
     }
   }
 }
 
 TEST_CASE("conv_int8: SiLU is close to the definition far beyond where it bends") {
-  constexpr int64_t kChannels = 4001;
+  constexpr int64_t kChannels = 4032;  // panels of each way, the last 31 far out
   const Tensor biases = Tensor::empty({kChannels});
   for (int64_t o = 0; o < kChannels; ++o)
-    biases.data<float>()[o] = float(o < 4000 ? (o - 2000) / 100.0 : 1e5);
+    biases.data<float>()[o] = float(o <= 4000 ? (o - 2000) / 100.0 : o % 2 == 0 ? 1e5 : -1e5);
   const Tensor x = random_bytes({1, 1, 2, 4}, 9);
   for (const double high : {1.0, 6.0, 20.0}) {
     const Quantization range = quantization_of(-0.278, high);
@@ -186,6 +187,52 @@ TEST_CASE("conv_int8: SiLU is close to the definition far beyond where it bends"
     CHECK(inside < 3e-4);
     CHECK(outside < 1.4e-3);
   }
+}
+
+TEST_CASE("conv_int8: outputs of any size are limited to 255") {
+  // More steps than 32 bits hold, and none for NaN.
+  for (const float most : {1e8f, 1e30f, 3e38f}) {
+    const Tensor biases = Tensor::empty({36});
+    for (int64_t o = 0; o < 36; ++o) biases.data<float>()[o] = o % 3 == 0 ? most : float(-o);
+    const Quantization range = quantization_of(-0.278, 1);
+    const Int8Conv conv("c", Tensor::full({36, 1, 1, 8}, 2), biases, {}, {{1, 0}, range, {}});
+    const Tensor x = random_bytes({1, 6, 6, 8}, 10);
+    std::fill_n(x.data<uint8_t>(), 8, uint8_t(0));
+    const Tensor y = conv.bias_silu(x);
+    for (int64_t i = 0; i < y.numel(); ++i) {
+      if (i % 36 % 3 == 0) REQUIRE(int(y.data<uint8_t>()[i]) == 255);
+    }
+    CHECK(int(y.data<uint8_t>()[35]) == range.zero_point);  // silu(-35), where x is 0
+  }
+}
+
+TEST_CASE("conv_int8: a residual below zero brings large outputs of SiLU back into the range") {
+  const Int8Edges edges{{0.01f, 0}, quantization_of(-0.278, 1), quantization_of(-6, 0.5)};
+  constexpr int64_t kChannels = 64;
+  const Tensor biases = Tensor::empty({kChannels});
+  for (int64_t o = 0; o < kChannels; ++o) biases.data<float>()[o] = float(o) / 8;
+  const Tensor x = random_bytes({1, 5, 8, 4}, 11);
+  const Tensor residual = random_bytes({1, 5, 8, kChannels}, 12);
+  const Tensor y =
+      Int8Conv("c", Tensor::zeros({kChannels, 1, 1, 4}), biases, {}, edges).bias_silu(x, residual);
+  double worst = 0;
+  for (int64_t i = 0; i < y.numel(); ++i) {
+    const double b = biases.at(i % kChannels);
+    const double real = b / (1 + std::exp(-b)) + edges.residual.real(residual.data<uint8_t>()[i]);
+    const double steps = std::clamp(real / edges.y.scale + edges.y.zero_point, 0.0, 255.0);
+    worst = worse(worst, std::abs(double(y.data<uint8_t>()[i]) - steps));
+  }
+  CHECK(worst < 0.56);
+}
+
+TEST_CASE("conv_int8: a copy outlives what it was copied from") {
+  const Case c = make_case(kLayers[0], 13);
+  auto conv = std::make_unique<Int8Conv>("c", c.weight, c.bias, c.layer.options(), kEdges);
+  const Tensor before = conv->bias_silu(c.x);
+  const Int8Conv copy = *conv;
+  conv.reset();
+  const Tensor after = copy.bias_silu(c.x);
+  CHECK(std::equal(before.raw(), before.raw() + before.nbytes(), after.raw()));
 }
 
 TEST_CASE("conv_int8: a slice gets the bytes of the whole output and what lies beside stays") {
