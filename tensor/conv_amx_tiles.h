@@ -153,6 +153,7 @@ template <class Kind, class Tiles, int kColumns, class Y, bool kSilu, bool kResi
   for (int64_t p = 0; p < windows.height; ++p) {
     const std::byte* first = windows.rows[p] + pixel * windows.step;
     const std::byte* second = first + kTileRows * windows.step;
+    // What follows the bytes that the last of these windows reads.
     const std::byte* next = second + kTileRows * windows.step + windows.steps * windows.depth -
                             least(windows.step, windows.steps * windows.depth);
     for (int64_t k = 0; k < windows.steps; ++k) {

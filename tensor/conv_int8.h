@@ -68,8 +68,8 @@ class Int8Conv {
   Int8Edges edges_;
   std::shared_ptr<Storage> packed_;
   struct Ending;
-  std::vector<int32_t> first_sums_;  // [O]
-  std::shared_ptr<const Ending> ending_;
+  std::vector<int32_t> first_sums_;       // [O], where sums begin
+  std::shared_ptr<const Ending> ending_;  // from sums to outputs
 };
 
 /// Which instruction multiplies bytes here: "AMX", "AVX512_VNNI", "AVX-VNNI" or "" for none of its

@@ -54,10 +54,10 @@ class SiluSteps {
   YD_HOST_DEVICE Vector operator()(const Sums& sum, const auto& at, const uint8_t* residual) const {
     constexpr int kLeastSize = 2;  // of the two numbers' sizes, with the sign of the first
     constexpr __mmask16 kAll = 0xffff;
-    // The last bits of the sum are its rounded value.
     const Vector t = real_of(scales_, scales_.silu_biases, sum, at);
     const __m512 inside =
         _mm512_maskz_range_ps(kAll, __m512(t), __m512(Vector{} + scales_.silu_limit), kLeastSize);
+    // The last bits of the sum are its rounded value; of them five choose a piece.
     const __m512i piece =
         __m512i(_mm512_fmadd_round_ps(inside, __m512(Vector{} + scales_.silu_pieces),
                                       __m512(Vector{} + (kRoundShift + kSiluPieces / 2)),
