@@ -9,6 +9,7 @@
 
 #include <ydistill/data/data_yaml.h>
 #include <ydistill/data/dataset_reader.h>
+#include <ydistill/tensor/edit_distance.h>
 #include <ydistill/tensor/error.h>
 #include <ydistill/tensor/io/text.h>
 
@@ -130,6 +131,20 @@ Dataset load_listed(const DataSource& source, DataYaml yaml,
   return dataset;
 }
 
+/// As many names as the file has call its ids otherwise. Fewer or more that are not all its own are
+/// a slip, by which every label would count as another class.
+[[noreturn]] void refuse_names(const std::string& file, const std::vector<std::string>& names,
+                               const std::vector<std::string>& known) {
+  const auto unknown = std::find_if(names.begin(), names.end(), [&](const std::string& name) {
+    return !are_among({name}, known);
+  });
+  throw ConfigError(
+      "{}: has no class \"{}\", the nearest is \"{}\"; give some of its names, or {} of your own, "
+      "one "
+      "for each of its ids",
+      file, printable(*unknown, 40), printable(nearest_of(known, *unknown), 40), known.size());
+}
+
 Dataset load_data_yaml(const DataSource& source, const std::vector<std::string>& names) {
   DataYaml yaml = read_data_yaml(source.path, source.split);
   if (names.empty() || names == yaml.names) return load_listed(source, yaml, yaml.names);
@@ -146,6 +161,7 @@ Dataset load_data_yaml(const DataSource& source, const std::vector<std::string>&
     match_by_name(dataset, names, source.path);
     return dataset;
   }
+  if (names.size() != yaml.names.size()) refuse_names(file, names, yaml.names);
   yaml.notes.push_back(fmt::format("{}: its {} names are not used, the {} that were given are",
                                    file, yaml.names.size(), names.size()));
   return load_listed(source, yaml, names);

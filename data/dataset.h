@@ -112,7 +112,8 @@ inline constexpr int64_t kMaxClasses = 10000;
 /// ascending id; for YAML the names of that file; for YOLO "class0", "class1", ... up to the
 /// largest id in use. VOC and COCO classes are matched to given names by name, and objects of other
 /// classes are dropped, which one finding says. A YAML file that has all of the given names is
-/// matched by name too; otherwise its own names are left aside, which a note says, and ids count.
+/// matched by name too. As many other names replace its own, which a note says, and ids count;
+/// fewer or more are refused.
 ///
 /// source.merge: labels of the classes of a merge are of the class that it names; a note says what
 /// became of each. `names` may be those afterwards or those before, and are matched by name. Beside
@@ -146,8 +147,8 @@ inline constexpr int64_t kMaxClasses = 10000;
 ///
 /// throws FileError: a source that is missing or malformed, or without one usable picture; the
 /// message then says how many were dropped and the first reason. ValueError as check_merges;
-/// ConfigError for a merge of classes that have no names, and for names that a YAML file has not
-/// then. StoppedError where source.stop says so.
+/// ConfigError for a merge of classes that have no names, and for names that a YAML file has not.
+/// StoppedError where source.stop says so.
 Dataset load_dataset(const DataSource& source, const std::vector<std::string>& names = {});
 
 /// Whether each of the names stands in `all`, once: a data.yaml with the names `all` is then read

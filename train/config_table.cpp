@@ -165,7 +165,7 @@ void add_source(std::vector<ConfigField>& rows, std::vector<Row> source) {
 #define YD_SOURCE(which)                                                                           \
   {                                                                                                \
     YD_KEY_AT("data." #which ".yolo", data.which->yolo,                                            \
-              "YOLO text labels: a folder of pictures, or a text file with one path a line"),      \
+              "YOLO text labels: a folder of pictures, or a text file with one path per line"),    \
         YD_KEY_AT("data." #which ".voc", data.which->voc,                                          \
                   "Pascal VOC: the folder with JPEGImages, Annotations and ImageSets"),            \
         YD_KEY_AT("data." #which ".split", data.which->split,                                      \
@@ -230,8 +230,10 @@ std::vector<ConfigField> make_fields() {
                   .loss("kl", 4.2)
                   .loss("bce", 11)
                   .original(0.5));
-  f.push_back(YD_KEY(distill.fm_nms,
-                     "of neighbouring boxes of one class the teacher keeps the surest (FM-NMS)"));
+  f.push_back(
+      YD_KEY(distill.fm_nms,
+             "of neighbouring boxes of one class the teacher keeps the one with the highest "
+             "objectness (FM-NMS)"));
   f.push_back(YD_KEY(distill.feature,
                      "gain of the feature term: the maps before the head, by their correlation "
                      "with the teacher's; 0 = none")
@@ -242,30 +244,32 @@ std::vector<ConfigField> make_fields() {
                      "data.train and data.val is not given"));
   add_source(f, YD_SOURCE(train));
   add_source(f, YD_SOURCE(val));
-  f.push_back(YD_KEY(data.names, "class names in the order of their ids")
+  f.push_back(YD_KEY(data.names,
+                     "class names in the order of their ids; some of those that the data names: "
+                     "labels of the others are left out")
                   .default_is("what the data set says"));
   f.push_back(YD_KEY(data.merge,
                      "classes that count as one, in labels and for the teacher; data.names are "
-                     "those afterwards, beside labels of mere ids those before")
+                     "those after the merge, with labels that have ids only those before")
                   .default_is("none"));
   f.push_back(YD_KEY(data.label_cache,
                      "keep what was read of labels and picture headers for the next time, in "
                      "$XDG_CACHE_HOME/ydistill or ~/.cache/ydistill"));
 
   f.push_back(YD_KEY_AT("data.unlabeled.pictures", data.unlabeled->pictures,
-                        "a folder of pictures, or a text file with one path a line")
+                        "a folder of pictures, or a text file with one path per line")
                   .default_is("required in data.unlabeled"));
   f.push_back(
       YD_KEY_AT("data.unlabeled.share", data.unlabeled->share,
-                "of each batch; an epoch passes over the labelled pictures; without data.train and "
-                "data.yaml it is all, whatever stands here")
+                "share of each batch; an epoch passes over the labelled pictures; without labelled "
+                "ones it is 1 and this key has no effect")
           .above(0)
           .below(1));
 
   f.push_back(YD_KEY(train.epochs, "passes over the training pictures").min(1));
-  f.push_back(YD_KEY(train.batch, "pictures a forward pass").min(1).max(65536));
+  f.push_back(YD_KEY(train.batch, "pictures per forward pass").min(1).max(65536));
   f.push_back(
-      YD_KEY(train.nominal_batch, "pictures an optimizer step: batches are accumulated to it")
+      YD_KEY(train.nominal_batch, "pictures per optimizer step: batches are accumulated to it")
           .min(1)
           .max(1048576));
   f.push_back(YD_KEY(train.image_size, "side of the network's input in pixels")
@@ -285,8 +289,9 @@ std::vector<ConfigField> make_fields() {
       YD_KEY(train.weight_decay, "on convolution weights, for a nominal batch of nominal_batch")
           .min(0));
   f.push_back(YD_KEY(train.warmup_epochs, "length of the warm-up in epochs").min(0));
-  f.push_back(
-      YD_KEY(train.warmup_min_iterations, "its least length in batches").min(0).v5(int64_t(1000)));
+  f.push_back(YD_KEY(train.warmup_min_iterations, "its minimum length in batches")
+                  .min(0)
+                  .v5(int64_t(1000)));
   f.push_back(YD_KEY(train.warmup_momentum, "momentum at the first batch").min(0).below(1));
   f.push_back(YD_KEY(train.warmup_bias_lr, "learning rate of biases at the first batch").min(0));
   f.push_back(YD_KEY(train.clip_norm, "largest norm of all gradients together; 0: no clipping")
@@ -381,15 +386,15 @@ std::vector<ConfigField> make_fields() {
                      "where samples are made: gpu keeps all training pictures in the GPU's memory "
                      "(train.cache then holds none) and gives the same bytes"));
 
-  f.push_back(YD_KEY(val.batch, "pictures a forward pass").min(1).max(65536));
+  f.push_back(YD_KEY(val.batch, "pictures per forward pass").min(1).max(65536));
   f.push_back(YD_KEY(val.image_size, "longer side of the network's input in pixels")
                   .min(32)
                   .max(8192)
                   .multiple_of(32)
                   .default_is("train.image_size"));
-  f.push_back(YD_KEY(val.conf, "least score of a box").min(0).max(1));
+  f.push_back(YD_KEY(val.conf, "minimum score of a box").min(0).max(1));
   f.push_back(YD_KEY(val.iou, "overlap above which the weaker box of a class goes").min(0).max(1));
-  f.push_back(YD_KEY(val.max_det, "boxes kept a picture").min(1).max(30000));
+  f.push_back(YD_KEY(val.max_det, "boxes kept per picture").min(1).max(30000));
   f.push_back(YD_KEY(val.rect, "pictures of like shape share batches with little padding"));
   f.push_back(YD_KEY(val.compat, "release whose matching and AP convention is used")
                   .v5("v5")
@@ -440,17 +445,15 @@ std::vector<ConfigSection> make_sections() {
        has_teacher},
       {"distill", "How the student follows the teacher; without effect where there is none."},
       {"data",
-       "The pictures. Required: yaml, or train, val or both, each one of the four kinds of "
-       "source. Training needs val and, of train and unlabeled, one or both."},
+       "The pictures. Required: yaml, or train or val or both, each of them one source. Training "
+       "needs val, and train or unlabeled or both."},
       {"data.train",
        "Training pictures: one of yolo, voc with split, coco with images, yaml with split.",
        train_emplace, has_train, true},
       {"data.val",
        "Validation pictures: one of yolo, voc with split, coco with images, yaml with split.",
        val_emplace, has_val, true},
-      {"data.unlabeled",
-       "Pictures without labels: the detection loss leaves them out, the teacher alone speaks on "
-       "them.",
+      {"data.unlabeled", "Pictures without labels: only the distillation loss applies to them.",
        unlabeled_emplace, has_unlabeled},
       {"train", "The training loop."},
       {"loss", "The detection loss. Gains are scaled by classes, heads and picture size."},

@@ -80,14 +80,24 @@ TEST_CASE("data.yaml: its root starts at the file and else at the folder above, 
   CHECK(absolute.load("train").samples.size() == 2);
 }
 
-TEST_CASE("data.yaml: names that are given win and that is said") {
+TEST_CASE("data.yaml: as many names that are given win and that is said") {
   const Folder folder("train: a/images\n" + kNames);
-  const Dataset data = folder.load("train", {"x"});
-  CHECK(data.names == std::vector<std::string>{"x"});
-  CHECK(data.labels_dropped == 1);  // class 1
+  const Dataset data = folder.load("train", {"x", "y"});
+  CHECK(data.names == std::vector<std::string>{"x", "y"});
+  CHECK(data.labels_dropped == 0);
   REQUIRE(data.notes.size() == 1);
-  CHECK(data.notes[0].find("its 2 names are not used, the 1 that were given are") !=
+  CHECK(data.notes[0].find("its 2 names are not used, the 2 that were given are") !=
         std::string::npos);
+}
+
+TEST_CASE("data.yaml: some names of which one is misspelt are refused, naming the nearest") {
+  const Folder three("train: a/images\nnames: [cat, dog, horse]\n");
+  CHECK_THROWS_WITH_TEXT(
+      three.load("train", {"cat", "dgo"}), ConfigError,
+      "data.yaml: has no class \"dgo\", the nearest is \"dog\"; give some of its "
+      "names, or 3 of your own, one for each of its ids");
+  CHECK_THROWS_WITH_TEXT(three.load("train", {"cat", "dog", "horse", "cow"}), ConfigError,
+                         "has no class \"cow\"");
 }
 
 TEST_CASE("data.yaml: of its names some may be wanted, and labels of the others are dropped") {
