@@ -242,11 +242,13 @@ Tensor conv2d_bias_silu(const Tensor& x, const Tensor& weight, const Tensor& bia
   problem.bias_silu = true;
   // Without tensor cores one generic engine is left, and compiling it may take 20 s.
   const bool may_use_tensor_cores = dtype == DType::kBFloat16 || problem.tf32;
-  const bool fused = may_fuse && may_use_tensor_cores && same_channels && has_conv_engine(problem);
-  problem.bias_silu = fused;
-
   const Tensor out = Tensor::empty(wide.output_shape(), dtype, x.device());
-  run_conv_engine(problem, in.raw(), weights.raw(), bias.raw(), out.raw());
+  const bool fused = may_fuse && may_use_tensor_cores && same_channels &&
+                     try_conv_engine(problem, in.raw(), weights.raw(), bias.raw(), out.raw());
+  if (!fused) {
+    problem.bias_silu = false;
+    run_conv_engine(problem, in.raw(), weights.raw(), nullptr, out.raw());
+  }
   if (fused && !residual.defined()) return out;
   Tensor y = out;
   if (!same_channels) {

@@ -126,8 +126,11 @@ void restrict_candidates(ConvGraph& graph, const ConvProblem& p) {
   graph.deselect_numeric_notes(
       {fe::NumericalNote_t::NONDETERMINISTIC, fe::NumericalNote_t::REDUCED_PRECISION_REDUCTION});
   if (p.dtype == DType::kFloat32 && !p.tf32) {
+    // Transforms of large tiles lose a digit or more of float32.
     graph.deselect_numeric_notes(
-        {fe::NumericalNote_t::TENSOR_CORE, fe::NumericalNote_t::DOWN_CONVERT_INPUTS});
+        {fe::NumericalNote_t::TENSOR_CORE, fe::NumericalNote_t::DOWN_CONVERT_INPUTS,
+         fe::NumericalNote_t::WINOGRAD_TILE_6x6, fe::NumericalNote_t::WINOGRAD_TILE_13x13,
+         fe::NumericalNote_t::FFT});
   }
 }
 

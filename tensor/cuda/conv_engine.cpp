@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: MIT
 // Which plan computes a convolution. It is chosen once: as an earlier run did, by the library's
 // rules, or by timing all that the libraries offer; kept in a table under everything that it
-// depends on, and run with workspace from the arena.
+// depends on, and run with workspace from the arena. Its first run is waited for: a plan whose code
+// fails to load or to start gives way to the next.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <limits>
 #include <map>
 #include <mutex>
+#include <set>
 #include <tuple>
 #include <utility>
 
@@ -25,9 +28,12 @@ namespace {
 
 bool autotune_plans = false;
 
-/// Of each library's plans, its guess at the fastest first, this many are timed.
+/// Of each library's plans, its guess at the fastest first, this many are timed: the shortest of
+/// some launches of a graph of so many runs that one takes about kTimedMs.
 constexpr int kTimedPlans = 16;
-constexpr int kTimedRuns = 5;
+constexpr int kTimedLaunches = 3;
+constexpr int kMostTimedRuns = 20;
+constexpr float kTimedMs = 0.5f;
 
 /// In this order where nothing is timed.
 const std::array<const ConvLibrary*, 2>& libraries() {
@@ -53,6 +59,7 @@ struct Choice {
   const ConvLibrary* library = nullptr;
   std::string reason;     // why there is none
   bool is_timed = false;  // now, or in an earlier run
+  bool has_run = false;   // on this GPU, without an error
 };
 
 using Key = std::tuple<int, int64_t, int64_t, int64_t, int64_t, int64_t, int64_t, int64_t, int64_t,
@@ -71,6 +78,7 @@ struct Table {
   struct Entry {
     ConvProblem problem;
     Choice choice;
+    std::set<std::string> failed;  // names of plans that could not run
   };
   std::mutex mutex;
   std::map<Key, Entry> entries;
@@ -80,7 +88,8 @@ struct Table {
   std::map<std::pair<std::string, std::string>, SavedConvPlan> earlier;
   /// Why plans of an earlier run were not taken, and how many.
   std::map<std::string, int> refusals;
-  std::string no_products;  // why 1x1 convolutions could not be timed as products
+  std::string no_products;            // why 1x1 convolutions could not be timed as products
+  std::vector<std::string> failures;  // plans that could not run, for people
 
   const std::string& device_name(int device) {
     std::string& name = device_names[device];
@@ -112,14 +121,16 @@ Choice choose_as_before(const ConvProblem& problem, const SavedConvPlan& before)
   return choice;
 }
 
-Choice choose_by_rules(const ConvProblem& problem) {
+/// The first that can be built, but for those of the names `failed`.
+Choice choose_by_rules(const ConvProblem& problem, const std::set<std::string>& failed = {}) {
   Choice choice;
   for (const ConvLibrary* library : libraries()) {
     std::string reason;
     for (const ConvPlanBuilder& build : library->plans(problem, reason)) {
       choice.plan = build();
       choice.library = library;
-      if (choice.plan) return choice;
+      if (choice.plan && !failed.contains(choice.plan->name())) return choice;
+      choice.plan = nullptr;
     }
     if (choice.reason.empty()) choice.reason = reason.empty() ? "none could be built" : reason;
   }
@@ -150,7 +161,7 @@ Choice choice_for(const ConvProblem& problem, int device) {
                        describe(problem));
   }
   const Choice choice = choose(t, problem, device);
-  t.entries.emplace(key, Table::Entry{problem, choice});
+  t.entries.emplace(key, Table::Entry{problem, choice, {}});
   ++t.revision;
   return choice;
 }
@@ -176,26 +187,51 @@ class Mark {
 
 constexpr float kNever = std::numeric_limits<float>::infinity();
 
+/// After a plan has failed: throws LibraryError where the GPU refuses all further work of this
+/// process, as after a wrong address. Another plan would then be blamed.
+void check_gpu_goes_on(const ConvPlan& plan, const ConvProblem& problem, const char* what) {
+  (void)cudaGetLastError();
+  const cudaError_t status = cudaStreamSynchronize(current_stream());
+  if (status == cudaSuccess) return;
+  throw LibraryError("conv2d: {} broke down while it computed {}: {}; {}", plan.name(),
+                     describe(problem), what, cudaGetErrorString(status));
+}
+
 /// Milliseconds of one run; kNever where it cannot run. Replayed from a graph, as it will be from
 /// then on: a small convolution takes the GPU less time than the host takes to start it.
-float time_plan(const ConvPlan& plan, const ConvOperands& operands, int device) {
+float time_plan(const ConvPlan& plan, const ConvProblem& problem, const ConvOperands& operands,
+                int device) {
   const ArenaScope heap(nullptr);  // the step's arena shall not grow for what runs once
   try {
     const auto workspace = allocate_storage(plan.workspace_bytes(), Device::cuda(device));
-    plan.run(operands, workspace->data());  // what must be loaded is loaded outside the graph
+    const auto run = [&] { plan.run(operands, workspace->data()); };
+    run();  // what must be loaded is loaded outside the graph
+    std::array<Mark, kTimedLaunches + 1> marks;
+    marks[0].record();
+    run();
+    marks[1].record();
+    const float once = std::max(marks[1].milliseconds_since(marks[0]), 1e-3f);
+    const int runs = std::clamp(int(kTimedMs / once), 2, kMostTimedRuns);
     Graph graph;
     graph.capture([&] {
-      for (int i = 0; i < kTimedRuns; ++i) plan.run(operands, workspace->data());
+      for (int i = 0; i < runs; ++i) run();
     });
-    graph.launch();  // the first start of a graph sends it to the GPU
-    Mark begin, end;
-    begin.record();
+    // The first launch sends the graph to the GPU; the others are there before it is over.
     graph.launch();
-    end.record();
-    return end.milliseconds_since(begin) / kTimedRuns;
+    marks[0].record();
+    for (int i = 1; i <= kTimedLaunches; ++i) {
+      graph.launch();
+      marks[size_t(i)].record();
+    }
+    float least = kNever;
+    for (size_t i = 1; i < marks.size(); ++i) {
+      least = std::min(least, marks[i].milliseconds_since(marks[i - 1]));
+    }
+    return least / float(runs);
   } catch (const OutOfMemoryError&) {
     return kNever;
-  } catch (const LibraryError&) {
+  } catch (const LibraryError& error) {
+    check_gpu_goes_on(plan, problem, error.what());
     return kNever;
   }
 }
@@ -210,11 +246,12 @@ Choice time_all(Choice choice, const ConvProblem& problem, const ConvOperands& o
     for (const ConvPlanBuilder& build : library->plans(problem, reason)) {
       std::shared_ptr<const ConvPlan> plan = build();
       if (!plan) continue;
-      const float milliseconds = time_plan(*plan, operands, device);
+      const float milliseconds = time_plan(*plan, problem, operands, device);
       if (milliseconds < shortest) {
         shortest = milliseconds;
         choice.plan = std::move(plan);
         choice.library = library;
+        choice.has_run = true;
       }
       if (++timed == kTimedPlans) break;
     }
@@ -245,6 +282,44 @@ Choice tuned(const ConvProblem& problem, const ConvOperands& operands, int devic
   return choice;
 }
 
+/// Runs a plan that has not run yet on this GPU, and waits for it. Returns what went wrong, empty
+/// if nothing did.
+std::string run_first(const ConvPlan& plan, const ConvProblem& problem,
+                      const ConvOperands& operands, void* workspace) {
+  try {
+    plan.run(operands, workspace);
+    synchronize();
+    return "";
+  } catch (const OutOfMemoryError&) {
+    throw;
+  } catch (const LibraryError& error) {
+    check_gpu_goes_on(plan, problem, error.what());
+    return error.what();
+  }
+}
+
+/// What came of a plan's first run; after a failure the next plan by the rules takes its place.
+void remember_first_run(const ConvProblem& problem, const Choice& choice, int device,
+                        const std::string& trouble) {
+  Table& t = table();
+  const std::lock_guard lock(t.mutex);
+  Table::Entry& entry = t.entries.at(key_of(problem, device));
+  if (entry.choice.plan != choice.plan) return;  // by another thread in the meantime
+  if (trouble.empty()) {
+    entry.choice.has_run = true;
+    return;
+  }
+  entry.failed.insert(choice.plan->name());
+  entry.choice = choose_by_rules(problem, entry.failed);
+  entry.choice.is_timed = choice.is_timed;
+  if (!entry.choice.plan) entry.choice.reason = trouble;
+  ++t.revision;
+  t.failures.push_back(fmt::format("{} cannot compute {} here ({}); {}", choice.plan->name(),
+                                   describe(problem), trouble,
+                                   entry.choice.plan ? entry.choice.plan->name() + " does"
+                                                     : std::string("no other plan is left")));
+}
+
 }  // namespace
 
 std::string describe(const ConvProblem& p) {
@@ -259,23 +334,32 @@ void set_autotune(bool autotune) {
   autotune_plans = autotune;
 }
 
-bool has_conv_engine(const ConvProblem& problem) {
-  return choice_for(problem, current_device()).plan != nullptr;
+bool try_conv_engine(const ConvProblem& problem, const void* a, const void* b, const void* bias,
+                     void* out) {
+  const int device = current_device();
+  const ConvOperands operands{a, b, bias, out};
+  for (;;) {
+    Choice choice = choice_for(problem, device);
+    if (!choice.plan) return false;
+    if (autotune_plans && !choice.is_timed && !is_capturing()) {
+      choice = tuned(problem, operands, device);
+    }
+    const auto workspace = allocate_storage(choice.plan->workspace_bytes(), Device::cuda(device));
+    if (choice.has_run || is_capturing()) {
+      choice.plan->run(operands, workspace->data());
+      return true;
+    }
+    const std::string trouble = run_first(*choice.plan, problem, operands, workspace->data());
+    remember_first_run(problem, choice, device, trouble);
+    if (trouble.empty()) return true;
+  }
 }
 
 void run_conv_engine(const ConvProblem& problem, const void* a, const void* b, const void* bias,
                      void* out) {
-  const int device = current_device();
-  Choice choice = choice_for(problem, device);
-  if (!choice.plan) {
-    throw LibraryError("conv2d: no plan for {}: {}", describe(problem), choice.reason);
-  }
-  const ConvOperands operands{a, b, bias, out};
-  if (autotune_plans && !choice.is_timed && !is_capturing()) {
-    choice = tuned(problem, operands, device);
-  }
-  const auto workspace = allocate_storage(choice.plan->workspace_bytes(), Device::cuda(device));
-  choice.plan->run(operands, workspace->data());
+  if (try_conv_engine(problem, a, b, bias, out)) return;
+  throw LibraryError("conv2d: no plan for {}: {}", describe(problem),
+                     choice_for(problem, current_device()).reason);
 }
 
 std::vector<std::string> conv_engine_report() {
@@ -333,7 +417,7 @@ void offer_conv_plans(const std::vector<SavedConvPlan>& plans) {
 std::vector<std::string> take_conv_notes() {
   Table& t = table();
   const std::lock_guard lock(t.mutex);
-  std::vector<std::string> notes;
+  std::vector<std::string> notes = std::exchange(t.failures, {});
   for (const auto& [reason, count] : std::exchange(t.refusals, {})) {
     notes.push_back(
         fmt::format("kept plans that are not taken: {} ({}); chosen anew", count, reason));

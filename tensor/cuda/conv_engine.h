@@ -27,14 +27,17 @@ inline Conv2dGeometry padded(const Conv2dGeometry& g, DType dtype) {
   return wide;
 }
 
-/// False where the library has no kernel that computes exactly this.
-bool has_conv_engine(const ConvProblem& problem);
-
-/// By the plan that was chosen on the first call: without set_autotune by the libraries' rules.
+/// By the plan that was chosen on the first call: without set_autotune by the libraries' rules. The
+/// first run of a plan is waited for; where it fails the next plan is tried.
 /// Addresses on the GPU. forward: a = x, b = weights, out = y; backward input: a = grad_y,
 /// b = weights, out = grad_x; backward weight: a = grad_y, b = x, out = the weights' gradient,
 /// overwritten. bias: [O] float32, only with bias_silu.
-/// throws LibraryError naming the convolution; OutOfMemoryError for its workspace.
+/// returns false where no library has a plan that computes exactly this.
+/// throws LibraryError naming the convolution where a captured graph would be the first to run it,
+/// and where a plan left the GPU unusable; OutOfMemoryError for its workspace.
+bool try_conv_engine(const ConvProblem& problem, const void* a, const void* b, const void* bias,
+                     void* out);
+/// The same, and LibraryError with the reason where there is no plan.
 void run_conv_engine(const ConvProblem& problem, const void* a, const void* b, const void* bias,
                      void* out);
 

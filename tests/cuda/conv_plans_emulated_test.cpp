@@ -122,6 +122,40 @@ TEST_CASE("conv plans: of plans that are compiled the first is taken and none is
   CHECK(saved_of(p)[0].is_timed);  // a resumed run shall not begin anew
 }
 
+TEST_CASE("conv plans: one that cannot run gives way to the next, which is said and kept") {
+  ConvLibraries libraries({});
+  cuda::take_conv_notes();
+  libraries.fail_first(1);
+  const ConvProblem wide = problem_of(29, ConvDirection::kForward, DType::kFloat32, 3);
+  run(wide);
+  CHECK(kernel_of(wide) == "emulated cuDNN 1 kernel 1");
+  CHECK(saved_of(wide).at(0).plan == "1");
+  CHECK(cuda::take_conv_notes() ==
+        std::vector<std::string>{"emulated cuDNN 1 kernel 0 cannot compute " +
+                                 cuda::describe(wide) +
+                                 " here (emulated cuDNN: no code for this GPU); emulated cuDNN 1 "
+                                 "kernel 1 does"});
+  const int runs = libraries.runs();
+  run(wide);
+  CHECK(libraries.runs() == runs + 1);
+
+  // Timed, it is never the fastest.
+  const Autotune on;
+  run(problem_of(30, ConvDirection::kForward, DType::kFloat32, 3));
+  CHECK(kernel_of(problem_of(30, ConvDirection::kForward, DType::kFloat32, 3)) ==
+        "emulated cuDNN 1 kernel 1");
+}
+
+TEST_CASE("conv plans: where none can run the convolution is refused with the reason") {
+  ConvLibraries libraries({});
+  libraries.fail_first(2);
+  const ConvProblem p = problem_of(31, ConvDirection::kForward, DType::kFloat32, 3);
+  CHECK_THROWS_WITH_TEXT(run(p), LibraryError,
+                         "3x3 stride 1 padding 1, forward: emulated cuDNN: no code");
+  CHECK(libraries.runs() == 0);
+  cuda::take_conv_notes();
+}
+
 // What cuBLASLt is told, done by plain loops, against the CPU's convolution.
 TEST_CASE("conv plans: a 1x1 as a product of matrices is the convolution in all directions") {
   const Autotune on;
@@ -212,8 +246,10 @@ TEST_CASE(
   const ConvLibraries libraries({});
   const size_t before = cuda::conv_engine_report().size();
   cuda::Graph graph;
-  CHECK_THROWS_WITH_TEXT(graph.capture([] { cuda::has_conv_engine(problem_of(25)); }), LibraryError,
-                         "must run once before it is captured");
+  const auto meet = [] {
+    cuda::try_conv_engine(problem_of(25), nullptr, nullptr, nullptr, nullptr);
+  };
+  CHECK_THROWS_WITH_TEXT(graph.capture(meet), LibraryError, "must run once before it is captured");
   CHECK(cuda::conv_engine_report().size() == before);
   run(problem_of(25));
   CHECK(cuda::conv_engine_report().size() == before + 1);

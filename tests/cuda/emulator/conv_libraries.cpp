@@ -88,6 +88,7 @@ void multiply(const ConvProblem& p, const void* left_data, const void* right_dat
 cuda_emulator::ConvTimes times;
 std::string version = "1";
 int runs = 0;
+int failing = 0;
 
 /// The kernel `number` of a library.
 class EmulatedPlan : public ConvPlan {
@@ -99,6 +100,8 @@ class EmulatedPlan : public ConvPlan {
   std::string saved() const override { return std::to_string(number_); }
   void run(const ConvOperands& operands, void*) const override {
     const bool is_product = &library_ == &cublas_library();
+    if (!is_product && number_ < failing)
+      throw LibraryError("emulated cuDNN: no code for this GPU");
     const double ms =
         is_product ? times.cublas : (number_ == 0 ? times.cudnn_first : times.cudnn_second);
     cuda_emulator::enqueue([p = problem_, o = operands, is_product, ms] {
@@ -177,6 +180,10 @@ ConvLibraries::ConvLibraries(const ConvTimes& times, std::string version) {
 ConvLibraries::~ConvLibraries() {
   ydistill::cuda::times = {};
   ydistill::cuda::version = "1";
+  ydistill::cuda::failing = 0;
+}
+void ConvLibraries::fail_first(int count) {
+  ydistill::cuda::failing = count;
 }
 int ConvLibraries::runs() const {
   return ydistill::cuda::runs;

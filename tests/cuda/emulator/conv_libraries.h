@@ -20,6 +20,8 @@ class ConvLibraries {
   ConvLibraries& operator=(const ConvLibraries&) = delete;
   /// Kernels that were started so far.
   int runs() const;
+  /// From now on cuDNN's kernels numbered below `count` cannot be started.
+  void fail_first(int count);
 };
 
 }  // namespace cuda_emulator
