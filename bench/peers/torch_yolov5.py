@@ -360,7 +360,8 @@ class DistillLoss(nn.Module):
         """Heads of both -> (box, obj, cls), gains applied."""
         sums = [0.0, 0.0, 0.0]
         for head, teacher_head in zip(heads, teacher_heads):
-            s, t = head.float().flatten(0, 3), teacher_head.float().flatten(0, 3)
+            dtype = torch.promote_types(head.dtype, torch.float32)
+            s, t = head.to(dtype).flatten(0, 3), teacher_head.to(dtype).flatten(0, 3)
             weight = t[:, 4:5].sigmoid()
             if self.kind == "l2":
                 mean = ((s - t).square() * weight).mean(0)
@@ -401,10 +402,10 @@ def read_safetensors(path):
     return tensors, metadata
 
 
-def write_safetensors(path, tensors):
-    """float32 and int64 tensors by name."""
+def write_safetensors(path, tensors, metadata=None):
+    """Tensors by name, and texts by name."""
     names = {dtype: name for name, dtype in DTYPES.items()}
-    header, at = {}, 0
+    header, at = {"__metadata__": metadata} if metadata else {}, 0
     for name, tensor in tensors.items():
         end = at + tensor.numel() * tensor.element_size()
         header[name] = {"dtype": names[tensor.dtype], "shape": list(tensor.shape), "data_offsets": [at, end]}
