@@ -45,7 +45,7 @@ void check_each_once(const std::vector<int64_t>& classes, const std::vector<std:
   }
 }
 
-/// For each of the student's classes the place of its name.
+/// For each student class, the index of its name among the teacher's.
 std::vector<int64_t> by_own_names(const std::vector<std::string>& student,
                                   const std::vector<std::string>& teacher) {
   std::vector<int64_t> classes;
@@ -65,7 +65,7 @@ std::vector<int64_t> by_own_names(const std::vector<std::string>& student,
   return classes;
 }
 
-/// The same for the names that are wanted.
+/// The same for the wanted names; kNoClass for "".
 std::vector<int64_t> by_wanted_names(const std::vector<std::string>& student,
                                      const std::vector<std::string>& teacher,
                                      const std::vector<std::string>& wanted) {
@@ -110,7 +110,7 @@ std::vector<int64_t> ClassMatch::others() const {
 }
 
 std::vector<int64_t> ClassMatch::sizes() const {
-  std::vector<int64_t> result;  // what is not known has a class of its own there
+  std::vector<int64_t> result;  // an unknown class has one of its own there
   for (const auto& parts : made_of) result.push_back(std::max<int64_t>(1, int64_t(parts.size())));
   return result;
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// A student's classes among a teacher's: the teacher may know more, in another order, by other
-// names, several for one of the student's, and not all of the student's.
+// How a student's classes match a teacher's. The teacher may know more classes, in another order
+// and under other names; several of them may be one of the student's, and some of the student's may
+// be unknown to it.
 #pragma once
 
 #include <cstdint>
@@ -14,36 +15,37 @@
 namespace ydistill {
 
 struct ClassMatch {
-  /// For each of the student's classes those of the teacher's that it is; none: the teacher does
+  /// For each student class, the teacher's classes that it is made of; empty if the teacher does
   /// not know it.
   std::vector<std::vector<int64_t>> made_of;
-  int64_t teacher_classes = 0;  ///< how many the teacher knows
+  int64_t teacher_classes = 0;  ///< the number of classes that the teacher knows
 
-  /// The same classes in the same order.
+  /// True if both have the same classes in the same order.
   bool is_identity() const;
-  /// The teacher's classes that are none of the student's, ascending.
+  /// The teacher's classes that belong to none of the student's, ascending.
   std::vector<int64_t> others() const;
   /// The student's classes that the teacher knows, ascending.
   std::vector<int64_t> known() const;
   bool has_unknown() const { return known().size() < made_of.size(); }
-  /// In with_student_classes_first(): of how many of its classes each of the student's is made.
+  /// In with_student_classes_first(): how many classes make up each of the student's; 1 if unknown.
   std::vector<int64_t> sizes() const;
-  /// And which of the student's each of its classes is; the number of the student's for others.
+  /// And the student class of each of its classes; for the others, the number of student classes.
   std::vector<int64_t> student_class() const;
 };
 
-/// By their names, those of the teacher after the merges. wanted: empty, or for each of the
-/// student's classes the name of the teacher's, "" for one that the teacher does not know.
-/// throws ConfigError naming the class for a name that the teacher does not know or has twice, for
-/// a class of the teacher that is wanted twice, another number of names or none at all; and for
-/// class0, class1, ..., which stand for no names, unless both have the same or `wanted` is given.
+/// Matches classes by name; the teacher's names are those after the merges. wanted: empty, or for
+/// each student class the name of the teacher's, "" for one that the teacher does not know. throws
+/// ConfigError naming the class: for a name that the teacher does not know or has twice, for a
+/// wanted name that a merge replaces, for a teacher class that is wanted twice; for another number
+/// of names; where no class is known; and for the stand-in names class0, class1, ..., unless both
+/// have the same names or `wanted` is given.
 ClassMatch match_classes(const std::vector<std::string>& student,
                          const std::vector<std::string>& teacher,
                          const std::vector<std::string>& wanted = {},
                          const ClassMerges& merges = {});
 
-/// A teacher's checkpoint with the student's classes first, in the student's order, and its others
-/// behind them: what Teacher takes. match: of these two. throws ValueError as select_classes.
+/// A teacher's checkpoint with the student's classes first, in the student's order, followed by its
+/// other classes: what Teacher takes. match: of these two. throws ValueError as select_classes.
 Checkpoint with_student_classes_first(const Checkpoint& teacher, const ClassMatch& match,
                                       const std::vector<std::string>& student);
 

@@ -99,7 +99,7 @@ std::vector<double> ratios_of(const Anchors& student, const Anchors& teacher, si
   return ratios;
 }
 
-/// Runs over a head in chunks of whole cells, so that each chunk begins with anchor 0.
+/// Processes a head in chunks of whole cells, so that each chunk begins with anchor 0.
 template <class T>
 DistillSums run_head(DistillArgs<T> head) {
   const int64_t width = 5 + head.classes;
@@ -129,7 +129,7 @@ DistillSums run_head(DistillArgs<T> head) {
   return total;
 }
 
-/// Sum over all heads of sigmoid(teacher's objectness), at least 1 a picture.
+/// Sum over all heads of sigmoid(teacher's objectness), at least the number of pictures.
 double count_objects(const std::vector<DistillHead>& heads) {
   double total = 0;
   for (const DistillHead& head : heads) {
@@ -241,7 +241,7 @@ Var distill_loss(const std::vector<Var>& student_heads, const std::vector<Tensor
     head.known_classes = options.known_classes;
     head.temperature = options.temperature;
     if (rescale) head.wh_ratios = ratios_of(student_anchors, teacher_anchors, k);
-    // Rescaled, the box term is two means over two channels each.
+    // With rescaling, the box term is two means over two channels each.
     const double boxes = double(head.num_boxes());
     head.per_object = options.mean == DistillMean::kObjects;
     const double counted = head.per_object ? 1 : boxes;

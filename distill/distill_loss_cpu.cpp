@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// One pass over student and teacher; a box is a row of 5 + classes numbers. Sums over classes keep
-// 16 partial sums, so that they vectorise without changing their order from run to run.
+// One pass over student and teacher; a box is a row of 5 + classes numbers. A sum over classes is
+// kept as 16 partial sums, so that it vectorises and its order never changes.
 #include <ydistill/distill/distill_loss_kernels.h>
 
 #include <vector>
@@ -65,7 +65,7 @@ struct Exponentials {
   }
 };
 
-/// Takes each exponential once, or twice where there are more classes than are kept.
+/// Computes each exponential once, or twice if there are more classes than kMost.
 template <class T>
 T softmax_divergence(const T* s, const T* t, T* grad, int64_t classes, T scale, T temperature) {
   const SoftmaxDivergence<T> kl{T(1) / temperature, largest(s, classes), largest(t, classes)};
@@ -112,7 +112,8 @@ T classes_of(const DistillArgs<T>& a, int64_t classes, const T* s, const T* t, T
   return T(0);
 }
 
-/// Adds formula(student, teacher, i) of the four channels; writes scale times its derivatives.
+/// Sum of formula(student, teacher, i) over the four box channels; writes scale times its
+/// derivatives.
 template <class T, class Formula>
 T channels(const T* s, const T* t, T* grad, T scale, Formula formula) {
   T sum = T(0);
@@ -135,7 +136,7 @@ T box_of(const T* s, const T* t, T* grad, T scale, const T* wh_ratios) {
                   [&](T x, T y, int i) { return squared_sigmoid_distance(x, y, ratios[i]); });
 }
 
-/// A box's class channels as the loop sees them: those that count, laid side by side.
+/// The class channels of a box that count, copied next to each other.
 template <class T>
 class KnownClasses {
  public:
@@ -148,7 +149,7 @@ class KnownClasses {
       t_[i] = t[a_.known[i]];
     }
   }
-  /// The gradient of the others is 0.
+  /// Unknown classes get a gradient of 0.
   void scatter(T* grad) const {
     for (int64_t c = 0; c < a_.classes; ++c) grad[c] = T(0);
     for (size_t i = 0; i < s_.size(); ++i) grad[a_.known[i]] = grad_[i];

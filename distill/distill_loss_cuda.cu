@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
-// One pass over student and teacher: a group of lanes of a warp reads a box, a lane a channel, so
-// that neighbouring lanes read neighbouring numbers. The softmaxes walk over their channels three
-// times, of which two find them in the cache. A lane sums a few boxes in float, a block its lanes
-// in double.
+// One pass over student and teacher: a group of lanes of a warp reads a box, one lane per channel,
+// so that neighbouring lanes read neighbouring numbers. The softmaxes loop over their channels
+// three times; the last two loops hit the cache. A lane sums a few boxes in float, a block its
+// lanes in double.
 #include <ydistill/distill/distill_loss_heads.h>
 
 #include <algorithm>
@@ -15,11 +15,11 @@
 namespace ydistill::cuda {
 namespace {
 
-constexpr int64_t kMaxAnchors = 32;    // their ratios travel as a kernel's argument
-constexpr int64_t kMaxClasses = 1024;  // where some are unknown; the same
+constexpr int64_t kMaxAnchors = 32;    // the ratios are passed as a kernel argument
+constexpr int64_t kMaxClasses = 1024;  // where some are unknown, for the same reason
 constexpr int kWarp = 32;
 constexpr int kBoxesPerGroup = 8;
-constexpr int kBoxesPerThread = 8;  // of those that only weights are summed of
+constexpr int kBoxesPerThread = 8;  // in sum_weights_kernel
 
 enum Term { kBox, kObj, kCls, kNumTerms };
 
@@ -27,14 +27,14 @@ struct Ratios {
   float wh[kMaxAnchors][2];
 };
 
-/// Which classes count, as a kernel's argument.
+/// Which classes count, passed as a kernel argument.
 struct ClassMask {
   bool all;
   uint32_t bits[kMaxClasses / 32];
   __device__ bool has(int64_t c) const { return all || (bits[c / 32] >> (c % 32) & 1) != 0; }
 };
 
-/// Sum over a group's lanes, the same bits on each. Every lane of the warp takes part.
+/// Sum over a group's lanes, the same bits on each. All lanes of the warp must take part.
 __device__ float group_sum(float value, int lanes) {
   for (int distance = lanes / 2; distance > 0; distance /= 2) {
     value += __shfl_xor_sync(0xffffffffu, value, distance);
@@ -51,7 +51,7 @@ __device__ float group_max(float value, int lanes) {
 }
 
 /// The softmax divergence of one box, on lane 0 of its group; 0 on the others. s, t, grad: class
-/// channels. classes is 0 for a group without a box, whose lanes take part all the same.
+/// channels. classes is 0 for a group without a box; its lanes still take part in the shuffles.
 __device__ float softmax_divergence(const float* s, const float* t, float* grad, int64_t classes,
                                     const ClassMask& known, float scale, float temperature,
                                     int lane, int lanes) {
@@ -84,7 +84,7 @@ __device__ float softmax_divergence(const float* s, const float* t, float* grad,
   return lane == 0 && classes > 0 ? kl.value(sum_s, sum_t, distance, temperature) : 0;
 }
 
-/// Sums of the weights of a head's boxes, a row a block: logits [boxes], `step` numbers apart.
+/// Sums of the weights of a head's boxes, one row per block: logits [boxes], `step` numbers apart.
 __global__ void __launch_bounds__(kThreads)
     sum_weights_kernel(const float* logits, int64_t step, int64_t boxes, double* partial) {
   double sum[1] = {0};
@@ -96,7 +96,7 @@ __global__ void __launch_bounds__(kThreads)
   write_block_sums(sum, partial + blockIdx.x);
 }
 
-/// Adds a head's weights to the sum of all, which is then at least `least`.
+/// Adds a head's weights to the total, which is then raised to at least `least`.
 struct AddWeights {
   double* objects;
   double least;
@@ -106,12 +106,12 @@ struct AddWeights {
   }
 };
 
-/// What box and class terms are divided by.
+/// The divisor of the box and class terms.
 __device__ double objects_of(const double* objects) {
   return objects == nullptr ? 1 : *objects;
 }
 
-/// Of a class channel, where the measure goes channel by channel.
+/// The measure of one class channel, for the kinds that work channel by channel.
 template <DistillClassTerm kTerm>
 __device__ DistillValue<float> class_distance(float s, float t) {
   if constexpr (kTerm == DistillClassTerm::kL2) {
@@ -123,8 +123,8 @@ __device__ DistillValue<float> class_distance(float s, float t) {
   }
 }
 
-/// a.wh_ratios and a.known are not used: ratios, where rescale, and known. lanes: a power of two up
-/// to a warp. The block's sums go to its row of partial.
+/// Uses `ratios` (if rescale) and `known` in place of a.wh_ratios and a.known. lanes: a power of
+/// two up to a warp. The block's sums go to its row of partial.
 template <DistillClassTerm kTerm>
 __global__ void __launch_bounds__(kThreads)
     distill_kernel(DistillArgs<float> a, bool rescale, Ratios ratios, ClassMask known, int lanes,
@@ -146,7 +146,7 @@ __global__ void __launch_bounds__(kThreads)
     float* const grad = has_box && a.grad != nullptr ? a.grad + box * width : nullptr;
     const float sureness = a.objectness == nullptr ? t[4] : a.objectness[has_box ? box : 0];
     const float weight = sigmoid(sureness);
-    // Softmaxes take the class channels as a whole, below.
+    // The softmax takes all class channels together, below.
     const int64_t end = !has_box ? 0 : kSoftmax ? 5 : width;
     for (int64_t c = lane; c < end; c += lanes) {
       float scale = weight * (c < 4 ? box_scale : cls_scale);
@@ -177,7 +177,7 @@ __global__ void __launch_bounds__(kThreads)
   write_block_sums(in_double, partial + int64_t(blockIdx.x) * kNumTerms);
 }
 
-/// Adds a head's sums to the terms; the total so far.
+/// Adds a head's sums to the terms and updates the total.
 struct FinishHead {
   double box_factor, obj_factor, cls_factor;
   const double* objects;
@@ -215,15 +215,15 @@ ClassMask known_of(const DistillHead& head) {
   return known;
 }
 
-/// Enough for a box, as long as a warp has them.
+/// The smallest power of two that covers a box, at most a warp.
 int lanes_for(int64_t width) {
   int lanes = 1;
   while (lanes < kWarp && lanes < width) lanes *= 2;
   return lanes;
 }
 
-/// float64 [1], the sum of all heads' weights, at least 1 a picture; undefined where nothing is
-/// divided by it.
+/// float64 [1], the sum of all heads' weights, at least the number of pictures; undefined where
+/// nothing is divided by it.
 Tensor count_objects(const std::vector<DistillHead>& heads, Device device) {
   if (heads.empty() || !heads[0].per_object) return {};
   const Tensor objects = Tensor::zeros({1}, DType::kFloat64, device);
@@ -248,7 +248,7 @@ Tensor count_objects(const std::vector<DistillHead>& heads, Device device) {
 
 void distill_loss(const std::vector<DistillHead>& heads, const Tensor& terms, const Tensor& total) {
   terms.zero();
-  total.zero();  // of an empty batch there are no heads
+  total.zero();  // an empty batch has no heads
   const Tensor objects = count_objects(heads, terms.device());
   const double* const count = objects.defined() ? objects.device_data<double>() : nullptr;
   for (const DistillHead& head : heads) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The heads of a distillation loss as either backend gets them: checked, with their factors.
+// The checked heads of a distillation loss and their factors, as both backends receive them.
 #pragma once
 
 #include <vector>
@@ -12,8 +12,8 @@ namespace ydistill {
 
 struct DistillHead {
   Tensor student, teacher;  ///< [N,H,W,A,5+C]
-  Tensor grad;              ///< like them, to be written whole; undefined where not wanted
-  Tensor objectness;        ///< [N,H,W,A] of the teacher, after FM-NMS; undefined without
+  Tensor grad;              ///< of the same shape, fully written; undefined where not wanted
+  Tensor objectness;        ///< [N,H,W,A] the teacher's after FM-NMS; undefined without FM-NMS
   HeadDims dims;
   DistillClassTerm class_term = DistillClassTerm::kNone;
   DistillObjectnessTerm objectness_term = DistillObjectnessTerm::kSquared;
@@ -21,8 +21,8 @@ struct DistillHead {
   double temperature = 1;
   /// [A, 2] sqrt(teacher's anchor / student's anchor); empty where the anchors are the same.
   std::vector<double> wh_ratios;
-  /// Of the sums over boxes; box and cls, where per_object, before they are divided by the sum of
-  /// all heads' weights.
+  /// Factors of the sums over boxes. With per_object, those of box and cls must still be divided by
+  /// the sum of the weights of all heads.
   double box_factor = 0, obj_factor = 0, cls_factor = 0;
   bool per_object = false;
 

@@ -12,7 +12,7 @@ enum class DistillClassTerm { kNone, kL2, kKl, kBce };
 
 enum class DistillObjectnessTerm {
   kSquared,       // weighted, of the logits
-  kCrossEntropy,  // of the sigmoids, every box alike
+  kCrossEntropy,  // of the sigmoids, all boxes weighted equally
   kWeightedCrossEntropy
 };
 
@@ -20,17 +20,17 @@ template <class T>
 struct DistillArgs {
   const T* student;  // [boxes, 5 + classes]
   const T* teacher;
-  T* grad;  // of the student, written whole; or null
+  T* grad;  // of the student's logits, fully written; or null
   int64_t boxes, classes;
   int64_t anchors;     // box i has anchor i % anchors; the first box has anchor 0
   const T* wh_ratios;  // [anchors, 2], or null where the anchors are the same
   DistillClassTerm class_term;
   DistillObjectnessTerm objectness_term;
   T temperature;
-  // What the gradients of the three terms are multiplied with; per object, on the CPU divided by
-  // the objects already, on a GPU not yet.
+  // Factors of the gradients of the three terms. With per_object, box and cls are already divided
+  // by the number of objects on the CPU, but not yet on a GPU.
   T box_scale, obj_scale, cls_scale;
-  const T* objectness;  // [boxes] the teacher's logits, or null where they are among the others
+  const T* objectness;  // [boxes] the teacher's after FM-NMS, or null: those in `teacher`
   // On the CPU: the classes that count, ascending; null: all.
   const int64_t* known;
   int64_t num_known;

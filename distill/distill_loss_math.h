@@ -38,7 +38,7 @@ YD_HOST_DEVICE DistillValue<T> sigmoid_cross_entropy(T s, T t) {
   return {softplus(s) - q * s, sigmoid(s) - q};
 }
 
-/// The objectness term of a box, weight and all.
+/// The objectness term of a box, weight included.
 template <class T>
 YD_HOST_DEVICE DistillValue<T> objectness_distance(T s, T t, T weight, DistillObjectnessTerm term) {
   if (term == DistillObjectnessTerm::kCrossEntropy) return sigmoid_cross_entropy(s, t);
@@ -48,10 +48,10 @@ YD_HOST_DEVICE DistillValue<T> objectness_distance(T s, T t, T weight, DistillOb
   return {weight * value.loss, weight * value.grad};
 }
 
-/// T^2 KL(q, p), q = softmax(t / T), p = softmax(s / T):
-///   with d = (t - s) / T, KL = sum q d - (log sum e^(t/T) - log sum e^(s/T)), which is exactly
-///   zero for equal logits; derivative by s is T (p - q). Both softmaxes subtract their largest
-///   logit. In this order: the largest logits; sums of e_s, e_t and distance; value and gradients.
+/// T^2 KL(q, p), q = softmax(t / T), p = softmax(s / T). With d = (t - s) / T, KL = sum q d - (log
+/// sum e^(t/T) - log sum e^(s/T)), which is exactly zero for equal logits; the derivative by s is T
+/// (p - q). Both softmaxes subtract their largest logit. Order of use: the largest logits; sums of
+/// e_s, e_t and distance; value and gradients.
 template <class T>
 struct SoftmaxDivergence {
   T inverse;       // 1 / temperature
@@ -66,7 +66,7 @@ struct SoftmaxDivergence {
     return temperature * temperature * divergence;
   }
   /// ratio = sum_s / sum_t, factor = scale T / sum_s. p - q = (e_s - e_t sum_s / sum_t) / sum_s:
-  /// exactly zero for equal logits, also where the compiler fuses the multiplication and the
+  /// exactly zero for equal logits, even if the compiler fuses the multiplication and the
   /// subtraction.
   YD_HOST_DEVICE static T grad(T e_s, T e_t, T ratio, T factor) {
     return factor * (e_s - e_t * ratio);

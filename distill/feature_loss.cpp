@@ -15,7 +15,7 @@ namespace {
 
 const Op kFeatureLoss("feature_loss");
 
-/// All scales have shapes, dtypes and a device in common with the teacher's.
+/// All scales have the shapes of the teacher's, and one dtype and device.
 void check_maps(const std::vector<Var>& student, const std::vector<Tensor>& teacher) {
   if (student.empty() || student.size() != teacher.size()) {
     throw ShapeError("feature_loss: the student has maps of {} scales, the teacher of {}",
@@ -39,7 +39,7 @@ void check_maps(const std::vector<Var>& student, const std::vector<Tensor>& teac
   }
 }
 
-/// The sum over channels of 1 - r; writes the gradient.
+/// Returns the sum over channels of 1 - r; writes the gradient if it is wanted.
 template <class T, class A = Arithmetic<T>>
 double run_scale(const FeatureMaps& maps) {
   const ChannelChunks chunks = channel_chunks(maps.student.shape());

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Two passes over both maps: all sums in one, the gradient in the other.
+// Two passes over both maps: the first computes all sums, the second the gradient.
 #include <ydistill/distill/feature_loss_kernels.h>
 #include <ydistill/tensor/channel_loops.h>
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Four passes over rows x channels, 16 bytes at a time. Bytes an element of a map: the moments of
-// the student read 1, those of the teacher 1, their product 2, the gradient reads 2 and writes 1.
+// Four passes over rows x channels, 16 bytes at a time. Memory traffic, in maps: the moments of the
+// student read 1, those of the teacher 1, their product 2, the gradient reads 2 and writes 1.
 #include <ydistill/distill/feature_loss_kernels.h>
 #include <ydistill/distill/feature_loss_math.h>
 #include <ydistill/tensor/cuda/block_sums.h>
@@ -83,7 +83,7 @@ struct Gradient {
   }
 };
 
-/// Adds a scale's channels to the term; the total so far.
+/// Adds a scale's channels to the term and updates the total.
 struct FinishScale {
   double factor;
   double* term;
@@ -124,7 +124,7 @@ void run_scale(const FeatureMaps& maps, const Tensor& term, const Tensor& total)
 
 void feature_loss(const std::vector<FeatureMaps>& scales, const Tensor& term, const Tensor& total) {
   term.zero();
-  total.zero();  // of an empty batch there are no scales
+  total.zero();  // an empty batch has no scales
   for (const FeatureMaps& maps : scales) {
     dispatch_rows(maps.student.dtype(), maps.student.shape()[-1], "feature_loss",
                   [&](auto type, auto width) {

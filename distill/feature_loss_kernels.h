@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The loops of the feature term over the places of a map.
+// The loops of the feature term over the positions of a map.
 #pragma once
 
 #include <cstdint>
@@ -12,8 +12,8 @@ namespace ydistill {
 /// One scale.
 struct FeatureMaps {
   Tensor student, teacher;  ///< [N,H,W,C]
-  Tensor grad;              ///< of the student's, written whole; undefined where none is wanted
-  double factor = 0;        ///< of the sum over channels
+  Tensor grad;              ///< of the student's, fully written; undefined where not wanted
+  double factor = 0;        ///< of the sum over channels of 1 - r
 };
 
 /// What grad = slope_t (t - mean_t) + slope_s (s - mean_s) needs, each [channels].
@@ -24,10 +24,10 @@ struct FeatureSlopes {
 
 inline constexpr int64_t kNumFeatureSums = 5;
 
-/// T: of the maps, [rows, channels]; A: of what is [channels].
+/// T: element type of the maps, [rows, channels]; A: of the [channels] arrays.
 template <class T, class A = Arithmetic<T>>
 struct FeatureKernels {
-  /// Sums of FeatureSums' order, less the first row of each map, in chunks of rows
+  /// Sums in the order of FeatureSums, with the first row of each map subtracted, in chunks of rows
   /// (tensor/channel_chunks.h): partial[chunk][5][channels].
   void (*sums)(const T* student, const T* teacher, int64_t rows, int64_t channels,
                int64_t rows_per_chunk, double* partial);

@@ -9,19 +9,19 @@
 
 namespace ydistill {
 
-/// Sums over a channel of s and t, each less a number of its channel: a large mean then cancels no
-/// digits.
+/// Sums over a channel of s and t, each minus a constant of that channel, so that a large mean
+/// causes no cancellation.
 struct FeatureSums {
   double s, ss, t, tt, st;
 };
 
 /// A channel's 1 - r and its gradient, slope_t (t - mean_t) + slope_s (s - mean_s). The means are
-/// of what the sums are of.
+/// those of the shifted values that were summed.
 struct FeatureDistance {
   double value, mean_s, mean_t, slope_s, slope_t;
 };
 
-/// rows: places that were summed over, at least 1.
+/// rows: number of positions that were summed over, at least 1.
 YD_HOST_DEVICE FeatureDistance feature_distance(const FeatureSums& sums, double rows) {
   constexpr double kEps = 1e-6;
   const double mean_s = sums.s / rows, mean_t = sums.t / rows;

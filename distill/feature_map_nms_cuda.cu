@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Two passes, a thread a box: its class, of all its logits; then its neighbours, of which the
-// objectness and the class are read.
+// Two passes, one thread per box: first its class, from all its logits; then its neighbours, of
+// which only the objectness and the class are read.
 #include <ydistill/distill/feature_map_nms.h>
 #include <ydistill/distill/feature_map_nms_math.h>
 #include <ydistill/tensor/cuda/elementwise.h>

@@ -9,7 +9,7 @@
 
 namespace ydistill {
 
-/// The first of the largest class logits of a box.
+/// The class with the largest logit of a box; the first among equals.
 template <class T>
 YD_HOST_DEVICE int64_t largest_class(const T* box, int64_t width) {
   int64_t best = 5;
@@ -19,7 +19,8 @@ YD_HOST_DEVICE int64_t largest_class(const T* box, int64_t width) {
   return best - 5;
 }
 
-/// Whether a surer box of the same class lies in the 3x3 cells around box i of a head.
+/// Whether the 3x3 cells around box i hold a higher-scoring box of the same class, or an equal one
+/// before it.
 template <class T>
 YD_HOST_DEVICE bool has_surer_neighbour(const T* head, const int64_t* classes, const HeadDims& dims,
                                         int64_t i) {

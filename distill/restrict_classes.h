@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// A teacher's head as a student sees it that has some of its classes, or several of them as one.
-// The teacher's objectness tells of objects of every class that it was trained on; what is none of
-// the student's is background to the student.
+// Reduces a teacher's head to the classes of a student that has only some of them, or several of
+// them as one. The teacher's objectness covers objects of every class it was trained on; an object
+// of none of the student's classes is background to the student.
 #pragma once
 
 #include <cstdint>
@@ -11,15 +11,15 @@
 
 namespace ydistill {
 
-/// Of which of a teacher's classes a student's are made: of the first ones, one after the other.
+/// Which teacher classes make up each student class: consecutive ones, from the first on.
 class ClassParts {
  public:
-  /// sizes: of how many each of the student's classes is made. device: where heads live. throws
-  /// ValueError for a size below 1 and for no class at all.
+  /// sizes: the number of teacher classes that make up each student class. device: where heads are
+  /// stored. throws ValueError for a size below 1 and for no class at all.
   explicit ClassParts(const std::vector<int64_t>& sizes, Device device = Device::cpu());
   int64_t classes() const { return ends_.numel(); }  ///< C, the student's
-  int64_t parts() const { return parts_; }           ///< of the teacher's, the sum of the sizes
-  /// int64 [C] on the device: where the part of each class ends.
+  int64_t parts() const { return parts_; }           ///< teacher classes used: the sum of sizes
+  /// int64 [C] on the device: the end of each class's part, exclusive.
   const Tensor& ends() const { return ends_; }
 
  private:
@@ -28,15 +28,15 @@ class ClassParts {
 };
 
 /// head      raw logits [N,H,W,A,5+D] of a teacher: float32, or on the CPU float64
-/// parts     C classes of the student's, made of the first S of the D; on the head's device
+/// parts     C student classes, made of the first S of the D teacher classes; on the head's device
 /// returns   [N,H,W,A,5+C], dtype and device of the head. Box logits are the head's, a class logit
-///           is the largest of its part. The objectness is the head's in a box whose surest class
-///           is one of the first S; in another it is the logit of
+///           is the largest of its part. The objectness is the head's if the box's largest class
+///           logit is among the first S. Otherwise it is the logit of
 ///           sigmoid(objectness) sigmoid(s) / sigmoid(o), s the largest logit of the first S
-///           classes, o that of the others: the objectness times how much the box looks like a
-///           class of the student's, beside the one that it is. With C = 1 and others it is the
-///           logit of sigmoid(objectness) sigmoid(s) for every box: YOLOv5 trains no class logit
-///           where there is one class, so the objectness alone is the student's score.
+///           classes, o that of the others: the objectness times how well the box fits a student
+///           class, relative to its best class. With C = 1 and S < D it is, for every box, the
+///           logit of sigmoid(objectness) sigmoid(s): YOLOv5 trains no class logit where there is
+///           one class, so the objectness alone is the student's score.
 /// throws    ShapeError, DTypeError; DeviceError for parts elsewhere; ValueError for S > D
 Tensor restrict_classes(const Tensor& head, const ClassParts& parts);
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// A thread a number that is written: neighbours read neighbours, but for the objectness, whose
-// thread reads the box's classes, and for classes of several.
+// One thread per output number. Neighbouring threads read neighbouring numbers, except for the
+// objectness, whose thread reads the box's classes, and for classes made of several.
 #include <ydistill/distill/restrict_classes.h>
 #include <ydistill/distill/restrict_classes_math.h>
 #include <ydistill/tensor/cuda/elementwise.h>

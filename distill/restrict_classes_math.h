@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// restrict_classes.h number by number, for either backend.
+// The formulas of restrict_classes.h, one output number at a time, for either backend.
 #pragma once
 
 #include <cmath>
@@ -18,7 +18,7 @@ YD_HOST_DEVICE T logit_of_share(T x, T a, T b) {
   const T d = softplus(-a) - softplus(-b);
   const T top = x < T(0) ? d - x : d;
   const T logit = -(top + std::log(-std::expm1(-d) * std::exp(d - top) + std::exp(d - x - top)));
-  return logit < x ? logit : x;  // d may be lost beside b, and e^-x beside 1
+  return logit < x ? logit : x;  // rounding may lose d beside b, or e^-x beside 1
 }
 
 /// The logit of p = sigmoid(x) sigmoid(a): (1 - p) / p = e^-x + e^-a + e^-(x+a), in the same way.
@@ -36,8 +36,8 @@ YD_HOST_DEVICE T largest_of(const T* logits, int64_t count) {
   return best;
 }
 
-/// A box's numbers, [5 + all], as one sees them who knows `classes` classes: class c is made of
-/// those of the box from ends[c - 1] to ends[c].
+/// One box, [5 + all] numbers, reduced to `classes` classes: class c is made of the box's classes
+/// from ends[c - 1] to ends[c], exclusive.
 template <class T>
 struct RestrictedBox {
   const T* box;
@@ -52,7 +52,7 @@ struct RestrictedBox {
     const T other = largest_of(box + 5 + parts, all - parts);
     return own < other ? logit_of_share(box[4], own, other) : box[4];
   }
-  /// i: of 5 + classes.
+  /// i: below 5 + classes.
   YD_HOST_DEVICE T operator[](int64_t i) const {
     if (i < 4) return box[i];
     if (i == 4) return objectness();

@@ -12,22 +12,20 @@
 
 namespace ydistill {
 
-/// Always in inference mode: running statistics, convolutions folded, nothing recorded, parameters
-/// of its own. Nothing that training does can change it.
+/// Always in inference mode: running statistics, folded convolutions, nothing recorded, parameters
+/// of its own. Training cannot change it.
 class Teacher {
  public:
-  /// In 8 bits on the CPU, of a calibrated checkpoint; there are no features then.
-  /// student_classes: of how many of the checkpoint's classes, which come first, each of the
-  /// student's is made (ClassParts); empty: they are the checkpoint's.
-  /// throws ValueError if the checkpoint lacks a weight, a class, or the calibration that 8 bits
-  /// need.
+  /// compute: 8 bits run on the CPU and need a calibrated checkpoint; there are no features then.
+  /// student_classes: how many of the checkpoint's classes, which come first, make up each student
+  /// class (ClassParts); empty: the classes are the same. throws ValueError if the checkpoint lacks
+  /// a weight, a class, or the calibration that 8 bits need.
   explicit Teacher(const Checkpoint& checkpoint, const Compute& compute = {},
                    const std::vector<int64_t>& student_classes = {});
 
-  /// Raw logits of each scale, [N,H,W,A,5+C] float32, of the student's classes alone
-  /// (restrict_classes.h), for uint8 pictures [N,H,W,3].
-  /// features: unless null receives the maps that the head reads, [N,H,W,C_k]. throws ValueError
-  /// for features of a teacher in 8 bits.
+  /// Raw logits of each scale, [N,H,W,A,5+C] float32, reduced to the student's classes
+  /// (restrict_classes.h), for uint8 pictures [N,H,W,3]. features: if not null, receives the maps
+  /// that the head reads, [N,H,W,C_k]. throws ValueError for features of a teacher in 8 bits.
   std::vector<Tensor> logits(const Tensor& images, std::vector<Tensor>* features = nullptr);
 
   const GraphSpec& spec() const { return model_->spec(); }
@@ -38,12 +36,13 @@ class Teacher {
  private:
   std::unique_ptr<Model> model_;
   std::vector<std::string> class_names_;
-  std::optional<ClassParts> parts_;  // where the student's classes are others
+  std::optional<ClassParts> parts_;  // set where the student's classes differ
 };
 
-/// Checks that a student can learn from a teacher, whatever its classes (class_match.h): the same
-/// number of scales, strides and anchors per scale, pictures of sizes that both take. Anchors of
-/// other sizes are fine (rescaled). throws ConfigError naming both sides of the first difference.
+/// Checks that a student can learn from a teacher, apart from the classes (class_match.h): the same
+/// number of scales, strides and anchors per scale, picture sizes that both accept. Anchors of
+/// other sizes are fine: they are rescaled. throws ConfigError naming both sides of the first
+/// difference.
 void check_teacher(const GraphSpec& student, const GraphSpec& teacher);
 
 }  // namespace ydistill
