@@ -109,7 +109,7 @@ void Tape::accumulate(const std::string& op, size_t input, Var::Slot* slot, Tens
   if (!sum.defined()) {
     sum = std::move(grad);
   } else {
-    // Not where it is shared: an op may have handed the same tensor to two inputs.
+    // Not in place if it is shared: an op may have returned the same tensor for two inputs.
     if (!slot->is_leaf && !sum.is_unique()) sum = sum.clone();
     add_into(sum, grad);
   }

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: MIT
 // Var and the tape: reverse-mode automatic differentiation.
 //
-// While a Tape is open on a thread, each op that touches a Var needing a gradient leaves a node on
-// it: the op's inputs, its output and a function that turns the output's gradient into those of
-// the inputs. backward() walks the nodes from the last to the first and drops each as soon as it
-// is done, so activations are freed as the gradients that need them are computed.
+// While a Tape is open on a thread, each op with an input that needs a gradient records a node: the
+// op's inputs, its output and a function that turns the gradient of the output into those of the
+// inputs. backward() visits the nodes from the last to the first and drops each as soon as it is
+// done, so that activations are freed while gradients are computed.
 //
 // Two kinds of gradient:
-//  * of activations: returned by the backward function, one tensor an input; summed where a Var
-//    has several users; gone when consumed.
+//  * of activations: returned by the backward function, one tensor per input; summed if a Var
+//    has several users; freed when consumed.
 //  * of parameters: a parameter owns a buffer (a view of the flat gradient buffer). Backward
-//    functions ADD into it and return an empty Tensor in that place.
+//    functions ADD into it and return an empty Tensor for that input.
 #pragma once
 
 #include <cstdint>
@@ -24,8 +24,8 @@
 
 namespace ydistill {
 
-/// The name of an operation. Every differentiable op defines one at namespace scope; the registry
-/// lets the tests demand that each is covered.
+/// The name of an operation. Every differentiable op defines one at namespace scope; with this
+/// registry the tests require that each is covered.
 class Op {
  public:
   explicit Op(std::string_view name);
@@ -45,8 +45,8 @@ class Var {
   explicit Var(Tensor value);
   /// A leaf whose gradient is wanted; grad() is allocated, zero, of the value's shape.
   static Var leaf(Tensor value);
-  /// A leaf whose gradient is the very tensor that its user's backward function gives, without a
-  /// copy; several users' are summed into the first's. grad() is undefined until then.
+  /// A leaf whose gradient is the tensor that its user's backward function returns, without a copy;
+  /// those of further users are added to the first. grad() is undefined until then.
   static Var receiver(Tensor value);
   /// A leaf with a given value and gradient buffer. throws ShapeError, DTypeError if they differ.
   static Var parameter(std::string name, Tensor value, Tensor grad);
@@ -63,7 +63,7 @@ class Var {
   bool is_leaf() const { return slot_ != nullptr && slot_->is_leaf; }
   /// A leaf's gradient buffer, to add into. Undefined for anything else.
   Tensor grad() const { return is_leaf() ? slot_->grad : Tensor(); }
-  /// Says how the value can be computed anew, bit for bit, until the backward pass has come by the
+  /// Sets how the value can be recomputed, bit for bit, until the backward pass has processed the
   /// op that made it. Only on a tape that asks for it: Tape::recomputes().
   void set_recompute(std::function<Tensor()> recompute) {
     recompute_ = std::make_shared<const std::function<Tensor()>>(std::move(recompute));
@@ -73,8 +73,8 @@ class Var {
   friend class Tape;
   friend Var record(const Op&, Tensor, std::vector<Var>,
                     std::function<std::vector<Tensor>(const Tensor&)>);
-  /// Where a gradient gathers. The tape holds slots, not values: an activation lives only as long
-  /// as a backward function that reads it.
+  /// Where a gradient is accumulated. The tape holds slots, not values: an activation lives only as
+  /// long as a backward function that reads it.
   struct Slot {
     Tensor grad;  // of a leaf: the buffer; else: the sum so far while backward runs
     Shape shape;
@@ -85,17 +85,16 @@ class Var {
   friend class SavedValue;
   Tensor value_;
   std::shared_ptr<Slot> slot_;                                // null: a constant
-  std::shared_ptr<const std::function<Tensor()>> recompute_;  // null: the value has to be kept
+  std::shared_ptr<const std::function<Tensor()>> recompute_;  // null: the value must be kept
 };
 
-/// What a backward function keeps of a value that it reads: the value, or the way to compute it
-/// anew.
+/// What a backward function keeps of a value that it reads: the value or a way to recompute it.
 class SavedValue {
  public:
   SavedValue() = default;
   explicit SavedValue(const Var& var)
       : value_(var.recompute_ ? Tensor() : var.value_), recompute_(var.recompute_) {}
-  /// Undefined for a Var that was.
+  /// Undefined if the Var was.
   Tensor get() const { return recompute_ ? (*recompute_)() : value_; }
 
  private:
@@ -112,13 +111,13 @@ using BackwardFn = std::function<Grads(const Tensor& grad_out)>;
 /// is dropped at once.
 Var record(const Op& op, Tensor value, std::vector<Var> inputs, BackwardFn backward);
 
-/// True where record() would keep the backward function: an op may skip saving things otherwise.
+/// True if record() would keep the backward function; otherwise an op may skip saving things.
 bool is_recording(std::initializer_list<const Var*> inputs);
 
 /// What a tape keeps from the forward pass to the backward pass.
 enum class TapeKeeps : uint8_t {
   kAll,    ///< every value that a backward function reads
-  kLeast,  ///< not those that are cheap to compute anew (Chen et al. 2016): less memory, more time
+  kLeast,  ///< not those that are cheap to recompute (Chen et al. 2016): less memory, more time
 };
 
 /// Open from construction to destruction, on this thread. Tapes nest; the innermost records.
@@ -133,12 +132,12 @@ class Tape {
   /// and empties the tape. Leaves' gradients are added to, never zeroed.
   /// throws ShapeError or DTypeError, naming the op, for a gradient that does not fit its Var.
   void backward(const Var& output, Tensor grad_out = {});
-  /// The same from several outputs at once, each with its gradient. A gradient that nobody else
-  /// holds may become the sum with what other ops give.
+  /// The same from several outputs at once, each with its gradient. A gradient tensor with no other
+  /// owner may be overwritten by its sum with the gradients from other ops.
   void backward(std::vector<Var> outputs, std::vector<Tensor> grads_out);
 
   size_t num_nodes() const { return nodes_.size(); }
-  /// Whether the innermost tape of this thread wants values that can be computed anew.
+  /// Whether the innermost tape of this thread asks for values to be recomputed.
   static bool recomputes();
 
  private:

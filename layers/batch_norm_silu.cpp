@@ -77,7 +77,7 @@ BatchNormSaved forward_on_cpu(const Tensor& y, const Tensor& gamma, const Tensor
   });
 }
 
-/// The output once more, as forward_on_cpu made it.
+/// Recomputes the output exactly as forward_on_cpu made it.
 Tensor output_on_cpu(const Tensor& y, const BatchNormSaved& saved, const Tensor& residual) {
   Tensor out = Tensor::empty(y.shape(), y.dtype());
   dispatch_activation(y.dtype(), "batch_norm_silu",
@@ -85,7 +85,7 @@ Tensor output_on_cpu(const Tensor& y, const BatchNormSaved& saved, const Tensor&
   return out;
 }
 
-/// With g = grad_out, dz = g silu'(z), N values a channel:
+/// With g = grad_out, dz = g silu'(z), N values per channel:
 ///   d beta = sum dz      d gamma = sum dz x^
 ///   d y = gamma inv_std (dz - mean(dz) - x^ mean(dz x^))
 void backward_on_cpu(const Tensor& grad_out, const Tensor& y, const BatchNormSaved& saved,
@@ -99,8 +99,8 @@ void backward_on_cpu(const Tensor& grad_out, const Tensor& y, const BatchNormSav
     const A *const scale = saved.scale.data<A>(), *const offset = saved.offset.data<A>();
     const A* const mean = saved.mean.data<A>();
     const double* const inv_std = saved.inv_std.data<double>();
-    // Keeping dz costs a pass of writing, computing it anew a sigmoid: the one pays for bfloat16
-    // and what stays in the cache, the other for the rest.
+    // Storing dz costs a pass of writes, recomputing it a sigmoid. Storing is faster for bfloat16
+    // and for what fits into the cache, recomputing for the rest.
     T* const dz = sizeof(T) == 2 || y.nbytes() <= kCachedBytes ? grad_y.data<T>() : nullptr;
     const std::vector<double> sums = sums_of_chunks(dims, 2, [&](double* partial) {
       kernels<T>().grad_sums(grad_out.data<T>(), y.data<T>(), scale, offset, mean, dims.rows,

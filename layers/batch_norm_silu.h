@@ -6,8 +6,8 @@
 //   z  = gamma x^ + beta
 //   out = silu(z) + residual
 //
-// Two passes forward (statistics, apply) and two backward; only y is kept. Ioffe & Szegedy 2015.
-// On a tape that keeps the least, who reads `out` in the backward pass has it applied anew.
+// Two passes forward (statistics, apply) and two backward; only y is kept. Ioffe & Szegedy 2015. On
+// the CPU, with a tape that keeps the least, ops that read `out` backward recompute it.
 #pragma once
 
 #include <ydistill/autograd/var.h>
@@ -20,10 +20,10 @@ struct BatchNormOptions {
   double momentum = 0.03;  ///< running = (1 - momentum) running + momentum batch
 };
 
-/// y                    [N,H,W,C], the convolution's output: float32, or bfloat16 with all that is
-///                      [C] float32
+/// y                    [N,H,W,C], the convolution's output: float32, on the CPU also float64, or
+///                      bfloat16 with all [C] tensors in float32
 /// gamma, beta          [C] leaves; gradients are added into their buffers
-/// running_mean, _var   [C], updated in place; the variance that goes in is the unbiased one
+/// running_mean, _var   [C], updated in place; running_var from the unbiased variance
 /// residual             [N,H,W,C] or an undefined Var; its gradient is grad_out itself
 /// returns              [N,H,W,C]
 /// throws ShapeError, DTypeError; ValueError where a channel has a single value (no variance)
@@ -35,8 +35,8 @@ Var batch_norm_silu(const Var& y, const Var& gamma, const Var& beta, const Tenso
 /// or undefined.
 void silu_inplace(const Tensor& x, const Tensor& residual);
 
-/// What the backward needs of the forward, each [C]: of the CPU inv_std is float64 and the others
-/// as gamma, of a GPU all are float32.
+/// What the backward pass needs of the forward pass, each [C]. On the CPU inv_std is float64 and
+/// the others have gamma's dtype; on a GPU all are float32.
 struct BatchNormSaved {
   Tensor scale, offset, mean, inv_std;
 };
@@ -55,11 +55,11 @@ void silu_inplace(const Tensor& x, const Tensor& residual);
 }  // namespace cuda
 
 /// Loops over rows x channels, channels fastest. Sums go to partial[chunk][2][channels], one chunk
-/// per `rows_per_chunk` rows, so that their order never depends on threads.
-/// T: of the activations; what is [channels] is of type A.
+/// per `rows_per_chunk` rows, so that their order never depends on threads. T: type of the
+/// activations; A: of the [channels] arrays.
 template <class T, class A = Arithmetic<T>>
 struct BatchNormKernels {
-  /// sum (y - shift), sum (y - shift)^2; shift is one row, so a large mean cancels nothing
+  /// sum (y - shift), sum (y - shift)^2; shift is one row, against cancellation with large means
   void (*sums)(const T* y, const T* shift, int64_t rows, int64_t channels, int64_t rows_per_chunk,
                double* partial);
   /// out = silu(scale y + offset) + residual (may be null)
@@ -69,8 +69,8 @@ struct BatchNormKernels {
   /// null; it may be grad_out.
   void (*grad_sums)(const T* grad_out, const T* y, const A* scale, const A* offset, const A* mean,
                     int64_t rows, int64_t channels, int64_t rows_per_chunk, double* partial, T* dz);
-  /// grad_y = scale dz + slope (y - mean) + intercept, with dz computed anew from grad_out or,
-  /// where `has_dz`, already in its place.
+  /// grad_y = scale dz + slope (y - mean) + intercept; dz is recomputed from grad_out, or is
+  /// grad_out where `has_dz`.
   void (*grad_input)(const T* grad_out, bool has_dz, const T* y, const A* scale, const A* offset,
                      const A* mean, const A* slope, const A* intercept, int64_t rows,
                      int64_t channels, T* grad_y);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Two passes forward and two backward, each over rows x channels, 16 bytes at a time.
 //
-// Bytes an element of the activation: statistics read 1, apply reads 1 (2 with a residual) and
-// writes 1, gradient sums read 2, gradient reads 2 and writes 1.
+// Memory traffic, in activations: statistics read 1, apply reads 1 (2 with a residual) and writes
+// 1, gradient sums read 2, gradient reads 2 and writes 1.
 #include <ydistill/layers/batch_norm_silu.h>
 #include <ydistill/tensor/cuda/column_moments.h>
 #include <ydistill/tensor/math.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// YOLOv5's Bottleneck: 1x1, 3x3, and the input added where the shapes allow and it is asked for.
+// YOLOv5's Bottleneck: 1x1, 3x3, and the input added if wanted and if the shapes allow it.
 #pragma once
 
 #include <ydistill/layers/conv_bn_silu.h>
@@ -13,7 +13,7 @@ class Bottleneck : public Module {
   Bottleneck(ParameterStore& store, const std::string& name, int64_t in_channels,
              int64_t out_channels, int64_t hidden, bool shortcut);
   Var forward(const Var& x, ForwardMode mode) override;
-  /// forward() for inference, into channels of a tensor.
+  /// forward() for inference, written into some channels of a tensor.
   void infer_into(const ChannelSlice& to, const Tensor& x);
   Quantization prepare_int8(const Quantization& x, const NetworkCalibration& calibration) override;
   void for_each_conv(const std::function<void(ConvBnSilu&)>& visit) override;

@@ -25,9 +25,9 @@ class C3 : public Module {
   void for_each_tie(const std::function<void(ConvBnSilu&, ConvBnSilu&)>& visit) override;
 
  private:
-  /// The branches write their channels of what cv3 reads, instead of a concatenation.
+  /// Each branch writes directly into its channels of cv3's input; there is no concatenation.
   Tensor infer(const Tensor& x);
-  /// What gives the channels beside cv2's.
+  /// The convolution whose output is concatenated with cv2's.
   ConvBnSilu& last_of_chain();
 
   ConvBnSilu cv1_, cv2_, cv3_;

@@ -23,7 +23,7 @@ Var conv2d(const Var& x, const Var& weight, const Var& bias, const Conv2dOptions
 Tensor conv2d_bias_silu(const Tensor& x, const Tensor& weight, const Tensor& bias,
                         const Tensor& residual, const Conv2dOptions& options,
                         PackedWeights* packed = nullptr, uint64_t version = 0);
-/// The same into channels of a tensor of x's dtype; through a copy where no kernel writes there.
+/// The same, written into channels of a tensor of x's dtype; through a copy if no kernel can do so.
 /// throws ShapeError where the output does not fit, DTypeError, DeviceError.
 void conv2d_bias_silu(const Tensor& x, const Tensor& weight, const Tensor& bias,
                       const Tensor& residual, const Conv2dOptions& options, PackedWeights* packed,

@@ -67,7 +67,8 @@ Quantization ConvBnSilu::prepare_int8(const Quantization& x, const NetworkCalibr
   return y;
 }
 
-// Rounding is by output channel, as that of the folded weights, which are these times a number.
+// Rounding is per output channel, so rounding these weights or the folded ones (which differ by a
+// factor per channel) is the same.
 void ConvBnSilu::round_to_bytes(const NetworkCalibration& calibration) {
   const std::vector<float> errors = ydistill::round_to_bytes(
       name_, store_.var(weight_).value(), calibration_of(calibration, name_).input_means);

@@ -26,30 +26,30 @@ class ConvBnSilu : public Module {
   Var forward(const Var& x, ForwardMode mode) override { return forward(x, mode, {}); }
   /// The same plus a residual of the output's shape, in the same pass.
   Var forward(const Var& x, ForwardMode mode, const Var& residual);
-  /// forward() for inference, into channels of a tensor. residual: of the output's shape or
+  /// forward() for inference, written into channels of a tensor. residual: of the output's shape or
   /// undefined.
   void infer_into(const ChannelSlice& to, const Tensor& x, const Tensor& residual = {});
   Quantization prepare_int8(const Quantization& x, const NetworkCalibration& calibration) override {
     return prepare_int8(x, calibration, {});
   }
-  /// The same with a residual whose bytes are read as it says.
+  /// The same with a residual, whose bytes are read as `residual` says.
   Quantization prepare_int8(const Quantization& x, const NetworkCalibration& calibration,
                             const Quantization& residual);
   void for_each_conv(const std::function<void(ConvBnSilu&)>& visit) override { visit(*this); }
   ConvBnSilu& last_conv() override { return *this; }
-  /// What initialise() and prepare_inference() of every module are made of.
+  /// What initialise() and prepare_inference() of a module call for each of its convolutions.
   void initialise_own(Rng& rng);
   void fold(FoldedWeights where);
-  /// Rounds the weights as 8 bits would, and has the bias make up for it.
+  /// Rounds the weights as 8 bits would, and corrects the bias for the mean error of that.
   void round_to_bytes(const NetworkCalibration& calibration);
-  /// As before prepare_int8().
+  /// Undoes prepare_int8().
   void forget_int8();
-  /// Lets go of the folded weights, once prepare_int8() has come.
+  /// Frees the folded weights after prepare_int8().
   void keep_int8_alone();
-  /// Of the weights for 8 bits; 0 unless prepared.
+  /// Bytes of the packed 8-bit weights; 0 unless prepared.
   int64_t int8_bytes() const { return int8_ ? int8_->packed_bytes() : 0; }
 
-  /// Of forward() and infer_into() at inference; an empty one ends it.
+  /// Observes forward() and infer_into() at inference; an empty observer ends it.
   void observe(ConvObserver observer) { observer_ = std::move(observer); }
 
   const std::string& name() const { return name_; }

@@ -21,20 +21,20 @@ class DetectHead {
 
   /// xs[k] [N,H_k,W_k,C_k] -> raw logits [N,H_k,W_k,A,5+C]: tx ty tw th objectness classes.
   std::vector<Var> forward(const std::vector<Var>& xs);
-  /// The same for bytes from now on, those of scale k read as xs[k] says. throws ShapeError,
+  /// From now on forward() takes bytes, those of scale k read as xs[k] says. throws ShapeError,
   /// ValueError.
   void prepare_int8(const std::vector<Quantization>& xs, const NetworkCalibration& calibration);
-  /// Rounds the weights as 8 bits would, and has the biases make up for it.
+  /// Rounds the weights as 8 bits would, and corrects the biases for the mean error of that.
   void round_to_bytes(const NetworkCalibration& calibration);
-  /// Of the weights for 8 bits; 0 unless prepared.
+  /// Bytes of the packed 8-bit weights; 0 unless prepared.
   int64_t int8_bytes() const;
   void forget_int8() { int8_.clear(); }
-  /// "model.24.m.0": of scale k's convolution.
+  /// "model.24.m.0": the name of scale k's convolution.
   std::string name_of(size_t k) const { return name_ + ".m." + std::to_string(k); }
   size_t num_scales() const { return weights_.size(); }
-  /// Of forward(), in whatever mode; an empty one ends it.
+  /// Observes forward() in every mode; an empty observer ends it.
   void observe(ConvObserver observer) { observer_ = std::move(observer); }
-  /// PyTorch's default weights, and biases with the prior YOLOv5 gives them:
+  /// PyTorch's default weights and biases, to which YOLOv5's prior is added:
   ///   objectness += ln(8 / (640 / stride)^2)     class += ln(0.6 / (num_classes - 0.99999))
   void initialise(Rng& rng, const std::vector<double>& strides);
 

@@ -8,23 +8,23 @@
 namespace ydistill {
 
 /// Focus slicing and scaling: images uint8 [N,H,W,3] RGB, H and W even -> [N,H/2,W/2,12], / 255;
-/// of dtype uint8 they stay as they are.
+/// with dtype uint8 the values are not scaled.
 /// Channels: the four half-size slices (even row, even column), (odd, even), (even, odd),
 /// (odd, odd), each R G B, as YOLOv5 v5.0's Focus concatenates them.
 ///
-/// The 6x6 stride-2 stem of v6+ is the same sum as Focus and a 3x3 convolution with permuted
+/// The 6x6 stride-2 stem of v6+ computes the same sums as Focus and a 3x3 convolution with permuted
 /// weights (see stem_weight_to_focus), so both graphs share this input.
 /// throws ShapeError, DTypeError.
 Tensor focus_input(const Tensor& images, DType dtype = DType::kFloat32);
 
-/// Scaling alone: uint8 [N,H,W,3] -> [N,H,W,3], / 255.
+/// Scaling alone: uint8 [N,H,W,3] -> [N,H,W,3], / 255; not with dtype uint8.
 Tensor scaled_input(const Tensor& images, DType dtype = DType::kFloat32);
 
 /// Weight of a 6x6 stride-2 padding-2 convolution on 3 channels, [O,6,6,3], as the weight of the
 /// 3x3 stride-1 padding-1 convolution on focus_input that gives the same sums, [O,3,3,12]:
 ///   w12[o, p, q, slice(r, s) 3 + c] = w6[o, 2p + r, 2q + s, c],  slice(r, s) = r + 2 s
 Tensor stem_weight_to_focus(const Tensor& weight_6x6);
-/// The inverse, of any kernel: [O,k,k,12] of a convolution with padding k/2 on focus_input as
+/// The inverse, for any odd k: [O,k,k,12] of a convolution with padding k/2 on focus_input becomes
 /// [O,2k,2k,3] with stride 2 and padding 2 (k/2).
 Tensor stem_weight_from_focus(const Tensor& weight_focus);
 

@@ -18,7 +18,7 @@ YD_HOST_DEVICE T scaled(uint8_t value) {
   }
 }
 
-/// v / 255 for every byte: for loops that do not vectorise.
+/// v / 255 for every byte; a table for loops that do not vectorise.
 template <class T>
 struct Scaled {
   T of[256];
@@ -31,7 +31,8 @@ Scaled<T> scaled_bytes() {
   return table;
 }
 
-/// Bytes stay bytes: the six of two pixels in a register, and those of the row below.
+/// Bytes stay bytes: combines the six bytes of two pixels with the six of the row below in
+/// registers.
 YD_HOST_DEVICE void gather_bytes(const uint8_t* even, const uint8_t* odd, uint8_t* to) {
   constexpr uint64_t kPixel = 0xffffff;
   const auto six = [](const uint8_t* from) {

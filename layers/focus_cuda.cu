@@ -8,8 +8,8 @@
 namespace ydistill::cuda {
 namespace {
 
-/// level / 255, rounded as the division is (every level is checked in a test): a quotient by
-/// multiplication and one step of correction (Markstein 1990).
+/// level / 255, rounded exactly like the division (a test checks every level): a multiplication by
+/// the inverse and one correction step (Markstein 1990).
 __device__ __forceinline__ float by_255(uint8_t level) {
   constexpr float kInverse = 1.0f / 255.0f;
   const float x = float(level), q = x * kInverse;

@@ -20,8 +20,8 @@ enum class ForwardMode : uint8_t {
 /// Where the weights for ForwardMode::kInference go.
 enum class FoldedWeights : uint8_t {
   kBeside,   ///< into copies; the parameters stay as they are
-  kInPlace,  ///< into the parameters, which inference is then all that can be done with: half the
-             ///< memory
+  kInPlace,  ///< into the parameters, for half the memory; then only inference is
+             ///< possible
 };
 
 class ConvBnSilu;

@@ -102,7 +102,7 @@ void ParameterStore::mark_rounded() {
   rounded_version_ = version_;
   for (const Entry& p : parameters_) {
     if (!p.packed) continue;
-    // A convolution that pads its weights has put a copy of its own there.
+    // A convolution that pads its weights has stored a copy of its own there.
     PackedWeights::DeviceCopy& copy = p.packed->device_copy();
     const std::byte* const begin = rounded_.raw();
     const bool is_view =

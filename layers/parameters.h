@@ -6,8 +6,8 @@
 //
 //   | convolution weights (decay) | batch-norm weights | biases | frozen |   each 64-byte aligned
 //
-// Optimizer, EMA, clipping, exchange and checkpoints are each one pass over a buffer. Batch norm's
-// running statistics form a buffer of their own: averaged by the EMA, never trained.
+// Optimizer, EMA, clipping, exchange and checkpoints are each one pass over a buffer. The running
+// statistics of batch norm form a buffer of their own: averaged by the EMA, never trained.
 #pragma once
 
 #include <array>
@@ -24,7 +24,7 @@
 
 namespace ydistill {
 
-/// kFrozen: of whatever kind, but never trained.
+/// kFrozen: a parameter of any kind that is not trained.
 enum class ParameterGroup : uint8_t { kDecay, kNoDecay, kBias, kFrozen };
 inline constexpr int kNumParameterGroups = 3;  ///< of those that are trained
 
@@ -36,22 +36,22 @@ class ParameterStore {
   ParameterStore(const ParameterStore&) = delete;
   ParameterStore& operator=(const ParameterStore&) = delete;
 
-  /// Parameters declared from now on that `names` says true of become kFrozen.
+  /// Parameters declared from now on become kFrozen if `names` returns true for their name.
   void freeze(std::function<bool(const std::string&)> names) { frozen_ = std::move(names); }
   /// Declares a parameter and returns its index. throws ValueError for a name that is taken, or
   /// after allocate().
   int add(std::string name, const Shape& shape, ParameterGroup group);
-  /// The same for one beside the network, which only its training needs: updated, summed over
-  /// processes and resumed as the others (its gradient counts in the norm that is clipped), but
-  /// none of the weights that are kept, and never frozen.
+  /// The same for a parameter beside the network, which only training needs. It is updated, summed
+  /// over processes and resumed like the others, and its gradient counts in the norm that is
+  /// clipped; but it is none of the weights that are kept, and never frozen.
   int add_auxiliary(std::string name, const Shape& shape, ParameterGroup group);
   /// Declares a running statistic and returns its index.
   int add_statistic(std::string name, const Shape& shape, double initial_value);
   /// Lays out the buffers; values and gradients are zero, statistics at their initial values.
   void allocate();
 
-  /// Frees values, gradients and statistics; what is known of each stays. For a network whose
-  /// weights live somewhere else from then on.
+  /// Frees values, gradients and statistics; names, shapes and groups stay. For a network whose
+  /// weights are stored elsewhere from then on.
   void release();
 
   int num_parameters() const { return int(parameters_.size()); }
@@ -79,20 +79,20 @@ class ParameterStore {
   DType dtype() const { return dtype_; }
   Device device() const { return device_; }
 
-  /// Changes whenever the values may have changed; working copies are made anew then.
+  /// Changes whenever the values may have changed; working copies are then made again.
   uint64_t version() const { return version_; }
   void mark_changed() { ++version_; }
-  /// The same where only statistics have: rounded() stays what it is.
+  /// The same if only statistics have changed: rounded() stays valid.
   void mark_statistics_changed();
 
-  /// Keeps the values rounded to bfloat16 too, in a buffer of the same layout. Convolutions on a
-  /// GPU that need no padding read their weights there instead of rounding a copy each, as long as
-  /// whoever changes the values writes them there too and says so.
+  /// Also keeps the values rounded to bfloat16, in a buffer of the same layout. Convolutions on a
+  /// GPU that need no padding read their weights there instead of each rounding a copy, as long as
+  /// whoever changes the values also updates this buffer and calls mark_rounded().
   void keep_rounded();
   const Tensor& rounded() const { return rounded_; }  ///< undefined unless kept
   /// Rounds all values if they have changed since.
   void refresh_rounded();
-  /// Says that rounded() is that of the values; nothing where none is kept.
+  /// Declares that rounded() matches the values; does nothing if none is kept.
   void mark_rounded();
 
  private:

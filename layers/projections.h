@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Brings maps to other numbers of channels, for a distillation that compares them with a teacher's.
+// Converts maps to other numbers of channels, for a distillation that compares them with a
+// teacher's.
 #pragma once
 
 #include <string>
@@ -10,15 +11,15 @@
 
 namespace ydistill {
 
-/// A 1x1 convolution without bias for each map whose number of channels is not the wanted one;
-/// declares NAME.K.weight [out_K,1,1,in_K], auxiliary.
+/// A 1x1 convolution without bias for each map whose number of channels differs from the wanted
+/// one; declares NAME.K.weight [out_K,1,1,in_K], auxiliary.
 class Projections {
  public:
-  /// throws ShapeError unless there are as many numbers in both.
+  /// throws ShapeError unless both lists have the same length.
   Projections(ParameterStore& store, const std::string& name,
               const std::vector<int64_t>& in_channels, const std::vector<int64_t>& out_channels);
 
-  /// xs[k] [N,H_k,W_k,in_k] -> [N,H_k,W_k,out_k]; the very map where both are equal.
+  /// xs[k] [N,H_k,W_k,in_k] -> [N,H_k,W_k,out_k]; the same map where both are equal.
   std::vector<Var> forward(const std::vector<Var>& xs) const;
   /// Uniform in +-1/sqrt(in_k).
   void initialise(Rng& rng);

@@ -37,7 +37,7 @@ void unpool_on_cpu(const Tensor& grads, int level, int64_t radius, const Tensor&
   });
 }
 
-/// The first slice of C channels out of or into the four.
+/// Copies the first slice of C channels out of the four, or into them.
 void copy_first_slice(const Tensor& from, const Tensor& to) {
   const int64_t from_pitch = from.size(3) * size_of(from.dtype());
   const int64_t to_pitch = to.size(3) * size_of(to.dtype());
@@ -66,7 +66,7 @@ Var pyramid_pool(const Var& x, int64_t window) {
                cuda::pool_slice(out, level, radius, winners));
   }
   return record(kPyramidPool, std::move(out), {x}, [=](const Tensor& grad_out) {
-    // Level by level from the widest window: what a pool receives goes on to the one below.
+    // From the widest window down: what a pool receives is passed on to the level below.
     const Tensor grads = grad_out.is_unique() ? grad_out : grad_out.clone();
     for (int level = kLevels - 1; level >= 0; --level) {
       const Tensor& winners = argmax[size_t(level)];

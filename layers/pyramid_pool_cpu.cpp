@@ -7,14 +7,14 @@ namespace {
 
 constexpr int kTile = 32;  // channels held in registers
 
-/// A NaN wins and stays, so that it is seen and not lost.
+/// A NaN always wins and stays, so that it is not hidden.
 template <class A>
 YD_HOST_DEVICE bool wins(A candidate, A best) {
   return candidate > best || candidate != candidate;
 }
 
-/// The maxima of kTile channels of one window, and where they stand. in: the window's middle, at
-/// row i and column j.
+/// The maxima of up to kTile channels of one window, and their positions in it. in: the centre of
+/// the window, at row i and column j.
 template <int kTile, bool kWinners, class T>
 YD_HOST_DEVICE void pool_tile(const T* in, T* out, uint8_t* winner, int64_t i, int64_t j,
                               int64_t channels, const PoolSlice& map) {
@@ -71,8 +71,8 @@ void pool(const T* in, T* out, uint8_t* argmax, const PoolSlice& map) {
   });
 }
 
-// Each pixel gathers from the windows it may have won, in a fixed order; a tile of channels is
-// summed in registers.
+// Each pixel gathers from the windows in which it may be the maximum, in a fixed order; a tile of
+// channels is summed in registers.
 template <class T>
 void unpool(const T* grad_out, const uint8_t* argmax, T* grad_in, const PoolSlice& map) {
   using A = Arithmetic<T>;
@@ -94,7 +94,7 @@ void unpool(const T* grad_out, const uint8_t* argmax, T* grad_in, const PoolSlic
             const uint8_t code = uint8_t((p + radius) * (2 * radius + 1) + q + radius);
             if (tile == kTile) {
               for (int64_t c = 0; c < kTile; ++c) {
-                const A value = A(from[c]);  // read always, so that the loop needs no branch
+                const A value = A(from[c]);  // always read, so that the loop needs no branch
                 sum[c] += winner[c] == code ? value : A(0);
               }
             } else {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// One thread for 16 bytes of channels of one pixel. The backward gathers: each pixel looks at the
-// windows that hold it and takes from those it won, so that nothing is added atomically and the
-// order of a sum is fixed.
+// One thread for 16 bytes of channels of one pixel. The backward pass gathers: each pixel reads the
+// windows that contain it and takes the gradients of those in which it is the maximum. So nothing
+// is added atomically and the order of a sum is fixed.
 #include <ydistill/layers/pyramid_pool.h>
 #include <ydistill/tensor/cuda/divider.h>
 #include <ydistill/tensor/cuda/elementwise.h>
@@ -9,7 +9,8 @@
 namespace ydistill::cuda {
 namespace {
 
-/// Sizes of the map; pitch: numbers a pixel of the whole tensor; radius: of the window.
+/// Sizes of the map; packs: per pixel of a slice; pitch: numbers per pixel of the whole tensor;
+/// radius: of the window.
 struct Map {
   int64_t height, width, packs, pitch;
   int radius;
@@ -25,7 +26,7 @@ struct Map {
         by_height(h) {}
 };
 
-/// Where pack `i` of a slice lies, and its neighbours.
+/// Where pack `i` of a slice is located, and its neighbours.
 struct Place {
   int64_t height, width, pack, column, row, picture;
   __device__ Place(int64_t i, const Map& map) : height(map.height), width(map.width) {
@@ -65,7 +66,7 @@ struct Pool {
         const auto code = uint8_t((dy + radius) * window + dx + radius);
         for (int k = 0; k < N; ++k) {
           const float value = float(v.v[k]);
-          // A NaN wins and stays, so that it is seen and not lost.
+          // A NaN always wins and stays, so that it is not hidden.
           if (first || value > best[k] || value != value) {
             best[k] = value;
             winner.v[k] = code;
@@ -99,7 +100,7 @@ struct Unpool {
     for (int dy = -radius; dy <= radius; ++dy) {
       for (int dx = -radius; dx <= radius; ++dx) {
         if (!at.has(dy, dx)) continue;
-        // The window centred at (dy, dx) from here sees this pixel at (-dy, -dx).
+        // The window centred at offset (dy, dx) has this pixel at (-dy, -dx).
         const auto code = uint8_t((radius - dy) * window + radius - dx);
         const int64_t pixel = at.pixel(dy, dx);
         const auto winner = load<uint8_t, N>(argmax + (pixel * packs + at.pack) * N);

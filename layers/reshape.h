@@ -6,7 +6,7 @@
 
 namespace ydistill {
 
-/// Shares the numbers of x. throws ShapeError if the sizes do not fit.
+/// The result shares the memory of x. throws ShapeError if the sizes do not fit.
 Var reshape(const Var& x, const Shape& shape);
 
 }  // namespace ydistill

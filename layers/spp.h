@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// YOLOv5's SPP (v5.0, windows 5, 9, 13) and SPPF (v6+, window 5 three times): the same sums. v5.0's
-// networks with four heads have windows 3, 5, 7.
+// YOLOv5's SPP (v5.0, windows 5, 9, 13) and SPPF (v6+, window 5 three times): the same result. The
+// v5.0 networks with four heads have windows 3, 5, 7.
 #pragma once
 
 #include <ydistill/layers/conv_bn_silu.h>

@@ -8,7 +8,7 @@
 namespace ydistill {
 
 /// x [N,H,W,C] -> [N,2H,2W,C], each pixel four times. Backward: the sum over the four.
-/// Forward also of bytes.
+/// Forward also takes bytes.
 /// throws ShapeError, DTypeError.
 Var upsample2x(const Var& x);
 

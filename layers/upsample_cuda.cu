@@ -7,9 +7,9 @@
 namespace ydistill::cuda {
 namespace {
 
-/// The four pixels of the large map above pack `i` of the small one.
+/// The four pixels of the large map that belong to pack `i` of the small one.
 struct Corners {
-  int64_t width, packs;  // of the small map; packs a pixel
+  int64_t width, packs;  // of the small map; packs per pixel
   Divider by_width, by_packs;
   Corners(int64_t w, int64_t p) : width(w), packs(p), by_width(w), by_packs(p) {}
   __device__ __forceinline__ int64_t first(int64_t i) const {
