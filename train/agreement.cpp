@@ -41,8 +41,8 @@ std::string digest_of(const ParameterStore& parameters) {
   return fmt::format("{:016x}", hash.value());
 }
 
-/// Refuses the processes that have another text than the first one; text_for: what it says, given
-/// the first one's. throws ConfigError, EndedTogether.
+/// Refuses processes whose text differs from the first one's. text_for: makes the message from the
+/// first one's text. throws ConfigError, EndedTogether.
 void refuse_others(Exchange& exchange, const std::string& own,
                    const std::function<std::string(const std::string& first)>& text_for) {
   const std::string first = exchange.from_first(own);

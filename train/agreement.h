@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What processes that train together must have alike.
+// Checks of what processes that train together must have in common.
 #pragma once
 
 #include <filesystem>
@@ -14,29 +14,30 @@
 
 namespace ydistill {
 
-/// All have the same config? throws ConfigError in the first process, naming the one that has
-/// another; EndedTogether in the others.
+/// Checks that all have the same config. throws ConfigError in the first process, naming the one
+/// whose config differs; EndedTogether in the others.
 void check_same_config(Exchange& exchange, const Config& config);
 
-/// "auto" may mean another one on another processor: what one computes in bfloat16 and another in
-/// float32 differs by more than last bits. throws ConfigError and EndedTogether, as above.
+/// "auto" may mean different precisions on different processors, and results in bfloat16 and in
+/// float32 differ by more than the last bits. throws ConfigError and EndedTogether, as above.
 void check_same_precision(Exchange& exchange, Precision precision);
 
-/// Each process reads the file on its own machine: the same bytes? throws FileError; ConfigError in
-/// the first process, naming `key` and the process that has others; EndedTogether in the others.
+/// Each process reads the file on its own machine; checks that the bytes are the same. throws
+/// FileError; ConfigError in the first process, naming `key` and the process that differs;
+/// EndedTogether in the others.
 void check_same_file(Exchange& exchange, const std::string& key, const std::filesystem::path& file);
 
-/// The same of a student's graph: its layers, classes and anchors.
+/// The same for a student's graph: its layers, classes and anchors.
 void check_same_graph(Exchange& exchange, const GraphSpec& graph);
 
-/// Each process reads the files on its own machine: the same number of pictures, of the same sizes
-/// and with the same labels, in the same order? throws ConfigError in the first process, naming the
-/// config's key (`data.train`) and the process that has others; EndedTogether in the others.
+/// Each process reads the files on its own machine; checks for the same number of pictures, with
+/// the same sizes and labels, in the same order. throws ConfigError in the first process, naming
+/// the config's key (`data.train`) and the process that differs; EndedTogether in the others.
 void check_same_data(Exchange& exchange, const char* key, const Dataset& dataset);
 
-/// Gives all processes the first one's parameters, statistics, optimizer state and average where
-/// parameters or statistics differ: with different processors the last bits of a step do. Says
-/// whether they did.
+/// Gives all processes the parameters, statistics, optimizer state and average of the first one if
+/// parameters or statistics differ: on different processors a step differs in the last bits.
+/// Returns whether they differed.
 bool take_state_of_first(Exchange& exchange, ParameterStore& parameters, Optimizer& optimizer);
 
 }  // namespace ydistill

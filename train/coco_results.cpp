@@ -15,7 +15,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-/// A number that prints short.
+/// Rounded, to be printed in few digits.
 double rounded(float value, double parts) {
   return std::round(double(value) * parts) / parts;
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Reading and writing of the config file. A Config starts as the defaults; the file's values and
-// then the overrides are laid over it, each checked against its row of the table.
+// Reads and writes the config file. A Config starts with the defaults; the file's values and then
+// the overrides replace them, each checked against its row of the table.
 
 #include <ydistill/train/config.h>
 
@@ -27,13 +27,13 @@ namespace {
 namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
 
-/// Where values come from: what messages call it, and where its relative paths start.
+/// The origin of values: its name in messages, and the folder where its relative paths start.
 struct Origin {
   std::string name;
   fs::path base;
 };
 
-/// `value` for a message: JSON on one line, cut where it is long.
+/// `value` for a message: JSON on one line, shortened if it is long.
 std::string shown(const Json& value) {
   std::string text = value.dump(-1, ' ', false, Json::error_handler_t::replace);
   constexpr size_t kLongest = 60;
@@ -78,7 +78,7 @@ std::optional<ConfigValue> accepted_merges(const Json& value) {
   return merges;
 }
 
-/// The value a row takes from JSON, or nothing where type, range or choice is wrong.
+/// The value of a row from JSON, or nothing if type, range or choice is wrong.
 std::optional<ConfigValue> accepted(const ConfigField& field, const Json& value) {
   switch (field.kind) {
     case ConfigKind::kBoolean:
@@ -120,8 +120,8 @@ std::optional<ConfigValue> accepted(const ConfigField& field, const Json& value)
   return std::nullopt;
 }
 
-/// A number that a row without a maximum refuses for being too large: its usual text would not say
-/// why.
+/// A number that is too large for a row without a maximum: the usual message of the row would not
+/// give the reason.
 bool is_beyond_integers(const ConfigField& field, const Json& value) {
   return field.kind == ConfigKind::kInteger && !std::isfinite(field.range.maximum) &&
          value.is_number() && !whole_number(value) && value.get<double>() >= 9e15;
@@ -152,7 +152,7 @@ bool is_relocated_path(const ConfigField& field, const std::string& text) {
                     fmt::join(siblings, ", "));
 }
 
-/// Makes the optional section a key stands in.
+/// Creates the optional section that contains a key.
 void make_parents(Config& config, const std::string& path) {
   const ConfigSection* section = find_config_section(parent_path(path));
   if (section && section->emplace && !section->present(config)) section->emplace(config, true);
@@ -186,7 +186,7 @@ void apply_members(Config& config, const std::string& path, const Json& json,
   }
 }
 
-/// The key of a section that a single word was perhaps meant for; "" where there is none.
+/// The key of a section that was perhaps meant by a single word; "" if there is none.
 std::string key_meant_by(const std::string& section, const std::string& word) {
   const bool is_weights = word.ends_with(".pt") || word.ends_with(".safetensors");
   for (const ConfigField& field : config_fields()) {
@@ -221,7 +221,7 @@ void apply(Config& config, const std::string& path, const Json& json, const Orig
   apply_members(config, path, json, origin);
 }
 
-/// Refuses a key that an object gives twice; JSON itself would keep either.
+/// Refuses a key that occurs twice in one object; JSON itself would keep one of them.
 class TwiceGivenKeys {
  public:
   explicit TwiceGivenKeys(const std::string& source) : source_(source) {}
@@ -250,7 +250,7 @@ class TwiceGivenKeys {
   std::vector<std::set<std::string>> open_;
 };
 
-/// What was perhaps given instead of a config.
+/// A hint at what was perhaps given instead of a config.
 std::string hint_about(const std::string& source, const std::string& text) {
   if (text.find('\0') != std::string::npos) return "; a config is JSON, this file is no UTF-8 text";
   if (source.ends_with(".yaml") || source.ends_with(".yml")) {
@@ -296,7 +296,7 @@ Override parse_override(const std::string& text, const Origin& origin) {
   const bool wants_text =
       field && (field->kind == ConfigKind::kString || field->kind == ConfigKind::kPath ||
                 field->kind == ConfigKind::kGraph || field->kind == ConfigKind::kChoice);
-  // run.name=7 is a name, whatever JSON makes of it.
+  // run.name=7 is a name, although JSON would read a number.
   if (value.is_discarded() || (wants_text && !value.is_string())) value = raw;
   result.value = std::move(value);
   return result;
@@ -330,7 +330,7 @@ void check_source(const std::optional<DataSourceConfig>& source, const std::stri
             "the folder of the pictures");
 }
 
-/// Keys that need labels beside pictures that have none.
+/// Refuses keys that need labels for pictures that have none.
 void check_without_labels(const Config& config, const std::string& name) {
   const auto refuse = [&](const char* key, const char* why) {
     throw ConfigError("{}: {}: {}, and without data.train there are none; leave it out", name, key,
@@ -349,7 +349,7 @@ void check_without_labels(const Config& config, const std::string& name) {
   }
 }
 
-/// What no single row can see.
+/// Checks that involve several rows.
 void check_whole(const Config& config, const std::string& name) {
   if (config.model.weights.empty() && config.model.graph.empty()) {
     throw ConfigError("{}: model: missing; give model.weights, model.graph or both", name);
@@ -413,7 +413,7 @@ void check_whole(const Config& config, const std::string& name) {
   }
 }
 
-/// The defaults where the keys that decide about them are as in `decided`.
+/// The defaults, given the values in `decided` of the keys that select them.
 Config defaults(const Config& decided) {
   Config config;
   for (const ConfigField& field : config_fields()) {
@@ -452,7 +452,8 @@ Config parse_config(const std::string& json_text, const fs::path& base_dir,
     for (const Override& o : parsed) apply(config, o.path, o.value, command_line);
     return config;
   };
-  // Which defaults hold is said by keys: read once to see them, then over the right ones.
+  // Keys select which defaults hold: the values are applied once to read these keys, then again
+  // over the right defaults.
   Config config = laid_over(defaults(laid_over(Config())));
   if (config.val.image_size == 0) config.val.image_size = config.train.image_size;
   check_whole(config, source_name);

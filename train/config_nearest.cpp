@@ -10,7 +10,7 @@ namespace ydistill {
 
 namespace {
 
-// What people who come from the original code type.
+// Names used by people who come from the original code.
 struct Synonym {
   std::string_view name, path;
 };
@@ -35,15 +35,15 @@ constexpr Synonym kSynonyms[] = {
 }  // namespace
 
 std::string nearest_config_path(std::string_view path) {
-  constexpr size_t kLongest = 100;  // a longer key resembles nothing
+  constexpr size_t kLongest = 100;  // a longer key resembles none
   if (path.size() > kLongest) return "";
   const std::string_view last = last_part(path);
   for (const Synonym& s : kSynonyms) {
     if (s.name == last) return std::string(s.path);
   }
   std::string best;
-  size_t best_distance = 1 + last.size() / 3;  // farther than this is no likeness
-  // The last part counts; a wrong section costs one, so that `epochs` finds train.epochs but
+  size_t best_distance = 1 + last.size() / 3;  // a larger distance is no similarity
+  // The last part matters most; a wrong section costs one, so that `epochs` finds train.epochs but
   // `val.bacth` finds val.batch rather than train.batch.
   const auto consider = [&](std::string_view known) {
     const size_t parts =

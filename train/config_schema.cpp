@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The JSON Schema and the reference page, walked from the table of keys.
+// The JSON Schema and the reference page, generated from the table of keys.
 
 #include <ydistill/train/config_schema.h>
 
@@ -17,7 +17,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-/// Config{} with every optional section there, so that every row can be read.
+/// Config{} with every optional section present, so that every row can be read.
 Config complete_defaults() {
   Config config;
   for (const ConfigSection& section : config_sections()) {
@@ -26,7 +26,7 @@ Config complete_defaults() {
   return config;
 }
 
-/// Whether the row has a default of its own, which is neither another key's nor absence.
+/// Whether the row has a default of its own, not taken from another key and not empty.
 bool has_default(const ConfigField& field, const ConfigValue& value) {
   const std::string* text = std::get_if<std::string>(&value);
   return field.default_text.empty() && !(text && text->empty());
@@ -95,7 +95,7 @@ Json required(std::initializer_list<const char*> keys) {
   return {{"required", Json(keys)}};
 }
 
-/// Of several sets of keys: `word` anyOf or oneOf.
+/// A choice between several sets of keys: `word` is anyOf or oneOf.
 Json alternatives(const char* word, std::initializer_list<Json> sets) {
   Json node = Json::object();
   node[word] = Json::array();
@@ -103,7 +103,7 @@ Json alternatives(const char* word, std::initializer_list<Json> sets) {
   return node;
 }
 
-/// What a section demands beyond its single keys.
+/// The requirements of a section beyond those of its keys.
 Json section_rules(const std::string& path) {
   if (path == "model") return alternatives("anyOf", {required({"weights"}), required({"graph"})});
   if (path == "data")

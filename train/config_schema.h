@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What editors and readers get from the table of config keys.
+// JSON Schema and reference page, made from the table of config keys.
 #pragma once
 
 #include <string>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The rows. Defaults are those of Config{} (config.h); where other keys change them stands in the
-// same row, after RECIPE's table of what differs between the releases.
+// The rows. Defaults are those of Config{} (config.h). If other keys change a default, this is in
+// the same row, after RECIPE's table of what differs between the releases.
 
 #include <ydistill/train/config_table.h>
 
@@ -82,7 +82,7 @@ void from_value(const ConfigValue& value, T& member) {
   }
 }
 
-/// A row while it is being written down.
+/// A row, with methods to write it down.
 struct Row : ConfigField {
   Row min(double low) && { return range.minimum = low, std::move(*this); }
   Row max(double high) && { return range.maximum = high, std::move(*this); }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The table behind the config file: one row a key. Reading, refusing, writing, the JSON Schema and
-// the reference page all walk these rows; a new key is a member in config.h and a row here.
+// The table behind the config file: one row per key. Reading, checking, writing, the JSON Schema
+// and the reference page all use these rows; a new key is a member in config.h and a row here.
 #pragma once
 
 #include <cstdint>
@@ -16,7 +16,7 @@
 
 namespace ydistill {
 
-/// A key's value on its way between JSON and Config. Enums and paths travel as strings.
+/// A key's value between JSON and Config. Enums and paths are held as strings.
 using ConfigValue =
     std::variant<bool, int64_t, double, std::string, std::vector<std::string>, ClassMerges>;
 
@@ -32,7 +32,7 @@ enum class ConfigKind {
   kMerges
 };
 
-/// Numbers a key takes, and the steps between them.
+/// The range of a number, and the step between allowed values.
 struct ConfigRange {
   double minimum = -std::numeric_limits<double>::infinity();
   double maximum = std::numeric_limits<double>::infinity();
@@ -40,7 +40,7 @@ struct ConfigRange {
   int64_t multiple_of = 1;
 };
 
-/// Another default, where a key has a value.
+/// Another default, which applies if a key has a certain value.
 struct ConfigAlternative {
   std::string key;    ///< train.compat
   std::string value;  ///< v5
@@ -50,27 +50,28 @@ struct ConfigAlternative {
 struct ConfigField {
   std::string path;  ///< train.epochs
   ConfigKind kind = ConfigKind::kString;
-  ConfigValue (*get)(const Config&) = nullptr;         ///< the sections on the way must exist
+  ConfigValue (*get)(const Config&) = nullptr;         ///< parent sections must exist
   void (*set)(Config&, const ConfigValue&) = nullptr;  ///< value of the row's kind, checked
   std::string description;
   ConfigRange range = {};                       ///< integers and numbers
   std::vector<std::string> choices = {};        ///< kChoice
-  bool may_be_empty = false;                    ///< kNames: "" is one, and may stand there twice
+  bool may_be_empty = false;                    ///< kNames: "" is allowed, also several times
   std::string pattern = {};                     ///< kString: the regular expression of `accepts`
-  bool (*accepts)(std::string_view) = nullptr;  ///< kString: nullptr takes every string but ""
+  bool (*accepts)(std::string_view) = nullptr;  ///< kString: nullptr accepts every string but ""
   std::string expected = {};                    ///< kString with `accepts`: the pattern in words
-  /// Where the default is not Config{}'s; the last that holds counts. A key that decides has none.
+  /// Where the default is not Config{}'s; the last match counts. A key that selects a default has
+  /// none.
   std::vector<ConfigAlternative> alternatives = {};
-  std::string default_text = {};  ///< where Config{} does not tell the default
+  std::string default_text = {};  ///< for a default that Config{} does not show
 };
 
 struct ConfigSection {
   std::string path;  ///< teacher, data.train
   std::string description;
-  /// Sections that may be absent: make it (true, empty) or remove it (false).
+  /// For sections that may be absent: creates it (true, empty) or removes it (false).
   void (*emplace)(Config&, bool present) = nullptr;
   bool (*present)(const Config&) = nullptr;
-  bool replaced_whole = false;  ///< an object given for it forgets what stood there before
+  bool replaced_whole = false;  ///< an object given for it discards the previous contents
 };
 
 std::span<const ConfigField> config_fields();
@@ -80,7 +81,7 @@ std::span<const ConfigSection> config_sections();
 const ConfigField* find_config_field(std::string_view path);
 const ConfigSection* find_config_section(std::string_view path);
 
-/// What the key takes, as messages and the reference page say it: `an integer >= 1`.
+/// The values a key takes, as in messages and on the reference page: `an integer >= 1`.
 std::string expected_text(const ConfigField& field);
 
 /// "train" of "train.epochs", "" of "device".
@@ -88,7 +89,7 @@ std::string_view parent_path(std::string_view path);
 /// "epochs" of "train.epochs".
 std::string_view last_part(std::string_view path);
 
-/// The known key or section that `path` was probably meant to be; empty where nothing is near.
+/// The known key or section that `path` was probably meant to be; empty if none is similar.
 std::string nearest_config_path(std::string_view path);
 
 }  // namespace ydistill

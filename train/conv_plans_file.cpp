@@ -20,7 +20,7 @@ void write_conv_plans(const std::filesystem::path& path, const std::vector<Saved
                     {"timed", plan.is_timed},
                     {"plan", plan.plan}});
   }
-  // A library's words that are not UTF-8 come out changed, and are refused when they are read.
+  // Text of a library that is not UTF-8 is written changed, and refused when it is read.
   constexpr auto kReplace = nlohmann::ordered_json::error_handler_t::replace;
   write_file_atomically(path, list.dump(1, ' ', false, kReplace) + "\n");
 }

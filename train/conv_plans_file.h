@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// plans.json in the folder of a run on a GPU: which plan computes each convolution, so that the run
-// goes on with the same ones when it is resumed.
+// plans.json in the folder of a run on a GPU: which plan computes each convolution. A resumed run
+// uses the same ones.
 #pragma once
 
 #include <filesystem>
@@ -13,8 +13,8 @@ namespace ydistill {
 
 /// throws FileError.
 void write_conv_plans(const std::filesystem::path& path, const std::vector<SavedConvPlan>& plans);
-/// Empty where there is no such file, and, with a line to `say`, where it cannot be read: plans can
-/// always be chosen anew.
+/// Empty if there is no such file, or, with a line to `say`, if it cannot be read: plans can always
+/// be chosen again.
 std::vector<SavedConvPlan> read_conv_plans(const std::filesystem::path& path, const Say& say);
 
 }  // namespace ydistill

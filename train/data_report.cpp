@@ -40,7 +40,7 @@ NamedDataset open_named(const char* name, const DataSourceConfig& source, const 
   return {name, path_of(source), std::make_shared<Dataset>(load_source(source, reading))};
 }
 
-/// Whether the config has pictures for a split: a data.yaml need not have both.
+/// Whether the config has pictures for a split: a data.yaml need not have both splits.
 bool has_split(const std::optional<DataSourceConfig>& source, const std::filesystem::path& yaml,
                const char* split) {
   if (source || yaml.empty()) return source.has_value();
@@ -133,7 +133,7 @@ int64_t DataReport::num_findings() const {
 DataReport report_data(const Config& config, CheckDepth depth) {
   const DataConfig& data = config.data;
   const bool has_val = has_split(data.val, data.yaml, "val");
-  // A data.yaml without both is refused by the reader, which says what it lacks.
+  // A data.yaml without both is refused by the reader, which reports what it lacks.
   const bool without_labels = trains_without_labels(config);
   const bool has_train = !without_labels && (has_split(data.train, data.yaml, "train") || !has_val);
   std::vector<NamedDataset> sets;
@@ -153,7 +153,7 @@ DataReport report_data(const Config& config, CheckDepth depth) {
     const NamedDataset unlabelled{"unlabeled", config.data.unlabeled->pictures,
                                   std::make_shared<Dataset>(load_unlabelled(data))};
     report.sets.push_back(report_set(unlabelled, depth));
-    // What validation looks at, the student should not have been taught on.
+    // The student should not be taught on pictures that are used for validation.
     if (has_val) {
       append(report.sets.back().findings, shared_pictures(unlabelled, sets.back()));
     }

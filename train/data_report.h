@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Everything that can be said about the data of a config before training: what `ydistill check`
-// prints.
+// What can be reported about the data of a config before training: the output of `ydistill check`.
 #pragma once
 
 #include <string>
@@ -22,24 +21,24 @@ struct DataReport {
   };
   std::vector<Set> sets;                 ///< those that the config has
   std::vector<Finding> shared_findings;  ///< pictures in both
-  std::vector<Finding> missing;          ///< a set that training asks for
+  std::vector<Finding> missing;          ///< a set that training needs
 
   int64_t num_findings() const;
 };
 
 enum class CheckDepth {
-  kHeaders,  ///< pictures as far as their headers go
+  kHeaders,  ///< pictures are checked by their headers
   kPixels,   ///< every picture is decoded
 };
 
-/// Reads data.train, data.val and data.unlabeled, whichever are there, as training does: by
+/// Reads data.train, data.val and data.unlabeled, as far as given, in the same way as training: by
 /// data.names, else the names of the training data, and with train.single_class. throws
 /// ConfigError, FileError.
 DataReport report_data(const Config& config, CheckDepth depth);
 
 /// One JSON document: {"ok", "sets": {name: {statistics}}, "findings": [...], "notes": [...]}.
 std::string to_json(const DataReport& report);
-/// For a terminal: a table a set, then all findings, one a line.
+/// For a terminal: one table per set, then all findings, one per line.
 std::string to_text(const DataReport& report);
 
 }  // namespace ydistill

@@ -20,8 +20,8 @@ EvalCompat compat_of(TrainConfig::Compat compat) {
   return compat == TrainConfig::Compat::kV5 ? EvalCompat::kV5 : EvalCompat::kV7;
 }
 
-/// The labels of a batch's picture, in pixels of the picture, on the way that predictions go: from
-/// fractions of the input through its letterbox.
+/// The labels of a batch's picture, in pixels of the picture, converted like predictions: from
+/// fractions of the input back through its letterbox.
 std::vector<TruthBox> truths_of(const Batch& batch, int64_t picture) {
   const Letterbox& letterbox = batch.letterboxes[size_t(picture)];
   const double width = double(letterbox.width), height = double(letterbox.height);
@@ -59,7 +59,7 @@ class Evaluation {
     result_.confusion = ConfusionMatrix(classes > 0 ? classes : model.spec().num_classes);
   }
 
-  /// Looks at batches [rank, rank + 1) / size of all.
+  /// Processes the batches from rank / size to (rank + 1) / size of all.
   void look(int64_t rank, int64_t size) {
     const NoGrad no_grad;
     Inference inference(model_, options_.arena);
@@ -69,8 +69,8 @@ class Evaluation {
     while (!stopped() && loader_.next(batch)) add(batch, inference);
   }
 
-  /// Brings the parts together: in the order of the ranks they are those of one process. throws
-  /// FileError in all where none could read a picture.
+  /// Joins the parts, which in the order of the ranks equal those of one process. throws FileError
+  /// in all processes if none could read a picture.
   void merge(Exchange& exchange) {
     result_.findings = gather_findings(exchange, loader_.findings());
     if (exchange.size() == 1) return;

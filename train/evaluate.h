@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Validation: a network over a dataset, as YOLOv5's val does it.
+// Validation: runs a network over a dataset, as YOLOv5's val does.
 #pragma once
 
 #include <cstdint>
@@ -20,14 +20,14 @@
 
 namespace ydistill {
 
-/// A batch of the validation and what was found on it.
+/// A batch of the validation and its detections.
 struct EvaluatedBatch {
   int64_t number = 0;  ///< from 0
   const Batch& batch;
-  /// Of each scale, on the model's device; empty with test-time augmentation.
+  /// One per scale, on the model's device; empty with test-time augmentation.
   const std::vector<Tensor>& logits;
   const std::vector<std::vector<Detection>>& detections;  ///< [N] in input pixels
-  /// [N] the same and the labels, in pixels of the pictures.
+  /// [N] the same detections, and the labels, in pixels of the pictures.
   const std::vector<std::vector<Detection>>& found;
   const std::vector<std::vector<TruthBox>>& truths;
 };
@@ -35,21 +35,21 @@ struct EvaluatedBatch {
 struct EvaluateOptions {
   ValConfig val;
   int workers = 2;
-  /// Of the model's device, for a model on a GPU; a new one where absent. On the CPU memory comes
-  /// from the arena that is open.
+  /// On the model's device, for a model on a GPU; a new one if absent. On the CPU memory comes from
+  /// the arena that is open.
   std::shared_ptr<Arena> arena;
-  /// NmsOptions::found_as; those that are none of the data's do not count.
+  /// NmsOptions::found_as; boxes of a class that is none of the data's do not count.
   std::vector<int64_t> found_as = {};
   /// Test-time augmentation (detect/test_time_augmentation.h).
   bool tta = false;
-  /// Loss to compute on the way; none where absent. Not with tta.
+  /// Loss to compute along the way; none if absent. Not with tta.
   std::optional<DetectionLossOptions> loss;
   /// Sees each batch, for drawing.
   std::function<void(const EvaluatedBatch&)> on_batch;
-  /// True ends the pass early; the result is then of what has been seen.
+  /// True ends the pass early; the result then covers what has been processed.
   std::function<bool()> stop;
-  /// Where several processes validate together: each looks at batches of its own, of which alone
-  /// on_batch hears, and all get the same result. The model must be the same in all.
+  /// For several processes that validate together: each processes its own batches, on_batch is
+  /// called for these only, and all get the same result. The model must be the same in all.
   Exchange* exchange = nullptr;
 };
 
@@ -60,14 +60,14 @@ struct EvaluateResult {
   double seconds = 0;
   std::vector<Finding> findings;  ///< pictures that could not be read
 
-  /// YOLOv5's measure of the best checkpoint: 0.1 mAP50 + 0.9 mAP50-95.
+  /// YOLOv5's criterion for the best checkpoint: 0.1 mAP50 + 0.9 mAP50-95.
   double fitness() const { return 0.1 * metrics.map50 + 0.9 * metrics.map; }
 };
 
-/// model: prepared for inference. It may know more classes than the data has, which then are its
-/// first: boxes of the others do not count. throws what the loader and the network throw, in all
-/// processes as Exchange::together does; NotFiniteError for a network whose output is NaN;
-/// ValueError for a loss with tta.
+/// model: prepared for inference. It may know more classes than the data, if the data's come first:
+/// boxes of the others do not count. throws what the loader and the network throw, in all processes
+/// as Exchange::together does; NotFiniteError for a network whose output is NaN; ValueError for a
+/// loss with tta.
 EvaluateResult evaluate(Model& model, std::shared_ptr<const Dataset> dataset,
                         const EvaluateOptions& options);
 

@@ -53,7 +53,7 @@ constexpr EvolvedKey kKeys[] = {
     {"augment.mixup", 1, 0, 1},
     {"augment.copy_paste", 1, 0, 1},
 };
-// Ours, in the same spirit.
+// Ours, chosen in the same way.
 constexpr EvolvedKey kDistillKeys[] = {
     {"distill.temperature", 1, 1, 100}, {"distill.box", 1, 0, 10},     {"distill.obj", 1, 0, 10},
     {"distill.cls", 1, 0, 100},         {"distill.feature", 1, 0, 10},
@@ -79,7 +79,7 @@ Config with_values(Config config, const std::vector<double>& values) {
   return config;
 }
 
-/// Five digits: what the file holds is what was trained.
+/// Five digits, so that the file holds exactly the values that were trained.
 double rounded(double value) {
   double result = 0;
   const std::string text = fmt::format("{:.5g}", value);
@@ -87,7 +87,7 @@ double rounded(double value) {
   return result;
 }
 
-/// One of the fittest, in proportion to how far it is above the least fit of them.
+/// One of the fittest, drawn in proportion to how far its fitness is above the lowest of them.
 const Generation& parent_of(std::span<const Generation> done, Rng& rng) {
   std::vector<const Generation*> best;
   for (const Generation& generation : done) best.push_back(&generation);
@@ -168,7 +168,7 @@ size_t best_of(const std::vector<Generation>& generations) {
                 generations.begin());
 }
 
-/// Whether a run's config.json says the same as the other text.
+/// Whether a run's config.json is equal to the wanted text, after parsing.
 bool is_config(const std::string& text, const std::string& wanted) {
   try {
     return to_json(parse_run_config(text, "config.json")) == wanted;
@@ -177,8 +177,8 @@ bool is_config(const std::string& text, const std::string& wanted) {
   }
 }
 
-/// Trains one generation, or goes on with what was begun of it. throws ConfigError for a folder of
-/// its name that something else made.
+/// Trains one generation, or continues it if it was begun. throws ConfigError for a folder of its
+/// name that was made by something else.
 TrainOutcome train_generation(const Config& config, TrainEvents& events) {
   const fs::path run = config.run.dir / config.run.name;
   std::error_code error;
@@ -220,7 +220,7 @@ std::vector<double> next_values(const Config& config, std::span<const Generation
     for (size_t i = 0; i < keys.size(); ++i) {
       const bool changes = rng.uniform() < kProbability;
       const double change = changes ? keys[i].gain * amount * rng.normal() : 0.0;
-      if (parent[i] == 0 || !changes) continue;  // also where the config is outside the limits
+      if (parent[i] == 0 || !changes) continue;  // even if the config is outside the limits
       values[i] = rounded(
           std::clamp(parent[i] * std::clamp(1 + change, kLow, kHigh), keys[i].low, keys[i].high));
     }
@@ -238,7 +238,7 @@ EvolveOutcome evolve(const Config& config, const fs::path& folder, int64_t gener
   const FolderLock lock(folder);
   remove_left_temporaries(folder);
   const std::string text = to_json(config) + "\n";
-  // What a mistaken config left before its first training holds no search.
+  // Files of a config that failed before its first training do not count as a search.
   const bool is_begun =
       fs::exists(folder / "evolve.csv", error) || fs::exists(folder / "gen000", error);
   if (!is_begun || !fs::exists(folder / "config.json", error)) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Search for hyper-parameters by evolution (YOLOv5's --evolve): each generation trains once, with
-// the numbers of a good earlier generation changed at random.
+// Hyper-parameter search by evolution (YOLOv5's --evolve): each generation trains once, with
+// randomly changed values of a good earlier generation.
 #pragma once
 
 #include <cstdint>
@@ -14,40 +14,41 @@
 
 namespace ydistill {
 
-/// A key that is searched, how strongly it changes and how far it may go.
+/// A key that is searched, the strength of its changes and its limits.
 struct EvolvedKey {
   const char* path;  ///< of config_fields()
-  double gain;       ///< times the change of all; 0: stays
+  double gain;       ///< factor of the random change; 0: never changed
   double low, high;
 };
-/// Those that a config's search changes; the distillation's only where there is a teacher. A key at
-/// 0 stays there: changes are factors.
+/// The keys that a config's search changes; those of the distillation only with a teacher. A key at
+/// 0 stays 0, because changes are factors.
 std::vector<EvolvedKey> evolved_keys(const Config& config);
 
-/// A generation that is done: a line of evolve.csv.
+/// A finished generation: a line of evolve.csv.
 struct Generation {
   double fitness = 0;  ///< of its best epoch; 0 where the loss was not finite
   double map50 = 0, map = 0;
   std::vector<double> values;  ///< of evolved_keys()
 };
 
-/// The values to try after these generations, a function of its arguments alone. One of the five
-/// fittest is the parent, chosen in proportion to its fitness above the least; each value is
-/// multiplied, with probability 0.8, by 1 + a normal number of spread 0.2, within 0.3 to 3 and the
-/// key's limits. Of no generations: the config's own values.
+/// The values to try after these generations; they depend only on the arguments. The parent is one
+/// of the five fittest, drawn in proportion to its fitness above the lowest of them. Each value is
+/// multiplied, with probability 0.8, by 1 + gain * spread * a standard normal number, within 0.3 to
+/// 3 and the key's limits; the spread is drawn per generation, 0 to 0.2. Of no generations: the
+/// config's own values.
 std::vector<double> next_values(const Config& config, std::span<const Generation> done,
                                 uint64_t seed);
 
 struct EvolveOutcome {
   std::vector<Generation> generations;
   size_t best = 0;
-  bool finished = false;  ///< false: stopped, to be continued by the same call
+  bool finished = false;  ///< false: stopped; the same call continues it
 };
 
-/// Trains until `generations` of them are done. folder holds evolve.csv, config.json, best.json
-/// (the config with the fittest values) and a run folder a generation; a search that is there
-/// already, or was killed, goes on. throws ConfigError where the folder holds the search of another
-/// config; what train() throws.
+/// Trains until there are `generations` of them. folder holds evolve.csv, config.json, best.json
+/// (the config with the fittest values) and one run folder per generation; a search that was
+/// stopped or killed there is continued. throws ConfigError if the folder holds the search of
+/// another config; what train() throws.
 EvolveOutcome evolve(const Config& config, const std::filesystem::path& folder, int64_t generations,
                      TrainEvents& events);
 

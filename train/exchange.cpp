@@ -34,10 +34,10 @@ void check_float32(const char* call, const Tensor& values) {
   }
 }
 
-// How work ended, as one letter in front of the message.
+// The outcome of work, as one letter before the message.
 constexpr char kDone = 'd', kStopped = 's', kFailed = 'f', kWrongConfig = 'c';
 
-/// How many processes a launcher says it started: Open MPI, MPICH and Intel MPI, MVAPICH.
+/// The number of processes that a launcher reports: Open MPI, MPICH and Intel MPI, MVAPICH.
 int launched_processes() {
   for (const char* name : {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MV2_COMM_WORLD_SIZE"}) {
     if (const char* size = std::getenv(name)) return std::max(std::atoi(size), 1);

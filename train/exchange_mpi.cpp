@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: MIT
-// Sums by MPI, in an order of our own: MPI_Allreduce may add in another order with each library,
-// number of processes or length, and need not give each process the same bits. Here each process
-// adds up one piece of the values, in the order of the ranks, and all receive all pieces. That
-// moves as much as the best all-reduce does, 2 (P - 1) / P of the values in and out of each
-// process.
+// Sums by MPI, in a fixed order: MPI_Allreduce may add in another order with each library, number
+// of processes or length, and need not give each process the same bits. Here each process sums one
+// piece of the values, in the order of the ranks, and all receive all pieces. That transfers as
+// much as the best all-reduce does: 2 (P - 1) / P of the values into and out of each process.
 #include <ydistill/train/exchange_mpi.h>
 
 #include <fmt/format.h>
@@ -23,7 +22,7 @@
 namespace ydistill {
 namespace {
 
-// Elements exchanged at a time: as fast as any within a machine, and at the line's speed over 1
+// Elements exchanged at a time: as fast as any size within a machine, and at line speed over 1
 // Gbit/s Ethernet, where blocks of 1 to 16 MiB take up to 1.8 times as long.
 constexpr int64_t kBlock = int64_t(1) << 16;
 constexpr int64_t kMostBytes = int64_t(1) << 30;  // MPI counts in int
@@ -97,7 +96,7 @@ class MpiProcesses : public Exchange {
                  return CPU_ISSET(core, &cores);
                }));
     }
-    // Nothing is known where there are more cores than the set has room for.
+    // Nothing is known if there are more cores than the set can hold.
     if (CPU_COUNT(&own) > 0) place.threads = std::max(int(cores + 1e-9), 1);
     return place;
   }
@@ -145,7 +144,7 @@ class MpiProcesses : public Exchange {
     }
   }
 
-  std::vector<char> bytes_;  // of the other processes
+  std::vector<char> bytes_;  // received from all processes
 };
 
 }  // namespace

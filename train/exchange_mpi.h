@@ -8,7 +8,7 @@
 
 namespace ydistill {
 
-/// Null where no launcher of MPI started this process. throws LibraryError.
+/// Null if no MPI launcher started this process. throws LibraryError.
 std::unique_ptr<Exchange> join_mpi();
 
 }  // namespace ydistill

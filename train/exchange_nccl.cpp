@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// NCCL's all-reduce passes each piece through one sum and sends that to all: the same bits on every
-// GPU, and in every run on the same machines.
+// NCCL's all-reduce computes each piece once and sends the sum to all: the same bits on every GPU,
+// and in every run on the same machines.
 #include <ydistill/train/exchange_nccl.h>
 
 #include <nccl.h>

@@ -8,9 +8,9 @@
 
 namespace ydistill::cuda {
 
-/// One communicator over the processes of the exchange, each with a GPU of its own: `device`, which
-/// is the thread's current one. Its calls go to the thread's stream and the host waits for nothing.
-/// throws LibraryError, in all processes as Exchange::together does.
+/// One communicator over the processes of the exchange, each with its own GPU: `device`, which is
+/// the thread's current one. Its calls go to the thread's stream; the host never waits. throws
+/// LibraryError, in all processes as Exchange::together does.
 std::unique_ptr<GpuExchange> connect_gpus(Exchange& exchange, Device device);
 
 }  // namespace ydistill::cuda

@@ -8,7 +8,7 @@
 namespace ydistill {
 namespace {
 
-/// Neither paths nor messages hold a NUL.
+/// Neither paths nor messages contain a NUL.
 constexpr char kEnd = '\0';
 
 std::string bytes_of(const std::vector<Finding>& findings) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Pictures that could not be read, of all processes of a training.
+// Pictures that could not be read, from all processes of a training.
 #pragma once
 
 #include <vector>
@@ -9,7 +9,7 @@
 
 namespace ydistill {
 
-/// The findings of all processes, by rank, each once.
+/// The findings of all processes, by rank, without duplicates.
 std::vector<Finding> gather_findings(Exchange& exchange, const std::vector<Finding>& own);
 
 }  // namespace ydistill

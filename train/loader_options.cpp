@@ -45,7 +45,7 @@ TrainLoaderOptions loader_options(const Config& config,
   options.multi_scale = config.train.multi_scale;
   options.augment = augment_options(config.augment);
   options.mosaic_epochs = std::max<int64_t>(0, config.train.epochs - config.augment.close_mosaic);
-  if (pictures) {  // each is read once; a copy in memory would serve nobody
+  if (pictures) {  // each picture is read once; a copy in memory would be of no use
     options.device_pictures = std::move(pictures);
     options.rendered_batches = kDrawnBatches;
   }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What a config says to the training loader.
+// The loader's options from a config.
 #pragma once
 
 #include <memory>
@@ -10,15 +10,15 @@
 
 namespace ydistill {
 
-/// All but the stride and where decoded pictures are kept. pictures: null where samples are made on
-/// the CPU.
+/// All options except the stride and where decoded pictures are kept. pictures: null if samples are
+/// made on the CPU.
 TrainLoaderOptions loader_options(const Config& config,
                                   std::shared_ptr<const DevicePictures> pictures);
 
-/// The same of validation. stride: the largest of the model's.
+/// The same for validation. stride: the model's largest.
 ValLoaderOptions val_loader_options(const ValConfig& config, int64_t stride, int workers);
 
-/// Of the training's batches, in pixels, train.multi_scale considered.
+/// The largest side of training batches, in pixels, including train.multi_scale.
 int64_t largest_side(const Config& config, const GraphSpec& student);
 
 }  // namespace ydistill

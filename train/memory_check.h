@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Refuses a training that does not fit into memory, and says what would.
+// Refuses a training that does not fit into memory, and reports the batch that would fit.
 #pragma once
 
 #include <cstdint>
@@ -13,7 +13,7 @@
 
 namespace ydistill {
 
-/// Everything is borrowed, and read only when something is asked for.
+/// Everything is borrowed, and read only when a member function is called.
 struct MemoryCheck {
   const Config& config;
   Model& student;
@@ -23,14 +23,15 @@ struct MemoryCheck {
   const Compute& compute;
   int64_t processes = 1;  ///< that share a batch
 
-  /// The most pictures of a batch that one process has.
+  /// The largest number of a batch's pictures that one process has.
   int64_t own_batch() const { return (config.train.batch + processes - 1) / processes; }
 
-  /// On the CPU what a step and a batch of validation take is known before they are done; on a GPU
-  /// nothing is looked at. throws OutOfMemoryError.
+  /// On the CPU the memory of a step and of a validation batch is computed in advance; on a GPU
+  /// nothing is checked. throws OutOfMemoryError.
   void before_first_step(int64_t limit_bytes) const;
 
-  /// For a step that takes more than `limit_bytes`, for this reason. throws OutOfMemoryError.
+  /// For a step that takes more than `limit_bytes`; reason: for the message. throws
+  /// OutOfMemoryError.
   [[noreturn]] void refuse_batch(const std::string& reason, int64_t limit_bytes) const;
 };
 

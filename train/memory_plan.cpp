@@ -19,7 +19,7 @@ namespace {
 
 constexpr int64_t kMiB = 1 << 20;
 
-// Measured: what peaks of real runs have beyond all that is counted here; docs/performance.md.
+// Measured: the peaks of real runs, minus all that is counted here; docs/performance.md.
 constexpr int64_t kProgramBytes = 16 * kMiB;
 /// The code that oneDNN generates for one convolution in one direction.
 constexpr int64_t kPlanBytes = 48 << 10;
@@ -30,13 +30,13 @@ int64_t values_of(const Model& model) {
   return store.values().nbytes() + store.statistics().nbytes();
 }
 
-/// plans: of all shapes together. Those beyond kMaxConvPlans go again, but oneDNN keeps as many of
-/// its own, which may be others.
+/// plans: of all shapes together. Those beyond kMaxConvPlans are dropped, but oneDNN keeps as many
+/// of its own, which may be different ones.
 int64_t program_bytes(int64_t plans) {
   return kProgramBytes + std::min(plans, 2 * kMaxConvPlans) * kPlanBytes;
 }
 
-/// Where networks are large and activations small, more is in use while weights are loaded.
+/// For large networks with small activations, the peak is reached while weights are loaded.
 void allow_for_loading(MemoryPlan& plan, int64_t bytes) {
   const int64_t more = bytes + kProgramBytes - plan.total_bytes();
   if (more > 0) plan.parts.push_back({"loading", more, "checkpoint and values at once"});
@@ -63,7 +63,8 @@ struct TrainingMemory::State {
   StepMemory step(int64_t batch) const {
     return memory_of_step(*student, teacher.get(), losses, batch, side());
   }
-  /// Shapes of training batches: the sides of train.multi_scale, and a last batch that is smaller.
+  /// Number of shapes of training batches: the sides of train.multi_scale, and a smaller last
+  /// batch.
   int64_t train_shapes(int64_t batch) const {
     const double varies = double(config.train.image_size) * config.train.multi_scale;
     const int64_t sides = 1 + int64_t(2 * varies) / student->spec().training_stride();
@@ -136,7 +137,7 @@ MemoryPlan TrainingMemory::plan(int64_t batch) const {
                               : "values, gradients, momentum, average"});
   const int64_t int8 = s.teacher ? s.teacher->model().int8_bytes() : 0;
   if (s.teacher) {
-    // Its gradients are never touched.
+    // The memory of its gradients is never touched.
     plan.parts.push_back(
         int8 > 0 ? MemoryPlan::Part{"teacher", int8, "in 8 bits"}
                  : MemoryPlan::Part{"teacher", values_of(s.teacher->model()), "folded values"});
@@ -149,7 +150,7 @@ MemoryPlan TrainingMemory::plan(int64_t batch) const {
   const int64_t train_batches = kBatchesAlive * batch * s.side() * s.side() * 3;
   plan.parts.push_back({"pictures", train_batches + s.cache_bytes, "batches and cache"});
   const int64_t val_batches = kBatchesAlive * val_shapes[0].numel();
-  // One average for both; then the validated model, and when that has gone the checkpoint.
+  // One average for both; then the validated model, and after it is freed the checkpoint.
   const int64_t validated = values + validation.packed_bytes + val_batches - train_batches;
   const int64_t saved = (adamw ? 5 : 4) * values;
   plan.parts.push_back({"end of an epoch", values + std::max(validated, saved),

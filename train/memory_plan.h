@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
-// The memory of a run on the CPU before it starts.
+// The memory of a run on the CPU, predicted before it starts.
 //
-// What the run will allocate is known: parameters and optimizer from their sizes, activations and
+// The allocations of a run are known: parameters and optimizer from their sizes, activations and
 // packed weights from a dry run of the step (step_runner.h), batches and pictures from the loaders'
-// rules. What the program and its libraries take besides is a measured number.
+// rules. What the program and its libraries take in addition is a measured number.
 #pragma once
 
 #include <cstdint>
@@ -24,18 +24,18 @@ struct MemoryPlan {
     std::string holds;
   };
   std::vector<Part> parts;
-  int64_t step_bytes = 0;        ///< of a training: what train.memory_mib limits
-  int64_t validation_bytes = 0;  ///< of a training: what it limits between epochs
-  /// Of inference: what each further shape of picture adds, the code for its convolutions.
+  int64_t step_bytes = 0;        ///< of a training: limited by train.memory_mib
+  int64_t validation_bytes = 0;  ///< of a training, between epochs: limited by it too
+  /// For inference: the addition per further picture shape, the code for its convolutions.
   int64_t further_shape_bytes = 0;
 
-  /// The peak of the resident memory.
+  /// The peak resident memory.
   int64_t total_bytes() const;
 };
 
-/// Of the training that a config describes, validation and checkpoints included. Opens what it
-/// names, as the training does; `say` hears of it.
-/// throws ConfigError, FileError; DeviceError for a config of a GPU.
+/// For the training that a config describes, including validation and checkpoints. Opens the files
+/// that it names, as training does, and reports them to `say`. throws ConfigError, FileError;
+/// DeviceError for a config that runs on a GPU.
 class TrainingMemory {
  public:
   TrainingMemory(const Config& config, const Say& say);
@@ -46,13 +46,13 @@ class TrainingMemory {
   MemoryPlan plan() const { return plan(batch()); }
   MemoryPlan plan(int64_t batch) const;
   int64_t batch() const;
-  /// Of its pictures, the largest that train.multi_scale draws.
+  /// Side of its pictures, the largest that train.multi_scale draws.
   int64_t side() const;
-  /// The largest batch with which the whole run stays within this; 0: none.
+  /// The largest batch with which the whole run stays within this limit; 0: none.
   int64_t largest_batch(int64_t total_bytes) const;
-  /// The largest batch whose step stays within this, as train.memory_mib counts; 0: none.
+  /// The largest batch whose step stays within this limit, as in train.memory_mib; 0: none.
   int64_t largest_batch_by_step(int64_t step_bytes) const;
-  /// The largest val.batch whose validation stays within this, counted alike; 0: none.
+  /// The largest val.batch whose validation stays within this limit, in the same way; 0: none.
   int64_t largest_validation_batch(int64_t validation_bytes) const;
 
  private:
@@ -60,7 +60,7 @@ class TrainingMemory {
   std::unique_ptr<State> state_;
 };
 
-/// Of inference with batches [N,H,W,3] of pictures.
+/// For inference with batches [N,H,W,3] of pictures.
 MemoryPlan inference_memory(const Checkpoint& checkpoint, const Shape& images,
                             const Compute& compute);
 

@@ -26,7 +26,7 @@ Optimizer::Optimizer(ParameterStore& store, const EmaOptions& ema, OptimizerRule
   progress_ = Tensor::zeros({3}, DType::kFloat64, device);
 }
 
-/// Frozen parameters stand behind all others.
+/// Frozen parameters are stored after all others.
 Tensor Optimizer::trained_grads() const {
   return store_.grads().slice(0, store_.range(ParameterGroup::kFrozen).first);
 }

@@ -15,15 +15,16 @@
 //   e  = d e + (1 - d) p  d = ema_decay (1 - exp(-u / ema_tau))
 //   g  = 0
 //
-// PyTorch's forms. In sgd, decay joins the gradient before the momentum and the rate multiplies
-// outside the buffer (Sutskever et al. 2013); adamw's decay is apart from the gradient (Loshchilov
-// and Hutter 2019). The average is YOLOv5's (ModelEMA), running statistics included. Parameters
-// that are frozen (ParameterGroup::kFrozen) keep their value; their gradients count for nothing.
+// PyTorch's forms. In sgd, decay is added to the gradient before the momentum, and the rate is
+// applied outside the momentum buffer (Sutskever et al. 2013); adamw's decay is separate from the
+// gradient (Loshchilov and Hutter 2019). The average is YOLOv5's (ModelEMA), running statistics
+// included. Frozen parameters (ParameterGroup::kFrozen) keep their value; their gradients are
+// ignored.
 //
-// Where |g| is NaN or infinite nothing but the gradients changes: the step is left out and counted.
+// If |g| is NaN or infinite, the step is skipped and counted: gradients are zeroed, u advances.
 //
-// On a GPU everything, clipping too, happens there and the host waits for nothing. A step is then
-// two parts: stage() hands over its numbers, launch() runs kernels that read them. launch() can be
+// On a GPU everything, including clipping, is computed there and the host never waits. A step then
+// has two parts: stage() sends its numbers, launch() runs kernels that read them. launch() can be
 // captured in a CUDA graph and replayed after other calls of stage().
 #pragma once
 
@@ -50,13 +51,13 @@ struct EmaOptions {
   double tau = 2000;
 };
 
-/// What the last step found.
+/// Results of the last step.
 struct OptimizerReport {
   double grad_norm = 0;  ///< of all gradients, before clipping
-  int64_t skipped = 0;   ///< steps left out so far, because a gradient was not finite
+  int64_t skipped = 0;   ///< steps skipped so far, because a gradient was not finite
 };
 
-/// The numbers of one step as the kernels take them.
+/// The numbers of one step in the form that the kernels take.
 struct OptimizerNumbers {
   double clip_norm = 0;
   float lr[kNumParameterGroups] = {};
@@ -64,7 +65,7 @@ struct OptimizerNumbers {
   float momentum_correction = 1, squares_correction = 1;
 };
 
-/// Where a stretch of parameters and of its state begins.
+/// Where a range of parameters and its state begin.
 struct OptimizerBuffers {
   float *values, *grads, *momentum, *squares, *ema;  // squares: null in sgd
 };
@@ -75,17 +76,17 @@ class Optimizer {
   /// The average starts as a copy of the parameters and statistics.
   Optimizer(ParameterStore& store, const EmaOptions& ema, OptimizerRule rule = OptimizerRule::kSgd);
 
-  /// L2 norm of all gradients but the frozen ones', summed in double in a fixed order. NaN or
-  /// infinity if any is. Waits for the GPU.
+  /// L2 norm of all gradients except frozen ones, summed in double in a fixed order. NaN or
+  /// infinity if any of them is. Waits for the GPU.
   double grad_norm() const;
   /// One step: stage() and launch().
   void step(const OptimizerRates& rates);
   /// Sets the numbers of the next launch() and counts it. Never part of a captured graph.
   void stage(const OptimizerRates& rates);
   /// Steps with the numbers staged last and zeroes the gradients. This and stage() mark the
-  /// parameters changed, so that a replayed graph needs no mark of its own.
+  /// parameters as changed, so a replayed graph needs no mark of its own.
   void launch();
-  /// Of the steps so far; waits for the GPU.
+  /// Of all steps so far; waits for the GPU.
   OptimizerReport report() const;
   void zero_grads();
 
@@ -94,13 +95,13 @@ class Optimizer {
   const Tensor& squares() const { return squares_; }  ///< undefined in sgd
   const Tensor& ema_values() const { return ema_values_; }
   const Tensor& ema_statistics() const { return ema_statistics_; }
-  /// Steps staged so far, those left out included.
+  /// Steps staged so far, including skipped ones.
   int64_t ema_updates() const { return updates_; }
   void set_ema_updates(int64_t updates) { updates_ = updates; }
 
  private:
   void launch_on_cpu();
-  /// The parameters have changed, and those that the store keeps rounded with them.
+  /// Marks the parameters as changed, and the rounded copy of the store as up to date.
   void mark_stepped();
   Tensor trained_grads() const;
 
@@ -115,9 +116,9 @@ class Optimizer {
 };
 
 namespace cuda {
-/// Room for the numbers of a step.
+/// An empty buffer for the numbers of a step.
 Tensor optimizer_staging(Device device);
-/// Writes the numbers in the order of the stream, without waiting.
+/// Writes the numbers in stream order, without waiting.
 void optimizer_stage(const OptimizerNumbers& numbers, const Tensor& staged);
 /// squares: undefined in sgd; partial_sums: square_sum_room of the trained gradients; progress:
 /// float64 [3], see OptimizerProgress in optimizer_cuda.cu.

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
-// One step is three kernels: parts of the gradients' square sum, the norm and what follows from it,
-// and one pass over all buffers with 16 bytes a thread. Bytes a parameter: the norm reads 4, the
-// pass reads 16 and writes 16, 18 where the values are kept rounded too. The host waits for none.
+// One step is three kernels: partial sums of the squared gradients; the norm and what follows from
+// it; one pass over all buffers with 16 bytes per thread. Bytes per parameter: the norm reads 4,
+// the pass reads 16 and writes 16 (adamw 4 more of each), 2 more where rounded values are kept. The
+// host never waits.
 //
-// Groups begin at multiples of 64 bytes and the buffers are padded to such, so 16 bytes never
+// Groups begin at multiples of 64 bytes and the buffers are padded to these, so that no 16 bytes
 // belong to two groups.
 #include <ydistill/tensor/cuda/block_sums.h>
 #include <ydistill/tensor/square_sum.h>
@@ -14,14 +15,14 @@ namespace {
 
 constexpr int kWidth = kPack<float>;
 
-/// Where the steps so far have come to; all double, so that one tensor holds it.
+/// The progress of the steps so far; all double, so that one tensor holds it.
 struct OptimizerProgress {
   double grad_norm;
-  double scale;    // of the last step's gradients; negative where that step is left out
-  double skipped;  // steps left out so far
+  double scale;    // of the last step's gradients; negative if that step is skipped
+  double skipped;  // steps skipped so far
 };
 
-/// On one thread, with the sum of the squares.
+/// Runs on one thread, with the sum of the squares.
 struct Norm {
   const OptimizerNumbers* numbers;
   OptimizerProgress* progress;
@@ -43,7 +44,7 @@ struct Store {
   __device__ void operator()(int64_t) const { *staged = numbers; }
 };
 
-/// Pack i of the parameters, or, behind them, of the statistics.
+/// Pack i of the parameters or, after them, of the statistics.
 template <OptimizerRule kRule>
 struct Step {
   float *values, *grads, *momentum, *squares, *ema, *ema_statistics;
@@ -67,8 +68,8 @@ struct Step {
     const auto g = load<float, kWidth>(grads + at);
     store(grads + at, Pack<float, kWidth>{});
     const float scale = float(progress->scale);
-    if (scale < 0 || i >= group_ends[kNumParameterGroups - 1]) return;  // left out, or frozen
-    int group = 0;  // without an index that only the running kernel knows
+    if (scale < 0 || i >= group_ends[kNumParameterGroups - 1]) return;  // skipped, or frozen
+    int group = 0;  // no array index that is known only at run time
     for (int k = 0; k + 1 < kNumParameterGroups; ++k) group += i >= group_ends[k] ? 1 : 0;
     const bool decays = ParameterGroup(group) == ParameterGroup::kDecay;
     const OptimizerFactors factors{numbers->lr[group],
@@ -126,7 +127,8 @@ Tensor optimizer_staging(Device device) {
 }
 
 void optimizer_stage(const OptimizerNumbers& numbers, const Tensor& staged) {
-  // As a kernel's argument they are copied when it is launched: no buffer to keep until it ran.
+  // As a kernel argument they are copied at launch: no buffer must be kept until the kernel has
+  // run.
   for_each(1, Store{numbers, numbers_in(staged)});
 }
 

@@ -8,16 +8,16 @@
 
 namespace ydistill {
 
-/// What a step does to one number, on the way from `value`, `momentum` and `ema` to the new ones.
+/// The state of one number: a step maps the old `value`, `momentum` and `ema` to the new ones.
 struct OptimizerState {
   float value, momentum, ema;
-  float squares;  // AdamW alone
+  float squares;  // only for AdamW
 };
 
 /// The numbers of one parameter group.
 struct OptimizerFactors {
   float lr, momentum, decay, grad_scale, ema_keep;
-  float momentum_correction, squares_correction;  // AdamW alone
+  float momentum_correction, squares_correction;  // only for AdamW
 };
 
 inline constexpr double kAdamSquares = 0.999;  // beta_2
@@ -46,8 +46,8 @@ YD_HOST_DEVICE OptimizerState adamw_update(const OptimizerState& s, float grad,
   return {p, m, optimizer_average(s.ema, p, f.ema_keep), v};
 }
 
-/// What gradients of this norm are multiplied with. clip_norm 0: no clipping. PyTorch's
-/// clip_grad_norm_ divides by norm + 1e-6.
+/// The factor for gradients of this norm. clip_norm 0: no clipping. PyTorch's clip_grad_norm_
+/// divides by norm + 1e-6.
 YD_HOST_DEVICE float optimizer_clip_scale(double norm, double clip_norm) {
   const double scale = clip_norm / (norm + 1e-6);
   return clip_norm > 0 && scale < 1 ? float(scale) : 1.0f;

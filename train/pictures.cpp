@@ -14,7 +14,7 @@ namespace {
 
 constexpr int64_t kPicturesOnSheet = 16;
 constexpr int64_t kColumns = 4;
-constexpr int64_t kMaxSheetSide = 8192;  // a JPEG ends at 65500, and a viewer before that
+constexpr int64_t kMaxSheetSide = 8192;  // JPEG ends at 65500, viewers before that
 constexpr float kDrawnScore = 0.25f;
 
 Image picture_of(const Batch& batch, int64_t i) {
@@ -27,7 +27,7 @@ std::string name_of_class(const std::vector<std::string>& names, int64_t id) {
   return id >= 0 && id < int64_t(names.size()) ? names[size_t(id)] : std::to_string(id);
 }
 
-/// A picture for a sheet of `count`: made smaller where the sheet would be too large.
+/// A picture for a sheet of `count`: made smaller if the sheet would be too large.
 Image fitted(Image picture, int64_t count) {
   const int64_t columns = std::min(kColumns, count), rows = (count + columns - 1) / columns;
   const double share = std::min(double(kMaxSheetSide / columns) / double(picture.width),
@@ -83,7 +83,7 @@ void draw_detections(const std::filesystem::path& path, const Batch& batch,
                        fmt::format("{} {:.2f}", name_of_class(class_names, d.class_id), d.score),
                        d.class_id});
     }
-    std::reverse(boxes.begin(), boxes.end());  // the best on top
+    std::reverse(boxes.begin(), boxes.end());  // the highest-scoring on top
     draw_boxes(picture, boxes);
     pictures.push_back(fitted(std::move(picture), count));
   }

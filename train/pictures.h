@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Sheets of a batch's pictures with their boxes, for a look at what the network sees and says.
+// Sheets of a batch's pictures with their boxes, to show the network's input and output.
 #pragma once
 
 #include <filesystem>
@@ -15,7 +15,8 @@ namespace ydistill {
 void draw_labels(const std::filesystem::path& path, const Batch& batch,
                  const std::vector<std::string>& class_names);
 
-/// The same with detections (corners in input pixels, one list a picture) of score 0.25 and above.
+/// The same with detections (corners in input pixels, one list per picture) of score 0.25 and
+/// above.
 void draw_detections(const std::filesystem::path& path, const Batch& batch,
                      const std::vector<std::vector<Detection>>& detections,
                      const std::vector<std::string>& class_names);

@@ -20,7 +20,7 @@ void use_own_threads(const Config& config, const Exchange& exchange) {
 
 namespace {
 
-/// on: what a device is with the config's precision.
+/// on: the device and precision for a device name, with the config's precision.
 template <class On>
 Compute choose_own(const Config& config, const Exchange& exchange, const On& on) {
   if (exchange.local_size() == 1 || config.device == "cpu") return on(config.device);

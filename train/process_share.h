@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What is one process's own where several work together: its device and its threads.
+// What each of several processes has for itself: its device and its threads.
 #pragma once
 
 #include <ydistill/tensor/compute.h>
@@ -8,15 +8,15 @@
 
 namespace ydistill {
 
-/// Sets the threads of parallel_for: as many as the config says, else what the environment
+/// Sets the number of threads of parallel_for: that of the config, else what the environment
 /// (OMP_NUM_THREADS) or the process's share of its machine allows.
 void use_own_threads(const Config& config, const Exchange& exchange);
 
-/// What the config's device and precision mean to this process: with "cuda", or "auto" where there
-/// is a GPU, the nth process of a machine has its nth GPU. throws ConfigError, also for one GPU
+/// What the config's device and precision mean for this process: with "cuda", or "auto" if there is
+/// a GPU, the nth process of a machine has its nth GPU. throws ConfigError, also if one GPU is
 /// named for several processes.
 Compute choose_own_compute(const Config& config, const Exchange& exchange);
-/// The same for validation alone: see choose_inference_compute.
+/// The same for validation only: see choose_inference_compute.
 Compute choose_own_inference_compute(const Config& config, const Exchange& exchange,
                                      bool calibrated);
 

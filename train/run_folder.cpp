@@ -73,7 +73,7 @@ bool RunFolder::has_other_config(const Config& config) const {
   if (!fs::exists(file, ignored)) return false;
   try {
     return to_json(parse_run_config(read_text_file(file), file.string())) != to_json(config);
-  } catch (const Error&) {  // cannot be read, or is no config any more
+  } catch (const Error&) {  // unreadable, or no longer a config
     return true;
   }
 }

@@ -15,18 +15,18 @@
 
 namespace ydistill {
 
-/// Batches of the first training epoch and of the last validation that are drawn into the folder.
+/// Number of batches of the first training epoch, and of the last validation, that are drawn.
 inline constexpr int64_t kDrawnBatches = 3;
 
 class RunFolder {
  public:
-  /// Makes dir/NAME, or NAME2, NAME3, ... where that exists. throws FileError.
+  /// Creates dir/NAME, or NAME2, NAME3, ... if that exists. throws FileError.
   static RunFolder create(const RunConfig& run);
-  /// An existing run, given its folder; what a killed process left half written is removed.
-  /// throws FileError if it holds no weights/last.safetensors, if another process works in it, or
-  /// if it cannot be written to.
+  /// An existing run, given its folder; partly written files of a killed process are removed.
+  /// throws FileError if it holds no weights/last.safetensors, if another process uses it, or if it
+  /// cannot be written to.
   static RunFolder open(const std::filesystem::path& path);
-  /// A run that another process has created or opened, for reading from it.
+  /// A run that another process has created or opened, for reading only.
   static RunFolder of_another(const std::filesystem::path& path);
 
   const std::filesystem::path& path() const { return path_; }
@@ -35,7 +35,7 @@ class RunFolder {
   std::filesystem::path conv_plans() const { return path_ / "plans.json"; }
 
   void write_config(const Config& config) const;
-  /// Whether the folder's config.json says anything else than `config`; false where there is none.
+  /// Whether the folder's config.json differs from `config`; false if there is none.
   bool has_other_config(const Config& config) const;
   /// Replaces results.csv by these lines. throws FileError.
   void write_results(const std::vector<EpochResult>& results) const;

@@ -54,7 +54,7 @@ DataRecord data_record(const Dataset& data) {
 std::vector<Fact> model_facts(const ReportedRun& run) {
   const GraphSpec& spec = run.student->spec();
   const int64_t size = run.config.train.image_size;
-  // A graph from a file is "custom"; the file's name says more.
+  // A graph from a file has the name "custom"; the file's name is more useful.
   const bool from_file = spec.name == "custom" && !run.config.model.graph.empty();
   std::vector<Fact> facts{
       {"Student", from_file ? fs::path(run.config.model.graph).stem().string() : spec.name},
@@ -110,7 +110,7 @@ std::vector<TensorBoardEvent> tensorboard_events(const fs::path& folder, const R
   return events;
 }
 
-/// What stands behind epochs that a resumed run will do again.
+/// Drops what belongs to epochs that a resumed run will repeat.
 void forget_from(RunRecord& record, int64_t epoch) {
   std::erase_if(record.speed, [epoch](const EpochSpeed& s) { return s.epoch >= epoch; });
   if (record.best && record.best->epoch >= epoch) record.best.reset();
@@ -229,8 +229,8 @@ void RunReporter::write(bool last) const {
 RunRecord read_run_record(const fs::path& folder) {
   const fs::path report = folder / "report.json", results = folder / "results.csv";
   RunRecord record = parse_record(read_text_file(report), report.string());
-  // A run that was killed between the two files has an epoch more in results.csv, which else is the
-  // same with fewer digits.
+  // results.csv is written last: a run that was killed before that has one epoch fewer there.
+  // Otherwise it holds the same with fewer digits.
   EpochTable table = parse_results(read_text_file(results), results.string());
   if (table.epochs != record.results.epochs) record.results = std::move(table);
   return record;

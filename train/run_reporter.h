@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
-// Tells the story of a run while it goes on: report.json, report.html, TensorBoard events and, at
-// the end, the plots, all in the run folder and each replaced whole after every epoch.
+// Reports a run while it proceeds: report.json, report.html, TensorBoard events and, at the end,
+// the plots. All are in the run folder and replaced completely after every epoch.
 //
 // What cannot be computed again (speeds, the teacher's validation, pictures of the best epoch) is
-// read back from report.json by a resumed run. Nothing here touches the training.
+// read back from report.json by a resumed run. Nothing here affects the training.
 #pragma once
 
 #include <filesystem>
@@ -38,15 +38,15 @@ struct EpochTimes {
 
 class RunReporter {
  public:
-  /// An earlier report.json in the folder is continued; one that cannot be read is said and
+  /// An earlier report.json in the folder is continued; one that cannot be read is reported and
   /// replaced. Writes the page for the first time. throws FileError.
   RunReporter(std::filesystem::path folder, const ReportedRun& run,
               const std::function<void(const std::string&)>& say);
 
-  /// For EvaluateOptions::on_batch, then the result of that validation.
+  /// For EvaluateOptions::on_batch; then the result of that validation is passed to teacher().
   std::function<void(const EvaluatedBatch&)> watch_teacher();
   void teacher(const EvaluateResult& result);
-  /// Whether the teacher's validation is known, also from before the run was resumed.
+  /// Whether the teacher's validation is known, possibly from before the run was resumed.
   bool knows_teacher() const { return record_.teacher && record_.teacher->validation; }
 
   /// The same for the student. last: also draws the sheets val_batch*.jpg.
@@ -55,7 +55,7 @@ class RunReporter {
   void epoch(std::span<const EpochResult> results, const EvaluateResult& result,
              const EpochTimes& times);
 
-  /// For a run that turns out to be finished, perhaps killed before its last report was written.
+  /// For a run that is already finished, but perhaps was killed before its last report was written.
   void finish(std::span<const EpochResult> results);
 
   const RunRecord& record() const { return record_; }
@@ -73,7 +73,7 @@ class RunReporter {
 /// results.csv as a table.
 EpochTable table_of(std::span<const EpochResult> results);
 
-/// What report.json of a run folder says, and the epochs of results.csv if those are others.
+/// The contents of a run folder's report.json, with the epochs of results.csv if those differ.
 /// throws FileError.
 RunRecord read_run_record(const std::filesystem::path& folder);
 

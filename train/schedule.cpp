@@ -8,7 +8,7 @@
 namespace ydistill {
 namespace {
 
-/// From a at 0 to b at `width`, b beyond.
+/// Linear from a at 0 to b at `width`, then b.
 double interpolate(double x, double width, double a, double b) {
   return x >= width ? b : a + (b - a) * x / width;
 }

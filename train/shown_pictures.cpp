@@ -14,7 +14,7 @@ namespace {
 constexpr int64_t kLongestSide = 320;
 constexpr int kQuality = 82;
 
-/// The picture inside its letterbox, made small enough to stand in a page.
+/// The picture inside its letterbox, small enough for a page.
 Image small_picture(const Batch& batch, size_t i) {
   const Letterbox& box = batch.letterboxes[i];
   const Tensor input = batch.images.slice(int64_t(i), int64_t(i) + 1);
@@ -39,7 +39,7 @@ ShownBox shown(const Box& box, const Letterbox& letterbox) {
   return {box.x1 / w, box.y1 / h, box.x2 / w, box.y2 / h, box.class_id, 0, false};
 }
 
-/// The picture without its jpeg.
+/// The picture's boxes and F1, without its jpeg.
 ShownPicture compared(const EvaluatedBatch& e, size_t i, const Sample& sample) {
   ShownPicture p;
   p.name = sample.image.filename().string();
@@ -89,7 +89,7 @@ Grid objectness_of(const std::vector<Tensor>& logits, int64_t picture) {
   return grid;
 }
 
-/// Colours over the grey picture; between the cells' centres straight lines.
+/// Colours over the grey picture; linear interpolation between the centres of the cells.
 Image painted(Image picture, const Grid& grid, const Letterbox& box) {
   for (int64_t y = 0; y < picture.height; ++y) {
     for (int64_t x = 0; x < picture.width; ++x) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Validation pictures to look at: those on which a network does worst and best, and where it and
-// its teacher see objects.
+// Validation pictures for the report: those on which a network does worst and best, and maps of
+// where it and its teacher see objects.
 #pragma once
 
 #include <cstdint>
@@ -13,9 +13,9 @@
 
 namespace ydistill {
 
-/// Collects the worst and the best pictures by their F1 (score > 0.25, IoU > 0.45, class right). Of
-/// equal ones those with more errors, or more labels, go first, then the order of the data set.
-/// Pictures without labels and detections are neither.
+/// Collects the worst and the best pictures by their F1 (score > 0.25, IoU > 0.45, correct class).
+/// Ties: more errors first for the worst, more labels first for the best, then the order of the
+/// data set. Pictures with neither labels nor detections are skipped.
 class ShownPictures {
  public:
   explicit ShownPictures(size_t most = 6) : most_(most) {}
@@ -33,12 +33,12 @@ class ShownPictures {
   std::vector<Kept> worst_, best_;
 };
 
-/// Takes the objectness of the first labelled pictures: the largest sigmoid over the anchors and
+/// Draws the objectness of the first labelled pictures: the largest sigmoid over the anchors and
 /// scales of each cell of the finest grid, as colours over the grey picture.
 class ObjectnessPictures {
  public:
   struct Taken {
-    std::string name, picture, map;  ///< of the file; JPEG bytes
+    std::string name, picture, map;  ///< of the file; then JPEG bytes
   };
   explicit ObjectnessPictures(size_t most = 4) : most_(most) {}
   void add(const EvaluatedBatch& evaluated, const Dataset& dataset);

@@ -70,15 +70,15 @@ std::filesystem::path cache_folder_of(const DataConfig& data) {
   return data.label_cache ? default_cache_folder() : std::filesystem::path();
 }
 
-/// A source beside the names that its labels are read by.
+/// A source, and the names by which its labels are read.
 struct NamedSource {
   std::string what;                ///< "data.val: b.yaml"
-  std::vector<std::string> names;  ///< in its data.yaml, merged; none for other sources
-  size_t before_merge = 0;         ///< how many these were
-  /// Whether labels get their class by its name; else by the id alone.
+  std::vector<std::string> names;  ///< in its data.yaml, merged; empty for other sources
+  size_t before_merge = 0;         ///< number of these before the merge
+  /// Whether labels get their class by its name; otherwise by the id only.
   bool is_by_name = false;
 
-  /// given: the names are the user's own, who may want some of a data.yaml's classes.
+  /// given: the names come from the user, who may want only some of a data.yaml's classes.
   NamedSource(const char* key, const DataSourceConfig& source, const ClassMerges& merge,
               const std::vector<std::string>& wanted, bool given)
       : is_by_name(source.kind() == DataSourceConfig::Kind::kVoc ||
@@ -90,13 +90,13 @@ struct NamedSource {
     names = merged_names(names, merge).names;
     is_by_name = are_among(wanted, names) && (given || wanted.size() == names.size());
   }
-  /// By ids that stand for names of its own.
+  /// Labels are read by ids, which stand for the source's own names.
   bool has_other_names() const { return !names.empty() && !is_by_name; }
   bool has_ids_alone() const { return names.empty() && !is_by_name; }
 };
 
-/// Refuses a data.yaml of which `wanted` classes, those of data.names, are taken by name beside a
-/// source of mere ids: they hardly are those of the few.
+/// Refuses a data.yaml of which only the `wanted` classes, those of data.names, are taken by name
+/// if the other source has only ids: these hardly refer to just those few classes.
 void check_ids_have_names(const NamedSource& named, const char* other_key, const NamedSource& other,
                           size_t wanted) {
   if (!named.is_by_name || named.before_merge <= wanted || !other.has_ids_alone()) return;
@@ -106,8 +106,8 @@ void check_ids_have_names(const NamedSource& named, const char* other_key, const
       wanted, named.before_merge, named.what, other_key);
 }
 
-/// Refuses labels that name their classes where none of them is one of the classes wanted: those of
-/// a folder of pictures, say, which has only ids and is read as class0, class1, ...
+/// Refuses labels that name their classes if none of them is one of the wanted classes: for example
+/// those of a folder of pictures, which has only ids and is read as class0, class1, ...
 void check_some_labels_kept(const DataSourceConfig& source, const Reading& reading,
                             const Dataset& dataset) {
   const bool is_by_name = source.kind() == DataSourceConfig::Kind::kVoc ||
@@ -126,8 +126,8 @@ double feature_gain(const Config& config) {
   return config.distill.gain * config.distill.feature;
 }
 
-/// Whether a layer before the head is trained. Else projections alone would learn from features,
-/// and count in clip_norm.
+/// Whether a layer before the head is trained. Otherwise only projections would learn from
+/// features, and would count in clip_norm.
 bool learns_features(const Model& student) {
   const ParameterStore& store = student.parameters();
   const std::string head = fmt::format("model.{}.", student.spec().layers.size() - 1);
@@ -140,14 +140,14 @@ bool learns_features(const Model& student) {
   return false;
 }
 
-/// The labelled pictures and, behind them, the unlabelled ones of data.unlabeled.
+/// The labelled pictures followed by the unlabelled ones of data.unlabeled.
 std::shared_ptr<const Dataset> with_unlabelled(std::shared_ptr<const Dataset> labelled,
                                                const DataConfig& data, const Say& say,
                                                int max_findings, const Stop& stop) {
   Dataset pictures = load_unlabelled(data, stop);
   say("data.unlabeled: " + pictures.summary());
   auto both = std::make_shared<Dataset>(*labelled);
-  both->findings.clear();  // said before
+  both->findings.clear();  // reported before
   add_unlabelled(*both, std::move(pictures));
   say_findings(both->findings, say, max_findings);
   both->findings.insert(both->findings.begin(), labelled->findings.begin(),
@@ -197,10 +197,10 @@ Reading reading_of(const Config& config) {
 Reading validation_reading(const Config& config, const Dataset& training) {
   const std::vector<std::string>& names = training.names;
   Reading reading = reading_of(config);
-  // Where all become one, validation has names of its own to read its labels by.
+  // If all become one class, validation reads its labels by names of its own.
   if (reading.classes == Classes::kSingle) return reading;
   if (reading.names.empty()) {
-    // Ids count among the classes as they are before some become one.
+    // Ids count the classes as they are before the merge.
     const bool has_ids = val_source(config).kind() == DataSourceConfig::Kind::kYolo;
     const bool by_those_before = has_ids && !training.names_before_merge.empty();
     reading.names = by_those_before ? training.names_before_merge : names;
@@ -218,7 +218,7 @@ Reading validation_reading(const Config& config, const Dataset& training) {
   }
   const NamedSource& other = val.has_other_names() ? val : train;
   const NamedSource& beside = val.has_other_names() ? train : val;
-  // A folder of pictures has only ids: they mean what the other source says.
+  // A folder of pictures has only ids: they have the meaning given by the other source.
   if (!both && beside.has_ids_alone()) return reading;
   throw ConfigError(
       "{} has the classes {}, but those of {} are {}; the same names wanted, in any "
@@ -229,11 +229,11 @@ Reading validation_reading(const Config& config, const Dataset& training) {
 
 namespace {
 
-/// For validation pictures of mere ids, where classes are merged: the classes that these are among.
-/// model: of the model; merged: those afterwards.
+/// For validation pictures with ids only, if classes are merged: the classes to which the ids
+/// refer. model: the classes of the model; merged: those after the merge.
 std::vector<std::string> names_of_ids(const Config& config, const std::vector<std::string>& model,
                                       const std::vector<std::string>& merged) {
-  if (merged != model) return model;  // it knows them as they are before
+  if (merged != model) return model;  // the model knows the classes as they are before
   if (has_train_source(config)) {
     const DataSourceConfig train = train_source(config);
     if (train.kind() == DataSourceConfig::Kind::kYaml) {
@@ -251,7 +251,7 @@ Reading model_reading(const Config& config, const std::vector<std::string>& name
   Reading reading = reading_of(config);
   if (reading.classes == Classes::kSingle) return reading;
   if (!reading.names.empty()) {
-    // before anything is read
+    // before any data is read
     const MergedNames wanted = merged_names(reading.names, reading.merge);
     (void)classes_of_data(names, wanted.names, reading.merge);
     return reading;
@@ -365,7 +365,7 @@ std::unique_ptr<Model> trained_model(const GraphSpec& spec, const Config& config
                                      const Compute& compute, const GraphSpec* teacher) {
   try {
     TrainedParts parts{config.train.freeze};
-    // Scales that differ are refused where teacher and student are compared.
+    // Scales that differ are refused later, when teacher and student are compared.
     if (teacher != nullptr && feature_gain(config) > 0 &&
         teacher->anchors.strides == spec.anchors.strides) {
       parts.feature_channels = teacher->detect().in_channels;
@@ -386,7 +386,7 @@ GraphSpec with_fitting_anchors(GraphSpec spec, const Config& config, const Datas
   const std::vector<BoxSize> sizes = label_sizes(dataset, double(config.train.image_size), 0);
   if (mode == Mode::kOff || sizes.empty()) return spec;
   const double anchor_t = config.loss.anchor_t;
-  // As they come out of the augmentation, up to a tenth larger or smaller.
+  // Sizes as after the augmentation, up to a tenth larger or smaller.
   const std::vector<BoxSize> scaled =
       label_sizes(dataset, double(config.train.image_size), uint64_t(config.train.seed) + 1);
   const AnchorFit own = fit_of(spec.anchors, scaled, anchor_t);
@@ -416,21 +416,22 @@ GraphSpec with_fitting_anchors(GraphSpec spec, const Config& config, const Datas
 
 namespace {
 
-/// Where there are no labels to fit anchors to, a student from scratch has the teacher's: then
-/// equal logits are equal boxes.
+/// Without labels to fit anchors to, a student from scratch takes the teacher's anchors: then equal
+/// logits mean equal boxes.
 GraphSpec with_anchors_of_teacher(GraphSpec spec, const Config& config, const GraphSpec* teacher,
                                   const Say& say) {
   if (teacher == nullptr || config.train.autoanchor == TrainConfig::Autoanchor::kOff) return spec;
   const Anchors &own = spec.anchors, &theirs = teacher->anchors;
-  // Others are refused where student and teacher are compared.
+  // Different strides or numbers of anchors are refused when student and teacher are compared.
   if (own.strides != theirs.strides || own.per_head() != theirs.per_head()) return spec;
   if (same_anchors(own, theirs)) return spec;
   say("anchors: the teacher's are taken");
   return spec.with_anchors(theirs);
 }
 
-/// Which of its weights' classes each of a head's is: by name, of several that count as one the
-/// first; where both have as many, one that is called otherwise now is the one at its place.
+/// For each class of a head, the class of its weights that it continues: by name (of several merged
+/// classes the first). If none is merged, some match and both have equally many, one with a new
+/// name takes the class at its own index, unless that is taken.
 std::vector<int64_t> kept_classes(const std::vector<std::string>& names,
                                   const std::vector<std::string>& before,
                                   const ClassMerges& merges) {
@@ -450,13 +451,13 @@ std::vector<int64_t> kept_classes(const std::vector<std::string>& names,
   return classes;
 }
 
-/// The weights with, of the head, the rows of the classes that it keeps; those of the others as the
-/// student has them. Nothing where none is known, the classes are the same, or the head reads
-/// other channels.
+/// The weights, with the head's rows of the classes that it keeps; rows of other classes are the
+/// student's. Nothing if no class is known, the classes are the same, or the head reads other
+/// channels.
 std::optional<Checkpoint> with_known_classes(const Checkpoint& weights, const Model& student,
                                              const std::vector<std::string>& names,
                                              const ClassMerges& merges, const Say& say) {
-  // One class alone has a logit that nothing trains: it starts, and stays, near certainty.
+  // The logit of a single class is never trained: it starts, and stays, near certainty.
   if (weights.class_names.size() == 1 && names.size() > 1) return {};
   const GraphSpec &from = weights.spec, &to = student.spec();
   const bool alike = from.layers.size() == to.layers.size() &&
@@ -567,7 +568,7 @@ Compute teacher_compute(const Config& config, const Checkpoint& teacher, const C
 
 namespace {
 
-/// Of a teacher that lacks some of the student's classes. throws ConfigError.
+/// Refuses a teacher that lacks student classes which the training needs. throws ConfigError.
 void check_what_is_known(const Config& config, const ClassMatch& classes,
                          const std::vector<std::string>& names) {
   if (!classes.has_unknown()) return;

@@ -12,7 +12,7 @@
 namespace ydistill {
 namespace {
 
-/// The gradients of a loss at what it is of, heads or maps; `total` receives its value.
+/// The gradients of a loss with respect to its inputs, heads or maps; `total` receives its value.
 template <class Loss>
 std::vector<Tensor> gradients_of(const std::vector<Tensor>& inputs, Tensor& total, Loss loss) {
   std::vector<Var> leaves;
@@ -110,7 +110,7 @@ StepResult forward_backward(Model& student, const Tensor& images, const Tensor& 
   if (options.heads != nullptr) *options.heads = logits;
   std::vector<Tensor> grads = result.grad_heads;
   if (!features.empty()) {
-    if (grads.empty()) outputs.clear();  // of a step without another loss
+    if (grads.empty()) outputs.clear();  // if the step has no other loss
     Tensor total;
     for (Tensor& grad :
          gradients_of(values_of(features), total, [&](const std::vector<Var>& leaves) {

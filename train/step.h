@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// One step's losses and gradients: what training repeats and trace shows.
+// One step's losses and gradients, for training and for trace.
 #pragma once
 
 #include <functional>
@@ -12,22 +12,22 @@
 
 namespace ydistill {
 
-/// What the student is compared with. Either part may be absent.
+/// What the student is compared with. Each part may be absent.
 struct StepLosses {
   std::optional<DetectionLossOptions> detection;
   std::optional<DistillOptions> distill;
-  double feature_gain = 0;  ///< of the feature term; 0: there is none
+  double feature_gain = 0;  ///< of the feature term; 0: none
   Anchors student_anchors, teacher_anchors;
 };
 
-/// All on the device of the heads; undefined where the loss is absent.
+/// All on the device of the heads; undefined if the loss is absent.
 struct StepResult {
-  Tensor detection_terms;  ///< float64 [3]: box, obj, cls with gains, not times the batch
-  Tensor distill_terms;    ///< float64 [3]: box, obj, cls with gains, times the batch
-  Tensor feature_term;     ///< float64 [1]: with its gain, times the batch
-  Tensor detection_total, distill_total;  ///< scalars, times the batch; of the logits' losses
+  Tensor detection_terms;  ///< float64 [3]: box, obj, cls with gains, not times the batch size
+  Tensor distill_terms;    ///< float64 [3]: box, obj, cls with gains, times the batch size
+  Tensor feature_term;     ///< float64 [1]: with its gain, times the batch size
+  Tensor detection_total, distill_total;  ///< scalars, times the batch size; losses on logits only
   std::vector<Tensor> grad_heads;         ///< of the sum of both totals, shapes of the heads
-  /// square_sum_parts of either loss's gradient, one tensor a head; empty unless both are there.
+  /// square_sum_parts of each loss's gradient, one tensor per head; empty unless both losses exist.
   std::vector<Tensor> detection_squares, distill_squares;
 };
 
@@ -37,11 +37,11 @@ struct StepNumbers {
   DistillTerms distill;
   double feature = 0;  ///< not in distill_total
   double detection_total = 0, distill_total = 0;
-  /// Square sums of either loss's gradient at the heads; 0 unless both are there.
+  /// Square sums of each loss's gradient at the heads; 0 unless both losses exist.
   double detection_square = 0, distill_square = 0;
 };
 
-/// Reads them; on a GPU that waits for the step.
+/// Reads the numbers; on a GPU this waits for the step.
 StepNumbers numbers_of(const StepResult& result);
 
 /// The losses of given logits and their gradient. heads, teacher_heads: [N,H,W,A,5+C] each;
@@ -52,9 +52,10 @@ StepResult losses_and_gradients(const std::vector<Tensor>& heads, const Tensor& 
 struct ForwardBackwardOptions {
   /// Called between the student's forward pass and the losses; may wait there for the teacher.
   std::function<void()> before_losses;
-  /// Receives the logits unless null.
+  /// Receives the logits if not null.
   std::vector<Tensor>* heads = nullptr;
-  /// The teacher's maps before its head, for the feature term: shapes of the student's features.
+  /// The teacher's maps before its head, for the feature term: same shapes as the student's
+  /// features.
   std::vector<Tensor> teacher_features = {};
 };
 

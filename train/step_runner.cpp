@@ -29,7 +29,7 @@ constexpr StepSum kSums[] = {
     {"distill_square", &StepSums::distill_square, MeanOver::kNothing},
 };
 
-/// A step but for the optimizer's part, in the arena that is open.
+/// A step without the optimizer's part, in the arena that is open.
 StepNumbers step_numbers(Model& student, Teacher* teacher, StepLosses& losses, const Batch& batch) {
   const ConvStep in_flight;
   std::vector<Tensor> teacher_heads;

@@ -18,9 +18,9 @@ namespace ydistill::cuda {
 namespace {
 
 constexpr int64_t kBatchesBetweenTakes = 10;
-constexpr int64_t kTargetsPerPicture = 16;  // room at first; doubled where a batch has more
+constexpr int64_t kTargetsPerPicture = 16;  // initial room; doubled if a batch has more
 
-/// What a batch is to the GPU. Targets are padded to `capacity` rows.
+/// A batch as the GPU sees it. Targets are padded to `capacity` rows.
 struct Inputs {
   Tensor images;    // uint8 [N,H,W,3]
   Tensor targets;   // float32 [capacity,6]
@@ -29,7 +29,7 @@ struct Inputs {
 
 using Key = std::array<int64_t, 4>;  // N, H, W, capacity
 
-/// Where inputs of one shape after another lie.
+/// Reused memory for inputs of one shape after another.
 struct InputRoom {
   StorageRoom images, targets, labelled;
 
@@ -41,7 +41,7 @@ struct InputRoom {
   }
 };
 
-/// Of the images that a batch has or that its plans make.
+/// The shape of the images that a batch holds or that its plans make.
 Shape image_shape(const Batch& batch) {
   if (batch.plans.empty()) return batch.images.shape();
   const SamplePlan& first = batch.plans.front();
@@ -53,7 +53,7 @@ void copy_labels(const Inputs& to, const Inputs& from) {
   copy_in_order(to.labelled, from.labelled);
 }
 
-/// On all threads: one does not reach the memory's bandwidth.
+/// On all threads: a single one does not reach the memory bandwidth.
 void copy_on_host(const Tensor& to, const Tensor& from) {
   constexpr int64_t kGrain = int64_t(1) << 20;
   parallel_ranges(from.nbytes(), kGrain, [&](int64_t begin, int64_t end) {
@@ -73,7 +73,8 @@ struct ShapedStep {
   int64_t runs = 0;
   Graph graph;
 };
-/// Shapes whose graphs are kept, each some MiB: multi-scale training at 640 +- 50 % has 21.
+/// Number of shapes whose graphs are kept, each some MiB: multi-scale training at 640 +- 50 % has
+/// 21.
 constexpr size_t kMaxShapes = 32;
 
 class CudaRunner : public StepRunner {
@@ -88,7 +89,8 @@ class CudaRunner : public StepRunner {
         arena_(std::move(arena)),
         pictures_(std::move(pictures)),
         exchange_(exchange) {
-    // Of its own, because its blocks are freed in the host's order, not in that of two streams.
+    // A separate arena, because its blocks are freed in the host's order, not in that of two
+    // streams.
     if (teacher != nullptr) teacher_arena_ = Arena::create(arena_->limit_bytes(), student.device());
     const ArenaScope heap(nullptr);
     sums_ = Tensor::zeros({int64_t(step_sums().size())}, DType::kFloat64, student.device());
@@ -97,27 +99,27 @@ class CudaRunner : public StepRunner {
 
   ~CudaRunner() override {
     try {
-      wait_for_gpu();  // nothing may be freed under the GPU's hands
+      wait_for_gpu();  // nothing may be freed while the GPU uses it
     } catch (const std::exception&) {
-      // The error that ended the run has been reported already.
+      // The error that ended the run has already been reported.
     }
   }
 
   void accumulate(const Batch& batch) override {
-    require_device(student_.device().index);  // whatever else this thread does in between
+    require_device(student_.device().index);  // whatever else this thread did in between
     if (!batch.plans.empty() && !pictures_) {
       throw ValueError("train: a batch of plans, but no pictures on the GPU to make it from");
     }
     check_targets("train", batch.targets, image_shape(batch)[0], student_.spec().num_classes);
     ShapedStep& step = upload(batch);
-    student_.parameters().refresh_rounded();  // the graphs read them as they are
+    student_.parameters().refresh_rounded();  // the graphs read the rounded values as they are
     if (step.graph.captured()) {
       step.graph.launch();
     } else if (step.runs++ == 0) {
-      compute(step.inputs);  // builds plans, finds out how much memory a step takes
+      compute(step.inputs);  // builds plans and finds out how much memory a step takes
     } else {
-      // Working copies of the weights must be made anew inside the graph, whatever is current; but
-      // for those that the optimizer's step writes.
+      // Working copies of the weights must be made again inside the graph, even if they are
+      // current, except those that the optimizer's step writes.
       student_.parameters().mark_statistics_changed();
       step.graph.capture([&] { compute(step.inputs); });
       step.graph.launch();
@@ -157,7 +159,7 @@ class CudaRunner : public StepRunner {
   }
 
  private:
-  /// Sends the batch on its way; the stream's work from then on finds it in the step's inputs.
+  /// Starts the upload of a batch; later work on the stream finds it in the step's inputs.
   ShapedStep& upload(const Batch& batch) {
     const Shape s = image_shape(batch);
     const bool is_planned = !batch.plans.empty();
@@ -189,9 +191,10 @@ class CudaRunner : public StepRunner {
       slot.copied.record();
     }
     slot.copied.hold_stream();
-    // A graph that leaves may still run.
+    // A graph that is evicted may still run.
     ShapedStep& step = steps_.at(key, [](ShapedStep&) { wait_for_gpu(); });
-    // The steps of all shapes read from the same place: one is over when the next is copied there.
+    // The steps of all shapes read the same memory: a step has ended when the next one is copied
+    // there.
     if (!step.inputs.images.defined()) step.inputs = step_room_.inputs(s, capacity, on_gpu);
     if (is_planned) {
       gather_samples(sent_there.images, batch.plans.front().room, step.inputs.images);
@@ -203,7 +206,7 @@ class CudaRunner : public StepRunner {
     return step;
   }
 
-  /// Pictures that the GPU sees for the first time go there now; that waits for the copies alone.
+  /// Pictures that the GPU has not seen yet are uploaded now; this waits only for the copies.
   void pack(const std::vector<SamplePlan>& plans, const Tensor& packed) {
     const StreamScope scope(copies_);
     for (size_t i = 0; i < plans.size(); ++i) {
@@ -211,7 +214,7 @@ class CudaRunner : public StepRunner {
     }
   }
 
-  /// Everything of a step but the optimizer.
+  /// A whole step except the optimizer.
   void compute(const Inputs& inputs) {
     const ArenaScope scope(arena_);
     std::vector<Tensor> teacher_heads;

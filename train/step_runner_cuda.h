@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
-// The runner on a GPU. A batch goes through pinned memory and a copy stream while the one before is
-// computed; a batch of plans goes the same way and becomes images on the GPU; the teacher runs on a
-// stream of its own beside the student; a shape of batch that came twice is captured, teacher,
-// student, losses and backward together, as one CUDA graph, and the optimizer's step as another.
-// The host waits only in take().
+// The runner on a GPU. A batch is copied through pinned memory and a copy stream while the previous
+// one is computed; a batch of plans is sent the same way and becomes images on the GPU. The teacher
+// runs on its own stream beside the student. A batch shape that occurs a second time is captured:
+// teacher, student, losses and backward pass as one CUDA graph, the optimizer step as another. The
+// host waits in take(), and in accumulate() only for a free upload buffer, for uploads of new
+// pictures and where an old graph is evicted.
 #pragma once
 
 #include <memory>

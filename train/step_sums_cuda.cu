@@ -5,7 +5,7 @@
 namespace ydistill::cuda {
 namespace {
 
-// Places in step_sums().
+// Positions in step_sums().
 constexpr int kDetection = 0, kDistill = 3, kFeature = 6, kDetectionSquare = 7, kDistillSquare = 8;
 
 struct AddTerms {

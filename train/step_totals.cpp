@@ -54,7 +54,7 @@ void StepTotals::sum_over_processes(StepSums& sums, bool stops) {
   }
 }
 
-/// Of those not taken yet.
+/// Of the pictures not taken yet.
 double StepTotals::pictures_of(MeanOver mean_over) const {
   if (mean_over == MeanOver::kNothing) return 1;
   return double(mean_over == MeanOver::kAll ? pictures_untaken_ : labelled_untaken_);

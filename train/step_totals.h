@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The sums of batches, from where a runner keeps them to where the training reads them: over all
-// processes, and looked at.
+// Passes the sums of batches from the runner to the training: added over all processes, and checked
+// to be finite.
 #pragma once
 
 #include <cstdint>
@@ -16,17 +16,17 @@ class StepTotals {
  public:
   explicit StepTotals(Exchange& exchange) : exchange_(exchange) {}
 
-  /// Counts the pictures of an epoch anew.
+  /// Restarts the count of an epoch's pictures.
   void begin_epoch() { pictures_taken_ = 0; }
-  /// A batch whose sums the runner holds from now on.
+  /// Adds a batch whose sums the runner holds from now on.
   void add(const Batch& batch);
-  /// Batches whose sums it holds.
+  /// Number of batches whose sums it holds.
   int64_t untaken() const { return untaken_; }
 
-  /// The runner's sums of those. Of several processes, which all come here together: losses are
-  /// means over the pictures of all, as those of a whole batch are, and the rest is summed.
-  /// stops: whether this process is asked to stop. epoch, batch: of the last of them, for messages.
-  /// throws NotFiniteError, in all processes as Exchange::together does.
+  /// The runner's sums of those batches. Several processes must all call this together: losses
+  /// become means over the pictures of all processes, like those of a whole batch, and the rest is
+  /// summed. stops: whether this process is asked to stop. epoch, batch: of the last batch, for
+  /// messages. throws NotFiniteError, in all processes as Exchange::together does.
   StepSums take(StepRunner& runner, bool stops, int64_t epoch, int64_t batch);
 
   /// Pictures of this epoch whose sums were taken, in all processes.

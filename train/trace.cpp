@@ -76,7 +76,7 @@ Tensor moments(const Tensor& t) {
   return vector_of({mean, std::sqrt(squares / (n - 1)), largest});
 }
 
-/// [:1, :8, :4, :4] of the tensor seen as NCHW.
+/// The slice [:1, :8, :4, :4] of the tensor in NCHW order.
 Tensor corner(const Tensor& t) {
   const int64_t channels = std::min<int64_t>(8, t.size(3)), rows = std::min<int64_t>(4, t.size(1)),
                 columns = std::min<int64_t>(4, t.size(2));
@@ -317,7 +317,7 @@ class Trace {
     add_recorded("ema.", export_statistics(*student_, optimizer.ema_statistics()));
   }
 
-  /// Those tensors that the batch file holds for this case.
+  /// Adds the tensors that the batch file holds for this case.
   void add_recorded(const std::string& prefix, const NamedTensors& tensors) {
     for (const auto& [name, value] : tensors) {
       if (batch_.find(options_.case_name + "." + prefix + name) != nullptr)
@@ -325,7 +325,7 @@ class Trace {
     }
   }
 
-  /// Records moments and corner of every module where they are asked for.
+  /// Records moments and corner of every module, if requested.
   Model::Observer observer(const std::string& who) {
     if (!options_.layers) return {};
     return [this, who](int layer, const Tensor& t) {

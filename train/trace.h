@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
-// Trace: recorded numbers through the model, every intermediate result written down.
+// Trace: runs a model on recorded inputs and writes every intermediate result.
 //
 // A batch file (safetensors) holds pictures, targets and, in its metadata, cases: which losses with
-// which gains, how many optimizer steps. The same file run through two implementations tells where
-// they part. All tensors are in PyTorch's layouts (pictures NCHW, weights OIHW, heads
+// which gains, and how many optimizer steps. Running the same file through two implementations
+// shows where they differ. All tensors have PyTorch's layouts (pictures NCHW, weights OIHW, heads
 // [N, A, row, column, 5 + C]).
 #pragma once
 
@@ -26,11 +26,12 @@ struct TraceOptions {
   Compute compute;
 };
 
-/// Runs a case and gives what it computed, under the names of the batch file without the case's:
+/// Runs a case and returns its results, under the names in the batch file without the case's
+/// prefix:
 ///   student.headK, student.decoded, teacher.headK, teacher.decoded    evaluation mode
 ///   train_headK, loss, distill_terms, grad_headK, param_grad_norms, grad.NAME, bn_after.*
 ///   with steps: losses, param_norms, ema_norms, after.NAME, ema.NAME
-/// param_names is in the metadata. throws FileError, ValueError for a case that is not there.
+/// param_names is in the metadata. throws FileError; ValueError for a case that does not exist.
 TensorFile run_trace(const TraceOptions& options);
 
 }  // namespace ydistill

@@ -15,7 +15,7 @@ constexpr const char* kRaw = "raw.";
 constexpr const char* kMomentum = "momentum.";
 constexpr const char* kSquares = "squares.";
 constexpr const char* kGrad = "grad.";
-constexpr const char* kAverage = "average.";  // of what plain names must not hold
+constexpr const char* kAverage = "average.";  // for tensors that plain names must not hold
 
 json json_of(const EpochResult& result) {
   json columns{{"epoch", result.epoch}};
@@ -23,7 +23,7 @@ json json_of(const EpochResult& result) {
   return columns;
 }
 
-/// A column that an earlier release did not have stays 0.
+/// A column that an earlier release did not write stays 0.
 EpochResult result_of(const json& columns) {
   EpochResult result;
   result.epoch = columns.at("epoch").get<int64_t>();
@@ -46,7 +46,7 @@ NamedTensors with_prefix(const NamedTensors& tensors, const std::string& prefix)
   return found;
 }
 
-/// Auxiliary parameters too, of a flat buffer.
+/// Network and auxiliary parameters, from a flat buffer.
 NamedTensors export_all(const Model& model, const Tensor& flat) {
   NamedTensors all = export_parameters(model, flat);
   append(all, "", export_auxiliary(model, flat));
@@ -120,7 +120,7 @@ void save_train_state(const std::filesystem::path& path, const TrainState& state
 Config parse_run_config(const std::string& text, const std::string& source_name) {
   // Paths were made absolute when the run began.
   Config config = parse_config(text, std::filesystem::current_path(), {}, source_name);
-  // Before there was distill.mean it was boxes.
+  // Before distill.mean existed, its value was boxes.
   if (config.teacher && text.find("\"mean\":") == std::string::npos) {
     config.distill.mean = DistillConfig::Mean::kBoxes;
   }

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: MIT
-// The complete state of a training run, and how it is kept in weights/last.safetensors.
+// The complete state of a training run, and its layout in weights/last.safetensors.
 //
 // Plain names hold the averaged weights (EMA), so that the file can be used like any other
 // checkpoint; `raw.NAME` the weights being trained, `momentum.NAME` the optimizer's buffer,
-// `squares.NAME` AdamW's second one, `grad.NAME` gradients summed since the last step, where the
-// run stopped between two; of auxiliary parameters (layers/parameters.h) `average.NAME` the
-// average, for they are no weights of the network. The rest is JSON in the metadata, with the
-// config.
+// `squares.NAME` AdamW's second one, `grad.NAME` the gradients summed since the last step, if the
+// run stopped between two. For auxiliary parameters (layers/parameters.h), which are no weights of
+// the network, `average.NAME` holds the average. The rest is JSON in the metadata, with the config.
 #pragma once
 
 #include <filesystem>
@@ -23,9 +22,9 @@ namespace ydistill {
 
 struct TrainState {
   int64_t epoch = 0;       ///< the current one
-  int64_t next_batch = 0;  ///< batches of it that are done
+  int64_t next_batch = 0;  ///< number of its batches that are done
   int64_t last_step = -1;  ///< iteration of the last optimizer step
-  int64_t batches = 0;     ///< an epoch has
+  int64_t batches = 0;     ///< per epoch
   StepSums sums;           ///< of this epoch's batches
   double best_fitness = -1;
   int64_t best_epoch = 0;
@@ -39,12 +38,12 @@ void save_train_state(const std::filesystem::path& path, const TrainState& state
                       const Config& config, const Model& model, const Optimizer& optimizer,
                       const std::vector<std::string>& class_names);
 
-/// A run's own config from its text, in which all keys stand that there were when it began; those
-/// that came later have the values that change nothing. source_name: what messages call it. throws
-/// as parse_config.
+/// The config of a run from its text, which holds all keys that existed when the run began; later
+/// keys get the values that change nothing. source_name: its name in messages. throws as
+/// parse_config.
 Config parse_run_config(const std::string& text, const std::string& source_name);
 
-/// Reads the config alone. throws FileError if the file is no checkpoint of a run.
+/// Reads only the config. throws FileError if the file is no checkpoint of a run.
 Config read_train_config(const std::filesystem::path& path);
 
 /// Fills a model and an optimizer built from read_train_config. throws FileError.

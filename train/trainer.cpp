@@ -37,7 +37,7 @@ double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
-/// What the processes behind the first one tell: nothing.
+/// Events of all processes but the first: nothing is reported.
 class Silent : public TrainEvents {
  public:
   explicit Silent(TrainEvents& events) : events_(events) {}
@@ -72,13 +72,13 @@ class Trainer {
     }
   }
 
-  /// Opens all that the config names. A run folder is made only after that, so that a config with
-  /// a mistake in it leaves nothing behind.
+  /// Opens everything that the config names. The run folder is made only after that, so that a
+  /// config with a mistake leaves nothing behind.
   void start() {
     connect();
     exchange_.together([this] {
       check_is_text(config_);
-      // Told before the data is read, not after it.
+      // Reported before the data is read, not after it.
       check_named_files(config_);
       if (exchange_.is_first()) check_folder_is_writable(config_.run.dir);
       if (!trains_without_labels(config_)) (void)train_source(config_);
@@ -106,7 +106,7 @@ class Trainer {
       if (!exchange_.is_first()) return;
       folder_ = RunFolder::create(config_.run);
       folder_->write_config(config_);
-      save();  // a kill from now on finds something to go on
+      save();  // a run killed from now on can be resumed
     });
     share_folder();
     describe();
@@ -114,7 +114,7 @@ class Trainer {
     validate_teacher();
   }
 
-  /// Continues from a checkpoint; the weights that the run began with are not needed any more.
+  /// Continues from a checkpoint; the initial weights of the run are no longer needed.
   void resume(RunFolder folder) {
     connect();
     check_same_file(exchange_, "--resume", folder.last());
@@ -135,7 +135,7 @@ class Trainer {
     exchange_.together([this] {
       open_rest();
       state_ = load_train_state(folder_->last(), *student_, *optimizer_);
-      if (!exchange_.is_first()) optimizer_->zero_grads();  // those kept are the sum of all
+      if (!exchange_.is_first()) optimizer_->zero_grads();  // those saved are the sum of all
       if (compute_.device.is_cuda()) {
         offer_conv_plans(compute_.device, read_conv_plans(folder_->conv_plans(), say_));
       }
@@ -153,14 +153,14 @@ class Trainer {
     outcome.run = folder_->path();
     outcome.finished = run_to_end(outcome);
     outcome.results = state_.results;
-    (void)exchange_.any(false);  // what the first process writes is there for all
+    (void)exchange_.any(false);  // now all processes can see what the first one wrote
     return outcome;
   }
 
  private:
   /// False if stopped on the way.
   bool run_to_end(TrainOutcome& outcome) {
-    write_results();  // a kill may have come between them and the checkpoint
+    write_results();  // the run may have been killed between the checkpoint and the results
     if (state_.finished) {
       say_(fmt::format("run: {} is already finished", folder_->path().string()));
       if (reporter_) reporter_->finish(state_.results);
@@ -182,12 +182,13 @@ class Trainer {
     return true;
   }
 
-  /// For before the first batch, while there is nothing to save. throws StoppedError.
+  /// Used before the first batch, while there is nothing to save. throws StoppedError.
   void check_stop() {
     if (events_.stop_requested()) throw StoppedError("stopped before the first batch");
   }
 
-  /// Refuses a teacher whose classes do not match before the data is read, where they are known.
+  /// Refuses a teacher whose classes do not match before the data is read, if they are known by
+  /// then.
   void read_teacher() {
     if (!config_.teacher) return;
     check_stop();
@@ -197,7 +198,7 @@ class Trainer {
     (void)teacher_compute(config_, *teacher_file_, compute_);
   }
 
-  /// Before open_rest(); null where there is no teacher.
+  /// For use before open_rest(); null if there is no teacher.
   const GraphSpec* teacher_spec() const { return teacher_file_ ? &teacher_file_->spec : nullptr; }
 
   void open_data() {
@@ -225,13 +226,13 @@ class Trainer {
     }
   }
 
-  /// The first process has made it; the others are told.
+  /// The first process has created the folder; the others learn its path.
   void share_folder() {
     const std::string path = exchange_.from_first(folder_ ? folder_->path().string() : "");
     if (!folder_) folder_ = RunFolder::of_another(path);
   }
 
-  /// A process's share of the machine.
+  /// The part of a machine's resources for one process.
   int64_t share_of(int64_t bytes) const { return bytes / exchange_.local_size(); }
   MemoryCheck memory_check() {
     return {config_, *student_, teacher_.get(), losses_, val_data_, compute_, exchange_.size()};
@@ -297,8 +298,8 @@ class Trainer {
   /// Whether samples are made on the GPU.
   bool on_gpu() const { return config_.augment.device == AugmentConfig::Device::kGpu; }
 
-  /// Iterations are counted in batches: with other pictures than before the epoch begins anew, and
-  /// the counting of steps with it.
+  /// Iterations are counted in batches: if the number of batches per epoch has changed, the epoch
+  /// begins again, and the counting of steps with it.
   void fit_to_data() {
     const int64_t batches = loader_->batches_per_epoch();
     if (state_.batches != 0 && state_.batches != batches && !state_.finished) {
@@ -432,15 +433,15 @@ class Trainer {
     return true;
   }
 
-  /// Several processes stop after the same batch, which is one whose gradients the optimizer has
-  /// used: a checkpoint has no room for each process's own.
+  /// Several processes stop after the same batch, one after which the optimizer has stepped: a
+  /// checkpoint cannot hold the gradients of each process.
   bool stops_after_batch(bool is_last) {
     if (exchange_.size() == 1) return events_.stop_requested();
     const int64_t done = state_.epoch * loader_->batches_per_epoch() + state_.next_batch;
     return totals_.stop_agreed() && (is_last || state_.last_step == done - 1);
   }
 
-  /// At the end of an epoch there may have been batches since the last step.
+  /// At the end of an epoch there may be batches since the last optimizer step.
   void average_statistics() { ydistill::average_statistics(student_->parameters(), exchange_); }
 
   void report_progress(Clock::time_point epoch_start) {
@@ -467,14 +468,15 @@ class Trainer {
 
   void train_batch(const Batch& batch) {
     const int64_t ni = state_.epoch * loader_->batches_per_epoch() + state_.next_batch;
-    // What several processes take at once counts alike: an epoch's last batch may be smaller.
+    // The batches that several processes take at once count equally, but an epoch's last batch may
+    // be smaller.
     const bool is_last = state_.next_batch + 1 == loader_->batches_per_epoch();
     if (exchange_.size() > 1 && is_last && totals_.untaken() > 0) take_sums();
     try {
       runner_->accumulate(batch);
     } catch (const OutOfMemoryError& error) {
       const int64_t limit = arena_->limit_bytes();
-      runner_.reset();  // the run ends here, and what it holds of a GPU is needed for the trial
+      runner_.reset();  // the run ends here, and the trial needs the GPU memory that it holds
       arena_.reset();
       memory_check().refuse_batch(error.what(), limit);
     }
@@ -503,7 +505,7 @@ class Trainer {
         totals_.take(*runner_, events_.stop_requested(), state_.epoch, state_.next_batch);
   }
 
-  /// Of the batches, in pixels.
+  /// The largest side of the batches, in pixels.
   int64_t largest_side() const { return ydistill::largest_side(config_, student_->spec()); }
 
   /// Validates, writes results and checkpoints. False if stopped on the way.
@@ -518,7 +520,7 @@ class Trainer {
     options.arena = arena_;
     options.workers = int(config_.train.workers);
     DetectionLossOptions validation_loss = *losses_.detection;
-    validation_loss.labelled = {};  // every validation picture is labelled
+    validation_loss.labelled = {};  // every validation picture counts as labelled
     options.loss = std::move(validation_loss);
     options.stop = [this] { return events_.stop_requested(); };
     options.exchange = &exchange_;
@@ -532,7 +534,7 @@ class Trainer {
       throw NotFiniteError("epoch {}: its validation: {}; lower train.lr0", state_.epoch,
                            error.what());
     }
-    model.reset();  // its memory serves the checkpoints
+    model.reset();  // its memory is needed for the checkpoints
     tell(outcome.last.findings);
     if (exchange_.any(events_.stop_requested())) return false;
 
@@ -553,7 +555,7 @@ class Trainer {
     state_.next_batch = 0;
     state_.finished = is_last || gives_up;
     optimizer_->zero_grads();
-    // Before the checkpoint: what a kill in between leaves is done again by the resumed run.
+    // Before the checkpoint: if the run is killed in between, the resumed run repeats this.
     if (reporter_) {
       reporter_->epoch(state_.results, outcome.last,
                        {train_seconds_, speed_, waiting_share_, state_.finished});
@@ -583,7 +585,7 @@ class Trainer {
     if (compute_.device.is_cuda()) keep_conv_plans();
   }
 
-  /// A resumed run takes the same ones, so that it needs not time them and gets the same bits.
+  /// A resumed run uses the same plans, so that it need not time them and gets the same bits.
   void keep_conv_plans() {
     for (const std::string& note : take_conv_notes(compute_.device)) say_("convolutions: " + note);
     const uint64_t revision = conv_plans_revision(compute_.device);
@@ -594,7 +596,7 @@ class Trainer {
 
   void report_unreadable() { tell(gather_findings(exchange_, loader_->findings())); }
 
-  /// Each finding once.
+  /// Reports each finding once.
   void tell(const std::vector<Finding>& findings) {
     for (const Finding& finding : findings) {
       if (told_.insert(finding.str()).second) say_("data: " + finding.str());
@@ -609,13 +611,13 @@ class Trainer {
   Say say_;
   std::shared_ptr<const Dataset> train_data_, val_data_;
   std::unique_ptr<Model> student_;
-  std::optional<Checkpoint> teacher_file_;  // until teacher_ is there
+  std::optional<Checkpoint> teacher_file_;  // until teacher_ is created
   std::unique_ptr<Teacher> teacher_;
-  ClassMatch teacher_classes_;  // the student's among the teacher's
+  ClassMatch teacher_classes_;  // how the student's match the teacher's
   StepLosses losses_;
   Compute compute_;
   std::unique_ptr<Optimizer> optimizer_;
-  std::shared_ptr<DevicePictures> pictures_;  // where augment.device is gpu
+  std::shared_ptr<DevicePictures> pictures_;  // if augment.device is gpu
   std::unique_ptr<TrainLoader> loader_;
   std::unique_ptr<Schedule> schedule_;
   std::shared_ptr<Arena> arena_;
@@ -626,7 +628,7 @@ class Trainer {
   Clock::time_point start_;
   int64_t batches_done_ = 0;
   StepTotals totals_{exchange_};
-  bool told_differences_ = false;  // where there are several processes
+  bool told_differences_ = false;  // only with several processes
   int64_t steps_since_save_ = 0;
   double waiting_share_ = 0, train_seconds_ = 0, speed_ = 0;  // of this epoch so far
   std::set<std::string> told_;                                // findings of the loaders

@@ -14,7 +14,7 @@
 
 namespace ydistill {
 
-/// Where the run is, after each batch.
+/// The progress of the run, after each batch.
 struct StepProgress {
   int64_t epoch = 0, epochs = 0;
   int64_t batch = 0, batches = 0;                 ///< batches done in this epoch
@@ -24,36 +24,36 @@ struct StepProgress {
   double waiting_share = 0;  ///< of this epoch's time spent waiting for data, 0..1
 };
 
-/// What a run tells. All calls come from the thread that trains.
+/// Receives the events of a run. All calls come from the training thread.
 class TrainEvents {
  public:
   virtual ~TrainEvents() = default;
   /// Once, before the first batch: the run folder and the epochs planned.
   virtual void started(const std::filesystem::path&, int64_t) {}
   virtual void message(const std::string& line) = 0;
-  /// What only someone looking for a cause or for speed wants to read.
+  /// Details that are useful only when looking for a cause or for speed.
   virtual void detail(const std::string&) {}
   virtual void step(const StepProgress& progress) = 0;
   virtual void epoch(const EpochResult& result, int64_t epochs, double waiting_share) = 0;
   /// True ends the run cleanly after the current batch, with a checkpoint; before the first batch
-  /// at the next picture that is read, without a run folder where there was none.
+  /// at the next picture that is read, without creating a run folder.
   virtual bool stop_requested() = 0;
 };
 
 struct TrainOutcome {
-  std::filesystem::path run;         ///< empty: stopped before there was a folder
+  std::filesystem::path run;         ///< empty: stopped before the folder was created
   bool finished = false;             ///< false: stopped, to be resumed
-  EvaluateResult last;               ///< of the last epoch, where that was validated
+  EvaluateResult last;               ///< of the last epoch, if it was validated
   std::vector<EpochResult> results;  ///< of the epochs that are done
 };
 
 /// Starts a run. throws ConfigError, FileError, OutOfMemoryError (naming a batch that would fit),
 /// NotFiniteError (naming epoch and batch).
 ///
-/// Where `exchange` connects several processes, all of them call this with the same config, and
-/// each trains on its share of every batch. The first one's events hear of the run, and it alone
-/// writes; of the others' only stop_requested() is asked. A request to stop holds for all, after
-/// the next step of the optimizer. throws in all of them as Exchange::together does, or in one: see
+/// If `exchange` connects several processes, all of them call this with the same config, and each
+/// trains on its share of every batch. Only the first one reports to its events and writes; from
+/// the events of the others only stop_requested() is called. A request to stop applies to all,
+/// after the next optimizer step. throws in all of them as Exchange::together does, or in one: see
 /// Exchange::ends_together.
 TrainOutcome train(const Config& config, TrainEvents& events,
                    Exchange& exchange = single_process());

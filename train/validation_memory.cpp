@@ -28,7 +28,7 @@ Shape ValidationMemory::batch_of(int64_t pictures) const {
 }
 
 InferenceMemory ValidationMemory::of_student(int64_t pictures) const {
-  // As evaluate() does it: the loss is taken while the logits are there.
+  // As in evaluate(): the loss is computed while the logits are alive.
   return memory_of_inference(*student_, batch_of(pictures), [&](const std::vector<Tensor>& logits) {
     const std::vector<Var> heads(logits.begin(), logits.end());
     detection_loss(heads, Tensor::zeros({0, 6}), student_->spec().anchors, loss_);

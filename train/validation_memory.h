@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What the validation between epochs takes of a training's arena, before the first step is done.
+// The arena memory of the validation between epochs, computed before the first training step.
 #pragma once
 
 #include <cstdint>
@@ -14,24 +14,24 @@
 
 namespace ydistill {
 
-/// Of a training on the CPU. Nothing is computed (DryRun).
+/// For a training on the CPU. Nothing is computed (DryRun).
 class ValidationMemory {
  public:
-  /// student: its graph. losses: the training's, whose detection loss is validated too. teacher:
-  /// null, or one that is validated before the first epoch (teacher.validate); borrowed.
+  /// student: its graph. losses: those of the training, whose detection loss is also computed.
+  /// teacher: null, or one that is validated before the first epoch (teacher.validate); borrowed.
   ValidationMemory(const Config& config, std::shared_ptr<const Dataset> pictures,
                    const GraphSpec& student, const StepLosses& losses, Teacher* teacher,
                    const Compute& compute);
 
   /// The different shapes [N,H,W,3] of batches, the largest first.
   const std::vector<Shape>& batch_shapes() const { return shapes_; }
-  /// The student's, for the largest batch.
+  /// The student's memory for the largest batch.
   InferenceMemory of_student() const { return of_student(shapes_[0][0]); }
-  /// The peak of the arena for the largest batch, whoever is validated.
+  /// The peak of the arena for the largest batch, over the student and the teacher.
   int64_t arena_bytes() const { return arena_bytes(shapes_[0][0]); }
-  /// The same for so many pictures of the largest batch's size.
+  /// The same for this number of pictures of the largest batch's size.
   int64_t arena_bytes(int64_t pictures) const;
-  /// The largest val.batch within this much; 0: not even one picture fits.
+  /// The largest val.batch within this limit; 0: not even one picture fits.
   int64_t largest_batch(int64_t arena_bytes) const;
 
  private:
