@@ -78,7 +78,8 @@ bool same_anchors(const Anchors& a, const Anchors& b);
 ///        width and height are multiplied by sqrt(teacher's anchor / student's anchor): there the
 ///        student decodes to the teacher's box. The means over x, y and over w, h (2 channels
 ///        each) are added
-///   obj  mean over boxes of w (s - t)^2, or of the cross entropy without w
+///   obj  mean over boxes of w (s - t)^2, or of the cross entropy, with w only where some classes
+///        are unknown
 ///   cls  mean over boxes and classes of w times the kind's measure; 0 where there is one class.
 ///        An unknown class adds nothing but counts in the mean, so that the contribution of a
 ///        known class does not depend on the others

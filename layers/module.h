@@ -20,8 +20,8 @@ enum class ForwardMode : uint8_t {
 /// Where the weights for ForwardMode::kInference go.
 enum class FoldedWeights : uint8_t {
   kBeside,   ///< into copies; the parameters stay as they are
-  kInPlace,  ///< into the parameters, for half the memory; then only inference is
-             ///< possible
+  kInPlace,  ///< into the parameters, which then serve inference only: half
+             ///< the memory
 };
 
 class ConvBnSilu;
@@ -31,17 +31,17 @@ class ConvBnSilu;
 class Module {
  public:
   virtual ~Module() = default;
-  /// x and what is returned are [N,H,W,C].
+  /// x and the result are [N,H,W,C].
   virtual Var forward(const Var& x, ForwardMode mode) = 0;
-  /// Prepares ForwardMode::kInference with bytes, after prepare_inference(). x: how the bytes that
-  /// come are to be read. returns how those of the output are. throws ValueError, ShapeError.
+  /// Prepares ForwardMode::kInference for bytes, after prepare_inference(). x: how the input bytes
+  /// are to be read. Returns how the output bytes are. throws ValueError, ShapeError.
   virtual Quantization prepare_int8(const Quantization& x,
                                     const NetworkCalibration& calibration) = 0;
   /// Every convolution, in a fixed order.
   virtual void for_each_conv(const std::function<void(ConvBnSilu&)>& visit) = 0;
-  /// The one whose output is the module's.
+  /// The convolution whose output is the module's.
   virtual ConvBnSilu& last_conv() = 0;
-  /// Calls visit with two whose outputs are read as one tensor, for all such pairs.
+  /// Calls visit for every pair of convolutions whose outputs are read as one tensor.
   virtual void for_each_tie(const std::function<void(ConvBnSilu&, ConvBnSilu&)>& /*visit*/) {}
 
   /// Fresh parameters as PyTorch's defaults draw them: convolutions uniform in +-1/sqrt(fan_in),

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What an unknown key was probably meant to be.
+// Finds what an unknown key was probably meant to be.
 
 #include <ydistill/tensor/edit_distance.h>
 #include <ydistill/train/config_table.h>
