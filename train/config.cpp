@@ -408,7 +408,7 @@ void check_whole(const Config& config, const std::string& name) {
   for (const std::string& class_name : config.data.names) {
     if (class_name.empty()) throw ConfigError("{}: data.names: a class name is empty", name);
     if (!seen.insert(class_name).second) {
-      throw ConfigError("{}: data.names: {} stands there twice", name, shown(Json(class_name)));
+      throw ConfigError("{}: data.names: {} is there twice", name, shown(Json(class_name)));
     }
   }
 }

@@ -330,7 +330,7 @@ TEST_CASE("config: what a section needs is named") {
   refused(source(R"("yolo": "a", "split": "b")"), "data.train.split: goes with voc and yaml only");
   refused(with(R"("data": {})"), "the key \"data\" is given twice in one object");
   CHECK_THROWS_WITH_TEXT(with_override(R"(data.names=["a", "a"])"), ConfigError,
-                         R"(data.names: "a" stands there twice)");
+                         R"(data.names: "a" is there twice)");
   CHECK_THROWS_WITH_TEXT(with_override(R"(data.names=["a", ""])"), ConfigError,
                          "data.names: a class name is empty");
 }
