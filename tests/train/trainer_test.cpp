@@ -75,7 +75,7 @@ TEST_CASE("train: a picture that the training or its validation cannot read is t
     const std::string key = name[0] == 't' ? "data.train: " : "data.val: ";
     const size_t at = events.log.find(key + (setup.dir / name).string());
     REQUIRE(at != std::string::npos);
-    CHECK(events.log.find((setup.dir / name).string(), at + 10) == std::string::npos);
+    CHECK(events.log.find((setup.dir / name).string(), at + key.size() + 1) == std::string::npos);
   }
 }
 
