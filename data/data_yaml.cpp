@@ -51,7 +51,7 @@ class YamlFile {
       if (!entry.first.IsScalar()) fail(entry.first.Mark(), "a key that is no word");
       if (!seen.insert(entry.first.Scalar()).second) {
         fail(entry.first.Mark(),
-             fmt::format("the key \"{}\" stands there twice", printable(entry.first.Scalar(), 40)));
+             fmt::format("the key \"{}\" is there twice", printable(entry.first.Scalar(), 40)));
       }
     }
   }
@@ -150,7 +150,7 @@ class YamlFile {
              fmt::format("names: \"{}\" is no class id, 0, 1, 2, ... wanted", printable(key, 40)));
       }
       if (!by_id.emplace(*id, name_of(entry.second)).second) {
-        fail(entry.first.Mark(), fmt::format("names: the id {} stands there twice", *id));
+        fail(entry.first.Mark(), fmt::format("names: the id {} is there twice", *id));
       }
     }
     std::vector<std::string> names;
@@ -168,7 +168,7 @@ class YamlFile {
     std::set<std::string> seen;
     for (const std::string& name : names) {
       if (!seen.insert(name).second) {
-        fail(node.Mark(), fmt::format("names: \"{}\" stands there twice", printable(name, 40)));
+        fail(node.Mark(), fmt::format("names: \"{}\" is there twice", printable(name, 40)));
       }
     }
   }

@@ -147,7 +147,7 @@ class CocoFile {
       if (!usable) fail("a category without an integer id and a name");
       const int64_t id = entry["id"].get<int64_t>();
       if (!categories_.emplace(id, Category{id, entry["name"].get<std::string>()}).second) {
-        fail(fmt::format("category id {} stands there twice", id));
+        fail(fmt::format("category id {} is there twice", id));
       }
     }
     if (names.empty()) {
@@ -172,7 +172,7 @@ class CocoFile {
         fail("an entry of \"images\" without id and file_name");
       }
       if (!index_.emplace(*id, pictures_.size()).second) {
-        fail(fmt::format("image id {} stands there twice", printable(*id, 40)));
+        fail(fmt::format("image id {} is there twice", printable(*id, 40)));
       }
       CocoPicture picture;
       picture.id = *id;

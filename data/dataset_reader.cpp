@@ -254,7 +254,7 @@ std::map<std::string, int64_t, std::less<>> ids_by_name(const std::vector<std::s
   std::map<std::string, int64_t, std::less<>> ids;
   for (const std::string& name : names) {
     if (!ids.emplace(name, int64_t(ids.size())).second) {
-      throw ValueError("names: \"{}\" stands there twice", printable(name));
+      throw ValueError("names: \"{}\" is there twice", printable(name));
     }
   }
   return ids;

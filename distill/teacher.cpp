@@ -19,7 +19,7 @@ Teacher::Teacher(const Checkpoint& checkpoint, const Compute& compute,
 
 std::vector<Tensor> Teacher::logits(const Tensor& images, std::vector<Tensor>* features) {
   if (features != nullptr && model_->activations() == DType::kUInt8) {
-    throw ValueError("teacher: in 8 bits it has no features");
+    throw ValueError("teacher: in int8 it has no features");
   }
   const NoGrad no_grad;
   std::vector<Var> maps;

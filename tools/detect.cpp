@@ -98,7 +98,7 @@ class Timing {
     for (const Stage& stage : stages_) {
       lines += fmt::format("{:<16} {:8.1f} ms", stage.name, stage.ms);
       if (stage.pictures > 0) {
-        lines += fmt::format(" {:8.2f} ms a picture", stage.ms / double(stage.pictures));
+        lines += fmt::format(" {:8.2f} ms per picture", stage.ms / double(stage.pictures));
       }
       lines += "\n";
     }
@@ -244,12 +244,13 @@ Run add_detect(CLI::App& app) {
   cmd->add_option("--out", args->out, "folder for annotated pictures, text and JSON")->required();
   cmd->add_option("--batch", args->batch,
                   "pictures at a time; of these, those of one shape in the network run as one "
-                  "batch: the same boxes, more pictures a second on a GPU or many cores")
+                  "batch: the same boxes, more pictures per second on a GPU or many cores")
       ->check(check_batch)
       ->capture_default_str();
   cmd->add_flag("--json", args->json, "print one JSON document");
-  cmd->add_flag("--timing", args->timing,
-                "say where the time went, milliseconds by stage, in all and a picture; pictures/s");
+  cmd->add_flag(
+      "--timing", args->timing,
+      "print where the time went: milliseconds per stage, in all and per picture; pictures/s");
   return [args] {
     const PictureFiles source = pictures_of(args->source);
     const std::vector<fs::path>& paths = source.paths;

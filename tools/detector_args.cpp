@@ -74,7 +74,7 @@ void add_nms_options(CLI::App& command, double& conf, double& iou) {
 void add_detector_options(CLI::App& command, DetectorArgs& args) {
   command.add_option("--weights", args.weights, ".pt or .safetensors")->required();
   add_nms_options(command, args.options.conf, args.options.iou);
-  command.add_option("--max-det", args.options.max_det, "boxes a picture, the best ones")
+  command.add_option("--max-det", args.options.max_det, "boxes per picture, the best ones")
       ->check(CLI::Range(1, 100000))
       ->capture_default_str();
   command.add_option("--classes", args.classes,

@@ -97,14 +97,15 @@ Run add_export(CLI::App& app) {
   auto* half =
       cmd->add_flag("--half", args->half, "float16 inside, half the size; input and output stay");
   cmd->add_flag("--int8", args->int8,
-                "8 bits inside, a quarter of the size, of weights from `ydistill quantize`")
+                "int8 inside, a quarter of the size; takes weights from `ydistill quantize`")
       ->excludes(half);
   cmd->add_option("--output", args->output,
                   "boxes: all, as YOLOv5's own files; detections: after NMS; logits: of each head")
       ->check(CLI::IsMember({"boxes", "detections", "logits"}))
       ->capture_default_str();
   add_nms_options(*cmd, args->options.nms.conf, args->options.nms.iou);
-  cmd->add_option("--max-det", args->options.nms.max_det, "most detections a picture")
+  cmd->add_option("--max-det", args->options.nms.max_det,
+                  "maximum number of detections per picture")
       ->check(CLI::Range(1, 100000))
       ->capture_default_str();
   return [args, cmd] {

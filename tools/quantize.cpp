@@ -162,11 +162,11 @@ int quantize(const QuantizeArgs& args) {
     return kRunFailed;
   }
   save_checkpoint(args.out, made, args.bytes ? StoredWeights::kBytes : StoredWeights::kFloat32);
-  message(fmt::format("{}: {}, calibrated for 8 bits: {} convolutions, {} pictures",
+  message(fmt::format("{}: {}, calibrated for int8: {} convolutions, {} pictures",
                       printable(args.out), task.checkpoint.spec.name,
                       task.checkpoint.calibration.size(), read.size()));
   message(
-      fmt::format("in {} of them: {} objects in float32, {} in 8 bits, {} in both; `ydistill "
+      fmt::format("in {} of them: {} objects in float32, {} in int8, {} in both; `ydistill "
                   "val` says what that costs",
                   agreement.pictures, agreement.in_float, agreement.in_bytes, agreement.in_both));
   return 0;
@@ -176,8 +176,8 @@ int quantize(const QuantizeArgs& args) {
 
 Run add_quantize(CLI::App& app) {
   auto args = std::make_shared<QuantizeArgs>();
-  CLI::App* cmd = app.add_subcommand(
-      "quantize", "Measure a network on pictures, so that it can run in 8 bits on a CPU");
+  CLI::App* cmd =
+      app.add_subcommand("quantize", "Calibrate a network on pictures for int8 inference on a CPU");
   cmd->add_option("weights", args->in, ".pt or .safetensors")->required();
   cmd->add_option("out", args->out, "file to write: .safetensors")->required();
   cmd->add_option("--pictures", args->pictures,

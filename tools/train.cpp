@@ -25,7 +25,7 @@ Run add_train(CLI::App& app) {
   auto* quiet = cmd->add_flag("--quiet", args->quiet, "print nothing but errors");
   cmd->add_flag("--verbose", args->verbose, "also the kernel chosen for every convolution")
       ->excludes(quiet);
-  cmd->add_flag("--json", args->json, "print events for programs, one JSON object a line")
+  cmd->add_flag("--json", args->json, "print events for programs, one JSON object per line")
       ->excludes(quiet);
   return [args] {
     const std::unique_ptr<Exchange> processes = join_processes();
@@ -37,7 +37,7 @@ Run add_train(CLI::App& app) {
       }
       if (!args->config.empty() && !args->resume.empty()) {
         throw ConfigError(
-            "train: --resume {}: a run goes on with its own config; {} cannot be given beside it",
+            "train: --resume {}: a run continues with its own config; {} cannot be given with it",
             args->resume, args->config);
       }
       std::error_code ignored;

@@ -98,7 +98,7 @@ int validate(const Config& config, const ValArgs& args, Exchange& exchange) {
     use_compute(compute);
     Reading reading = model_reading(config, checkpoint.class_names);
     reading.stop = stop_signal_came;
-    dataset = open_dataset(val_source(config), reading, say);
+    dataset = open_dataset("data.val", val_source(config), reading, say);
     if (dataset->num_labels() == 0) {
       say("data.val: none of its pictures has a label: every figure will be 0");
     }
@@ -140,7 +140,7 @@ int validate(const Config& config, const ValArgs& args, Exchange& exchange) {
     failure = std::current_exception();
   }
   if (exchange.is_first()) {
-    for (const Finding& finding : result.findings) message("data: " + finding.str());
+    for (const Finding& finding : result.findings) message("data.val: " + finding.str());
     if (args.json) {
       print_json(as_json(result.metrics));
     } else {

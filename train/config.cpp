@@ -176,6 +176,16 @@ void apply_field(Config& config, const ConfigField& field, const Json& json, con
   field.set(config, *value);
 }
 
+/// Restores the value of a key that is not given. untouched: the config before any key is applied.
+void reset_field(Config& config, const ConfigField& field, Config untouched) {
+  const ConfigSection* section = find_config_section(parent_path(field.path));
+  if (section && section->emplace) {
+    if (!section->present(config)) return;
+    if (!section->present(untouched)) section->emplace(untouched, true);
+  }
+  field.set(config, field.get(untouched));
+}
+
 void apply(Config& config, const std::string& path, const Json& json, const Origin& origin);
 
 void apply_members(Config& config, const std::string& path, const Json& json,
@@ -296,8 +306,9 @@ Override parse_override(const std::string& text, const Origin& origin) {
   const bool wants_text =
       field && (field->kind == ConfigKind::kString || field->kind == ConfigKind::kPath ||
                 field->kind == ConfigKind::kGraph || field->kind == ConfigKind::kChoice);
-  // run.name=7 is a name, although JSON would read a number.
-  if (value.is_discarded() || (wants_text && !value.is_string())) value = raw;
+  // run.name=7 is a name, although JSON would read a number; null is none.
+  const bool is_none = field && value.is_null();
+  if (value.is_discarded() || (wants_text && !value.is_string() && !is_none)) value = raw;
   result.value = std::move(value);
   return result;
 }
@@ -408,7 +419,7 @@ void check_whole(const Config& config, const std::string& name) {
   for (const std::string& class_name : config.data.names) {
     if (class_name.empty()) throw ConfigError("{}: data.names: a class name is empty", name);
     if (!seen.insert(class_name).second) {
-      throw ConfigError("{}: data.names: {} stands there twice", name, shown(Json(class_name)));
+      throw ConfigError("{}: data.names: {} is there twice", name, shown(Json(class_name)));
     }
   }
 }
@@ -447,9 +458,17 @@ Config parse_config(const std::string& json_text, const fs::path& base_dir,
   std::vector<Override> parsed;
   for (const std::string& text : overrides) parsed.push_back(parse_override(text, command_line));
 
-  const auto laid_over = [&](Config config) {
+  const auto laid_over = [&](const Config& untouched) {
+    Config config = untouched;
     apply_members(config, "", json, file);
-    for (const Override& o : parsed) apply(config, o.path, o.value, command_line);
+    for (const Override& o : parsed) {
+      const ConfigField* field = o.value.is_null() ? find_config_field(o.path) : nullptr;
+      if (field) {
+        reset_field(config, *field, untouched);
+      } else {
+        apply(config, o.path, o.value, command_line);
+      }
+    }
     return config;
   };
   // Keys select which defaults hold: the values are applied once to read these keys, then again

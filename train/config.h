@@ -187,10 +187,10 @@ struct Config {
 };
 
 /// Reads a config file (JSON; // and /* */ comments are allowed) and applies `overrides`, each
-/// `key.path=value`. A value is JSON if it parses as such, else a string; `teacher=null` removes
-/// the teacher; an object given for data.train or data.val replaces the source. Relative paths
-/// become absolute: those in the file start from its folder, those in overrides from the working
-/// directory; run.dir stays as it is.
+/// `key.path=value`. A value is JSON if it parses as such, else a string; `key.path=null` restores
+/// a key's default; `teacher=null` removes the teacher; an object given for data.train or data.val
+/// replaces the source. Relative paths become absolute: those in the file start from its folder,
+/// those in overrides from the working directory; run.dir stays as it is.
 /// throws FileError   the file cannot be read
 ///        ConfigError syntax (file, line, column), unknown key (with the nearest known one),
 ///                    wrong type or range (key, what was expected, what came), missing key

@@ -183,10 +183,11 @@ std::string config_reference_markdown() {
       "# Config reference\n\n"
       "Written by the program from its own table of keys. A config file is JSON with these keys; "
       "comments are\nallowed. Only `model` and `data` are required. On the command line "
-      "`key.path=value` overrides the file. Paths in\nthe file start at the file's folder, those "
-      "of overrides and `run.dir` at the working directory. In "
-      "brackets stands\nwhat the default is with `train.compat` v5, `distill.loss` kl or bce, or "
-      "`distill.defaults` original.\n\n"
+      "`key.path=value` overrides the file, and\n`key.path=null` takes the key back: "
+      "`teacher=null`, "
+      "`model.graph=null`. Paths in the file start at the file's folder, those\nof overrides and "
+      "`run.dir` at the working directory. Brackets hold the default with `train.compat` v5, "
+      "`distill.loss` kl or\nbce, or `distill.defaults` original.\n\n"
       "## Top level\n\n";
   text += table_head();
   for (const ConfigField& field : config_fields()) {

@@ -139,7 +139,7 @@ MemoryPlan TrainingMemory::plan(int64_t batch) const {
   if (s.teacher) {
     // The memory of its gradients is never touched.
     plan.parts.push_back(
-        int8 > 0 ? MemoryPlan::Part{"teacher", int8, "in 8 bits"}
+        int8 > 0 ? MemoryPlan::Part{"teacher", int8, "in int8"}
                  : MemoryPlan::Part{"teacher", values_of(s.teacher->model()), "folded values"});
   }
   plan.parts.push_back({"activations", std::max(step.arena_bytes, plan.validation_bytes),
@@ -188,7 +188,7 @@ MemoryPlan inference_memory(const Checkpoint& checkpoint, const Shape& images,
   if (is_int8) model->prepare_int8(checkpoint.calibration);
   const InferenceMemory memory = memory_of_inference(*model, images);
   MemoryPlan plan;
-  plan.parts.push_back(is_int8 ? MemoryPlan::Part{"parameters", model->int8_bytes(), "in 8 bits"}
+  plan.parts.push_back(is_int8 ? MemoryPlan::Part{"parameters", model->int8_bytes(), "in int8"}
                                : MemoryPlan::Part{"parameters", values, "folded values"});
   plan.parts.push_back({"activations", memory.arena_bytes, "the arena, of a batch"});
   plan.parts.push_back(

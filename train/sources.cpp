@@ -30,12 +30,12 @@ DataSource data_source(const DataSourceConfig& source) {
   throw ConfigError("data: unknown kind of source");
 }
 
-void say_findings(const std::vector<Finding>& findings, const Say& say, int most) {
+void say_findings(const char* key, const std::vector<Finding>& findings, const Say& say, int most) {
   int said = 0;
   for (const Finding& finding : findings) {
-    if (said++ < most) say("data: " + finding.str());
+    if (said++ < most) say(fmt::format("{}: {}", key, finding.str()));
   }
-  if (said > most) say(fmt::format("data: ... and {} more findings", said - most));
+  if (said > most) say(fmt::format("{}: ... and {} more findings", key, said - most));
 }
 
 /// Labels in pixels of the network's input; with a seed other than 0 each picture is scaled by 0.9
@@ -149,7 +149,7 @@ std::shared_ptr<const Dataset> with_unlabelled(std::shared_ptr<const Dataset> la
   auto both = std::make_shared<Dataset>(*labelled);
   both->findings.clear();  // reported before
   add_unlabelled(*both, std::move(pictures));
-  say_findings(both->findings, say, max_findings);
+  say_findings("data.unlabeled", both->findings, say, max_findings);
   both->findings.insert(both->findings.begin(), labelled->findings.begin(),
                         labelled->findings.end());
   if (both->num_unlabelled() == 0) {
@@ -304,26 +304,28 @@ Dataset load_unlabelled(const DataConfig& data, const Stop& stop) {
   return load_dataset(source);
 }
 
-std::shared_ptr<const Dataset> open_dataset(const DataSourceConfig& source, const Reading& reading,
-                                            const Say& say, int max_findings) {
+std::shared_ptr<const Dataset> open_dataset(const char* key, const DataSourceConfig& source,
+                                            const Reading& reading, const Say& say,
+                                            int max_findings) {
   auto dataset = std::make_shared<const Dataset>(load_source(source, reading));
-  for (const std::string& note : dataset->notes) say("data: " + note);
-  say_findings(dataset->findings, say, max_findings);
-  say("data: " + dataset->summary());
-  if (reading.names.empty())
-    say(fmt::format("data: class names found: {}", fmt::join(dataset->names, ", ")));
+  for (const std::string& note : dataset->notes) say(fmt::format("{}: {}", key, note));
+  say_findings(key, dataset->findings, say, max_findings);
+  say(fmt::format("{}: {}", key, dataset->summary()));
+  if (reading.names.empty()) {
+    say(fmt::format("{}: class names found: {}", key, fmt::join(dataset->names, ", ")));
+  }
   return dataset;
 }
 
 TrainingData open_training_data(const Config& config, const Say& say, int max_findings,
                                 const Stop& stop) {
   TrainingData data;
-  const auto open = [&](const DataSourceConfig& source, Reading reading) {
+  const auto open = [&](const char* key, const DataSourceConfig& source, Reading reading) {
     reading.stop = stop;
-    return open_dataset(source, reading, say, max_findings);
+    return open_dataset(key, source, reading, say, max_findings);
   };
   const auto open_val = [&](const Reading& reading) {
-    data.val = open(val_source(config), reading);
+    data.val = open("data.val", val_source(config), reading);
     if (data.val->num_labels() == 0) {
       say("data.val: none of its pictures has a label: every figure of the validation will be 0");
     }
@@ -338,7 +340,7 @@ TrainingData open_training_data(const Config& config, const Say& say, int max_fi
     data.train = std::move(named);
     say("data.train: there is none: the student learns from the teacher alone");
   } else {
-    data.train = open(train_source(config), reading_of(config));
+    data.train = open("data.train", train_source(config), reading_of(config));
     if (!config.teacher) {
       check_has_labels(train_source(config), *data.train);
     } else if (data.train->num_labels() == 0) {

@@ -62,10 +62,11 @@ void check_has_labels(const DataSourceConfig& source, const Dataset& training);
 /// The pictures of data.unlabeled, all without labels. throws FileError.
 Dataset load_unlabelled(const DataConfig& data, const Stop& stop = {});
 
-/// load_source; what is found and noted is said, one line each, at most `max_findings`, and which
-/// classes were found where none were given.
-std::shared_ptr<const Dataset> open_dataset(const DataSourceConfig& source, const Reading& reading,
-                                            const Say& say, int max_findings = kMaxFindings);
+/// load_source; says findings, at most `max_findings`, notes, a summary, and the class names found
+/// where none were given, one line each that begins with the source's `key`: "data.val".
+std::shared_ptr<const Dataset> open_dataset(const char* key, const DataSourceConfig& source,
+                                            const Reading& reading, const Say& say,
+                                            int max_findings = kMaxFindings);
 
 /// The data of a training. The pictures to train on are those of data.train followed by those of
 /// data.unlabeled; or the latter alone, whose classes are then those of the validation.

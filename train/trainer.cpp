@@ -314,16 +314,16 @@ class Trainer {
   }
 
   void describe() {
-    say_(
-        fmt::format("run: {} on {}, {} threads, {}, {} pictures, {} batches an epoch, accumulation "
-                    "up to {}, warm-up {} iterations",
-                    folder_->path().string(), ydistill::describe(compute_), num_threads(),
-                    conv_backend_name(compute_.device), train_data_->samples.size(),
-                    loader_->batches_per_epoch(), schedule_->accumulate(1 << 30),
-                    std::max<int64_t>(schedule_->warmup_iterations(), 0)));
+    say_(fmt::format(
+        "run: {} on {}, {} threads, {}, {} pictures, {} batches per epoch, accumulation "
+        "up to {}, warm-up {} iterations",
+        folder_->path().string(), ydistill::describe(compute_), num_threads(),
+        conv_backend_name(compute_.device), train_data_->samples.size(),
+        loader_->batches_per_epoch(), schedule_->accumulate(1 << 30),
+        std::max<int64_t>(schedule_->warmup_iterations(), 0)));
     describe_processes();
     if (!config_.data.yaml.empty() && config_.data.train && config_.data.val) {
-      say_("data.yaml: has no effect beside data.train and data.val");
+      say_("data.yaml: has no effect where data.train and data.val are both given");
     }
     const AugmentConfig& augment = config_.augment;
     if (augment.mixup > 0 || augment.copy_paste > 0 || augment.mosaic9 > 0) {
@@ -357,7 +357,7 @@ class Trainer {
     if (!exchange_.is_first()) return;
     std::string teacher = teacher_ ? teacher_->spec().name : "";
     if (teacher_ && config_.teacher->precision == TeacherConfig::Precision::kInt8) {
-      teacher += ", in 8 bits";
+      teacher += ", in int8";
     }
     reporter_ = std::make_unique<RunReporter>(
         folder_->path(),
@@ -376,7 +376,7 @@ class Trainer {
     options.stop = [this] { return events_.stop_requested(); };
     if (reporter_) options.on_batch = reporter_->watch_teacher();
     const EvaluateResult result = evaluate(teacher_->model(), val_data_, options);
-    tell(result.findings);
+    tell("data.val", result.findings);
     if (exchange_.any(events_.stop_requested())) return;
     if (reporter_) reporter_->teacher(result);
     const MetricsResult& m = result.metrics;
@@ -490,9 +490,9 @@ class Trainer {
     }
     if (batches_done_ == 0) {
       const int64_t kept = pictures_ ? pictures_->bytes() : loader_->cached_bytes();
-      say_(fmt::format("memory: a step takes {:.0f} MiB of {}, pictures are kept in {:.0f} MiB{}",
+      say_(fmt::format("memory: {:.0f} MiB per step on {}, {:.0f} MiB of decoded pictures{}",
                        double(runner_->memory_bytes()) / 1048576.0, compute_.device.str(),
-                       double(kept) / 1048576.0, pictures_ ? " of " + compute_.device.str() : ""));
+                       double(kept) / 1048576.0, pictures_ ? " on " + compute_.device.str() : ""));
       for (const std::string& plan : conv_plan_report(compute_.device)) {
         events_.detail("convolution: " + plan);
       }
@@ -535,7 +535,7 @@ class Trainer {
                            error.what());
     }
     model.reset();  // its memory is needed for the checkpoints
-    tell(outcome.last.findings);
+    tell("data.val", outcome.last.findings);
     if (exchange_.any(events_.stop_requested())) return false;
 
     const int64_t last_ni = (state_.epoch + 1) * loader_->batches_per_epoch() - 1;
@@ -594,12 +594,12 @@ class Trainer {
     kept_plans_ = revision;
   }
 
-  void report_unreadable() { tell(gather_findings(exchange_, loader_->findings())); }
+  void report_unreadable() { tell("data.train", gather_findings(exchange_, loader_->findings())); }
 
   /// Reports each finding once.
-  void tell(const std::vector<Finding>& findings) {
+  void tell(const char* key, const std::vector<Finding>& findings) {
     for (const Finding& finding : findings) {
-      if (told_.insert(finding.str()).second) say_("data: " + finding.str());
+      if (told_.insert(finding.str()).second) say_(fmt::format("{}: {}", key, finding.str()));
     }
   }
 

@@ -82,7 +82,7 @@ NamedTensors weights_from_bytes(NamedTensors tensors) {
   NamedTensors result;
   for (const auto& [name, tensor] : tensors) {
     if (scales.contains(name)) {
-      throw ValueError("{}: stands there twice, as {} too", printable(name), kBytes);
+      throw ValueError("{}: is there twice, as {} too", printable(name), kBytes);
     }
     if (name.ends_with(kScales) && scales.contains(weight_name(name, kScales))) continue;
     if (name.ends_with(kBytes)) {

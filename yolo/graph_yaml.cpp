@@ -68,7 +68,7 @@ class Converter {
           count(key);
           if (map.contains(key.Scalar())) {
             fail(key.Mark(),
-                 fmt::format("the key \"{}\" stands there twice", printable(key.Scalar(), 40)));
+                 fmt::format("the key \"{}\" is there twice", printable(key.Scalar(), 40)));
           }
           map[key.Scalar()] = convert(entry.second, depth + 1);
         }

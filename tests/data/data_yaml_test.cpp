@@ -152,7 +152,7 @@ TEST_CASE("data.yaml: faults are refused with file and line") {
   check_refused("train: a/images\n", ":1: neither names nor nc");
   check_refused("train: a/images\nnames: 7\n", ":2: names: a list, or a map");
   check_refused("train: a/images\nnames: []\n", ":2: names: there is none");
-  check_refused("train: a/images\nnames: [a, a]\n", ":2: names: \"a\" stands there twice");
+  check_refused("train: a/images\nnames: [a, a]\n", ":2: names: \"a\" is there twice");
   check_refused("train: a/images\nnames: [a, [b]]\n", ":2: names: a name is no word");
   check_refused("train: a/images\nnames: [" + std::string(1001, 'a') + "]\n",
                 ":2: names: a name of 1001 bytes, at most 1000 are taken");
@@ -162,8 +162,7 @@ TEST_CASE("data.yaml: faults are refused with file and line") {
   check_refused("train: a/images\nnames: {0: a, 2: b}\n", ":2: names: there is an id 2 but none 1");
   check_refused("train: a/images\nnames: {1: a, 2: b}\n", ":2: names: there is an id 1 but none 0");
   check_refused("train: a/images\nnames:\n  0: a\n  x: b\n", ":4: names: \"x\" is no class id");
-  check_refused("train: a/images\nnames:\n  0: a\n  0: b\n",
-                ":4: names: the id 0 stands there twice");
+  check_refused("train: a/images\nnames:\n  0: a\n  0: b\n", ":4: names: the id 0 is there twice");
   check_refused("train: a/images\nnames: [a, b]\nnc: 3\n", ":3: nc is 3, but there are 2 names");
   check_refused("train: a/images\nnames: [a, b]\nnc: two\n", ":3: nc: a number from 1 to 10000");
   check_refused("val: a/images\n" + kNames, ":1: no train pictures: the key \"train\" is missing");
@@ -175,7 +174,7 @@ TEST_CASE("data.yaml: faults are refused with file and line") {
   check_refused("train: none/images\n" + kNames, ":1: train: there is no none/images; tried /");
   check_refused("train: a/images\npath: [x]\n" + kNames, ":2: path: one word wanted");
   check_refused("train: a/images\ntrain: b/images\n" + kNames,
-                ":2: the key \"train\" stands there twice");
+                ":2: the key \"train\" is there twice");
   check_refused("train: " + std::string(5000, '[') + "\n", ":2: malformed YAML: nested too deeply");
   CHECK_THROWS_WITH_TEXT(Folder(kNames).load("trainval"), FileError,
                          "one of train, val, test wanted");

@@ -214,12 +214,12 @@ TEST_CASE("coco: files that are no COCO files are refused") {
   CHECK_THROWS_WITH_TEXT(load(coco_json(R"([{"id": 1, "file_name": "a.png"},
                                             {"id": 1, "file_name": "b.png"}])",
                                         "")),
-                         FileError, "image id 1 stands there twice");
+                         FileError, "image id 1 is there twice");
   CHECK_THROWS_WITH_TEXT(load(coco_json("[]", "", R"([{"id": 1}])")), FileError,
                          "a category without an integer id and a name");
   CHECK_THROWS_WITH_TEXT(load(coco_json("[]", "", R"([{"id": 1, "name": "a"},
                                                       {"id": 1, "name": "b"}])")),
-                         FileError, "category id 1 stands there twice");
+                         FileError, "category id 1 is there twice");
 }
 
 TEST_CASE("coco: a picture folder that is missing is refused") {

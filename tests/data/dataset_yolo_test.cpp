@@ -306,7 +306,7 @@ TEST_CASE("yolo: a label file that is a link to nowhere drops the picture, it is
 }
 
 TEST_CASE("yolo: a name given twice is refused") {
-  CHECK_THROWS_WITH_TEXT(with_labels("", {"x", "y", "x"}), ValueError, "\"x\" stands there twice");
+  CHECK_THROWS_WITH_TEXT(with_labels("", {"x", "y", "x"}), ValueError, "\"x\" is there twice");
 }
 
 TEST_CASE("yolo: sizes are those of the upright picture") {

@@ -74,7 +74,7 @@ TEST_CASE("command: what was given instead of a config, of weights or of a run i
                   fmt::format("; did you mean {}?\n", meant));
   }
   check_refused(setup.run("train --resume run train.epochs=3"), 2,
-                "a run goes on with its own config; train.epochs=3 cannot be given beside it");
+                "a run continues with its own config; train.epochs=3 cannot be given with it");
   check_refused(setup.run("train"), 2, "name a config file, or a run folder with --resume\n");
   check_refused(setup.run("train run"), 2,
                 "run: a folder; a config file wanted, or --resume run to go on");
@@ -197,7 +197,7 @@ TEST_CASE("command: messages that cannot be written stop nothing and go into no 
   for (const auto& entry : fs::recursive_directory_iterator(setup.dir / "runs")) {
     if (!entry.is_regular_file()) continue;
     INFO(entry.path());
-    CHECK(test::read_file(entry.path()).find("data: 8 pictures") == std::string::npos);
+    CHECK(test::read_file(entry.path()).find("data.train: 8 pictures") == std::string::npos);
   }
 }
 

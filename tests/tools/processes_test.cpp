@@ -32,7 +32,7 @@ TEST_CASE("command: a training in two processes is one run, told once, and is re
   CHECK(o.code == 0);
   CHECK(o.out.empty());
   CHECK(count(o.err, "processes: 2 on ") == 1);
-  CHECK(count(o.err, "data: ") == 2);  // train and val
+  CHECK(count(o.err, "data.train: ") + count(o.err, "data.val: ") == 2);  // train and val
   CHECK(count(o.err, "done: runs/train/exp/weights/best.safetensors") == 1);
   CHECK_FALSE(fs::exists(setup.dir / "runs/train/exp2"));
   const Outcome again = run_two(setup, "train --resume runs/train/exp");

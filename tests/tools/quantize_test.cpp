@@ -17,7 +17,7 @@ TEST_CASE("command: quantize writes weights that run in 8 bits and in float32") 
   INFO(made.err);
   REQUIRE(made.code == 0);
   CHECK(made.out.empty());
-  CHECK(made.err.find("q.safetensors: custom, calibrated for 8 bits: ") != std::string::npos);
+  CHECK(made.err.find("q.safetensors: custom, calibrated for int8: ") != std::string::npos);
   CHECK(made.err.find(" convolutions, 8 pictures\n") != std::string::npos);
   CHECK(made.err.find(" objects in float32, ") != std::string::npos);
   for (const char* precision : {"int8", "fp32", "auto"}) {
@@ -40,7 +40,7 @@ TEST_CASE("command: quantize writes weights that run in 8 bits and in float32") 
   const Outcome memory =
       setup.run("info --memory --weights q.safetensors --precision int8 --size 64");
   CHECK(memory.code == 0);
-  CHECK(memory.out.find("in 8 bits") != std::string::npos);
+  CHECK(memory.out.find("in int8") != std::string::npos);
   CHECK(setup.run("info q.safetensors").out.find("int8        calibrated") != std::string::npos);
   CHECK(setup.run("info tiny.safetensors").out.find("int8") == std::string::npos);
   // Others take it as the weights that it was, and convert keeps the ranges.

@@ -154,7 +154,7 @@ TEST_CASE("command: a signal before the first batch is answered at once and leav
     const std::string& said = train.said;
     INFO(said);
     CHECK(said.find("run: stopped before the first batch") != std::string::npos);
-    CHECK(said.find("data: ") == std::string::npos);
+    CHECK(said.find("data.") == std::string::npos);
     CHECK_FALSE(fs::exists(setup.dir / "runs"));
   }
 }

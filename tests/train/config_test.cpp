@@ -208,6 +208,27 @@ TEST_CASE("config: an override adds or removes the teacher") {
   CHECK(parsed(kFullExample, {"teacher.validate=false"}).teacher->weights == "/base/yolov5m.pt");
 }
 
+TEST_CASE("config: an override by null takes a key of the file back") {
+  const std::string text = R"({"model": {"weights": "/w.pt", "graph": "yolov5n"},
+      "teacher": {"weights": "/t.pt", "validate": false}, "data": {"yaml": "/d.yaml"},
+      "distill": {"loss": "kl", "cls": 3}, "train": {"seed": 7}})";
+  const auto with = [&](std::vector<std::string> overrides) {
+    return parse_config(text, "/", overrides);
+  };
+  CHECK(with({"model.graph=null"}).model.graph.empty());
+  CHECK(with({"train.seed=null"}).train.seed == 0);
+  CHECK(with({"distill.cls=null"}).distill.cls == 4.2);  // kl's own
+  CHECK(with({"distill.cls=null", "distill.loss=null"}).distill.cls == 0.75);
+  CHECK(with({"teacher.validate=null"}).teacher->validate);
+  CHECK_FALSE(with({"teacher=null", "teacher.validate=null"}).teacher.has_value());
+  CHECK(with({"train.seed=null", "train.seed=4"}).train.seed == 4);
+  CHECK(with({"run.name=\"null\""}).run.name == "null");
+  CHECK_THROWS_WITH_TEXT(with({"teacher.weights=null"}), ConfigError, "teacher.weights: missing");
+  CHECK_THROWS_WITH_TEXT(parse_config(R"({"train": {"epochs": null}})", "/"), ConfigError,
+                         "train.epochs: expected an integer >= 1, got null");  // leave it out there
+  CHECK_THROWS_WITH_TEXT(with({"train.sed=null"}), ConfigError, "did you mean train.seed?");
+}
+
 TEST_CASE("config: an override of a whole source forgets the one before") {
   const Config config = parsed(kFullExample, {R"(data.train={"yolo": "/pictures"})"});
   CHECK(config.data.train->kind() == DataSourceConfig::Kind::kYolo);
@@ -264,7 +285,7 @@ TEST_CASE("config: a value of the wrong type or out of range is refused") {
   refused("train.seed=ten", R"(train.seed: expected an integer >= 0, got "ten")");
   refused("train.epochs=0", "train.epochs: expected an integer >= 1, got 0");
   refused("train.epochs=2.5", "train.epochs: expected an integer >= 1, got 2.5");
-  refused("train.epochs=null", "train.epochs: expected an integer >= 1, got null");
+  refused("train.epochs=[]", "train.epochs: expected an integer >= 1, got []");
   refused("train.epochs=99999999999999999999",
           "train.epochs: expected an integer in 1..9223372036854775807, without point or exponent");
   refused("train.image_size=100",
@@ -330,7 +351,7 @@ TEST_CASE("config: what a section needs is named") {
   refused(source(R"("yolo": "a", "split": "b")"), "data.train.split: goes with voc and yaml only");
   refused(with(R"("data": {})"), "the key \"data\" is given twice in one object");
   CHECK_THROWS_WITH_TEXT(with_override(R"(data.names=["a", "a"])"), ConfigError,
-                         R"(data.names: "a" stands there twice)");
+                         R"(data.names: "a" is there twice)");
   CHECK_THROWS_WITH_TEXT(with_override(R"(data.names=["a", ""])"), ConfigError,
                          "data.names: a class name is empty");
 }

@@ -195,7 +195,7 @@ TEST_CASE("train: a teacher in 8 bits is refused where it cannot be, before the 
   std::vector<Tensor> features;
   Teacher in_bytes(teacher, teacher_compute(config, teacher, {}));
   CHECK_THROWS_WITH_TEXT(in_bytes.logits(Tensor::zeros({1, 64, 64, 3}, DType::kUInt8), &features),
-                         ValueError, "in 8 bits it has no features");
+                         ValueError, "in int8 it has no features");
 }
 
 TEST_CASE("train: a teacher that needs coarser pictures than the student is refused") {
@@ -606,7 +606,7 @@ TEST_CASE("train: a teacher of other classes is refused before the data is read,
   // The labels alone say that there are two classes and so what they are called.
   CHECK_THROWS_WITH_TEXT(train(setup.config({teacher, "data.names=[]"}), numbered), ConfigError,
                          "the data does not say what class 0 is, \"class0\" stands for a name");
-  CHECK(numbered.log.find("data: 12 pictures") != std::string::npos);
+  CHECK(numbered.log.find("data.train: 12 pictures") != std::string::npos);
 }
 
 }  // namespace

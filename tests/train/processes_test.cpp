@@ -385,7 +385,7 @@ TEST_CASE("processes: a validation shared among them is that of one process") {
       build_model(load_checkpoint(outcome.run / "weights/last.safetensors", PtWeights::kEma));
   model->prepare_inference();
   const Config config = shared.config("one");
-  const auto data = open_dataset(val_source(config), {}, [](const std::string&) {});
+  const auto data = open_dataset("data.val", val_source(config), {}, [](const std::string&) {});
   EvaluateOptions options;
   options.val = config.val;
   options.loss = DetectionLossOptions{};
@@ -412,7 +412,7 @@ TEST_CASE("processes: a validation shared among them is that of one process") {
 TEST_CASE("processes: one that can read none of its validation pictures leaves them out") {
   const SharedRun shared;
   const Config config = shared.config("one");
-  const auto data = open_dataset(val_source(config), {}, [](const std::string&) {});
+  const auto data = open_dataset("data.val", val_source(config), {}, [](const std::string&) {});
   Model model(graph_from_json(test::tiny_graph()));
   model.initialise(1);
   model.prepare_inference();
@@ -448,7 +448,7 @@ TEST_CASE("processes: other data or another config in one of them is refused, na
   const std::string other = fmt::format("data.train.yolo={}/{}/images", shared.dir.string(),
                                         processes().rank() == 1 ? "other" : "train");
   const Config config = shared.config("x", {other});
-  const auto data = open_dataset(train_source(config), {}, [](const std::string&) {});
+  const auto data = open_dataset("data.train", train_source(config), {}, [](const std::string&) {});
   const std::string text = failure_of([&] { check_same_data(processes(), "data.train", *data); });
   CHECK(
       text ==

@@ -72,9 +72,10 @@ TEST_CASE("train: a picture that the training or its validation cannot read is t
   CHECK(train(setup.config({"train.epochs=2"}), events).finished);
   for (const char* name : {"train/images/p003.png", "val/images/p001.png"}) {
     INFO(events.log);
-    const size_t at = events.log.find("data: " + (setup.dir / name).string());
+    const std::string key = name[0] == 't' ? "data.train: " : "data.val: ";
+    const size_t at = events.log.find(key + (setup.dir / name).string());
     REQUIRE(at != std::string::npos);
-    CHECK(events.log.find((setup.dir / name).string(), at + 10) == std::string::npos);
+    CHECK(events.log.find((setup.dir / name).string(), at + key.size() + 1) == std::string::npos);
   }
 }
 
@@ -391,8 +392,9 @@ TEST_CASE("train: a data.yaml beside sources of its own is said to have no effec
   const std::string yaml = "data.yaml=" + (setup.dir / "set.yaml").string();
   train(setup.config({"train.epochs=1", yaml}), events);
   train(setup.config({"train.epochs=1"}), plain);
-  CHECK(events.log.find("data.yaml: has no effect beside data.train and data.val\n") !=
-        std::string::npos);
+  CHECK(
+      events.log.find("data.yaml: has no effect where data.train and data.val are both given\n") !=
+      std::string::npos);
   CHECK(plain.log.find("no effect") == std::string::npos);
 }
 
@@ -414,15 +416,15 @@ class StopAt : public Quiet {
 TEST_CASE("train: stopped while its data is read it leaves nothing and says so") {
   const Setup setup;
   // After the training pictures, before those of validation; and after the weights.
-  for (const char* last : {"data: 12 pictures", "model: "}) {
+  for (const char* last : {"data.train: 12 pictures", "model: "}) {
     INFO(last);
     StopAt events(last);
     const TrainOutcome outcome = train(setup.config(), events);
     CHECK_FALSE(outcome.finished);
     CHECK(outcome.run.empty());
     CHECK(events.steps == 0);
-    CHECK(events.log.find("data: 6 pictures") ==
-          (last[0] == 'd' ? std::string::npos : events.log.find("data: 6 pictures")));
+    CHECK(events.log.find("data.val: 6 pictures") ==
+          (last[0] == 'd' ? std::string::npos : events.log.find("data.val: 6 pictures")));
     CHECK(
         events.log.ends_with("run: stopped before the first batch; there is no run folder yet\n"));
     CHECK_FALSE(std::filesystem::exists(setup.dir / "runs"));
@@ -433,7 +435,7 @@ TEST_CASE("train: stopped before its first batch it can be resumed, with the bit
   const Setup setup;
   Quiet whole, rest;
   train(setup.config({"run.name=whole"}), whole);
-  StopAt first("run: "), again("data: 12 pictures");
+  StopAt first("run: "), again("data.train: 12 pictures");
   const TrainOutcome stopped = train(setup.config({"run.name=cut"}), first);
   CHECK_FALSE(stopped.finished);
   CHECK(first.steps == 0);

@@ -251,7 +251,7 @@ TEST_CASE("int8: bytes of weights whose scales do not belong to them are refused
       [&](TensorFile& f) {
         f.add("model.1.conv.weight", Tensor::zeros({16, 8, 3, 3}));
       },
-      "model.1.conv.weight: stands there twice");
+      "model.1.conv.weight: is there twice");
 }
 
 TEST_CASE("int8: prepared in place a network keeps its bytes alone and does nothing but infer") {

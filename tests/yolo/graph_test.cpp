@@ -223,12 +223,12 @@ TEST_CASE("graph: a description in YAML, as YOLOv5 writes it, is the same networ
     CHECK_THROWS_WITH_TEXT(read(text), ValueError, why);
   };
   refuse("  ]\nhead:", "  \nhead:", "own.yaml: graph: line 24: malformed YAML");
-  refuse("nc: 2", "nc: 2\nnc: 3", "line 3: the key \"nc\" stands there twice");
+  refuse("nc: 2", "nc: 2\nnc: 3", "line 3: the key \"nc\" is there twice");
   refuse("nn.SiLU()", "nn.LeakyReLU(0.1)",
          "activation is \"nn.LeakyReLU(0.1)\", only \"nn.SiLU()\"");
   refuse("nc: 2", "ch: 1\nnc: 2", "ch is 1, pictures have 3 channels");
   refuse("[16]]", "[\"16\"]]", "module 2 (C3): argument 0 must be an integer");
-  refuse("nc: 2", "depth_multiple: .inf\nnc: 2", "stands there twice");
+  refuse("nc: 2", "depth_multiple: .inf\nnc: 2", "is there twice");
   for (const char* itself : {"nc: 2\nanchors: &a [*a]\n", "backbone: &b\n  - *b\n"}) {
     CHECK_THROWS_WITH_TEXT(read(itself), ValueError, "nested too deeply");
   }
