@@ -110,7 +110,7 @@ inline constexpr int64_t kMaxClasses = 10000;
 /// names: the classes in order. Empty: for VOC the names found, sorted; for COCO its categories by
 /// ascending id; for YAML the names of that file; for YOLO "class0", "class1", ... up to the
 /// largest id in use. VOC and COCO classes are matched to given names by name; objects of other
-/// classes are dropped, with one finding per class. A YAML file that has all of the given names is
+/// classes are dropped, in one finding. A YAML file that has all of the given names is
 /// matched by name too. Otherwise, given names of the same number replace its own by id, which a
 /// note reports; another number is refused.
 ///
