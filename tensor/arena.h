@@ -63,8 +63,8 @@ class AddressRange {
   // For ranges that check the use of blocks:
   /// Unused bytes after every block.
   int64_t gap() const { return gap_; }
-  /// Called when `nbytes` from `begin` on are allocated; when they, and the unused bytes after
-  /// them, are freed.
+  /// lend: `nbytes` from `begin` on are allocated. take_back: they and the unused bytes after them
+  /// are freed.
   virtual void lend(int64_t /*begin*/, int64_t /*nbytes*/) {}
   virtual void take_back(int64_t /*begin*/, int64_t /*nbytes*/) {}
 
