@@ -152,8 +152,7 @@ YD_HOST_DEVICE Taps taps_at(int64_t x, int64_t y) {
 /// One coordinate of a projective map in 1/32 pixel. The arguments are below 2^53, so that only the
 /// division rounds. A denominator of 0 gives 0, as in OpenCV.
 YD_HOST_DEVICE int64_t projected(int64_t numerator, int64_t denominator) {
-  constexpr double kFar = 1099511627776.0;  // 2^40: outside all pieces, hence grey, without
-                                            // overflow
+  constexpr double kFar = 1099511627776.0;  // 2^40: outside all pieces, without overflow
   if (denominator == 0) return 0;
   const double at = rint(double(numerator) / double(denominator));
   return int64_t(at < -kFar ? -kFar : (at > kFar ? kFar : at));

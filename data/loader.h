@@ -39,8 +39,7 @@ enum class Order {
 };
 
 enum class BatchForm {
-  kRectangular,  ///< pictures sorted by height / width; each batch has the smallest input for its
-                 ///< own
+  kRectangular,  ///< pictures sorted by height / width; each batch in its smallest input
   kSquare,       ///< the loader's order, image_size x image_size
 };
 

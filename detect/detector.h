@@ -46,8 +46,7 @@ struct DetectorOptions {
 /// Where the time of a call went, in milliseconds.
 struct DetectTimes {
   double letterbox = 0;  ///< scaling and padding to the network's input
-  double network = 0;    ///< up to the logits; the first batch of a shape also plans its
-                         ///< convolutions
+  double network = 0;    ///< up to the logits; a shape's first batch also plans convolutions
   double nms = 0;        ///< decoding, suppression, conversion to the pictures' pixels; with tta
                          ///< also making the views
 };

@@ -92,14 +92,14 @@ YD_C_API int64_t yd_detect(yd_detector* detector, const yd_picture* picture, yd_
 YD_C_API int64_t yd_detect_file(yd_detector* detector, const char* path, yd_detection* found,
                                 int64_t capacity);
 /* Many pictures, for throughput; each gets the boxes that yd_detect gives. The boxes of picture i
- * are written from found[i * capacity] on, their number to num_found[i]. Returns 0, or -1 on
- * failure; an invalid picture is reported before anything is computed. */
+ * are written from found[i * capacity] on, the number found (it may exceed capacity) to
+ * num_found[i]. Returns 0, or -1 on failure; an invalid picture fails before any computation. */
 YD_C_API int yd_detect_batch(yd_detector* detector, const yd_picture* pictures,
                              int64_t num_pictures, yd_detection* found, int64_t capacity,
                              int64_t* num_found);
 
-/* Number of threads that later calls of this thread use; default: all cores. Returns 0, or -1 for
- * less than 1. */
+/* Number of threads that later calls of this thread use; default: all cores. Returns 0, or -1
+ * unless threads is 1 to 65536. */
 YD_C_API int yd_set_threads(int64_t threads);
 /* Reason of this thread's last failed call; "" if none failed. Valid until its next call. */
 YD_C_API const char* yd_last_error(void);

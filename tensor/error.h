@@ -29,8 +29,7 @@ class Error : public std::runtime_error {
 
 YD_DEFINE_ERROR(ShapeError);        ///< sizes that do not agree
 YD_DEFINE_ERROR(DTypeError);        ///< an element type the operation does not take
-YD_DEFINE_ERROR(DeviceError);       ///< operands on different devices, or no such operation on the
-                                    ///< device
+YD_DEFINE_ERROR(DeviceError);       ///< operands on different devices, or an unsupported device
 YD_DEFINE_ERROR(ValueError);        ///< a number or name outside its range
 YD_DEFINE_ERROR(FileError);         ///< a file that is missing, unreadable, malformed or unwritable
 YD_DEFINE_ERROR(ConfigError);       ///< a configuration key or value; the message names its path

@@ -45,8 +45,7 @@ std::vector<Correct> match_detections(const std::vector<Detection>& detections,
 
 struct ApResult {
   double ap = 0;
-  std::vector<double> recall, precision;  ///< the curve with its end points; precision is
-                                          ///< non-increasing
+  std::vector<double> recall, precision;  ///< the curve with end points; precision never rises
 };
 
 /// Average precision: the area under the envelope of the curve, by the trapezoidal rule on 101
@@ -72,8 +71,7 @@ struct ClassMetrics {
 struct MetricsResult {
   int64_t images = 0, instances = 0;
   double precision = 0, recall = 0, map50 = 0, map = 0;  ///< means over per_class
-  double best_score = 0;                ///< the score at which the mean F1 over the classes is
-                                        ///< largest
+  double best_score = 0;                ///< score with the largest mean F1 over the classes
   std::vector<ClassMetrics> per_class;  ///< classes that have labels, by class id
 };
 
