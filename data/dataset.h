@@ -61,8 +61,7 @@ struct Dataset {
   /// from several. Empty for other kinds, and if all classes became one.
   std::vector<int64_t> coco_category_ids = {};
   std::vector<Finding> findings;
-  std::vector<std::string>
-      notes;  ///< information for the user that is no fault, one line each
+  std::vector<std::string> notes;  ///< information for the user that is no fault, one line each
   int64_t pictures_dropped = 0;
   int64_t labels_dropped = 0;  ///< of kept pictures; each has a finding
   int64_t labels_ignored = 0;  ///< crowd regions and `difficult` objects: no faults, no findings

@@ -43,8 +43,8 @@ enum class PictureFormat { kJpeg, kPng, kBmp };
 
 /// What is known about a picture without decoding it.
 struct ImageInfo {
-  int64_t width = 0;   ///< after orientation, as of read_image
-  int64_t height = 0;  ///< after orientation
+  int64_t width = 0;                            ///< after orientation, as of read_image
+  int64_t height = 0;                           ///< after orientation
   PictureFormat format = PictureFormat::kJpeg;  ///< detected from the content
 };
 

@@ -13,7 +13,7 @@ namespace ydistill {
 struct DrawnBox {
   float x1 = 0, y1 = 0, x2 = 0, y2 = 0;  ///< corners in pixels of the picture; may reach beyond it
   std::string label;                     ///< empty: no label. Non-ASCII characters are drawn as `?`
-  int64_t color_index = 0;  ///< for example the class id; 20 colours, repeating
+  int64_t color_index = 0;               ///< for example the class id; 20 colours, repeating
 };
 
 struct DrawOptions {

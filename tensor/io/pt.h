@@ -33,10 +33,10 @@ struct PtCheckpoint {
   /// ("model.0", "models.common.Focus"), ... Empty for a bare state dict.
   std::vector<std::pair<std::string, std::string>> modules;
   std::vector<std::string> class_names;  ///< `names`, list or dict; may be empty
-  std::string spec_json;        ///< the model's `yaml` as JSON, in its order; "" if absent
-  std::vector<double> strides;  ///< pixels per cell of each head; may be empty
-  int64_t epoch = -1;           ///< -1: finished, or not stated
-  std::string source;           ///< "ema", "model" or "state_dict"
+  std::string spec_json;                 ///< the model's `yaml` as JSON, in its order; "" if absent
+  std::vector<double> strides;           ///< pixels per cell of each head; may be empty
+  int64_t epoch = -1;                    ///< -1: finished, or not stated
+  std::string source;                    ///< "ema", "model" or "state_dict"
 
   /// Null if there is none of this name.
   const Tensor* find(std::string_view name) const;
