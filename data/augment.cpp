@@ -60,7 +60,7 @@ void add_layer(SamplePlan& plan, Cut cut, const SampleFrame& frame, const Flips&
   std::vector<int64_t>& steps = plan.layers[i].steps;
   steps = (plan.room.is_projective ? projective_steps : gather_steps)(map, plan.width, plan.height,
                                                                       flips);
-  if (steps.empty()) {  // a singular map: all is grey
+  if (steps.empty()) {  // a singular map: the sample is grey
     steps.resize(size_t((plan.room.is_projective ? 3 : 2) * (plan.width + plan.height)));
     layer.num_pieces = 0;
   }

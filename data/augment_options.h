@@ -12,13 +12,13 @@ struct AugmentOptions {
   double translate = 0.1;  ///< shift +- this fraction of the output
   double scale = 0.5;      ///< size 1 +- this
   double shear = 0;        ///< +- degrees along each axis
-  double perspective = 0;  ///< the divisor changes by +- this a pixel, along each axis
+  double perspective = 0;  ///< the divisor changes by +- this per pixel, along each axis
   double flipud = 0;       ///< probability
   double fliplr = 0.5;     ///< probability
   double mosaic = 1;       ///< probability of several pictures instead of one
-  // What follows happens in mosaics alone.
+  // The following apply to mosaics only.
   double mosaic9 = 0;     ///< share of mosaics that have nine pictures, not four
-  double copy_paste = 0;  ///< share of the outlined objects that are pasted again, mirrored
+  double copy_paste = 0;  ///< share of the objects with outlines that are pasted again, mirrored
   double mixup = 0;       ///< probability of a second mosaic, blended with the first
 };
 

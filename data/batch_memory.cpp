@@ -16,11 +16,11 @@ Tensor BatchMemory::pictures(const Shape& shape) {
     return is_free(block) && block->nbytes() >= nbytes;
   });
   if (found != blocks_.end()) {
-    // What the last user of another thread did to the block is over before it is written again.
+    // Makes the last use of the block by another thread happen before it is written again.
     std::atomic_thread_fence(std::memory_order_acquire);
     return Tensor::over(*found, 0, shape, DType::kUInt8);
   }
-  // Free ones are too small, and would only add to the larger one that replaces them.
+  // The free blocks are too small; the larger one replaces them.
   std::erase_if(blocks_, is_free);
   std::shared_ptr<Storage> block = allocate_storage(nbytes);
   if (int64_t(blocks_.size()) < kBatchesAlive) blocks_.push_back(block);

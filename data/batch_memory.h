@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The memory of a loader's batches, used again once nobody holds a batch any more: fresh pages
-// would cost about as much as the mixing of the pictures that go there. Not for users.
+// Reuses the memory of a loader's batches once no tensor refers to it: touching fresh pages would
+// cost about as much as computing the pictures in them. Internal.
 #pragma once
 
 #include <memory>
@@ -14,10 +14,10 @@ namespace ydistill {
 
 class BatchMemory {
  public:
-  /// Uninitialised uint8 numbers, in a block that was used before where there is one free that is
-  /// large enough. throws OutOfMemoryError.
+  /// Uninitialised uint8 tensor, in a free block that is large enough, else in a new one. throws
+  /// OutOfMemoryError.
   Tensor pictures(const Shape& shape);
-  /// Gives back what no tensor uses, the rest as soon as none does.
+  /// Frees all blocks; those still in use are freed with their last tensor.
   void clear();
 
  private:

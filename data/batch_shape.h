@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Batches of pictures of like shape, with little padding. Not for users: the loaders own it.
+// Batches of pictures of similar shape, with little padding. Internal to the loaders.
 #pragma once
 
 #include <cstdint>
@@ -11,13 +11,13 @@
 
 namespace ydistill {
 
-/// The indices from the flattest picture to the narrowest; equal ones keep their order.
+/// The indices sorted by rising height / width; the sort is stable.
 std::vector<int64_t> sorted_by_shape(const Dataset& dataset, std::vector<int64_t> indices);
 
-/// The smallest input that holds these pictures, their longer sides made `image_size`: as low as
-/// the highest allows where all are wider than high, as narrow as the widest allows where all are
-/// higher than wide, else square; each side is ceil(share * image_size / stride + extra_strides)
-/// strides.
+/// The smallest input that holds these pictures with their longer sides made `image_size`: if all
+/// are wider than high, the height of the highest; if all are higher than wide, the width of the
+/// widest; else square. Each side is ceil(share * image_size / stride + extra_strides) strides,
+/// share being the side's fraction of image_size.
 PictureSize input_of_batch(const Dataset& dataset, std::span<const int64_t> indices,
                            int64_t image_size, int64_t stride, double extra_strides);
 

@@ -14,13 +14,13 @@ PictureSize size_of(const LoadedPicture& picture) {
   return {picture.image->width, picture.image->height};
 }
 
-/// A box's fractions of a picture, in pixels of that picture moved by (left, top).
+/// Converts a label to pixels of its picture, shifted by (left, top).
 CornerBox corners_of(const Label& label, double width, double height, double left, double top) {
   return {width * (label.cx - label.w / 2) + left, height * (label.cy - label.h / 2) + top,
           width * (label.cx + label.w / 2) + left, height * (label.cy + label.h / 2) + top};
 }
 
-/// Shows a picture with its upper left corner at (x, y), as far as it lies on the canvas.
+/// Adds a piece: the picture with its upper left corner at (x, y), clipped to the canvas.
 void place_picture(SampleCanvas& canvas, const LoadedPicture& picture, int64_t x, int64_t y) {
   const PictureSize size = size_of(picture);
   const int64_t left = std::max<int64_t>(x, 0), right = std::min(x + size.width, canvas.width);
@@ -38,7 +38,7 @@ void place_picture(SampleCanvas& canvas, const LoadedPicture& picture, int64_t x
                             int32_t(-y)};
 }
 
-/// A picture and its objects, those clipped to the canvas.
+/// Adds a picture and its objects; the objects are clipped to the canvas.
 void add_picture(SampleCanvas& canvas, const LoadedPicture& picture, int64_t x, int64_t y) {
   place_picture(canvas, picture, x, y);
   const PictureSize size = size_of(picture);
@@ -134,7 +134,8 @@ SampleCanvas mosaic_of_nine(int64_t index, std::span<const int64_t> partners,
     const PictureSize size = size_of(picture);
     if (i == 0) middle = size;
     const int64_t right = s + middle.width, bottom = s + middle.height;
-    // The middle, then round it clockwise from the top; a corner follows the picture before it.
+    // The middle, then clockwise around it from the top; a corner is aligned to the picture before
+    // it.
     const std::array<std::array<int64_t, 2>, 9> places{{
         {s, s},
         {s, s - size.height},

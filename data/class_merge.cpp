@@ -13,7 +13,7 @@
 namespace ydistill {
 namespace {
 
-/// What a class is called after the merges.
+/// A class's name after the merges.
 std::string merged_name(const std::string& name, const ClassMerges& merges) {
   for (const ClassMerge& merge : merges) {
     if (std::find(merge.of.begin(), merge.of.end(), name) != merge.of.end()) return merge.name;
@@ -35,7 +35,7 @@ std::string without_blanks_around(const std::string& text) {
 }  // namespace
 
 void check_merges(const ClassMerges& merges) {
-  std::map<std::string, std::string> owner;  // by class: the merge that has it
+  std::map<std::string, std::string> owner;  // by class: name of its merge
   for (const ClassMerge& merge : merges) {
     const std::string shown = printable(merge.name, 40);
     if (merge.name.empty()) throw ValueError("a class without a name");

@@ -9,35 +9,35 @@
 namespace ydistill {
 
 struct ClassMerge {
-  std::string name;             ///< what they are called together
-  std::vector<std::string> of;  ///< which; a class called `name` is one of them anyhow
+  std::string name;             ///< the name of the merged class
+  std::vector<std::string> of;  ///< the classes; one called `name` is included implicitly
 
   bool operator==(const ClassMerge&) const = default;
 };
 using ClassMerges = std::vector<ClassMerge>;
 
-/// throws ValueError naming the class for a merge without a name or without classes, one of a class
-/// that is merged itself, and for a class that two merges have.
+/// throws ValueError, naming the class, for a merge without a name or without classes, for two
+/// merges of one name, for a merge that contains another merge, and for a class that is in two
+/// merges.
 void check_merges(const ClassMerges& merges);
 
-/// The same, and for a class that is none of `names`, saying which is nearest: one that is misspelt
-/// would go on by itself.
+/// The same, and for a class that is not in `names`, with the nearest name: a misspelt one would
+/// otherwise silently not be merged.
 void check_merges(const ClassMerges& merges, const std::vector<std::string>& names);
 
-/// "vehicle=car,bus" as it is typed; blanks around names do not count. throws ValueError for
-/// another form.
+/// Parses "vehicle=car,bus"; blanks around names are ignored. throws ValueError for another form.
 ClassMerge parse_merge(const std::string& text);
 
 struct MergedNames {
-  std::vector<std::string> names;  ///< each merge's name where the first of its classes stood
-  std::vector<int64_t> id_of;      ///< of each class before: its place among `names`
+  std::vector<std::string> names;  ///< a merge's name is at the position of its first class
+  std::vector<int64_t> id_of;      ///< for each old class id, its index in `names`
 };
-/// merges: checked. Merges of which no class is there do nothing. Classes of one name that are not
-/// merged stay apart.
+/// merges: already checked. A merge none of whose classes exists has no effect. Unmerged classes of
+/// the same name stay separate.
 MergedNames merged_names(const std::vector<std::string>& names, const ClassMerges& merges);
 
-/// What the merges do to classes of these names: `"vehicle" is car, bus (no truck)`. "" where all
-/// stay, as one that is called vehicle already.
+/// What the merges do to classes of these names: `"vehicle" is car, bus (no truck)`. A merge that
+/// changes nothing, as of one class already called vehicle, is left out.
 std::string describe_merges(const std::vector<std::string>& names, const ClassMerges& merges);
 
 }  // namespace ydistill

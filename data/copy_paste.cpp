@@ -11,7 +11,7 @@ namespace {
 
 constexpr double kMostCovered = 0.3;
 
-/// How much of `box` the other covers.
+/// The share of `box` that the other covers.
 double covered_share(const CornerBox& box, const CornerBox& other) {
   constexpr double kTiny = 1e-7;
   const double w = std::min(box.x2, other.x2) - std::max(box.x1, other.x1);
@@ -34,7 +34,7 @@ void copy_paste(SampleCanvas& canvas, double share, Rng& rng) {
   for (size_t i = 0; i < canvas.labels.size(); ++i) {
     if (!canvas.labels[i].outline.empty()) outlined.push_back(i);
   }
-  // Halves to even, as Python rounds.
+  // Rounds halves to even, as Python does.
   const size_t count = size_t(std::nearbyint(share * double(outlined.size())));
   for (size_t n = 0; n < count; ++n) {
     std::swap(outlined[n], outlined[n + size_t(rng.below(int64_t(outlined.size() - n)))]);

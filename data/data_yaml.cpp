@@ -23,7 +23,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// A YAML file names one long text as often as it likes (&a, *a); here each is a copy.
+// A YAML file can repeat a long text by aliases (&a, *a); here each is a copy, so sizes are
+// limited.
 constexpr size_t kMaxNameBytes = 1000, kMaxPathBytes = 4096;
 
 std::optional<int64_t> whole_number(const std::string& text) {
@@ -40,7 +41,7 @@ class YamlFile {
     const std::string text = reading::read_text(file);
     try {
       root_ = YAML::Load(text);
-    } catch (const YAML::DeepRecursion& problem) {  // whose own text is "bad file"
+    } catch (const YAML::DeepRecursion& problem) {  // its own text is only "bad file"
       fail(problem.mark, "malformed YAML: nested too deeply");
     } catch (const YAML::Exception& problem) {
       fail(problem.mark, "malformed YAML: " + printable(problem.msg, 200));
@@ -56,7 +57,7 @@ class YamlFile {
     }
   }
 
-  /// Paths as written; empty where the split is not there.
+  /// Paths as written; empty if there is no such split.
   std::vector<std::string> entries(const std::string& split) const {
     const YAML::Node node = root_[split];
     if (!node || node.IsNull()) return {};
@@ -109,7 +110,7 @@ class YamlFile {
     return names;
   }
 
-  /// The value of a key that holds one word; "" where it is not there.
+  /// The value of a scalar key; "" if it is missing.
   std::string word(const char* key) const {
     const YAML::Node node = root_[key];
     if (!node || node.IsNull()) return "";
@@ -187,7 +188,7 @@ class YamlFile {
   YAML::Node root_;
 };
 
-/// Where an entry may lie, the likeliest first.
+/// Candidate locations of an entry, in the order they are tried.
 std::vector<fs::path> candidates(const fs::path& folder, const std::string& root,
                                  const std::string& entry) {
   std::vector<fs::path> paths;

@@ -43,8 +43,8 @@ std::string Dataset::summary() const {
 
 namespace {
 
-/// Gives labels the ids that their classes have among `names`, which are some or all of the
-/// dataset's; drops those of the others.
+/// Maps labels to the ids that their classes have in `names`, a subset of the dataset's names;
+/// drops labels of other classes.
 void match_by_name(Dataset& dataset, const std::vector<std::string>& names,
                    const std::filesystem::path& file) {
   const auto ids = reading::ids_by_name(names);
@@ -80,7 +80,7 @@ void match_by_name(Dataset& dataset, const std::vector<std::string>& names,
   dataset.names = names;
 }
 
-/// Gives labels the classes that the merges name. Where two of them then say the same, one goes.
+/// Maps labels to merged classes. Labels that become equal are reduced to one.
 void merge_classes(Dataset& dataset, const ClassMerges& merges, const std::filesystem::path& file) {
   const std::string note = describe_merges(dataset.names, merges);
   if (!note.empty()) {
@@ -107,7 +107,7 @@ void merge_classes(Dataset& dataset, const ClassMerges& merges, const std::files
          repeated == 1 ? "label dropped" : fmt::format("{} labels dropped", repeated)});
   }
   if (!dataset.coco_category_ids.empty()) {
-    // A class of several categories has none of its own.
+    // A class merged from several categories has no category id.
     std::vector<int64_t> category_ids(merged.names.size(), -1);
     for (size_t c = 0; c < merged.id_of.size(); ++c) {
       const int64_t parts = std::count(merged.id_of.begin(), merged.id_of.end(), merged.id_of[c]);
@@ -118,7 +118,7 @@ void merge_classes(Dataset& dataset, const ClassMerges& merges, const std::files
   dataset.names_before_merge = std::exchange(dataset.names, merged.names);
 }
 
-/// What the file names, with labels of the ids that `names` has.
+/// Reads the file by its own names, then maps labels to the ids of `names`.
 Dataset load_listed(const DataSource& source, DataYaml yaml,
                     const std::vector<std::string>& names) {
   DataSource pictures;
@@ -131,8 +131,8 @@ Dataset load_listed(const DataSource& source, DataYaml yaml,
   return dataset;
 }
 
-/// As many names as the file has call its ids otherwise. Fewer or more that are not all its own are
-/// a slip, by which every label would count as another class.
+/// As many names as the file has rename its ids. Another number that is not a subset of its own
+/// names is refused as a mistake: every label would get a wrong class.
 [[noreturn]] void refuse_names(const std::string& file, const std::vector<std::string>& names,
                                const std::vector<std::string>& known) {
   const auto unknown = std::find_if(names.begin(), names.end(), [&](const std::string& name) {
@@ -183,7 +183,7 @@ Dataset load_as_written(const DataSource& source, const std::vector<std::string>
   throw ValueError("load_dataset: unknown kind {}", int(source.kind));
 }
 
-/// The names by which a source whose classes are merged is read before they are.
+/// The names that a source is read with before its classes are merged.
 std::vector<std::string> names_to_read_by(const DataSource& source,
                                           const std::vector<std::string>& names) {
   const std::string file = printable(source.path.string());
@@ -200,7 +200,7 @@ std::vector<std::string> names_to_read_by(const DataSource& source,
   const std::vector<std::string> merged = merged_names(known, source.merge).names;
   for (const std::string& name : merged_names(names, source.merge).names) {
     if (are_among({name}, merged)) continue;
-    if (names.size() == known.size()) return names;  // called otherwise, and ids count
+    if (names.size() == known.size()) return names;  // other names: matched by id
     throw ConfigError("{}: has no class \"{}\", it has {}", file, printable(name, 40),
                       printable_list(merged));
   }
@@ -225,7 +225,7 @@ Dataset load_all_classes(const DataSource& source, const std::vector<std::string
 
 Dataset load_single_class(DataSource source, std::vector<std::string> names) {
   ClassMerges merges;
-  if (names.size() < 2) merges = std::exchange(source.merge, {});  // all become one anyhow
+  if (names.size() < 2) merges = std::exchange(source.merge, {});  // all become one in any case
   Dataset dataset;
   if (source.kind == DataSource::Kind::kYaml && source.merge.empty()) {
     const DataYaml yaml = read_data_yaml(source.path, source.split);

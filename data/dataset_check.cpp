@@ -28,7 +28,7 @@ std::optional<std::string> read_bytes(const fs::path& path) {
   }
 }
 
-/// Files that agree in it and in size are compared byte by byte.
+/// Hash of a file. Files with equal hash and size are compared byte by byte.
 uint64_t hash_of(const std::string& bytes) {
   FnvHash hash;
   hash.add(std::as_bytes(std::span(bytes)));
@@ -37,9 +37,9 @@ uint64_t hash_of(const std::string& bytes) {
 
 struct Entry {
   const Sample* sample = nullptr;
-  fs::path real = {};  ///< links followed
+  fs::path real = {};  ///< with links resolved
   uintmax_t size = 0;
-  uint64_t hash = 0;  ///< only of sizes that occur twice
+  uint64_t hash = 0;  ///< only for sizes that occur twice
   bool readable = true;
 };
 
@@ -77,7 +77,7 @@ std::string quoted(const fs::path& path) {
   return printable(path.string());
 }
 
-/// Entries to look up by file and by content.
+/// Index of entries by file and by content.
 class Index {
  public:
   void add(const Entry& entry) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Faults of datasets that reading their labels does not show: what `ydistill check` looks for
-// besides Dataset::findings. Each finding says what training does about it.
+// Faults of datasets that reading their labels does not show: `ydistill check` looks for them in
+// addition to Dataset::findings. Each finding states what training does about it.
 #pragma once
 
 #include <memory>
@@ -11,22 +11,22 @@
 
 namespace ydistill {
 
-/// A dataset and the part it plays.
+/// A dataset and its role.
 struct NamedDataset {
   std::string name;              ///< "train", "val"
-  std::filesystem::path source;  ///< what findings about the whole of it name
+  std::filesystem::path source;  ///< the file named in findings about the whole dataset
   std::shared_ptr<const Dataset> data;
 };
 
-/// Decodes every picture, on several threads; those that cannot be are listed.
+/// Decodes every picture, on several threads; returns those that cannot be decoded.
 std::vector<Finding> undecodable_pictures(const Dataset& dataset);
 
-/// Pictures that one dataset lists twice, and different files of the same content; where the
-/// labels differ that is said too. Reads those files whose size another one has.
+/// Pictures that one dataset lists twice, and different files of the same content, noting whether
+/// their labels differ. Reads only files whose size in bytes occurs twice.
 std::vector<Finding> repeated_pictures(const NamedDataset& set);
 
-/// Pictures of `second` that are in `first`, as the same file or by content. One finding where that
-/// is all of them.
+/// Pictures of `second` that are also in `first`, as the same file or by content. A single finding
+/// if that is all of them.
 std::vector<Finding> shared_pictures(const NamedDataset& first, const NamedDataset& second);
 
 /// Classes without a single label.

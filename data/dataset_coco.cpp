@@ -26,7 +26,7 @@ struct Category {
   int64_t id = 0;
   std::string name;
   int64_t class_id = -1;    ///< -1: not among the names
-  int64_t annotations = 0;  ///< that name a category without class
+  int64_t annotations = 0;  ///< annotations of a category without class
 };
 
 struct CocoBox {
@@ -46,7 +46,7 @@ struct CocoPicture {
   int64_t labels_dropped = 0;
 };
 
-/// An id as text, so that numbers and strings both serve; nothing for other types.
+/// An id as text, so that numbers and strings are both accepted; nothing for other types.
 std::optional<std::string> id_of(const Json& entry, const char* key) {
   if (!entry.is_object()) return std::nullopt;
   const auto found = entry.find(key);
@@ -62,9 +62,8 @@ std::optional<double> number_of(const Json& entry, const char* key) {
   return found->get<double>();
 }
 
-/// Polygons are most of such a file. While it is parsed, each is moved into a table, and what stays
-/// in the tree is a list of its number there, or null for what is no polygon; masks in run lengths
-/// are thrown away.
+/// Polygons are most of such a file. During parsing each is moved into a table; in the tree a list
+/// with its index remains, or null if it is no polygon. Run-length masks are discarded.
 class PolygonSieve {
  public:
   explicit PolygonSieve(std::vector<Polygon>& table) : table_(&table) {}
@@ -113,11 +112,11 @@ class PolygonSieve {
   }
 
   std::vector<Polygon>* table_;  // the parser copies its callback
-  bool inside_ = false;          // behind a key "segmentation"
+  bool inside_ = false;          // after a key "segmentation"
   int depth_ = 0;                // of arrays there
 };
 
-/// The joined outline of pieces in pixels, in fractions of the picture.
+/// The joined outline of pieces given in pixels, as fractions of the picture.
 Polygon outline_of(std::vector<Polygon> pieces, const Sample& sample) {
   Polygon outline = join_outlines(std::move(pieces));
   for (auto& [x, y] : outline) {
@@ -197,7 +196,7 @@ class CocoFile {
   }
 
   const std::vector<CocoPicture>& pictures() const { return pictures_; }
-  /// By class; -1 where no category is of that class.
+  /// Category id of each class; -1 if no category has that class.
   std::vector<int64_t> category_ids(int64_t classes) const {
     std::vector<int64_t> ids(size_t(classes), -1);
     for (const auto& [id, category] : categories_) {
@@ -206,7 +205,7 @@ class CocoFile {
     return ids;
   }
   std::vector<Finding> take_findings() { return std::move(findings_); }
-  /// Labels that belong to no picture.
+  /// Reports labels that belong to no picture.
   int64_t stray_labels() const { return stray_labels_; }
 
  private:
@@ -269,7 +268,7 @@ class CocoFile {
                              what, take_pieces(entry, what)});
   }
 
-  /// The polygons of an annotation; none where it has no mask or one in run lengths.
+  /// The polygons of an annotation; none if it has no mask or a run-length mask.
   std::vector<Polygon> take_pieces(const Json& entry, const std::string& what) {
     std::vector<Polygon> pieces;
     const auto masks = entry.find("segmentation");
@@ -312,7 +311,7 @@ Dataset load_coco(const DataSource& source, std::vector<std::string> names) {
   file.read_pictures();
   file.read_annotations();
   const std::vector<CocoPicture>& pictures = file.pictures();
-  // Spares the pictures' headers; the list of pictures and what is wrong stand in the JSON alone.
+  // Avoids reading picture headers; the list of pictures and the faults are only in the JSON.
   LabelCache cache(source.cache_folder, source, fmt::format("{}", fmt::join(names, "\n")));
   std::vector<PictureReport> reports(pictures.size());
   for_each_picture(

@@ -21,7 +21,7 @@
 namespace ydistill::reading {
 namespace {
 
-/// What a picture is where its suffix belongs to another format; else "".
+/// Name of a picture's real format if its suffix is of another one; else "".
 std::string_view misnamed_format(const std::filesystem::path& picture, const ImageInfo& info) {
   const std::string suffix = lower_suffix(picture);
   switch (info.format) {
@@ -121,7 +121,7 @@ void for_each_picture(int64_t n, const std::function<void(int64_t)>& body,
     if (stop && stop()) throw StoppedError("stopped while pictures were read");
   };
   check_stop();  // the others may leave the calling thread, which asks, no picture
-  // Mostly waiting for the disk, so more threads than cores.
+  // Mostly waits for the disk, hence more threads than cores.
   const int64_t wanted = 2 * int64_t(std::max(1u, std::thread::hardware_concurrency()));
   const int64_t num_threads = std::min<int64_t>({n, wanted, 16});
   std::atomic<int64_t> next{0};
@@ -146,7 +146,7 @@ void for_each_picture(int64_t n, const std::function<void(int64_t)>& body,
     try {
       for (int64_t i = 1; i < num_threads; ++i) threads.emplace_back(work);
     } catch (const std::system_error&) {
-      // Where no more threads are allowed, those there are read all pictures.
+      // If no more threads can be started, the existing ones read all pictures.
     }
     work();
   }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What the readers of the three label formats share. Not for users: they call load_dataset.
+// Shared by the readers of the three label formats. Internal: users call load_dataset.
 #pragma once
 
 #include <functional>
@@ -17,14 +17,14 @@ inline constexpr const char* kLabelDropped = "label dropped";
 inline constexpr const char* kPictureDropped = "picture dropped";
 inline constexpr const char* kKept = "kept";
 
-/// What came of one picture of a source.
+/// The result of reading one picture of a source.
 struct PictureReport {
-  std::optional<Sample> sample;  ///< nothing: the picture was dropped
+  std::optional<Sample> sample;  ///< empty: the picture was dropped
   std::vector<Finding> findings;
   int64_t labels_dropped = 0;
   int64_t labels_ignored = 0;
-  /// One a label of `sample`, where classes are known by name only; the labels' class_id is then
-  /// filled in by the format's reader.
+  /// One per label of `sample`, for formats that have only class names; the format's reader then
+  /// sets the labels' class_id.
   struct ClassName {
     std::string name;
     int64_t line = 0;
@@ -35,50 +35,50 @@ struct PictureReport {
   void drop_picture(const std::filesystem::path& file, int64_t line, std::string reason);
 };
 
-/// Opens the sample of a picture: probes it, drops it where it cannot be used. `listed_in` and
-/// `line` say who named a picture that does not exist.
+/// Creates the sample of a picture: probes the file and drops it if it cannot be used. `listed_in`
+/// and `line`: where the picture is listed, for the finding if it does not exist.
 void open_sample(PictureReport& report, const std::filesystem::path& picture,
                  const std::filesystem::path& listed_in, int64_t line);
 
-/// Adds a box given by its corners in pixels of report.sample, clipped to the picture; drops it
-/// where it is not finite or has no area. Returns whether it was added.
+/// Adds a box given by its corners in pixels of report.sample, clipped to the picture; drops it if
+/// it is not finite or has no area. Returns whether it was added.
 bool add_box(PictureReport& report, int64_t class_id, double x1, double y1, double x2, double y2,
              const std::filesystem::path& file, int64_t line, std::string_view what);
 
-/// Lists a size that is not the picture's own.
+/// Adds a finding if this size is not the picture's own.
 void compare_size(PictureReport& report, double width, double height,
                   const std::filesystem::path& file, int64_t line);
 
-/// Calls body(i) for i in [0, n) on several threads; the first exception is thrown again.
+/// Calls body(i) for i in [0, n) on several threads; the first exception is rethrown.
 /// stop: see DataSource. throws StoppedError.
 void for_each_picture(int64_t n, const std::function<void(int64_t)>& body,
                       const std::function<bool()>& stop = {});
 
-/// Puts the reports together in order. throws FileError where no sample is left.
+/// Combines the reports in order. throws FileError if no sample is left.
 Dataset assemble(const std::filesystem::path& source, std::vector<PictureReport> reports,
                  std::vector<std::string> names, std::vector<Finding> findings = {});
 
-/// The message of a FileError without the file at its beginning, which a finding names by itself.
+/// The message of a FileError without the file at its beginning: a finding has its own `file`.
 std::string without_name(std::string message, const std::filesystem::path& file);
 
-/// The whole of a text file, without a byte order mark. throws FileError.
+/// The content of a text file, without a byte order mark. throws FileError.
 std::string read_text(const std::filesystem::path& path);
 /// Lines without their ends (Unix or Windows).
 std::vector<std::string_view> split_lines(std::string_view text);
 /// Without blanks at either end.
 std::string_view trim(std::string_view text);
-/// The number that `text` is as a whole; nothing where it is none, infinite or NaN.
+/// `text` as a number; nothing if it is not entirely a number, or is infinite or NaN.
 std::optional<double> parse_number(std::string_view text);
-/// Labels of a class that is not among the names, where the first of them stands.
+/// Labels of a class that is not among the names, and the location of the first of them.
 struct OtherClass {
   std::string name;
   int64_t labels = 0;
   std::filesystem::path file;
-  int64_t line = 0;  ///< 0: of none in particular
+  int64_t line = 0;  ///< 0: no particular line
 };
-/// What is said of them, in one finding; none where there are no such labels.
+/// One finding that reports them; none if there are no such labels.
 std::vector<Finding> of_other_classes(const std::vector<OtherClass>& others);
-/// A class's id by its name.
+/// Class ids by name.
 std::map<std::string, int64_t, std::less<>> ids_by_name(const std::vector<std::string>& names);
 
 Dataset load_yolo(const DataSource& source, std::vector<std::string> names);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What a dataset looks like in numbers.
+// Statistics of a dataset.
 #pragma once
 
 #include <array>
@@ -11,7 +11,7 @@
 
 namespace ydistill {
 
-/// Least, lower quartile, median, upper quartile, most.
+/// Minimum, lower quartile, median, upper quartile, maximum.
 using Quantiles = std::array<double, 5>;
 
 struct DatasetStatistics {
@@ -22,21 +22,22 @@ struct DatasetStatistics {
   };
 
   int64_t pictures = 0;
-  int64_t background = 0;  ///< pictures looked at, with nothing on them
-  int64_t unlabelled = 0;  ///< pictures nobody has looked at
+  int64_t background = 0;  ///< annotated pictures without labels
+  int64_t unlabelled = 0;  ///< pictures that were never annotated
   int64_t labels = 0;
   int64_t outlines = 0;        ///< labels with a polygon
   std::vector<Class> classes;  ///< by class id
-  /// Boxes by area in pixels of the picture as COCO divides them: below 32 x 32, below 96 x 96.
+  /// Boxes by area in picture pixels, as in COCO: small below 32 x 32, medium below 96 x 96.
   int64_t small = 0, medium = 0, large = 0;
-  /// Of boxes, as fractions of the picture, and of pictures in pixels. All zero without any.
+  /// Sizes of boxes, as fractions of the picture, and of pictures, in pixels. All 0 if there are
+  /// none.
   Quantiles box_width{}, box_height{};
   Quantiles picture_width{}, picture_height{};
 };
 
 DatasetStatistics statistics_of(const Dataset& dataset);
 
-/// Between neighbours the quantiles are interpolated. {} for no values.
+/// Quantiles are interpolated linearly between neighbours. {} for no values.
 Quantiles quantiles_of(std::vector<double> values);
 
 }  // namespace ydistill

@@ -21,7 +21,7 @@ struct ListedId {
   int64_t line = 0;
 };
 
-/// The ids of a split. A second column (-1, 0 or 1: whether a class occurs) is left aside.
+/// The ids of a split. A second column (-1, 0 or 1: whether a class occurs) is ignored.
 std::vector<ListedId> read_split(const fs::path& file) {
   std::vector<ListedId> ids;
   const std::string text = read_text(file);
@@ -57,7 +57,7 @@ fs::path find_split(const DataSource& source) {
                   printable(fmt::format("{}", fmt::join(splits, ", "))));
 }
 
-/// JPEGImages/ID with the first suffix that is there; .jpg where none is.
+/// JPEGImages/ID with the first suffix that exists; .jpg if none does.
 fs::path find_picture(const fs::path& folder, const std::string& id) {
   for (const char* suffix : {".jpg", ".jpeg", ".png", ".bmp", ".JPG", ".JPEG", ".PNG", ".BMP"}) {
     const fs::path picture = folder / "JPEGImages" / (id + suffix);
@@ -167,7 +167,7 @@ void read_picture(const fs::path& picture, const fs::path& file, const ListedId&
   }
 }
 
-/// In the order in which they first come.
+/// Class names in order of first appearance.
 struct OtherClasses {
   std::vector<OtherClass> list;
   std::map<std::string, size_t> places;

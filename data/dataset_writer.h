@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What the writers of the three formats share. Not for users: they call write_dataset.
+// Shared by the writers of the three formats. Internal: users call write_dataset.
 #pragma once
 
 #include <filesystem>
@@ -11,7 +11,7 @@
 
 namespace ydistill::writing {
 
-/// A sample with the name it gets.
+/// A sample with its name in the output.
 struct NamedSample {
   const Sample* sample = nullptr;
   std::string stem;    ///< unique in the whole output, well-formed UTF-8
@@ -34,19 +34,19 @@ PixelBox pixel_box(const Label& label, const Sample& sample);
 /// Whether the label has an outline with an area.
 bool has_outline(const Label& label);
 
-/// `value` with up to three decimals, without zeros at their end.
+/// `value` with up to three decimals, without trailing zeros.
 std::string pixels(double value);
 
-/// Makes a folder and those above it. throws FileError.
+/// Creates a folder and its parents. throws FileError.
 void make_folder(const std::filesystem::path& folder);
-/// Writes a small new file, making its folder. throws FileError.
+/// Writes a small new file, creating its folder. throws FileError.
 void write_text(const std::filesystem::path& file, const std::string& text);
 
 void write_yolo(std::span<const NamedSplit> splits, const std::filesystem::path& folder);
 void write_voc(std::span<const NamedSplit> splits, const std::filesystem::path& folder);
 void write_coco(std::span<const NamedSplit> splits, const std::filesystem::path& folder);
 
-/// Where a format keeps the pictures of a split.
+/// The folder where a format keeps the pictures of a split.
 std::filesystem::path picture_folder(DatasetFormat format, const std::string& split);
 
 }  // namespace ydistill::writing

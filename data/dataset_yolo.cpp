@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// YOLO text labels: one file a picture, one object a line.
+// YOLO text labels: one file per picture, one object per line.
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -19,13 +19,13 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// True for a link that leads nowhere too: its labels are missing, not the objects on the picture.
+/// Also true for a dangling link: its labels are missing, it does not mean a background picture.
 bool is_there(const fs::path& file) {
   std::error_code error;
   return fs::exists(fs::symlink_status(file, error));
 }
 
-/// a/images/b/c.jpg -> a/labels/b/c.txt where that exists, else a/images/b/c.txt.
+/// a/images/b/c.jpg -> a/labels/b/c.txt if that exists, else a/images/b/c.txt.
 fs::path label_file_of(const fs::path& picture) {
   std::vector<fs::path> parts(picture.begin(), picture.end());
   for (size_t i = parts.size() - 1; i-- > 0;) {
@@ -40,7 +40,7 @@ fs::path label_file_of(const fs::path& picture) {
   return fs::path(picture).replace_extension(".txt");
 }
 
-/// Clips what is out by rounding only. False: further out.
+/// Clips a value outside 0..1 by rounding only. Returns false if it is further out.
 bool clip_fraction(double& value) {
   constexpr double kTolerance = 1e-6;
   if (value < -kTolerance || value > 1 + kTolerance) return false;
@@ -68,7 +68,7 @@ Label outlined(int64_t class_id, std::span<const double> points) {
   return label;
 }
 
-/// One line as a label; else the reason.
+/// Parses one line as a label; else gives the reason.
 std::optional<Label> parse_row(std::string_view row, size_t num_names, std::string& reason) {
   std::vector<double> columns;
   for (std::string_view rest = trim(row); !rest.empty(); rest = trim(rest)) {

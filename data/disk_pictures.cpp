@@ -19,8 +19,7 @@ std::string reason_of(int code) {
   return std::generic_category().message(code);
 }
 
-/// Calls pread or pwrite until all bytes are through. Returns 0 or the reason, EIO for an early
-/// end.
+/// Calls pread or pwrite until all bytes are transferred. Returns 0 or errno, EIO for an early end.
 template <class Call, class Bytes>
 int transfer(Call call, int fd, Bytes* bytes, size_t count, int64_t offset) {
   while (count > 0) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Decoded pictures in a file: for those that memory has no room for. Reading pixels back is many
-// times faster than decoding. Not for users: PictureStore owns it.
+// Decoded pictures in a file, for those that do not fit in memory. Reading pixels back is many
+// times faster than decoding. Internal to PictureStore.
 #pragma once
 
 #include <cstdint>
@@ -14,20 +14,20 @@
 
 namespace ydistill {
 
-/// The file loses its name as soon as it is open, so that it goes with the process, however that
-/// ends. Threads share one.
+/// The file is unlinked as soon as it is open, so that it disappears with the process, however that
+/// ends. Thread-safe.
 class DiskPictures {
  public:
-  /// throws FileError where no file can be made in `folder`.
+  /// throws FileError if no file can be created in `folder`.
   explicit DiskPictures(const std::filesystem::path& folder);
   ~DiskPictures();
   DiskPictures(const DiskPictures&) = delete;
   DiskPictures& operator=(const DiskPictures&) = delete;
 
-  /// Keeps a picture. After the first that cannot be written (a full disk) no more are kept, and
-  /// problem() says why.
+  /// Stores a picture. After the first one that cannot be written (a full disk) no more are stored,
+  /// and problem() gives the reason.
   void put(int64_t index, const Image& image);
-  /// Null where it is not kept or cannot be read back.
+  /// Null if the picture is not stored or cannot be read back.
   std::shared_ptr<const Image> get(int64_t index);
 
   int64_t bytes() const;

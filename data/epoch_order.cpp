@@ -50,7 +50,7 @@ int64_t EpochPlan::num_batches() const {
   return (int64_t(first_.size()) + per_batch_ - 1) / per_batch_;
 }
 
-/// What a batch with so many labelled pictures takes along: the last one of an epoch takes less.
+/// Number of unlabelled pictures in a batch with this many labelled ones; fewer in an epoch's last.
 int64_t EpochPlan::unlabelled_beside(int64_t labelled) const {
   if (beside_ == 0) return 0;
   return (beside_ * labelled + per_batch_ - 1) / per_batch_;
@@ -71,7 +71,7 @@ EpochOrder EpochPlan::order(Order order, uint64_t seed, int64_t epoch) const {
   const int64_t count = int64_t(labelled.size()), of_second = int64_t(second_.size());
   const int64_t batches = num_batches();
 
-  // The unlabelled ones so far: every epoch took as many.
+  // The number of unlabelled pictures used so far: the same in every epoch.
   int64_t place = 0;
   if (of_second > 0) {
     const int64_t last = count - (batches - 1) * per_batch_;

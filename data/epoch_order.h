@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Which pictures make which batch of an epoch. Not for users: the training loader owns it.
+// Which pictures are in which batch of an epoch. Internal to the training loader.
 #pragma once
 
 #include <cstdint>
@@ -16,7 +16,7 @@ struct EpochOrder {
   std::vector<int64_t> begins;
 };
 
-/// How many pictures of either kind a batch holds, and how many batches an epoch has.
+/// The number of labelled and unlabelled pictures per batch, and of batches per epoch.
 class EpochPlan {
  public:
   /// labelled, unlabelled: dataset indices in the dataset's order. share: of the unlabelled ones,
@@ -26,14 +26,14 @@ class EpochPlan {
 
   int64_t num_batches() const;
   double unlabelled_share() const;
-  /// A function of its arguments and of what the plan was made from.
+  /// Depends only on its arguments and on those of the constructor.
   EpochOrder order(Order order, uint64_t seed, int64_t epoch) const;
 
  private:
   int64_t unlabelled_beside(int64_t labelled) const;
 
-  std::vector<int64_t> first_;   // an epoch passes over these
-  std::vector<int64_t> second_;  // and takes these along; empty unless they are mixed by share
+  std::vector<int64_t> first_;   // an epoch uses each of these once
+  std::vector<int64_t> second_;  // and adds these; empty unless they are mixed by share
   int64_t unlabelled_in_first_ = 0;
   int64_t per_batch_ = 0;  // of the first
   int64_t beside_ = 0;     // of the second, in a full batch

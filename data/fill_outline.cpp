@@ -12,8 +12,8 @@ namespace {
 
 using Pixel = std::array<int64_t, 2>;
 
-/// The pixels of a side: one a step along its longer axis; a half goes to the left end's side, as
-/// in OpenCV's lines.
+/// The pixels of a side: one per step along its longer axis; ties round towards the left end, as in
+/// OpenCV's lines.
 template <class Set>
 void draw_side(Pixel from, Pixel to, const Set& set) {
   if (to[0] < from[0]) std::swap(from, to);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The pixels of an outlined object, as OpenCV fills a contour.
+// The pixels of an outlined object, as OpenCV fills a contour (drawContours, filled).
 #pragma once
 
 #include <cstdint>
@@ -10,9 +10,9 @@
 
 namespace ydistill {
 
-/// Calls `set` for each pixel of a picture of this size that lies inside the closed outline (an
-/// even number of crossings is outside) or on its border; for some more than once. Points are
-/// truncated to whole pixels first.
+/// Calls `set` for each pixel of a picture of this size that is inside the closed outline (even-odd
+/// rule) or on its border; for some pixels more than once. Points are first truncated to whole
+/// pixels.
 void fill_outline(const std::vector<PixelPoint>& outline, int64_t width, int64_t height,
                   const std::function<void(int64_t x, int64_t y)>& set);
 

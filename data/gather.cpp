@@ -10,13 +10,14 @@
 namespace ydistill {
 namespace {
 
-/// In 1/1024 pixel. Beyond 2^40 of them everything is grey; the bound keeps sums inside int64.
+/// Converts to 1/1024 pixel. Beyond 2^40 units everything is grey; the bound keeps sums inside
+/// int64.
 int64_t fixed(double position) {
   constexpr double kBound = 0x1p40;
   return int64_t(std::nearbyint(std::clamp(position * (1 << kWarpBits), -kBound, kBound)));
 }
 
-/// Whether products with the gains, in float, give what the tables hold.
+/// Whether float products with the gains reproduce the tables.
 bool are_products(const HsvTables& tables, const HsvGains& gains) {
   for (int i = 0; i < 256; ++i) {
     const float h = std::trunc(float(i) * gains.hue);
@@ -61,7 +62,7 @@ std::vector<int64_t> gather_steps(const WarpMap& map, int64_t width, int64_t hei
 std::vector<int64_t> projective_steps(const WarpMap& map, int64_t width, int64_t height,
                                       const Flips& flips) {
   const auto& m = map.m;
-  double inverse[3][3];  // the adjugate first
+  double inverse[3][3];  // first the adjugate
   for (int r = 0; r < 3; ++r) {
     for (int c = 0; c < 3; ++c) {
       const int r1 = (c + 1) % 3, r2 = (c + 2) % 3, c1 = (r + 1) % 3, c2 = (r + 2) % 3;
@@ -73,7 +74,7 @@ std::vector<int64_t> projective_steps(const WarpMap& map, int64_t width, int64_t
   if (!std::isnormal(determinant)) return {};
   std::vector<int64_t> steps(static_cast<size_t>(3 * (width + height)));
   for (int r = 0; r < 3; ++r) {
-    // x and y in 1/32 pixel, the divisor as it is
+    // x and y in 1/32 pixel, the divisor unscaled
     const double unit = std::ldexp(r < 2 ? double(1 << kTapBits) : 1.0, kProjectionBits);
     const auto counted = [&](double number) {
       constexpr double kBound = 0x1p51;  // so that the sum of two is exact in a double
@@ -96,12 +97,12 @@ HsvTables hsv_tables(double hue_gain, double saturation_gain, double value_gain)
   for (int i = 0; i < 256; ++i) {
     tables.saturation_of[i] = i == 0 ? 0 : int32_t(std::nearbyint(255.0 * 4096 / i));
     tables.hue_of[i] = i == 0 ? 0 : int32_t(std::nearbyint(30.0 * 4096 / i));
-    // Truncated, not rounded: NumPy's astype(uint8).
+    // Truncated, not rounded, as NumPy's astype(uint8).
     tables.hue[i] = uint8_t(std::fmod(i * hue_gain, 180.0));
     tables.saturation[i] = uint8_t(std::clamp(i * saturation_gain, 0.0, 255.0));
     tables.value[i] = uint8_t(std::clamp(i * value_gain, 0.0, 255.0));
   }
-  // In float a product may round up to a whole number that the one in double stays below.
+  // A float product may round up to a whole number where the double product stays below it.
   const HsvGains gains{float(hue_gain), float(saturation_gain), float(value_gain)};
   tables.gains = are_products(tables, gains) ? gains : HsvGains{0, 0, 0};
   return tables;

@@ -21,8 +21,8 @@ struct Line {
   int64_t tap(int64_t i) const { return rounded_to_taps(start + steps[i]) >> kTapBits; }
   bool rises() const { return steps[0] <= steps[pixels - 1]; }
 
-  /// The first pixel whose tap is `rises() ? >= : <` the bound. Steps are those of a straight line
-  /// but for their rounding, so that it lies beside where the line crosses the bound.
+  /// The first pixel whose tap is `rises() ? >= : <` the bound. Steps are a straight line up to
+  /// rounding, so the pixel is next to where the line crosses the bound.
   int64_t first_beyond(int64_t bound) const {
     const bool rising = rises();
     const auto is_beyond = [&](int64_t i) { return (tap(i) >= bound) == rising; };
@@ -51,7 +51,7 @@ void put(const Rgb& pixel, uint8_t* out) {
   out[2] = pixel.b;
 }
 
-/// Pixels [begin, end) of a row, all four taps of each in one piece.
+/// Pixels [begin, end) of a row for which one piece covers all four taps.
 void gather_run(const GatherPiece& piece, const Line& xs, const Line& ys, int64_t begin,
                 int64_t end, uint8_t* out) {
   for (int64_t i = begin; i < end; ++i) {
@@ -59,8 +59,8 @@ void gather_run(const GatherPiece& piece, const Line& xs, const Line& ys, int64_
   }
 }
 
-/// Where the pixels of a block take their pair of neighbours in a blended row, and how far the
-/// position lies beyond the left one: 32 - fx in the lower half, fx in the upper.
+/// For each pixel of a block: offset of its pair of neighbours in a blended row, and the weights of
+/// the pair: 32 - fx in the lower half, fx in the upper.
 struct PairTaps {
   static constexpr int64_t kMost = 128;
   int32_t offset[kMost];
@@ -68,8 +68,8 @@ struct PairTaps {
 };
 
 #ifdef __AVX2__
-/// Eight pixels at once, as two halves of four. A half is stored as 16 bytes, of which 12 count:
-/// the next two pixels overwrite the others.
+/// Eight pixels at a time, as two halves of four. A half is stored as 16 bytes, of which 12 are
+/// valid: the next pixels overwrite the rest.
 void blend_eight(const uint16_t* blended, const int32_t* offset, const int32_t* weights,
                  uint8_t* out) {
   const __m256i to_pairs = _mm256_broadcastsi128_si256(
@@ -95,8 +95,8 @@ void blend_eight(const uint16_t* blended, const int32_t* offset, const int32_t* 
 }
 #endif
 
-/// Pixels [begin, end) of [begin, limit), all in blended pairs: the colours of a pixel and of its
-/// right neighbour lie 3 apart from `blended + offset`.
+/// Pixels [begin, end) of [begin, limit), all in blended pairs: a pixel's colours are at
+/// `blended + offset`, its right neighbour's 3 further.
 void blend_pairs(const uint16_t* blended, const PairTaps& taps, int64_t begin, int64_t end,
                  [[maybe_unused]] int64_t limit, uint8_t* out) {
   int64_t i = begin;
@@ -115,12 +115,12 @@ void blend_pairs(const uint16_t* blended, const PairTaps& taps, int64_t begin, i
   }
 }
 
-/// The same where y is that of pixel `begin` throughout, as it is without rotation and shear: the
-/// two rows of the picture are blended first, in one go, then pairs of that: the same sum.
+/// The same if y is constant along the row, as without rotation and shear: the two rows of the
+/// picture are blended first, then pairs of the result, which gives the same sum.
 void gather_level_run(const GatherPiece& piece, const Line& xs, const Line& ys, int64_t begin,
                       int64_t end, uint8_t* out) {
   constexpr int64_t kMaxSpan = 1024;
-  uint16_t blended[3 * kMaxSpan + 2];  // the last two are read beside the last blue, and left aside
+  uint16_t blended[3 * kMaxSpan + 2];  // the last two are read with the last blue, but not used
   PairTaps pairs;
   const Taps at = taps_at(0, ys.start + ys.steps[begin]);
   const int64_t limit = end;
@@ -136,7 +136,7 @@ void gather_level_run(const GatherPiece& piece, const Line& xs, const Line& ys, 
     const uint8_t* upper = address_in(piece, low, at.y);
     const uint8_t* lower = upper + int64_t(piece.width) * 3;
 #ifdef __AVX2__
-    // The rows that come next begin too far away for the machine to foresee them.
+    // The next rows are too far away for the hardware prefetcher.
     const uint8_t* next = lower + int64_t(piece.width) * 3;
     for (int64_t j = 0; j < 3 * span; j += 64) {
       _mm_prefetch(next + j, _MM_HINT_T0);
@@ -145,12 +145,12 @@ void gather_level_run(const GatherPiece& piece, const Line& xs, const Line& ys, 
 #endif
     const uint16_t to_lower = uint16_t(at.fy), to_upper = uint16_t(32 - at.fy);
     for (int64_t j = 0; j < 3 * span; ++j) {
-      // The half that rounds the pairs' sums stands in each: 32 times 16 of 1024.
+      // Each value includes the half that rounds the pairs' sums: 32 times 16 of 1024.
       blended[j] = uint16_t(upper[j] * to_upper + lower[j] * to_lower + 16);
     }
     blended[3 * span] = blended[3 * span + 1] = 0;
-    // Positions relative to the first tap are small enough for 32 bits, so the upper ones of the
-    // numbers they are made of do not matter.
+    // Positions relative to the first tap fit in 32 bits, so the upper halves of the 64-bit
+    // operands do not matter.
     const uint32_t origin = uint32_t(xs.start - (low << kWarpBits));
     for (int64_t i = begin; i < stop; ++i) {
       const int32_t x = rounded_to_taps(int32_t(origin + uint32_t(xs.steps[i])));
@@ -161,7 +161,7 @@ void gather_level_run(const GatherPiece& piece, const Line& xs, const Line& ys, 
   }
 }
 
-/// The pixels whose upper left tap lies in a box of the canvas.
+/// The pixels whose upper left tap is in a box of the canvas.
 Range within(const Line& xs, const Line& ys, const Range& across, const Range& down) {
   Range all = ys.within(down.begin, down.end);
   if (all.begin >= all.end) return {0, 0};
@@ -171,7 +171,8 @@ Range within(const Line& xs, const Line& ys, const Range& across, const Range& d
   return all;
 }
 
-/// Which range holds pixel i, -1 for none; `end`, if beyond, becomes where that changes.
+/// The index of the range that contains pixel i, -1 for none; `end` is lowered to where that
+/// changes.
 int holder(const Range* ranges, int count, int64_t i, int64_t& end) {
   for (int p = 0; p < count; ++p) {
     if (ranges[p].begin >= ranges[p].end || ranges[p].end <= i) continue;
@@ -184,8 +185,8 @@ int holder(const Range* ranges, int count, int64_t i, int64_t& end) {
   return -1;
 }
 
-/// A row of a layer that is affine and has no mask. Most pixels lie in runs whose four taps one
-/// piece shows, or which no piece touches: those need no look-up.
+/// A row of an affine layer without a mask. Most pixels are in runs whose four taps one piece
+/// covers, or that no piece touches: those need no search.
 void gather_affine_row(const GatherLayer& layer, const Line& xs, const Line& ys, uint8_t grey,
                        uint8_t* out) {
   const int64_t pixels = xs.pixels;
@@ -212,7 +213,7 @@ void gather_affine_row(const GatherLayer& layer, const Line& xs, const Line& ys,
   }
 }
 
-/// A row of any layer. Kept apart, for the registers of the row above.
+/// A row of any layer. A separate function, to keep the registers of the one above free.
 [[gnu::noinline]] void gather_any_row(const GatherLayer& layer, const GatherLayerData& data,
                                       int64_t width, int64_t height, int64_t y, uint8_t grey,
                                       uint8_t* out) {

@@ -8,7 +8,7 @@
 namespace ydistill::cuda {
 namespace {
 
-constexpr int64_t kPixels = 4;  // of a thread: side by side they are three words of 32 bits
+constexpr int64_t kPixels = 4;  // per thread: together three words of 32 bits
 
 /// kPlain: one layer, affine, without a mask, as the default recipe has it; the other forms would
 /// only cost registers there.
@@ -47,7 +47,7 @@ struct Gather {
     const auto& header = *reinterpret_cast<const PackedPlan*>(plan);
     const int64_t x = group * kPixels;
     uint8_t* to = images + (line * width + x) * 3;
-    if (width % kPixels != 0) {  // rows begin anywhere
+    if (width % kPixels != 0) {  // rows are not aligned
       for (int64_t j = 0; j < kPixels && x + j < width; ++j, to += 3) {
         const Rgb rgb = pixel(plan, header, x + j, y);
         to[0] = rgb.r;

@@ -6,8 +6,7 @@
 
 namespace ydistill::cuda {
 
-/// gather_samples of device_pictures.h, which checks; a packed plan begins with a
-/// PackedPlan.
+/// gather_samples of device_pictures.h, without its checks. A packed plan begins with a PackedPlan.
 void gather_samples(const Tensor& packed, const PlanRoom& room, const Tensor& images);
 
 }  // namespace ydistill::cuda

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
-// A training sample as one gather: each pixel of the output looks up where it comes from in up to
-// nine pictures, is blended with that of a second such layer (mixup), and changes its colour. The
-// formulas, for the CPU and the GPU.
+// A training sample as one gather: each output pixel is sampled from up to nine pictures, blended
+// with that of a second such layer (mixup), and shifted in colour. The formulas are shared by the
+// CPU and the GPU.
 //
-// The pictures are pasted onto a canvas that nobody makes: pieces say which of its pixels show
-// which picture, all others are grey; a mask says which show the canvas's mirror image instead
-// (copy-paste). Everything is integers, or floats that are exact or rounded as IEEE 754 says: all
-// machines give the same bytes.
+// The pictures lie on a virtual canvas that is never stored: pieces define which canvas pixels show
+// which picture, all others are grey; a mask marks pixels that show the canvas's mirror image
+// instead (copy-paste). All arithmetic is in integers, or in floats that are exact or rounded as in
+// IEEE 754: all machines give the same bytes.
 #pragma once
 
 #include <cmath>
@@ -16,7 +16,7 @@
 
 namespace ydistill {
 
-/// Positions are counted in 1/1024 pixel and rounded to 1/32 (OpenCV's AB_BITS and INTER_BITS).
+/// Positions are in 1/1024 pixel and are rounded to 1/32 (OpenCV's AB_BITS and INTER_BITS).
 inline constexpr int kWarpBits = 10;
 inline constexpr int kTapBits = 5;
 
@@ -32,15 +32,15 @@ struct HsvTables {
   uint8_t hue[256];
   uint8_t saturation[256];
   uint8_t value[256];
-  /// What gives the last three by a product in float: truncated, then less 180 from 180 on (hue) or
-  /// at most 255. All 0 where no such product gives them: then they must be looked up.
+  /// Factors that reproduce the last three tables by a product in float: truncated, then minus 180
+  /// from 180 on (hue) or at most 255. All 0 if no such product does: the tables must then be used.
   HsvGains gains;
 };
 
 /// Pixels [left, right) x [top, bottom) of the canvas show a picture: (x, y) there is
 /// (x + shift_x, y + shift_y) in the picture.
 struct GatherPiece {
-  const uint8_t* rgb;  ///< the picture, [height, width, 3], in the memory of who gathers
+  const uint8_t* rgb;  ///< the picture, [height, width, 3], in memory of the gathering device
   int32_t width;
   int32_t left, top, right, bottom;
   int32_t shift_x, shift_y;
@@ -48,17 +48,17 @@ struct GatherPiece {
 
 inline constexpr int kMaxPieces = 9;  // of a mosaic of nine
 inline constexpr int kMaxLayers = 2;  // of mixup
-/// Denominators of a projective map are counted in 2^-26, its numerators in 2^-26 of 1/32 pixel.
+/// Denominators of a projective map are in units of 2^-26, numerators in 2^-26 of 1/32 pixel.
 inline constexpr int kProjectionBits = 26;
-/// The second layer's weight counts in 2^-16, the first has the rest.
+/// The second layer's weight is in units of 2^-16; the first has weight 1 minus that.
 inline constexpr int kWeightBits = 16;
 
-/// Pieces do not overlap. Steps and mask stand apart: GatherLayerData.
+/// Pieces do not overlap. Steps and mask are stored in GatherLayerData.
 struct GatherLayer {
   GatherPiece pieces[kMaxPieces];
   int32_t num_pieces;
   int32_t is_projective;   ///< 0: the steps are of gather_steps, else of projective_steps
-  int32_t mirrored_width;  ///< of the canvas, where there is a mask
+  int32_t mirrored_width;  ///< of the canvas; used only with a mask
   int32_t mirrored_height;
 };
 
@@ -72,12 +72,12 @@ struct GatherSample {
   HsvTables hsv;
 };
 
-/// Bytes of a layer's steps and mask from the beginning of a packed plan; mask 0: none.
+/// Byte offsets of a layer's steps and mask from the start of a packed plan; mask 0: none.
 struct PackedLayer {
   int64_t steps, mask;
 };
 
-/// A plan as it goes to a GPU: this, then what it points to.
+/// Header of a plan as it is sent to a GPU; the data that it refers to follows.
 struct PackedPlan {
   GatherSample sample;
   PackedLayer layers[kMaxLayers];
@@ -88,7 +88,7 @@ YD_HOST_DEVICE int64_t mask_words(int64_t canvas_width) {
   return (canvas_width + 63) / 64;
 }
 
-/// What belongs to a layer and has no fixed size, in the memory of who gathers.
+/// A layer's data without a fixed size, in memory of the gathering device.
 struct GatherLayerData {
   const int64_t* steps;
   const uint64_t* mask;  ///< [mirrored_height, mask_words(mirrored_width)]; null: none
@@ -101,8 +101,8 @@ YD_HOST_DEVICE GatherLayerData packed_layer(const uint8_t* plan, const PackedPla
           at.mask == 0 ? nullptr : reinterpret_cast<const uint64_t*>(plan + at.mask)};
 }
 
-/// Levels of a pixel side by side, 21 bits each, so that one multiplication serves all three; the
-/// largest sum that blend_taps makes has 18.
+/// A pixel's three levels packed into one word, 21 bits each, so that one multiplication handles
+/// all three; the largest sum in blend_taps takes 18 bits.
 YD_HOST_DEVICE uint64_t spread_levels(uint64_t r, uint64_t g, uint64_t b) {
   return r | g << 21 | b << 42;
 }
@@ -123,41 +123,42 @@ YD_HOST_DEVICE Rgb blend_taps(uint64_t p00, uint64_t p01, uint64_t p10, uint64_t
   return {uint8_t(sum >> 10), uint8_t(sum >> 31), uint8_t(sum >> 52)};
 }
 
-/// The upper left of four neighbouring pixels and how far the position lies beyond it.
+/// The upper left of four neighbouring pixels, and the position's fraction beyond it, in 1/32
+/// pixel.
 struct Taps {
   int64_t x, y;
   uint32_t fx, fy;
 };
 
-/// A position in 1/1024 pixel, in 1/32 pixel.
+/// A position in 1/1024 pixel, rounded to 1/32 pixel.
 template <class Int>
 YD_HOST_DEVICE Int rounded_to_taps(Int position) {
   constexpr int kDropped = kWarpBits - kTapBits;
   return (position + (Int(1) << (kDropped - 1))) >> kDropped;
 }
 
-/// At a position in 1/32 pixel.
+/// The taps of a position in 1/32 pixel.
 YD_HOST_DEVICE Taps taps_of(int64_t x_32, int64_t y_32) {
   constexpr uint32_t kFraction = (1 << kTapBits) - 1;
   return {x_32 >> kTapBits, y_32 >> kTapBits, uint32_t(x_32) & kFraction,
           uint32_t(y_32) & kFraction};
 }
 
-/// At a position in 1/1024 pixel.
+/// The taps of a position in 1/1024 pixel.
 YD_HOST_DEVICE Taps taps_at(int64_t x, int64_t y) {
   return taps_of(rounded_to_taps(x), rounded_to_taps(y));
 }
 
-/// One coordinate of a projective map in 1/32 pixel; numbers below 2^53, so that the division is
-/// the only rounding. A denominator of 0 gives 0, as in OpenCV.
+/// One coordinate of a projective map in 1/32 pixel. The arguments are below 2^53, so that only the
+/// division rounds. A denominator of 0 gives 0, as in OpenCV.
 YD_HOST_DEVICE int64_t projected(int64_t numerator, int64_t denominator) {
-  constexpr double kFar = 1099511627776.0;  // 2^40: grey, and its pixel fits
+  constexpr double kFar = 1099511627776.0;  // 2^40: outside all pieces, without overflow
   if (denominator == 0) return 0;
   const double at = rint(double(numerator) / double(denominator));
   return int64_t(at < -kFar ? -kFar : (at > kFar ? kFar : at));
 }
 
-/// Where output pixel (x, y) of [height, width] lies on a layer's canvas.
+/// The position of output pixel (x, y) of [height, width] on a layer's canvas.
 YD_HOST_DEVICE Taps taps_in(const GatherLayer& layer, const int64_t* steps, int64_t width,
                             int64_t height, int64_t x, int64_t y) {
   if (layer.is_projective == 0) {
@@ -170,12 +171,12 @@ YD_HOST_DEVICE Taps taps_in(const GatherLayer& layer, const int64_t* steps, int6
                  projected(steps[width + x] + of_row[height + y], divisor));
 }
 
-/// Canvas pixel (x, y) in the picture of a piece that shows it.
+/// Address of canvas pixel (x, y) in the picture of a piece that covers it.
 YD_HOST_DEVICE const uint8_t* address_in(const GatherPiece& piece, int64_t x, int64_t y) {
   return piece.rgb + ((y + piece.shift_y) * piece.width + x + piece.shift_x) * 3;
 }
 
-/// The blend where one piece shows all four pixels.
+/// The blend if one piece covers all four pixels.
 YD_HOST_DEVICE Rgb blend_in(const GatherPiece& piece, const Taps& taps) {
   const uint8_t* upper = address_in(piece, taps.x, taps.y);
   const uint8_t* lower = upper + int64_t(piece.width) * 3;
@@ -183,7 +184,7 @@ YD_HOST_DEVICE Rgb blend_in(const GatherPiece& piece, const Taps& taps) {
                     spread_levels(lower + 3), taps.fx, taps.fy);
 }
 
-/// One pixel of the canvas, whatever shows it.
+/// One pixel of the canvas, from the piece that covers it, else grey.
 YD_HOST_DEVICE uint64_t canvas_levels(const GatherLayer& layer, int64_t x, int64_t y,
                                       uint8_t grey) {
   for (int i = 0; i < layer.num_pieces; ++i) {
@@ -195,7 +196,7 @@ YD_HOST_DEVICE uint64_t canvas_levels(const GatherLayer& layer, int64_t x, int64
   return spread_levels(grey, grey, grey);
 }
 
-/// The canvas at the taps.
+/// The canvas interpolated at the taps.
 YD_HOST_DEVICE Rgb gather_pixel(const GatherLayer& layer, const Taps& taps, uint8_t grey) {
   bool touches = false;
   for (int i = 0; i < layer.num_pieces; ++i) {
@@ -217,14 +218,14 @@ YD_HOST_DEVICE Rgb gather_pixel(const GatherLayer& layer, const Taps& taps, uint
                     canvas_levels(layer, taps.x + 1, taps.y + 1, grey), taps.fx, taps.fy);
 }
 
-/// 1 where canvas pixel (x, y) shows the mirror image.
+/// 1 if canvas pixel (x, y) shows the mirror image, else 0.
 YD_HOST_DEVICE int mirrored_at(const GatherLayer& layer, const uint64_t* mask, int64_t x,
                                int64_t y) {
   if (x < 0 || y < 0 || x >= layer.mirrored_width || y >= layer.mirrored_height) return 0;
   return int(mask[y * mask_words(layer.mirrored_width) + x / 64] >> (x % 64) & 1);
 }
 
-/// The canvas at the taps, where parts of it show the mirror image.
+/// The same for a canvas with a mask: the marked pixels show the mirror image.
 YD_HOST_DEVICE Rgb gather_masked_pixel(const GatherLayer& layer, const uint64_t* mask,
                                        const Taps& taps, uint8_t grey) {
   int count = 0;
@@ -243,7 +244,7 @@ YD_HOST_DEVICE Rgb gather_masked_pixel(const GatherLayer& layer, const uint64_t*
   return blend_taps(levels[0], levels[1], levels[2], levels[3], taps.fx, taps.fy);
 }
 
-/// Output pixel (x, y) of [height, width] in one layer.
+/// Output pixel (x, y) of [height, width] from one layer.
 YD_HOST_DEVICE Rgb layer_pixel(const GatherLayer& layer, const GatherLayerData& data, int64_t width,
                                int64_t height, int64_t x, int64_t y, uint8_t grey) {
   const Taps taps = taps_in(layer, data.steps, width, height, x, y);
@@ -251,7 +252,7 @@ YD_HOST_DEVICE Rgb layer_pixel(const GatherLayer& layer, const GatherLayerData& 
                               : gather_masked_pixel(layer, data.mask, taps, grey);
 }
 
-/// Truncated, as YOLOv5's mixup does it.
+/// Truncated, as in YOLOv5's mixup.
 YD_HOST_DEVICE uint8_t mix_levels(uint32_t first, uint32_t second, uint32_t second_weight) {
   constexpr uint32_t kOne = 1u << kWeightBits;
   return uint8_t((first * (kOne - second_weight) + second * second_weight) >> kWeightBits);
@@ -268,8 +269,8 @@ struct Hsv {
   int32_t h, s, v;
 };
 
-/// The two divisions come from the tables in 1/4096: saturation_of[v] = 255 / v, hue_of[d] = 30 /
-/// d; what they hold at 0 does not matter.
+/// The two divisions are looked up, in units of 1/4096: saturation_of[v] = 255 / v, hue_of[d] = 30
+/// / d; their entries at 0 are never used with a non-zero factor.
 ///   s = 255 d / v, d = v - min;  h = 30 / d * (g - b | 2 d + b - r | 4 d + r - g)
 YD_HOST_DEVICE Hsv rgb_to_hsv(int32_t r, int32_t g, int32_t b, const HsvTables& tables) {
   const int32_t max_rg = r > g ? r : g, min_rg = r < g ? r : g;
@@ -284,12 +285,12 @@ YD_HOST_DEVICE Hsv rgb_to_hsv(int32_t r, int32_t g, int32_t b, const HsvTables& 
 /// Back to a channel: level = v - v s / 255 part, part = max(0, min(k, 4 - k, 1)) with
 /// k = (n + h / 30) mod 6; n = 5 for red, 3 for green, 1 for blue. Truncated, as OpenCV's vector
 /// code does it: half a level darker than rounding, on average.
-/// Counted in 1/7650 (255 times 30) level, and 30 part as min(max(q, 30), 60) - 30, where 30 more
-/// than q is how far h lies from the hue of the channel's greatest level, round the circle:
-/// q = | |h - opposite| - 90 | with the hue opposite to that one. h, s, v are whole numbers: up to
-/// the last product every float is one or a half below 2^22, so no fused multiply-add can change
-/// it; and (x + 1/2) / 7650 is so far from every whole number that the product's rounding does not
-/// reach one.
+/// Computed in units of 1/7650 level (7650 = 255 times 30), with 30 part = min(max(q, 30), 60) -
+/// 30. q + 30 is the circular distance of h from the hue at which the channel is largest:
+/// q = | |h - opposite| - 90 |, `opposite` being the hue opposite to that one. h, s, v are whole
+/// numbers: up to the last product every float is a whole or half number below 2^22, so a fused
+/// multiply-add cannot change it; and (x + 1/2) / 7650 is so far from every whole number that the
+/// last product's rounding cannot reach one.
 struct HsvLevels {
   float hue, most, slope;
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// The HSV shift of a row, in blocks of one plane a channel, so that the arithmetic runs over plain
-// arrays. Levels, hues and all sums are whole numbers below 2^24: in float they are exact, and one
-// kind of number serves divisions, products and comparisons alike.
+// The HSV shift of a row, in blocks with one plane per channel, so that the arithmetic runs over
+// plain arrays. Levels, hues and all sums are whole numbers below 2^24: they are exact in float, so
+// float is used for divisions, products and comparisons.
 #include <ydistill/data/hsv_kernels.h>
 
 #ifdef __AVX2__
@@ -13,7 +13,7 @@ namespace {
 
 constexpr int64_t kBlock = 256;
 
-/// Without its fraction; x in [0, 2^31).
+/// Truncates; x in [0, 2^31).
 inline float whole(float x) {
 #ifdef __SSE4_1__
   return __builtin_truncf(x);  // one instruction instead of two
@@ -26,8 +26,8 @@ struct Planes {
   float first[kBlock], second[kBlock], third[kBlock];
 };
 
-/// Both loops below take eight pixels as two halves of 16 bytes, of which 12 count: the next two
-/// pixels must be there as well.
+/// Both loops below process eight pixels as two halves of 16 bytes, of which 12 are used: the next
+/// two pixels must exist.
 [[maybe_unused]] constexpr int64_t kStep = 8, kTouched = 10;
 
 void split(const uint8_t* rgb, int64_t count, Planes& planes) {
@@ -98,7 +98,7 @@ void to_hsv(Planes& planes, int64_t count) {
     const float saturation_of = whole(255.0f * 4096.0f / (v > 1.0f ? v : 1.0f) + 0.5f);
     const float hue_of = whole(30.0f * 4096.0f / (d > 1.0f ? d : 1.0f) + 0.5f);
     const float sixth = v == r ? g - b : (v == g ? b - r + 2.0f * d : r - g + 4.0f * d);
-    // A whole turn more, so that nothing is negative.
+    // Plus a full turn, so that nothing is negative.
     const float h = whole((sixth * hue_of + (2048.0f + 180.0f * 4096.0f)) * (1.0f / 4096.0f));
     planes.first[i] = h < 180.0f ? h : h - 180.0f;
     planes.second[i] = whole((d * saturation_of + 2048.0f) * (1.0f / 4096.0f));

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The CPU's loop over the HSV formulas of gather_math.h.
+// CPU loop over the HSV formulas of gather_math.h.
 #pragma once
 
 #include <ydistill/data/gather_math.h>
@@ -8,7 +8,7 @@
 namespace ydistill {
 
 struct HsvKernels {
-  /// shift_pixel of `pixels` pixels in place.
+  /// shift_pixel for each of `pixels` pixels, in place.
   void (*shift_hsv)(uint8_t* rgb, int64_t pixels, const HsvTables& tables);
 };
 YD_DECLARE_CPU_KERNELS(HsvKernels, hsv_kernels);

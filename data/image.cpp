@@ -19,7 +19,7 @@ namespace {
 
 using Format = PictureFormat;
 
-/// A picture file, read from the start as far as wanted.
+/// A picture file, read from the start as far as needed.
 class PictureFile {
  public:
   explicit PictureFile(const std::filesystem::path& path) : path_(path) {
@@ -40,7 +40,7 @@ class PictureFile {
   void read_all() { read(size_); }
   std::span<const uint8_t> bytes() const { return bytes_; }
 
-  /// `count` bytes from `at` on, fewer at the end, without reading what lies before.
+  /// `count` bytes from `at` on, fewer at the end, without reading the bytes before.
   std::span<const uint8_t> piece(size_t at, size_t count) {
     at = std::min(at, size_);
     count = std::min(count, size_ - at);
@@ -92,9 +92,9 @@ class PictureFile {
   std::vector<uint8_t> bytes_, piece_;
 };
 
-/// Each 8x8 block of a JPEG takes a bit or more, and components together have at least half as many
-/// blocks as the picture, so that a small file cannot ask for a large picture. Arithmetic coding
-/// could do with less; a plain picture in it is taken up to the free pixels.
+/// Refuses a small file that claims a large picture: each 8x8 block of a JPEG takes at least a bit,
+/// and the components together have at least half as many blocks as the picture. Arithmetic coding
+/// can need less, so such a picture is accepted only up to a number of free pixels.
 void check_jpeg_bytes(const PictureFile& file, const JpegHeader& header,
                       const std::filesystem::path& path) {
   constexpr int64_t kFreePixels = int64_t(1) << 22, kPixelsPerByte = 2 * 64 * 8;
@@ -106,7 +106,7 @@ void check_jpeg_bytes(const PictureFile& file, const JpegHeader& header,
   }
 }
 
-/// Checks the headers; reads the whole file only where the first part does not tell.
+/// Checks the headers; reads the whole file only if the first part is not enough.
 JpegHeader check_jpeg(PictureFile& file, const std::filesystem::path& path) {
   std::optional<JpegHeader> header = parse_jpeg_header(file.bytes(), path);
   if (!header && !file.has_all()) {
@@ -116,7 +116,7 @@ JpegHeader check_jpeg(PictureFile& file, const std::filesystem::path& path) {
   const auto is_whole = [&] {
     if (!header) return false;
     if (file.ends_with({0xff, 0xd9})) return true;
-    file.read_all();  // bytes behind the end marker are common
+    file.read_all();  // bytes after the end marker are common
     return jpeg_reaches_end(file.bytes(), header->scan_start);
   };
   if (!is_whole()) {

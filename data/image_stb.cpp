@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
-// The one place that compiles stb_image and stb_image_write, as functions of this file alone, so
-// that a program with a copy of its own can link both. Compiled without warnings, for theirs.
+// The only place that compiles stb_image and stb_image_write, with internal linkage, so that a
+// program with its own copy can link both. Compiled without warnings because of theirs.
 //
-// Its memory begins as zeros: of malformed files (a distance of 0 in a PNG, a JPEG without tables)
-// it reads bytes that it never wrote, and the picture must not depend on what was there before.
+// Its memory is initialised to zero: for malformed files (a distance of 0 in a PNG, a JPEG without
+// tables) it reads bytes that it never wrote, and the picture must not depend on old content.
 #define STB_IMAGE_IMPLEMENTATION
 #define STB_IMAGE_STATIC
 #define STBI_ONLY_JPEG
@@ -46,7 +46,7 @@ int size_for_stb(std::span<const uint8_t> bytes) {
   return int(std::min<size_t>(bytes.size(), size_t(std::numeric_limits<int>::max())));
 }
 
-/// Holds bytes of the file where a chunk of a PNG is not known.
+/// Buffer for bytes of the file where a chunk of a PNG is not known.
 std::string failure_reason() {
   return printable(stbi_failure_reason(), 80);
 }
@@ -80,7 +80,7 @@ std::optional<ImageInfo> probe_stb(std::span<const uint8_t> bytes, std::string& 
     reason = failure_reason();
     return std::nullopt;
   }
-  // The height of a BMP that begins with its top row is negative, and stb passes that on.
+  // A BMP stored from the top row has a negative height, which stb returns unchanged.
   return ImageInfo{width, std::abs(int64_t(height))};
 }
 

@@ -21,9 +21,9 @@ Handle open_handle(tjhandle handle) {
   return {handle, tjDestroy};
 }
 
-/// Warnings under which the pixels are still whole: stray bytes between segments, a version number
-/// nobody knows. All others mean that part of the picture was made up; stray bytes before a restart
-/// marker too, because they are what is left of a damaged interval.
+/// Warnings after which the pixels are still complete: stray bytes between segments, an unknown
+/// version number. All others mean that part of the picture was made up; also stray bytes before a
+/// restart marker, because they are the rest of a damaged interval.
 bool is_harmless(std::string_view warning) {
   const size_t marker = warning.find("before marker 0x");
   if (warning.find("extraneous bytes") != std::string_view::npos) {
@@ -34,8 +34,8 @@ bool is_harmless(std::string_view warning) {
          warning.find("Adobe color transform") != std::string_view::npos;
 }
 
-/// Fills the pixels. The first warning, of which there may be more; empty: none.
-/// throws FileError for what cannot be decoded.
+/// Fills the pixels. Returns the first warning, there may be more; empty: none.
+/// throws FileError if it cannot be decoded.
 std::string decode(std::span<const uint8_t> bytes, const JpegHeader& header,
                    std::vector<uint8_t>& pixels, const std::filesystem::path& path) {
   const Handle handle = open_handle(tjInitDecompress());
@@ -70,7 +70,7 @@ Image decode_turbojpeg(std::span<const uint8_t> bytes, const JpegHeader& header,
   const int channels = is_cmyk ? 4 : 3;
   std::vector<uint8_t> pixels(size_t(header.width * header.height * channels));
   if (!decode(bytes, header, pixels, path).empty()) {
-    // The library keeps the first warning alone, and a worse one may have followed it.
+    // The library keeps only the first warning; a worse one may have followed.
     decode(with_plain_header(bytes, header), header, pixels, path);
   }
   Image image;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // The file: magic, count, then path, stamp and value of each picture as texts with their length,
-// and a checksum over all before it. Numbers are in the machine's order: the cache does not travel.
+// and a checksum over all before it. Numbers are in the machine's byte order: it is not portable.
 #include <ydistill/data/label_cache.h>
 
 #include <cstring>
@@ -43,7 +43,7 @@ class Writer {
   std::string text_;
 };
 
-/// Every read fails once the bytes are at their end.
+/// Every read fails after the end of the bytes.
 class Reader {
  public:
   explicit Reader(std::string_view bytes) : rest_(bytes) {}
@@ -61,7 +61,7 @@ class Reader {
     rest_.remove_prefix(size);
     return true;
   }
-  /// How many things are to come, each of at least `bytes`.
+  /// Reads the number of following items, each of at least `bytes`.
   bool count(uint64_t& value, uint64_t bytes) {
     return number(value) && value <= rest_.size() / bytes;
   }
@@ -71,7 +71,7 @@ class Reader {
   std::string_view rest_;
 };
 
-/// Size and time of change of a file; what is not there has a stamp too.
+/// Size and modification time of a file; "-" if it does not exist.
 std::string stamp_of(const fs::path& file) {
   std::error_code error;
   const uintmax_t size = fs::file_size(file, error);
@@ -207,7 +207,7 @@ void LabelCache::save(std::vector<std::string>& notes) {
   Writer body;
   uint64_t count = 0;
   for (const auto& [path, entry] : entries_) {
-    if (!entry.is_used) continue;  // gone from the source
+    if (!entry.is_used) continue;  // no longer in the source
     body.text(path);
     body.text(entry.stamp);
     body.text(entry.value);

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What was read of a source's pictures and label files, kept between runs: headers need not be
-// opened and labels not be parsed again. Not for users: load_dataset opens it where
-// DataSource::cache_folder is set.
+// Cache of a source's picture sizes and labels between runs, so that headers and label files need
+// not be read again. Internal: load_dataset uses it if DataSource::cache_folder is set.
 #pragma once
 
 #include <cstdint>
@@ -15,26 +14,25 @@
 
 namespace ydistill::reading {
 
-/// A picture with its labels is known by the paths, sizes and times of change of both its files,
-/// and only kept where nothing was wrong with it: findings come anew from the files each time. The
-/// cache is one file a source, with a checksum; what is malformed or of another version counts as
-/// empty. Threads share one.
+/// An entry is identified by the paths, sizes and modification times of the picture and its label
+/// file. Pictures with findings are not cached: findings come from the files each time. The cache
+/// is one file per source, with a checksum; a malformed file or one of another version counts as
+/// empty. Thread-safe.
 class LabelCache {
  public:
-  /// folder: where the file is or will be; empty: nothing is kept. context: what else the labels
-  /// depend on, as the number of names.
+  /// folder: location of the file; empty: nothing is cached. context: anything else that the labels
+  /// depend on, such as the number of names.
   LabelCache(const std::filesystem::path& folder, const DataSource& source,
              const std::string& context);
 
-  /// What the two files look like now; to be taken before they are read. labels: empty for none.
+  /// The current state of the two files; call before they are read. labels: empty for none.
   std::string stamp(const std::filesystem::path& picture,
                     const std::filesystem::path& labels) const;
-  /// Fills the report as reading the files would; false where they must be read.
+  /// Fills the report as reading the files would; false if they must be read.
   bool find(const std::filesystem::path& picture, const std::string& stamp, PictureReport& report);
-  /// Keeps what was read.
+  /// Stores what was read; nothing for a picture that was dropped or has findings.
   void keep(const std::filesystem::path& picture, std::string stamp, const PictureReport& report);
-  /// Writes the file where something has changed, whole or not at all; a note says why it could
-  /// not.
+  /// Writes the file, atomically, if something has changed; on failure adds a note with the reason.
   void save(std::vector<std::string>& notes);
 
  private:

@@ -15,8 +15,8 @@ int64_t round_even(double x) {
   return int64_t(std::nearbyint(x));
 }
 
-/// Centres the inner picture: boxes move by half the padding, pixels by that half rounded after
-/// -0.1, so that an odd pixel goes to the right or to the bottom.
+/// Centres the inner picture: boxes are shifted by half the padding, pixels by round(half - 0.1),
+/// so that an odd pixel of padding is on the right or at the bottom.
 void centre(Letterbox& box) {
   box.pad_x = double(box.width - box.inner_width) / 2;
   box.pad_y = double(box.height - box.inner_height) / 2;
@@ -36,7 +36,7 @@ void check_sizes(const char* what, int64_t width, int64_t height, int64_t image_
 PictureSize load_size(int64_t width, int64_t height, int64_t image_size) {
   check_sizes("load_size", width, height, image_size);
   const double ratio = double(image_size) / double(std::max(width, height));
-  // Rounding up could make the longer side image_size + 1 by a rounding error of the product.
+  // A rounding error of the product could make the longer side image_size + 1.
   const auto scaled = [&](int64_t side) {
     return std::clamp<int64_t>(int64_t(std::ceil(double(side) * ratio)), 1, image_size);
   };

@@ -36,7 +36,7 @@ Polygon join_outlines(std::vector<Polygon> pieces) {
     Polygon& piece = pieces[k];
     const Bridge bridge = shortest_bridge(outline, piece);
     std::rotate(piece.begin(), piece.begin() + std::ptrdiff_t(bridge.to), piece.end());
-    // ... from, to, the piece round to `to` again, from, ...
+    // ... from, to, the piece around to `to` again, from, ...
     piece.push_back(piece.front());
     piece.push_back(outline[bridge.from]);
     outline.insert(outline.begin() + std::ptrdiff_t(bridge.from) + 1, piece.begin(), piece.end());

@@ -9,11 +9,11 @@ namespace ydistill {
 
 using Polygon = std::vector<std::array<float, 2>>;
 
-/// One outline around all pieces (each of three points or more): the first, with every other one
-/// hung in where it comes nearest to what is there already, along a line of no width that runs out
-/// and back. Filled by the even-odd or the nonzero rule it covers what the pieces cover. This is
-/// what Ultralytics' merge_multi_segment does for YOLO labels, but pieces may join anywhere, not
-/// only to their neighbour in the list.
+/// One outline around all pieces (each of three points or more). Starts with the first piece; every
+/// other one is inserted where it is nearest to the outline so far, by a line of zero width that
+/// runs there and back. Filled by the even-odd or the nonzero rule it covers the area of the
+/// pieces. Ultralytics' merge_multi_segment does the same for YOLO labels, but joins a piece only
+/// to its neighbours in the list.
 Polygon join_outlines(std::vector<Polygon> pieces);
 
 }  // namespace ydistill

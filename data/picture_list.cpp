@@ -22,7 +22,7 @@ class FolderWalk {
  public:
   explicit FolderWalk(const fs::path& root) : root_(root) {
     read(root, nullptr);
-    // Links come last: where a folder is reached both ways, its own path is the one that counts.
+    // Links come last: if a folder is reached both ways, its own path is used.
     for (size_t i = 0; i < links_.size(); ++i) {
       const fs::path link = links_[i];
       read(link, &link);
@@ -60,7 +60,7 @@ class FolderWalk {
           read(entry.path(), nullptr);
         }
       } else if (has_picture_suffix(entry.path()) || has_foreign_picture_suffix(entry.path())) {
-        // The foreign ones are dropped later, but not silently.
+        // Unsupported formats are dropped later, with a finding.
         list_.pictures.push_back({entry.path(), root_, 0});
       }
     }

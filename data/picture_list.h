@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Which pictures a YOLO source names. Not for users: they call load_dataset.
+// The pictures of a YOLO source. Internal: users call load_dataset.
 #pragma once
 
 #include <cstdint>
@@ -14,7 +14,7 @@ namespace ydistill::reading {
 struct ListedPicture {
   std::filesystem::path path;
   std::filesystem::path listed_in;  ///< the folder or the list that named it
-  int64_t line = 0;                 ///< of a list, from 1; 0: found in a folder
+  int64_t line = 0;                 ///< in a list, from 1; 0: found in a folder
 };
 
 struct PictureList {
@@ -22,11 +22,11 @@ struct PictureList {
   std::vector<Finding> findings;
 };
 
-/// The pictures of a folder and its subfolders, sorted by path, or those of a list file (one path a
-/// line, relative to that file) in its order. Files of formats that are not read (.webp, .tif, ...)
-/// stand among them, so that dropping them is not silent. Links to folders are followed, but every
-/// folder is read once: a link to one that was read already is listed instead, so a loop ends.
-/// throws FileError where `source` cannot be read.
+/// The pictures of a folder and its subfolders, sorted by path, or those of a list file (one path
+/// per line, relative to that file) in its order. Files of unsupported formats (.webp, .tif, ...)
+/// are included, so that they are not dropped silently. Links to folders are followed, but every
+/// folder is read once: a link to one already read becomes a finding, so loops end.
+/// throws FileError if `source` cannot be read.
 PictureList list_pictures(const std::filesystem::path& source);
 
 /// ".jpg" of "A.JPG".

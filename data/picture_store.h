@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The pictures of a dataset, decoded and resized, kept in memory as far as a budget goes and,
-// where asked for, beyond that on disk. Threads share one. Not for users: the loaders own it.
+// The pictures of a dataset, decoded and resized, cached in memory up to a budget and, if
+// requested, beyond that on disk. Thread-safe. Internal to the loaders.
 #pragma once
 
 #include <cstdint>
@@ -19,13 +19,13 @@ namespace ydistill {
 
 class PictureStore {
  public:
-  /// disk_folder: where pictures beyond the budget are kept, decoded, in a file without a name;
-  /// empty: they are not. throws FileError where no file can be made there.
+  /// disk_folder: where pictures beyond the budget are kept, decoded, in an unlinked file; empty:
+  /// they are not cached. throws FileError if no file can be created there.
   PictureStore(std::shared_ptr<const Dataset> dataset, int64_t budget_bytes,
                const std::filesystem::path& disk_folder = {});
 
-  /// Picture `index` at this size; null where it cannot be read, which is then listed. Always asked
-  /// for at the same size.
+  /// Picture `index` at this size; null, and a finding, if it cannot be read. Every call for a
+  /// picture must have the same size.
   std::shared_ptr<const Image> load(int64_t index, int64_t width, int64_t height,
                                     Interpolation interpolation);
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The chunks of a PNG (ISO/IEC 15948), told from bytes that may be anything. The decoder looks
-// neither at checksums nor at eXIf.
+// The chunks of a PNG (ISO/IEC 15948), read from arbitrary bytes. The decoder checks neither
+// checksums nor eXIf.
 #include <ydistill/data/image_codec.h>
 #include <ydistill/tensor/error.h>
 #include <ydistill/tensor/io/text.h>
@@ -15,12 +15,12 @@ namespace {
 constexpr size_t kSignature = 8, kChunkHead = 8, kChecksum = 4;
 
 struct Chunk {
-  size_t at = 0;      ///< of its head: length, type
+  size_t at = 0;      ///< position of its header: length, type
   size_t length = 0;  ///< of its data
   std::string type;
 };
 
-/// The chunk that begins there. throws FileError where the file ends in its head.
+/// The chunk that begins there. throws FileError if the file ends in its header.
 Chunk chunk_at(size_t at, const ReadPiece& piece, const std::filesystem::path& path) {
   const std::span<const uint8_t> head = piece(at, kChunkHead);
   if (head.size() < kChunkHead) {
@@ -67,7 +67,7 @@ void check_png_sums(std::span<const uint8_t> bytes, const std::filesystem::path&
     const Chunk chunk = chunk_at(at, piece, path);
     if (chunk.type == "IEND") return;
     const std::span<const uint8_t> sum = piece(at + kChunkHead + chunk.length, kChecksum);
-    // The sum is of type and data.
+    // The checksum covers type and data.
     if (sum.size() == kChecksum &&
         checksum(piece(at + 4, 4 + chunk.length)) != big_endian(sum, 0, 4)) {
       throw FileError("{}: the PNG is damaged: the checksum of its chunk {} at byte {} is wrong",

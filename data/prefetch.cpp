@@ -11,10 +11,10 @@
 namespace ydistill {
 namespace {
 
-/// Batches in the making or waiting; more would only cost memory.
+/// Batches being made or waiting; more would only cost memory.
 constexpr size_t kAhead = size_t(kBatchesAlive - 1);
 
-/// Moves the pictures that are there to the front and drops the others.
+/// Moves the filled pictures to the front and drops the others.
 void leave_out(Batch& batch, const std::vector<uint8_t>& is_filled,
                std::vector<std::vector<Label>>& labels) {
   std::vector<size_t> kept;
@@ -65,7 +65,7 @@ Prefetcher::Prefetcher(BatchMaker& maker, int64_t begin, int64_t end, int worker
   try {
     for (int i = 0; i < workers; ++i) threads_.emplace_back([this] { work(); });
   } catch (const std::system_error&) {
-    // Fewer threads make the same batches; without any, next() does.
+    // Fewer threads make the same batches; without threads, next() makes them.
   }
 }
 
@@ -97,7 +97,7 @@ void Prefetcher::fill_slot(Pending& pending, int64_t slot) {
       maker_.fill(pending.batch, slot, pending.labels[size_t(slot)]) ? 1 : 0;
 }
 
-/// The next picture to make, with the lock held; null where all is made or enough is ahead.
+/// The next picture to make, with the lock held; null if all are made or enough batches are ahead.
 Prefetcher::Pending* Prefetcher::claim(int64_t& slot) {
   for (const auto& pending : pending_) {
     if (pending->next_slot < pending->slots()) {
@@ -108,7 +108,7 @@ Prefetcher::Pending* Prefetcher::claim(int64_t& slot) {
   if (next_batch_ >= end_ || pending_.size() >= kAhead) return nullptr;
   pending_.push_back(open_next());
   Pending* const opened = pending_.back().get();
-  if (opened->slots() == 0) {  // opening failed: nothing to make, next() will say why
+  if (opened->slots() == 0) {  // opening failed: nothing to make, next() throws the reason
     done_.notify_all();
     return claim(slot);
   }
@@ -124,7 +124,7 @@ void Prefetcher::work() {
     Pending* pending = nullptr;
     try {
       work_.wait(lock, [&] { return stops_ || (pending = claim(slot)) != nullptr; });
-    } catch (...) {  // no memory for another batch: those that were begun are the last
+    } catch (...) {  // no memory for another batch: those already begun are the last
       opening_failure_ = std::current_exception();
       next_batch_ = end_;
       done_.notify_all();
@@ -174,7 +174,7 @@ std::unique_ptr<Prefetcher::Pending> Prefetcher::await_next() {
 }
 
 bool Prefetcher::next(Batch& batch) {
-  batch = Batch();  // before another is opened in its place: kBatchesAlive counts it
+  batch = Batch();  // freed before another batch is opened: kBatchesAlive includes it
   if (has_failed_) return false;
   const ArenaScope heap(nullptr);
   const auto start = std::chrono::steady_clock::now();

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Batches made ahead by threads and handed out in order. Not for users: the loaders own it.
+// Batches prepared ahead by threads and returned in order. Internal to the loaders.
 #pragma once
 
 #include <condition_variable>
@@ -15,21 +15,20 @@
 
 namespace ydistill {
 
-/// What a loader does for one batch. open() is called under a lock, fill() by several threads at
-/// once, each for another picture.
+/// A loader's work for one batch. open() is called under a lock, fill() concurrently by several
+/// threads, each for another picture.
 class BatchMaker {
  public:
   virtual ~BatchMaker() = default;
-  /// The batch with `images` allocated, where it has any, and all lists of length N; no targets
-  /// yet.
+  /// The batch with `images` allocated, if it has any, and all lists of length N; without targets.
   virtual Batch open(int64_t batch_number) = 0;
-  /// Writes picture `slot` and what belongs to it, and its labels as fractions of the input.
-  /// Returns false where the picture is to be left out of the batch.
+  /// Writes picture `slot` with its entries in the lists, and its labels as fractions of the input.
+  /// Returns false if the picture is to be left out of the batch.
   virtual bool fill(Batch& batch, int64_t slot, std::vector<Label>& labels) = 0;
 };
 
-/// Batches [begin, end) of a maker, which must outlive this. With no workers they are made inside
-/// next(). The destructor stops the threads after the picture each is at.
+/// Batches [begin, end) of a maker, which must outlive this. Without workers they are made inside
+/// next(). The destructor stops each thread after its current picture.
 class Prefetcher {
  public:
   Prefetcher(BatchMaker& maker, int64_t begin, int64_t end, int workers);
@@ -37,9 +36,9 @@ class Prefetcher {
   Prefetcher(const Prefetcher&) = delete;
   Prefetcher& operator=(const Prefetcher&) = delete;
 
-  /// False at the end, with an empty batch. What the batch held goes first. What a worker threw is
-  /// thrown when its batch's turn comes, and ends it all; so does memory that is not there for
-  /// another batch, after those that were begun.
+  /// False at the end, with an empty batch. The previous content of `batch` is released first. An
+  /// exception of a worker is rethrown when its batch is due, and ends the sequence. If memory for
+  /// another batch is missing, that is thrown after the batches already begun.
   bool next(Batch& batch);
   double seconds_waited() const { return seconds_waited_; }
 
@@ -68,7 +67,7 @@ class Prefetcher {
   double seconds_waited_ = 0;
   bool has_failed_ = false;
 
-  std::mutex mutex_;  // of all below
+  std::mutex mutex_;  // guards all members below
   std::condition_variable work_, done_;
   std::deque<std::unique_ptr<Pending>> pending_;
   int64_t next_batch_;

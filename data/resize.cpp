@@ -18,7 +18,7 @@ std::vector<BilinearTap> bilinear_taps(int64_t source, int64_t target) {
   const double scale = double(source) / double(target);
   std::vector<BilinearTap> taps(static_cast<size_t>(target));
   for (int64_t i = 0; i < target; ++i) {
-    // In float, and each weight rounded by itself to even: as OpenCV computes them.
+    // In float, each weight rounded separately, halves to even: as in OpenCV.
     float position = float((double(i) + 0.5) * scale - 0.5);
     int64_t first = int64_t(std::floor(position));
     position -= float(first);
@@ -44,7 +44,7 @@ void resize_bilinear(const ImageView& image, Image& out) {
   const std::vector<BilinearTap> columns = bilinear_taps(image.width, out.width);
   const std::vector<BilinearTap> rows = bilinear_taps(image.height, out.height);
   const int64_t values = out.width * 3;
-  // The two source rows at hand, already resized along x.
+  // The two current source rows, already resized along x.
   std::vector<int16_t> first(static_cast<size_t>(values)), second(static_cast<size_t>(values));
   int64_t first_y = -1, second_y = -1;
   for (int64_t y = 0; y < out.height; ++y) {
@@ -83,7 +83,7 @@ struct Coverage {
 
 std::vector<Coverage> coverages(int64_t source, int64_t target) {
   const double scale = double(source) / double(target);
-  constexpr double kSliver = 1e-3;  // of a pixel: rounding of the borders, not coverage
+  constexpr double kSliver = 1e-3;  // of a pixel: a rounding error of the borders, not coverage
   std::vector<Coverage> all(static_cast<size_t>(target));
   for (int64_t i = 0; i < target; ++i) {
     const double low = double(i) * scale;
@@ -108,7 +108,7 @@ void resize_area(const ImageView& image, Image& out) {
   const ResizeKernels& kernels = resize_kernels();
   const std::vector<Coverage> columns = coverages(image.width, out.width);
   const std::vector<Coverage> rows = coverages(image.height, out.height);
-  // Along y first, where whole rows are added up; along x on the few rows that remain.
+  // Along y first, adding whole rows; then along x on the few remaining rows.
   std::vector<float> sum(static_cast<size_t>(image.width * 3)),
       line(static_cast<size_t>(out.width * 3));
   for (int64_t y = 0; y < out.height; ++y) {

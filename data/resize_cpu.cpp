@@ -56,7 +56,7 @@ __m256i halve_four(const uint8_t* upper, const uint8_t* lower) {
 void bilinear_row(const uint8_t* row, const BilinearTap* taps, int64_t pixels, int16_t* out) {
   int64_t x = 0;
 #ifdef __AVX2__
-  // Four pixels at once, as long as a fifth follows and 8 bytes of the row stand where each reads.
+  // Four pixels at a time, as long as a fifth follows and each can read 8 bytes of the row.
   int64_t inner = pixels;
   while (inner > 0 && taps[inner - 1].first > taps[pixels - 1].second - 2) --inner;
   const __m256i to_six = _mm256_broadcastsi128_si256(
@@ -77,8 +77,8 @@ void bilinear_row(const uint8_t* row, const BilinearTap* taps, int64_t pixels, i
   }
 }
 
-// The arithmetic of OpenCV's 8-bit path: rows lose 4 bits, which leaves 15, products 16, and 2
-// remain to round.
+// The arithmetic of OpenCV's 8-bit path: rows drop 4 bits, which leaves 15; products drop 16; the
+// last 2 are rounded.
 void blend_rows(const int16_t* first, const int16_t* second, int16_t first_weight,
                 int16_t second_weight, int64_t values, uint8_t* out) {
   for (int64_t i = 0; i < values; ++i) {
@@ -102,7 +102,7 @@ void round_row(const float* sum, int64_t values, uint8_t* out) {
 void halve_row(const uint8_t* upper, const uint8_t* lower, int64_t pixels, uint8_t* out) {
   int64_t x = 0;
 #ifdef __AVX2__
-  // Eight pixels at once, as long as two more follow, for what is read and written beyond.
+  // Eight pixels at a time, as long as two more follow, because reads and writes go beyond them.
   const __m256i to_twelve = _mm256_broadcastsi128_si256(
       _mm_setr_epi8(0, 1, 2, 3, 4, 5, 8, 9, 10, 11, 12, 13, -1, -1, -1, -1));
   for (; x + 10 <= pixels; x += 8) {

@@ -8,7 +8,7 @@
 
 namespace ydistill {
 
-/// Where a target pixel of bilinear resizing reads on one axis. Along it, taps rise.
+/// The source pixels of a target pixel in bilinear resizing, on one axis. Taps rise along the axis.
 struct BilinearTap {
   int32_t first, second;  ///< source pixels: neighbours, or equal at the border
   int32_t weights[2];     ///< in 1/2048, sum 2048
@@ -24,7 +24,7 @@ struct ResizeKernels {
   void (*add_row)(const uint8_t* row, float weight, int64_t values, float* sum);
   /// Rounds to the nearest level.
   void (*round_row)(const float* sum, int64_t values, uint8_t* out);
-  /// Averages 2x2 pixels; `pixels` of the target.
+  /// Averages 2x2 pixels; `pixels`: of the target row.
   void (*halve_row)(const uint8_t* upper, const uint8_t* lower, int64_t pixels, uint8_t* out);
 };
 YD_DECLARE_CPU_KERNELS(ResizeKernels, resize_kernels);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What stb_image takes on trust. Rows that a BMP (Windows GDI, BITMAPINFOHEADER) lacks become zeros
-// there, and colours that a palette lacks whatever lay in memory.
+// Checks that stb_image omits. Missing rows of a BMP (Windows GDI, BITMAPINFOHEADER) become zeros
+// there, and missing palette colours become whatever is in memory.
 #include <ydistill/data/image_codec.h>
 #include <ydistill/tensor/error.h>
 #include <ydistill/tensor/io/text.h>
@@ -19,7 +19,7 @@ uint32_t little_endian(std::span<const uint8_t> bytes, size_t at, size_t count) 
   return value;
 }
 
-/// The first bytes of a BMP, of which there are kBmpBytesNeeded.
+/// The header of a BMP, from its first kBmpBytesNeeded bytes.
 struct BmpHeader {
   explicit BmpHeader(std::span<const uint8_t> bytes)
       : pixels(little_endian(bytes, 10, 4)),
@@ -27,7 +27,7 @@ struct BmpHeader {
         bits(little_endian(bytes, size == kOs2Header ? 24 : 28, 2)) {}
 
   bool has_palette() const { return bits < 16; }
-  /// Colours there are, by where the pixels begin.
+  /// Number of palette colours, from the offset of the pixels.
   int64_t colours() const { return (pixels - int64_t(kBmpFileHeader) - size) / 4; }
 
   int64_t pixels;  ///< where they begin
@@ -93,7 +93,7 @@ void check_bmp(std::span<const uint8_t> bytes, size_t file_bytes, int64_t width,
     throw FileError("{}: malformed picture: a BMP of {} bits a pixel without a palette",
                     printable(path.string()), header.bits);
   }
-  // The last row may lack the bytes that fill it up to a multiple of four.
+  // The last row may lack its padding to a multiple of four bytes.
   const int64_t row = (width * header.bits + 31) / 32 * 4;
   const int64_t wanted = header.pixels + row * (height - 1) + (width * header.bits + 7) / 8;
   if (int64_t(file_bytes) < wanted) cut_short(wanted);

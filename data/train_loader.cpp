@@ -93,15 +93,15 @@ struct TrainLoader::State : BatchMaker {
     }
   }
 
-  /// How often each place's picture came up before it in this epoch: an unlabelled one may come
-  /// again.
+  /// For each position, how often its picture occurred before in this epoch: unlabelled ones can
+  /// repeat.
   void count_earlier() {
     std::vector<int64_t> times(size_t(num_samples()), 0);
     earlier.clear();
     for (const int64_t index : order.indices) earlier.push_back(times[size_t(index)]++);
   }
 
-  /// Puts pictures drawn by weight where labelled ones stand.
+  /// Replaces labelled pictures by pictures drawn by weight.
   void draw_labelled() {
     if (alike[1].empty()) return;
     partners[1] = draw_by_weight(alike[1], weights, int64_t(alike[1].size()),
@@ -112,7 +112,7 @@ struct TrainLoader::State : BatchMaker {
     }
   }
 
-  /// A function of seed, epoch and number.
+  /// The sizes of a batch; depend on seed, epoch and batch number.
   SampleFrame frame_of(int64_t number) const {
     PictureSize frame{options.image_size, options.image_size};
     if (is_rectangular()) {
@@ -136,13 +136,13 @@ struct TrainLoader::State : BatchMaker {
     return SampleFrame(options.image_size, frame, {scaled(frame.width), scaled(frame.height)});
   }
 
-  /// Pictures of a batch that this loader hands out.
+  /// Number of pictures of a batch that this loader returns.
   int64_t num_own(int64_t number) const {
     const int64_t all = order.begins[size_t(number) + 1] - order.begins[size_t(number)];
     return std::max<int64_t>((all - options.share + options.shares - 1) / options.shares, 1);
   }
 
-  /// Of slot `slot` of what it hands out, in `order`.
+  /// Position in `order` of the picture in this loader's slot.
   int64_t place_of(int64_t number, int64_t slot) const {
     const int64_t begin = order.begins[size_t(number)],
                   all = order.begins[size_t(number) + 1] - begin;
@@ -179,8 +179,8 @@ struct TrainLoader::State : BatchMaker {
     };
     AugmentOptions augment = options.augment;
     if (epoch >= options.mosaic_epochs || is_rectangular()) augment.mosaic = 0;
-    // The stream is the listed picture's, so that a replacement draws numbers of its own, and the
-    // next one of it where it is listed again; or the place's, where pictures are drawn.
+    // The stream is that of the listed picture, not of its replacement, and a new one if it is
+    // listed again; if pictures are drawn by weight, it is that of the position.
     const int64_t place = place_of(batch.number, slot);
     const int64_t stream =
         weights.empty() ? listed + num_samples() * earlier[size_t(place)] : num_samples() + place;
@@ -198,8 +198,8 @@ struct TrainLoader::State : BatchMaker {
 
   bool makes_plans() const { return options.device_pictures != nullptr; }
 
-  /// The first readable picture from `index` on, round the dataset, labelled or not as `index` is,
-  /// that the frame has room for.
+  /// The first readable picture from `index` on, cyclically, that is labelled or not as `index` is
+  /// and fits in the frame.
   LoadedPicture readable_from(int64_t index, bool needs_pixels, const PictureSize& frame) {
     const bool labelled = dataset->samples[size_t(index)].labelled;
     for (int64_t step = 0; step < num_samples(); ++step) {
@@ -221,8 +221,8 @@ struct TrainLoader::State : BatchMaker {
                     findings.empty() ? "" : findings.front().str());
   }
 
-  /// The next readable picture of the kind of `index` in that one's size: for a frame that has room
-  /// for no other. Nothing where the GPU keeps pictures in their own size.
+  /// The next readable picture of the kind of `index`, stretched to the size of `index`: used if no
+  /// other fits in the frame. Nothing if the GPU stores pictures, which have their own sizes there.
   std::optional<LoadedPicture> stretched_for(int64_t index) {
     if (makes_plans()) return std::nullopt;
     const Sample& listed = dataset->samples[size_t(index)];
@@ -249,11 +249,11 @@ struct TrainLoader::State : BatchMaker {
   std::vector<double> weights;  // of pictures; empty: none
   int64_t epoch = 0;
   EpochOrder order;
-  std::vector<int64_t> earlier;                  // one a place of `order`
+  std::vector<int64_t> earlier;                  // one per position of `order`
   std::array<std::vector<int64_t>, 2> partners;  // as `alike`
-  std::vector<SampleFrame> frames;               // one a batch
+  std::vector<SampleFrame> frames;               // one per batch
   BatchMemory memory;                            // of this epoch's batches
-  std::optional<Prefetcher> prefetcher;          // last: its threads use what stands above
+  std::optional<Prefetcher> prefetcher;          // last: its threads use the members above
 };
 
 TrainLoader::TrainLoader(std::shared_ptr<const Dataset> dataset,

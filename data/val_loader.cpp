@@ -94,10 +94,10 @@ struct ValLoader::State : BatchMaker {
   const ValLoaderOptions options;
   PictureStore store;
   std::vector<int64_t> order;
-  std::vector<PictureSize> inputs;  // one a batch
+  std::vector<PictureSize> inputs;  // one per batch
   int64_t pictures_given = 0;
   bool is_whole = false;                 // the pass has all batches
-  std::optional<Prefetcher> prefetcher;  // last: its threads use what stands above
+  std::optional<Prefetcher> prefetcher;  // last: its threads use the members above
 };
 
 ValLoader::ValLoader(std::shared_ptr<const Dataset> dataset, const ValLoaderOptions& options) {

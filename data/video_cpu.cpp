@@ -19,7 +19,7 @@ uint8_t to_level(int32_t value) {
   return uint8_t(level < 0 ? 0 : level > 255 ? 255 : level);
 }
 
-/// n: up to kBlock. cb, cr: one a pixel.
+/// n: up to kBlock. cb, cr: one per pixel.
 void rgb_planes(const uint8_t* luma, const uint8_t* cb, const uint8_t* cr, int64_t n,
                 const ColourScales& s, Planes& planes) {
   for (int64_t i = 0; i < n; ++i) {
@@ -35,7 +35,7 @@ void rgb_planes(const uint8_t* luma, const uint8_t* cb, const uint8_t* cr, int64
 void interleave(const Planes& planes, int64_t n, uint8_t* rgb) {
   int64_t i = 0;
 #ifdef __AVX2__
-  // 16 pixels are 48 bytes: each third takes its bytes of every plane by one shuffle.
+  // 16 pixels are 48 bytes: each third gets its bytes from every plane by one shuffle.
   const auto load = [](const uint8_t* from) {
     return _mm_load_si128(reinterpret_cast<const __m128i*>(from));
   };

@@ -8,16 +8,16 @@
 
 namespace ydistill {
 
-/// How samples become grey levels of red, green and blue, in 1/65536 of a level.
+/// Factors from samples to levels of red, green and blue, in 1/65536 level.
 struct ColourScales {
-  int32_t black;                                ///< Y of black as a sample, 0 or 16
-  int32_t luma;                                 ///< by a sample of Y
-  int32_t red_cr, green_cb, green_cr, blue_cb;  ///< by a sample of Cb or Cr, from 128 on
+  int32_t black;                                ///< the Y sample of black, 0 or 16
+  int32_t luma;                                 ///< factor of Y - black
+  int32_t red_cr, green_cb, green_cr, blue_cb;  ///< factors of Cb - 128 and Cr - 128
 };
 
 struct VideoKernels {
-  /// A row of pixels as interleaved RGB, to the nearest level. cb and cr hold one sample for
-  /// `shared` pixels each, 1 or 2.
+  /// A row of pixels as interleaved RGB, rounded to the nearest level. cb and cr hold one sample
+  /// per `shared` pixels, 1 or 2.
   void (*rgb_row)(const uint8_t* luma, const uint8_t* cb, const uint8_t* cr, int64_t shared,
                   int64_t pixels, const ColourScales& scales, uint8_t* rgb);
 };

@@ -32,7 +32,7 @@ int64_t number_of(std::string_view text) {
   return problem == std::errc() && end == text.data() + text.size() ? number : -1;
 }
 
-/// Samples of Cb or Cr lie one for so many pixels to the right and downwards.
+/// Pixels per sample of Cb or Cr, to the right and downwards.
 struct Sharing {
   int64_t x, y;
 };
@@ -47,7 +47,7 @@ Sharing sharing_of(Chroma chroma) {
   }
 }
 
-/// Where a frame's samples are.
+/// Addresses of a frame's samples.
 template <class Byte>
 struct Planes {
   Byte *luma, *cb, *cr;  // cb, cr: null in grey video
@@ -78,7 +78,7 @@ Range range_of(const VideoFormat& format) {
   return {16, 255.0f / 219, 255.0f / 224};
 }
 
-/// What a sample of Y is worth, and what one of Cb or Cr adds to red, green and blue.
+/// The factor of a sample of Y, and those of Cb and Cr for red, green and blue.
 ColourScales scales_of(const Range& range) {
   const auto scale = [](float levels) { return int32_t(std::lround(65536 * double(levels))); };
   const float chroma = range.chroma_scale;
@@ -175,7 +175,7 @@ VideoReader::VideoReader(std::istream& in, std::string name) : in_(in), name_(st
   format_ = parse_video_header(header, name_);
 }
 
-/// Up to and without the end of the line; what is read ends where that is too far away.
+/// Reads a line, without its end; stops at the limit.
 std::string VideoReader::line(size_t limit) {
   std::string text;
   for (int c = in_.get(); c != std::istream::traits_type::eof() && c != '\n'; c = in_.get()) {
@@ -192,7 +192,7 @@ bool VideoReader::next(std::vector<uint8_t>& planes) {
     throw FileError("{}: no frame begins behind frame {}: \"{}\"", name_, frames_,
                     printable(begin, 20));
   }
-  // Memory is asked for as bytes come: a header alone shall not cost gigabytes.
+  // Memory is allocated as bytes arrive: a header alone must not cost gigabytes.
   constexpr int64_t kPiece = int64_t(1) << 24;
   const int64_t wanted = format_.frame_bytes();
   for (int64_t have = 0; have < wanted;) {
@@ -257,7 +257,7 @@ void put_drawn_pixels(const VideoFormat& format, const Image& before, const Imag
   const auto is_drawn = [&](int64_t x0, int64_t x1, int64_t y) {
     return std::memcmp(before.at(x0, y), after.at(x0, y), size_t(x1 - x0) * 3) != 0;
   };
-  // Block after block of the pixels that share their colour.
+  // By blocks of pixels that share a colour sample.
   const int64_t rows = (format.height + shared.y - 1) / shared.y;
   parallel_for(rows, 8, [&](int64_t row) {
     const int64_t y0 = row * shared.y, y1 = std::min(y0 + shared.y, format.height);

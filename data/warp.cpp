@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The random map and what it does to objects; gather.cpp does it to pixels.
+// The random map and its application to objects; gather.cpp applies it to pixels.
 #include <ydistill/data/warp.h>
 
 #include <algorithm>
@@ -35,8 +35,8 @@ CornerBox around_corners(const CornerBox& b, const WarpMap& map, double width, d
           std::clamp(w.y2, 0.0, height)};
 }
 
-/// Around the mapped points inside the output, of kOutlinePoints spread over the closed outline,
-/// equally many on each of its sides.
+/// The box around the mapped points that are inside the output, of kOutlinePoints points on the
+/// closed outline, equally many on each of its sides.
 CornerBox around_outline(const std::vector<PixelPoint>& outline, const WarpMap& map, double width,
                          double height) {
   WarpedBox warped;
@@ -78,7 +78,7 @@ WarpMap draw_warp_map(const AugmentOptions& options, Rng& rng, int64_t width, in
   const double low = 0.5 - options.translate, high = 0.5 + options.translate;
   const double to_x = rng.uniform(low, high) * double(out_width);
   const double to_y = rng.uniform(low, high) * double(out_height);
-  // R turns counter-clockwise on the screen, where y points down.
+  // R rotates counter-clockwise as displayed, with y downwards.
   const double cosine = scale * std::cos(angle), sine = scale * std::sin(angle);
   const double linear[2][2] = {{cosine - shear_x * sine, sine + shear_x * cosine},
                                {shear_y * cosine - sine, shear_y * sine + cosine}};

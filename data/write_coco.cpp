@@ -12,12 +12,12 @@ namespace {
 namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
 
-/// To a thousandth of a pixel, as a number that prints short.
+/// Rounded to 1/1000 pixel, so that it prints short.
 double rounded(double value) {
   return std::round(value * 1000) / 1000;
 }
 
-/// Of a closed outline x y x y ... in pixels: the shoelace formula.
+/// Area of a closed outline x y x y ... in pixels, by the shoelace formula.
 double area_of(const std::vector<double>& points) {
   double twice = 0;
   for (size_t i = 0; i + 1 < points.size(); i += 2) {

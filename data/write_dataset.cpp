@@ -68,7 +68,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// A new folder that is removed again unless it is brought to its place.
+/// A new folder that is removed again unless it is renamed to its target.
 class FolderInTheMaking {
  public:
   explicit FolderInTheMaking(const fs::path& place)
@@ -100,8 +100,8 @@ class FolderInTheMaking {
   fs::path path_;
 };
 
-/// Blanks and control characters become _, for lists with one name a line; so does what is no
-/// UTF-8, for JSON and XML.
+/// Blanks and control characters become _, for lists with one name per line; so does invalid UTF-8,
+/// for JSON and XML.
 std::string plain_stem(const fs::path& picture) {
   std::string stem = picture.stem().string();
   const bool is_text = is_utf8(stem);
@@ -164,7 +164,7 @@ void transfer_picture(const fs::path& from, const fs::path& to, PictureTransfer 
   }
 }
 
-/// What YAML and JSON, and scripts on their way, read as a value and not as a name.
+/// Words that YAML, JSON or scripts read as a value and not as a name.
 bool is_value_word(std::string word) {
   std::transform(word.begin(), word.end(), word.begin(),
                  [](unsigned char c) { return char(std::tolower(c)); });

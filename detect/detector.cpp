@@ -27,9 +27,9 @@ struct Detector::State {
   std::unique_ptr<Inference> inference;
   DetectTimes times;
 
-  /// The boxes of a network input, in its pixels.
+  /// Finds the boxes in a network input, in pixels of the input.
   std::vector<std::vector<Detection>> find(const Tensor& input);
-  /// The pictures `batch` of `images`, whose letterboxes have one size, into those of `found`.
+  /// Detects in images[i], i in `batch`, whose letterboxes have the same size, and sets found[i].
   void detect(std::span<const ImageView> images, const std::vector<Letterbox>& letterboxes,
               const std::vector<size_t>& batch, std::vector<std::vector<Detection>>& found);
 };
@@ -62,7 +62,7 @@ NmsOptions nms_options(const DetectorOptions& options, const std::vector<int64_t
   return nms;
 }
 
-/// The numbers of the letterboxes of each size, by first appearance; within a size in order.
+/// The indices of the letterboxes grouped by size, in order of first appearance.
 std::vector<std::vector<size_t>> by_shape(const std::vector<Letterbox>& letterboxes) {
   std::vector<std::vector<size_t>> batches;
   for (size_t i = 0; i < letterboxes.size(); ++i) {
@@ -79,7 +79,7 @@ std::vector<std::vector<size_t>> by_shape(const std::vector<Letterbox>& letterbo
   return batches;
 }
 
-/// Milliseconds since the last call, or since it was made.
+/// Milliseconds since the last call, or since construction.
 class Lap {
  public:
   double operator()() {
@@ -102,7 +102,7 @@ std::vector<std::vector<Detection>> Detector::State::find(const Tensor& input) {
     Lap run;
     std::vector<Tensor> logits = inference->logits(images);
 #ifdef YD_HAVE_CUDA
-    if (logits[0].device().is_cuda()) cuda::wait_for_gpu();  // what follows would, on its account
+    if (logits[0].device().is_cuda()) cuda::wait_for_gpu();  // else the wait would count as NMS
 #endif
     in_network += run();
     return logits;
@@ -132,7 +132,7 @@ void Detector::State::detect(std::span<const ImageView> images,
   });
   times.letterbox += lap();
   std::vector<std::vector<Detection>> in_input = find(input);
-  lap();  // find() has counted its own
+  lap();  // find() has counted its own time
   for (size_t i = 0; i < batch.size(); ++i) {
     found[batch[i]] = in_picture(letterboxes[batch[i]], std::move(in_input[i]));
   }

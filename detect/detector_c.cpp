@@ -28,7 +28,7 @@ using namespace ydistill;
 
 thread_local std::string last_error;
 
-/// Runs the work; where it throws, keeps why and returns `failed`.
+/// Runs the work; if it throws, stores the reason in last_error and returns `failed`.
 template <class Result, class Work>
 Result guarded(Result failed, Work&& work) noexcept {
   const auto keep = [](const char* text) {
@@ -72,7 +72,7 @@ yd_options default_options() {
           nullptr};
 }
 
-/// What a caller knows of the options; the rest as by default.
+/// The members that the caller's version of the struct has; defaults for the rest.
 yd_options known_options(const yd_options* options) {
   yd_options known = default_options();
   if (options == nullptr) return known;
@@ -105,7 +105,7 @@ PixelOrder order_of(int32_t format, int64_t picture) {
   }
 }
 
-/// A caller's picture as dense RGB: where it is, or else copied.
+/// A caller's picture as dense RGB: in place if possible, else a copy.
 class Rgb {
  public:
   Rgb(const yd_picture& p, int64_t number) : width_(p.width), height_(p.height) {
@@ -146,7 +146,7 @@ class Rgb {
   std::span<const uint8_t> pixels_;
 };
 
-/// Writes the first ones and returns how many there are.
+/// Writes at most `capacity` detections and returns their full number.
 int64_t hand_over(const std::vector<Detection>& detections, yd_detection* found, int64_t capacity) {
   const int64_t written = std::min(int64_t(detections.size()), capacity);
   for (int64_t i = 0; i < written; ++i) {
@@ -156,7 +156,7 @@ int64_t hand_over(const std::vector<Detection>& detections, yd_detection* found,
   return int64_t(detections.size());
 }
 
-/// Of yd_options::merge.
+/// Parses yd_options::merge.
 ClassMerges merges_in(const std::string& text) {
   ClassMerges merges;
   for (size_t begin = 0; begin < text.size();) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Everything drawn is filled rectangles: stb_easy_font, too, gives its letters as such.
+// Everything is drawn as filled rectangles, also the letters of stb_easy_font.
 
 #include <ydistill/detect/draw.h>
 
@@ -32,13 +32,13 @@ Color palette_color(int64_t index) {
   return {uint8_t(rgb >> 16), uint8_t(rgb >> 8), uint8_t(rgb)};
 }
 
-/// Black or white, whichever reads better on `background` (ITU-R BT.601 brightness).
+/// Black or white, whichever is more legible on `background` (ITU-R BT.601 luma).
 Color contrast_color(const Color& background) {
   const double brightness = 0.299 * background[0] + 0.587 * background[1] + 0.114 * background[2];
   return brightness > 140 ? Color{0, 0, 0} : Color{255, 255, 255};
 }
 
-/// Pixels x1 <= x < x2, y1 <= y < y2, as far as they lie in the picture.
+/// Fills pixels x1 <= x < x2, y1 <= y < y2, clipped to the picture.
 struct Rect {
   int64_t x1, y1, x2, y2;
 };
@@ -80,7 +80,7 @@ struct Glyphs {
 };
 
 Glyphs lay_out(const std::string& text) {
-  struct Vertex {  // as the library's documentation lays it out
+  struct Vertex {  // layout from the library's documentation
     float x, y, z;
     uint8_t rgba[4];
   };
@@ -108,7 +108,7 @@ void draw_label(Image& image, const Rect& box, const std::string& text, int64_t 
   const int64_t margin = scale;
   const int64_t width = glyphs.width * scale + 2 * margin;
   const int64_t height = kTextHeight * scale + 2 * margin;
-  // Above the box, else just below its upper edge; within the picture as far as it fits.
+  // Above the box, else just below its upper edge; shifted into the picture as far as possible.
   int64_t y = box.y1 - height;
   if (y < 0) y = std::max<int64_t>(box.y1, 0);
   const int64_t x = std::max<int64_t>(0, std::min(box.x1, image.width - width));
@@ -130,7 +130,7 @@ void check_image(const Image& image, const char* op) {
   }
 }
 
-/// Clipped to just outside the picture, so that edges beyond it stay unseen.
+/// Clipped to just outside the picture, so that edges beyond it stay invisible.
 int64_t to_pixel(float coordinate, int64_t size) {
   const double beyond = 1e4;
   return std::llround(std::clamp(double(coordinate), -beyond, double(size) + beyond));

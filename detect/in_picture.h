@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Boxes from the network's input back to the picture.
+// Converts boxes from the network's input to the picture.
 #pragma once
 
 #include <vector>
@@ -9,7 +9,7 @@
 
 namespace ydistill {
 
-/// The detections with corners in pixels of the picture, clipped to it, instead of the input's.
+/// The detections with corners converted from pixels of the input to those of the picture, clipped.
 std::vector<Detection> in_picture(const Letterbox& letterbox, std::vector<Detection> detections);
 
 }  // namespace ydistill

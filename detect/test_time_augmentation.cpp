@@ -43,7 +43,7 @@ Image mirrored(const ImageView& image) {
   return result;
 }
 
-/// What the network sees of `images`, which are on the CPU.
+/// One view of `images`, which are on the CPU, as the network's input.
 Tensor augmented(const Tensor& images, const Augmentation& how, int64_t stride) {
   const int64_t height = images.size(1), width = images.size(2);
   const auto padded = [&](int64_t side) {

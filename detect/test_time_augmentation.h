@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Test-time augmentation: each picture is looked at three times, and the boxes of all views compete
-// (YOLOv5 models/yolo.py, _forward_augment, v7.0). More is found, for about twice the work.
+// Test-time augmentation: the network runs on three views of each picture, and NMS merges the boxes
+// of all views (YOLOv5 models/yolo.py, _forward_augment, v7.0). Finds more, at about twice the
+// cost.
 #pragma once
 
 #include <functional>
@@ -10,15 +11,15 @@
 
 namespace ydistill {
 
-/// A network: uint8 [N,H,W,3] to the logits of its heads. What it returns need not outlive the next
-/// call.
+/// A network: uint8 [N,H,W,3] to the logits of its heads. Its result need not stay valid after the
+/// next call.
 using Network = std::function<std::vector<Tensor>(const Tensor&)>;
 
-/// Views: the pictures as they are, mirrored at 0.83 of their size, and at 0.67. A smaller one lies
-/// in the upper left of an input of the next multiples of stride, the rest is grey. As in the
-/// original the first view leaves out its coarsest head and the last its finest, unless the network
-/// has one head only; of what is left out nobody sees whether it is finite. Pictures are resized in
-/// bytes, as all are here; the original resizes floating-point numbers.
+/// Views: the pictures unchanged, mirrored at 0.83 of their size, and at 0.67. A smaller view is in
+/// the upper left of an input with sides of the next multiples of stride; the rest is grey. As in
+/// the original, the first view omits its coarsest head and the last its finest, unless the network
+/// has only one head; omitted heads are not checked for NaN. Pictures are resized as bytes; the
+/// original resizes floats.
 ///
 /// images   uint8 [N,H,W,3] on any device, H and W multiples of stride: what the network takes.
 /// returns  as nms_heads, in pixels of `images`.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Sums over whole tensors.
+// Element-wise addition.
 #pragma once
 
 #include <ydistill/tensor/cpu_level.h>

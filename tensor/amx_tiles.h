@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: MIT
 // For hot files (cpu_level.h): AMX, the tile registers that multiply matrices of bfloat16 and of
 // bytes (Intel 64 and IA-32 Architectures Software Developer's Manual, "Programming with Intel
-// AMX"). A tile is 16 rows of 64 bytes. Of a left factor these are 32 bfloat16 or 64 unsigned bytes
-// each; of a right one [pair of rows][16 columns][2] bfloat16 or [four rows][16 columns][4] signed
-// bytes; of sums 16 x 16 float32 or int32. Tiles 4 and 5 are left factors and 6 and 7 right ones:
-// where less is summed up, these have fewer bytes in a row and fewer rows.
+// AMX"). A tile is 16 rows of 64 bytes. For a left factor a row is 32 bfloat16 or 64 unsigned
+// bytes; for a right one a tile is [pair of rows][16 columns][2] bfloat16 or [four rows][16
+// columns][4] signed bytes; for sums 16 x 16 float32 or int32. Tiles 4 and 5 are left factors and 6
+// and 7 right ones: for a smaller depth, these have fewer bytes per row and fewer rows,
+// respectively.
 //
-// Two types do the same: AmxTiles, for a CPU that has them (cpu_amx()), and PlainTiles, for tests
-// on any other. The asm names every tile by its number and clobbers memory, since the
+// Two types have the same interface: AmxTiles, for a CPU with AMX (cpu_amx()), and PlainTiles, for
+// tests on any other. The asm names every tile by its number and clobbers memory, since the
 // compiler does not know what a tile load reads.
 #pragma once
 
@@ -42,12 +43,12 @@ class AmxTiles {
              .rows = {16, 16, 16, 16, 16, 16, right, right}};
     __asm__ volatile("ldtilecfg %0" ::"m"(config));
   }
-  /// Leaves nothing for the system to keep when other threads run.
+  /// Releases the tiles, so that context switches need not save them.
   YD_HOST_DEVICE ~AmxTiles() { __asm__ volatile("tilerelease"); }
   AmxTiles(const AmxTiles&) = delete;
   AmxTiles& operator=(const AmxTiles&) = delete;
 
-  /// Rows lie `step` bytes apart; with 0 all are the same.
+  /// Rows are `step` bytes apart; with 0 all are the same row.
   template <int kTile>
   YD_HOST_DEVICE void load(const void* from, int64_t step) {
     __asm__ volatile("tileloadd (%0,%1,1), %%tmm%c2" ::"r"(from), "r"(step), "i"(kTile) : "memory");

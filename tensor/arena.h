@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 // The memory of a step (one memory model for training and inference).
 //
-// An arena is one stretch of reserved addresses. Blocks are handed out best-fit, lowest address
-// first, and return when the last tensor on them goes. The choice depends on nothing but the order
-// of requests and releases, so a step that repeats its requests gets the same addresses again: the
-// peak is known after the first step, nothing is asked of the system in the loop, and a step can be
-// captured and replayed. Pages stay mapped between steps, so they are not faulted in again.
+// An arena is one range of reserved addresses. Blocks are allocated best-fit, lowest address first,
+// and are freed with the last tensor that uses them. The choice depends only on the order of
+// requests and releases, so a step that repeats its requests gets the same addresses: the peak is
+// known after the first step, the loop requests nothing from the system, and a step can be captured
+// and replayed. Pages stay mapped between steps, so there are no new page faults.
 #pragma once
 
 #include <array>
@@ -20,13 +20,13 @@
 
 namespace ydistill {
 
-/// Memory the machine can still give to this process, in bytes: the smaller of what is available
-/// and what its control group leaves.
+/// Memory still available to this process, in bytes: the smaller of the machine's available memory
+/// and the remainder of its control group.
 int64_t available_memory();
-/// The same of a device. throws DeviceError.
+/// The same for a device. throws DeviceError.
 int64_t available_memory(Device device);
 
-/// A block of aligned memory (64 bytes on the CPU, 256 on a GPU); gives itself back when destroyed.
+/// A block of aligned memory (64 bytes on the CPU, 256 on a GPU); freed when destroyed.
 class Storage {
  public:
   virtual ~Storage() = default;
@@ -40,18 +40,18 @@ class Storage {
   Device device_;
 };
 
-/// Block of the current thread's arena of that device where an ArenaScope is open, else from the
+/// A block from the current thread's arena for that device if an ArenaScope is open, else from the
 /// heap. throws OutOfMemoryError.
 std::shared_ptr<Storage> allocate_storage(int64_t nbytes, Device device = {});
 
-/// Blocks that this process has taken from the heap so far, for tests.
+/// Number of blocks that this process has allocated on the heap so far, for tests.
 int64_t heap_blocks_taken();
 
-/// Zeros in the CPU's memory that take none of it until they are written to: what is never used
-/// costs nothing. Null where an ArenaScope is open or for so few bytes that it would not pay.
+/// Zeros in CPU memory whose pages are allocated only when written. Null if an ArenaScope is open,
+/// or for so few bytes that it does not pay.
 std::shared_ptr<Storage> allocate_zero_pages(int64_t nbytes);
 
-/// Reserved addresses of one device. Bytes are usable once committed, and stay so.
+/// Reserved addresses of one device. Bytes are usable once committed, and stay committed.
 class AddressRange {
  public:
   virtual ~AddressRange() = default;
@@ -60,10 +60,11 @@ class AddressRange {
   /// Makes the first `end` bytes usable. throws OutOfMemoryError.
   virtual void commit(int64_t end) = 0;
 
-  // For ranges that watch over the use of blocks:
-  /// Bytes that stay unused behind every block.
+  // For ranges that check the use of blocks:
+  /// Unused bytes after every block.
   int64_t gap() const { return gap_; }
-  /// `nbytes` from `begin` on are handed out; they, and what stayed unused behind them, are back.
+  /// lend: `nbytes` from `begin` on are allocated. take_back: they and the unused bytes after them
+  /// are freed.
   virtual void lend(int64_t /*begin*/, int64_t /*nbytes*/) {}
   virtual void take_back(int64_t /*begin*/, int64_t /*nbytes*/) {}
 
@@ -73,22 +74,22 @@ class AddressRange {
   int64_t gap_ = 0;
 };
 
-/// A limit that only a dry run can want: these addresses are reserved, and none of them used.
+/// A limit for dry runs only: the addresses are reserved, but none is used.
 inline constexpr int64_t kUnlimited = int64_t(1) << 40;
 
 class Arena : public std::enable_shared_from_this<Arena> {
  public:
-  /// limit: the most bytes that may be in use at once; 0 means what available_memory() says now.
-  /// Less where the system has fewer addresses: limit_bytes() tells.
+  /// limit: maximum number of bytes in use at a time; 0: the current available_memory(). It is
+  /// lower if the system has fewer addresses: see limit_bytes().
   static std::shared_ptr<Arena> create(int64_t limit = 0, Device device = {});
   Arena(const Arena&) = delete;
   Arena& operator=(const Arena&) = delete;
 
-  /// throws OutOfMemoryError naming the request, what is in use and the limit.
+  /// throws OutOfMemoryError with the request, the bytes in use and the limit.
   std::shared_ptr<Storage> allocate(int64_t nbytes);
 
   int64_t bytes_in_use() const;
-  /// Highest address ever used, relative to the start: what the arena costs.
+  /// Highest address ever used, relative to the start: the arena's memory use in bytes.
   int64_t peak_bytes() const;
   int64_t limit_bytes() const { return limit_; }
   Device device() const { return device_; }
@@ -108,8 +109,8 @@ class Arena : public std::enable_shared_from_this<Arena> {
   std::set<std::pair<int64_t, int64_t>> free_by_size_;  // (size, offset)
 };
 
-/// While it lives, tensors created on this thread on the arena's device come from it. A null arena
-/// means the heap, on every device.
+/// While it exists, tensors created by this thread on the arena's device are allocated in the
+/// arena. A null arena means the heap, on every device.
 class ArenaScope {
  public:
   explicit ArenaScope(std::shared_ptr<Arena> arena);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
-// For hot files (cpu_level.h) that at the level avx512 run on CPUs with AVX512_BF16 alone: what
-// stands between YD_BEGIN_AVX512_BF16 and YD_END_AVX512_BF16 is compiled for its instructions, so
-// includes of what is to be inlined there stand there too. Numbers are then rounded to bfloat16 by
-// one of them (register_tile.h).
+// For hot files (cpu_level.h) that at the level avx512 run only on CPUs with AVX512_BF16: code
+// between YD_BEGIN_AVX512_BF16 and YD_END_AVX512_BF16 is compiled for these instructions; headers
+// to be inlined into it must be included there too. One of the instructions rounds to bfloat16
+// (register_tile.h).
 #pragma once
 
 #if !defined(__AVX512F__)

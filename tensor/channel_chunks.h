@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Sums over the rows of a tensor [.., C], channel by channel, in chunks of rows that do not depend
-// on the number of threads: what the hot loops of channel_loops.h fill.
+// Sums over the rows of a tensor [.., C], per channel, in chunks of rows that do not depend on the
+// number of threads. The hot loops of channel_loops.h compute the sums of each chunk.
 #pragma once
 
 #include <algorithm>
@@ -19,14 +19,14 @@ struct ChannelChunks {
 inline ChannelChunks channel_chunks(const Shape& shape) {
   const int64_t channels = shape[-1];
   const int64_t rows = channels > 0 ? shape.numel() / channels : 0;
-  // About 32 thousand elements a chunk: enough to amortise its partial sums, and enough chunks of a
-  // small map to keep the threads equally busy.
+  // About 32 thousand elements per chunk: enough to amortise its partial sums, and small enough
+  // that a small map has a chunk for every thread.
   constexpr int64_t kElements = 1 << 15;
   return {rows, channels, std::max<int64_t>(1, kElements / std::max<int64_t>(1, channels))};
 }
 
-/// fill(partial) writes partial[chunk][num_sums][channels]. returns the sums over chunks in their
-/// order, [num_sums][channels].
+/// fill(partial) writes partial[chunk][num_sums][channels]. returns the sums over the chunks, added
+/// in order: [num_sums][channels].
 template <class Fill>
 std::vector<double> sums_of_chunks(const ChannelChunks& chunks, int64_t num_sums, Fill&& fill) {
   const int64_t width = num_sums * chunks.channels;

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
-// 2-D convolution in three directions, behind one interface.
+// 2-D convolution: forward, gradient of the input and gradient of the weights.
 //
 //   y[n,i,j,o] = bias[o] + sum_{p,q,c} x[n, i s + p - pad, j s + q - pad, c] w[o,p,q,c]
 //
 // Tensors are dense NHWC, weights OHWI, kernels square. Activations are float32 or bfloat16;
-// weights, biases and their gradients float32, sums too. On the CPU our own kernels (conv_native.h)
-// do the work where they are the faster ones or alone, else oneDNN, on a GPU cuDNN. float64 (for
-// gradient checks, weights included) and everything else goes to the plain loops of
-// conv_reference.h, which are the definition.
+// weights, biases, their gradients and sums are float32. On the CPU, our own kernels
+// (conv_native.h) are used where they are faster than oneDNN or the only ones, else oneDNN; on a
+// GPU cuDNN. float64 (for gradient checks, weights included) and everything else uses the plain
+// loops of conv_reference.h, which are the definition.
 #pragma once
 
 #include <cstdint>
@@ -44,9 +44,9 @@ struct Conv2dGeometry {
   bool operator==(const Conv2dGeometry&) const = default;
 };
 
-/// The working copies of one layer's weights in the layouts the library wants. Whoever changes the
-/// weights changes `version`; a copy made at another version is made anew before its next use.
-/// Not to be shared between threads.
+/// Copies of one layer's weights in the layouts that the libraries need. Code that changes the
+/// weights must change `version`; a copy of another version is rebuilt before its next use.
+/// Not thread-safe.
 class PackedWeights {
  public:
   PackedWeights();
@@ -55,8 +55,8 @@ class PackedWeights {
   PackedWeights& operator=(PackedWeights&&) noexcept;
   struct Impl;
   Impl& impl() { return *impl_; }
-  /// The GPU's copy: the weights in the activations' dtype, channels padded; see conv_cuda.cu. Or
-  /// where ParameterStore keeps them in bfloat16.
+  /// The GPU's copy: the weights in the activations' dtype, channels padded (conv_cuda.cu); or the
+  /// bfloat16 weights that ParameterStore keeps.
   struct DeviceCopy {
     Tensor weights;
     uint64_t version = 0;
@@ -66,7 +66,7 @@ class PackedWeights {
   struct NativeCopy {
     std::shared_ptr<Storage> weights;
     uint64_t version = 0;
-    const void* layout = nullptr;  ///< the kernels that laid them out
+    const void* layout = nullptr;  ///< identifies the kernels that packed them
   };
   NativeCopy& native_copy() { return native_copy_; }
 
@@ -80,20 +80,20 @@ class PackedWeights {
 /// throws ShapeError naming both shapes.
 Conv2dGeometry conv2d_geometry(const Shape& x, const Shape& weight, const Conv2dOptions& options);
 
-/// y [N,OH,OW,O]. bias [O] or undefined. packed may be null: then the weights are packed each time.
-/// y has the dtype of x, but float32 where x is bfloat16 and there is a bias: the heads' logits.
+/// y [N,OH,OW,O]. bias [O] or undefined. packed may be null: the weights are then packed every
+/// time. y has the dtype of x, except float32 if x is bfloat16 and there is a bias: the heads'
+/// logits.
 /// throws ShapeError, DTypeError, DeviceError.
 Tensor conv2d_forward(const Tensor& x, const Tensor& weight, const Tensor& bias,
                       const Conv2dOptions& options, PackedWeights* packed = nullptr,
                       uint64_t version = 0);
 
-/// The same with y in a dtype of the caller's choice: a float32 x gives float32, a bfloat16 x
-/// either.
+/// The same with a given dtype of y: float32 for a float32 x, float32 or bfloat16 for a bfloat16 x.
 Tensor conv2d_forward_as(DType y_dtype, const Tensor& x, const Tensor& weight, const Tensor& bias,
                          const Conv2dOptions& options, PackedWeights* packed, uint64_t version);
 
-/// silu(convolution + bias) + residual, for inference, by a kernel that does it in one pass; an
-/// undefined tensor where none does. x [N,H,W,C], weight [O,K,K,C], bias [O]; residual [N,OH,OW,O]
+/// silu(convolution + bias) + residual, for inference, by a fused kernel; an undefined tensor if
+/// there is none for these operands. x [N,H,W,C], weight [O,K,K,C], bias [O]; residual [N,OH,OW,O]
 /// or undefined. packed may be null. throws ShapeError, DTypeError, DeviceError.
 Tensor conv2d_bias_silu_in_one_pass(const Tensor& x, const Tensor& weight, const Tensor& bias,
                                     const Tensor& residual, const Conv2dOptions& options,
@@ -104,53 +104,53 @@ struct ChannelSlice {
   Tensor whole;
   int64_t first = 0;
 };
-/// throws ShapeError where an output of that shape does not fit there.
+/// throws ShapeError if an output of that shape does not fit the slice.
 void check_slice(const ChannelSlice& to, const Shape& output);
-/// The same into a slice of x's dtype; false, and nothing is done, where no kernel does that.
-/// throws ShapeError where y does not fit, DTypeError, DeviceError.
+/// The same into a slice of x's dtype; returns false, without effect, if there is no such kernel.
+/// throws ShapeError if y does not fit, DTypeError, DeviceError.
 bool conv2d_bias_silu_in_one_pass(const Tensor& x, const Tensor& weight, const Tensor& bias,
                                   const Tensor& residual, const Conv2dOptions& options,
                                   PackedWeights* packed, uint64_t version, const ChannelSlice& to);
 
-/// The gradient of x, of shape x_shape and dtype x_dtype, from grad_y [N,OH,OW,O].
+/// The gradient of x, with shape x_shape and dtype x_dtype, from grad_y [N,OH,OW,O].
 Tensor conv2d_backward_input(const Tensor& grad_y, const Tensor& weight, const Shape& x_shape,
                              DType x_dtype, const Conv2dOptions& options,
                              PackedWeights* packed = nullptr, uint64_t version = 0);
 
-/// ADDS the weight's gradient to grad_weight [O,K,K,C] and, where defined, the bias's to
-/// grad_bias [O].
+/// ADDS the weight's gradient to grad_weight [O,K,K,C] and the bias's to grad_bias [O] if that is
+/// defined.
 void conv2d_backward_weight(const Tensor& grad_y, const Tensor& x, const Conv2dOptions& options,
                             const Tensor& grad_weight, const Tensor& grad_bias);
 
 enum class ConvDirection { kForward, kBackwardInput, kBackwardWeight };
 
-/// One line a plan built so far: geometry, direction and the library's name of the kernel. Our own
-/// kernels have no plans.
+/// One line per plan built so far: geometry, direction and the library's name of the kernel. Our
+/// own kernels have no plans.
 std::vector<std::string> conv_plan_report(Device device = {});
 
-/// A choice of a GPU's library in words that outlive the process.
+/// A GPU library's choice of kernel, as text that can be stored between processes.
 struct SavedConvPlan {
   std::string device;       ///< "NVIDIA H200"
   std::string convolution;  ///< geometry, dtype and direction
   std::string library;      ///< "cuDNN 9.19.0"; no other version reads the plan
-  std::string plan;         ///< the library's own description
-  bool is_timed = false;    ///< taken because it was the fastest, not by rules
+  std::string plan;         ///< the library's own serialised form
+  bool is_timed = false;    ///< chosen by timing, not by heuristics
   bool operator==(const SavedConvPlan&) const = default;
 };
-/// The choices so far, less those that their library has no words for, and what was offered beyond
-/// them. On the CPU there are none.
+/// The choices so far, except those that the library cannot serialise, and the offered plans that
+/// were not used yet. On the CPU there are none.
 std::vector<SavedConvPlan> save_conv_plans(Device device);
-/// Rises whenever save_conv_plans has something new.
+/// A counter that rises whenever save_conv_plans has something new.
 uint64_t conv_plans_revision(Device device);
-/// Convolutions that come from now on take these; one whose device or library is another now, or
-/// that the library refuses, is chosen anew, and so is one that was not timed where it is to be.
+/// New convolutions use these plans. A plan of another device or library version, one that the
+/// library rejects, or one that was not timed although autotune is on, is chosen anew.
 void offer_conv_plans(Device device, const std::vector<SavedConvPlan>& plans);
-/// A line each for what went otherwise than asked: offered plans that were not taken, a library
-/// that could not be timed. Each is told once.
+/// One line per deviation from what was requested: offered plans that were not used, a library that
+/// could not be timed. Each is reported once.
 std::vector<std::string> take_conv_notes(Device device);
 
-/// What computes convolutions on the device: "oneDNN 2.6.3", "cuDNN 9.19.0", "own kernels at the
-/// level avx2, oneDNN 2.6.3", "own kernels at the level avx512, plain loops"
+/// The library that computes convolutions on the device: "oneDNN 2.6.3", "cuDNN 9.19.0", "own
+/// kernels at the level avx2, oneDNN 2.6.3", "own kernels at the level avx512, plain loops"
 std::string conv_backend_name(Device device = {});
 
 }  // namespace ydistill

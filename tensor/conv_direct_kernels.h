@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
-// The kernel under conv_native.h for any kernel and stride.
+// The kernel of conv_native.h for any kernel size and stride.
 //
-// A convolution is a matrix product whose left factor is never made: the rows of that matrix are
-// windows of the picture, and a window's row is a run of kernel_width * in_channels numbers that
-// lie side by side in NHWC. A micro-kernel multiplies the windows of a few pixels with a panel of
-// output channels and keeps the sums in registers (as Dukhan, The Indirect Convolution Algorithm,
-// 2019, does with a table of pointers). The gradient of the input is the same thing with the
-// weights turned round; with a stride s it is s * s of them, one for each place of a pixel in the
-// stride's grid, each with the taps that reach such pixels.
+// A convolution is a matrix product whose left factor is never materialised: the rows of that
+// matrix are windows of the picture, and a window's row is a run of kernel_width * in_channels
+// numbers that are contiguous in NHWC. A micro-kernel multiplies the windows of a few pixels with a
+// panel of output channels and keeps the sums in registers (as Dukhan, The Indirect Convolution
+// Algorithm, 2019, does with a table of pointers). The gradient of the input is the same product
+// with the taps reversed; with a stride s it is s * s products, one for each position of a pixel in
+// the stride's grid, each with the taps that reach such pixels.
 #pragma once
 
 #include <cstdint>
@@ -41,12 +41,12 @@ struct DirectConv {
   uint8_t zero_point = 0;
 };
 
-/// Whether an output's window is the input's pixel at its own place.
+/// Whether each output's window is the single input pixel at the same position.
 YD_HOST_DEVICE bool reads_single_pixels(const DirectConv& conv) {
   return conv.kernel_height * conv.kernel_width == 1 && conv.stride == 1 && conv.top == 0 &&
          conv.left == 0 && conv.out_height == conv.in_height && conv.out_width == conv.in_width;
 }
-/// Whether the outputs of all pictures lie pixel_step apart.
+/// Whether the outputs of all pictures are pixel_step apart.
 YD_HOST_DEVICE bool writes_evenly(const DirectConv& conv) {
   return conv.row_step == conv.out_width * conv.pixel_step &&
          conv.picture_step == conv.out_height * conv.row_step;

@@ -4,22 +4,21 @@
 //
 //   grad_weight[o,p,q,c] += sum over n,i,j of grad_y[n,i,j,o] x[n, i s + p - pad, j s + q - pad, c]
 //
-// For each tap (p,q) that is a product of two matrices, [O, outputs] x [outputs, C], whose inner
-// index runs over the outputs n,i,j. They are taken in chunks. Of a chunk, a tile of input channels
-// and a tile of output channels are packed into panels, the input with its border of zeros so that
-// no tap needs to ask where it is; then a product of up to 6 output channels by one block of input
-// channels keeps its sums in registers over the whole chunk, for each tap over the same panels.
-// Between products the next chunk is fetched from memory, a few lines at a time.
-// Few input channels would leave most of a block empty: there the window of an output, K K C
-// numbers, is packed as if it were the channels of a 1x1 convolution ("folded"). And a 1x1
-// convolution with few channels works too little on what it reads to be worth packing ("direct").
-// Where the CPU multiplies bfloat16 fast, two outputs side by side are one number of a panel
-// ("pairs"): its instruction adds up two products. Each tap of a row then has pixels of its own in
-// the panel.
+// For each tap (p,q) this is a product of two matrices, [O, outputs] x [outputs, C], whose inner
+// index runs over the outputs n,i,j, in chunks. For each chunk, a tile of input channels and a tile
+// of output channels are packed into panels, the input with its border of zeros so that no tap
+// needs a bounds check; then a product of up to 6 output channels by one block of input channels
+// keeps its sums in registers over the whole chunk, for each tap over the same panels. Between
+// products the next chunk is prefetched, a few lines at a time.
+// With few input channels most of a block would be empty: the window of an output, K K C numbers,
+// is then packed as if it were the channels of a 1x1 convolution ("folded"). A 1x1 convolution with
+// few channels does too little work per number to be worth packing ("direct"). On a CPU that
+// multiplies bfloat16 fast, two neighbouring outputs form one element of a panel ("pairs"), because
+// its instruction adds two products. Each tap of a row then has its own pixels in the panel.
 //
-// A number of grad_weight is the sum over the chunks in their order, whatever the threads: these
-// share out the tiles. Where the weights are few, groups of pictures are summed on their own and
-// then added, so that there is work for many threads; their number depends on the sizes alone.
+// Each number of grad_weight is summed over the chunks in order, independently of the threads,
+// which divide the tiles. With few weights, groups of pictures are summed separately and then
+// added, so that there is work for many threads; the number of groups depends only on the sizes.
 #pragma once
 
 #include <cstdint>

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
-// The kernels under conv_int8.h: the direct product of conv_direct_kernels.h, of bytes.
+// The kernels of conv_int8.h: the direct product of conv_direct_kernels.h, for bytes.
 //
-// A number of the left factor is four bytes, of neighbouring channels; the product with four signed
-// bytes of weights is added to a sum of 32 bits, exactly. CPUs with AVX512_VNNI or AVX-VNNI have an
-// instruction for that, the others do with what they have and give the same sums. Zero points never
-// enter the product: sums begin at -zero_point sum(weights), and what is read outside of the
-// picture is the zero point.
+// An element of the left factor is four bytes, of neighbouring channels; their products with four
+// signed bytes of weights are added exactly to an int32 sum. CPUs with AVX512_VNNI or AVX-VNNI have
+// an instruction for that, others use several and give the same sums. Zero points are not part of
+// the product: sums begin at -zero_point sum(weights), and pixels outside the picture are the zero
+// point.
 #pragma once
 
 #include <cstdint>

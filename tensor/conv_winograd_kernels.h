@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// The kernels under conv_native.h for 3x3 weights: Lavin and Gray, Fast Algorithms for
-// Convolutional Neural Networks, 2016. They take a quarter of the definition's multiplications with
-// stride 1, or 0.22, 0.54 with stride 2.
+// The kernels of conv_native.h for 3x3 weights: Lavin and Gray, Fast Algorithms for Convolutional
+// Neural Networks, 2016. Relative to the definition they need 0.25 (F(4, 3)) or 0.22 (F(5, 3)) of
+// the multiplications with stride 1, 0.54 with stride 2.
 #pragma once
 
 #include <cstdint>
@@ -46,8 +46,8 @@ struct WinogradKernels {
   void (*run)(const WinogradConv& conv, int64_t threads);
 };
 
-/// The gradient of the input for stride 1 is a convolution with stride 1 itself. The wide one, F(5,
-/// 3), takes fewer products and rounds twice as much as F(4, 3).
+/// The gradient of the input for stride 1 is itself a convolution with stride 1. The wide one, F(5,
+/// 3), needs fewer products and has twice the rounding error of F(4, 3).
 struct WinogradTable {
   WinogradKernels stride_1, wide_stride_1, stride_2, stride_2_backward;
 };

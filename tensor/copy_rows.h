@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Copies rows between tensors whose rows are of other lengths.
+// Copies rows between tensors with different row lengths.
 #pragma once
 
 #include <cstddef>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// For hot files (cpu_level.h): what stands between YD_BEGIN_TARGET("avx512bf16"); and
-// YD_END_TARGET; is compiled for instructions beyond its level's, so includes of what is to be
-// inlined there stand there too.
+// For hot files (cpu_level.h): code between YD_BEGIN_TARGET("avx512bf16"); and YD_END_TARGET; is
+// compiled for instructions beyond its level's; headers to be inlined into it must be included
+// there too.
 #pragma once
 
 #define YD_PRAGMA(...) _Pragma(#__VA_ARGS__)

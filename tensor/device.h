@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Where a tensor lives.
+// The device of a tensor.
 #pragma once
 
 #include <cstdint>
@@ -25,8 +25,8 @@ struct Device {
 
 }  // namespace ydistill
 
-// Runs one of two expressions: the CPU's, or the GPU's where `device` is one. In a build without
-// CUDA there are no tensors on a GPU, and the second expression is not compiled.
+// Runs one of two expressions: the first for a CPU, the second if `device` is a GPU. In a build
+// without CUDA there are no tensors on a GPU, and the second expression is not compiled.
 #ifdef YD_HAVE_CUDA
 #define YD_BACKEND(device, on_cpu, on_cuda) ((device).is_cpu() ? (on_cpu) : (on_cuda))
 #else

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: MIT
-// A step of which only the memory is wanted.
+// Measures the memory of a step without computing it.
 //
-// While a DryRun lives, operations of its thread on the CPU check their operands and ask for and
-// give back memory as they always do, in the same order, but compute nothing and change nothing:
-// loops of parallel.h are passed over, convolutions only planned, weights not packed. What results
-// hold is undefined, as a rule zero. An arena that the step runs in is not touched, so its peak is
-// known in a moment and costs nothing, whatever the size of the batch. A GPU's work is not held
-// back.
+// While a DryRun exists, CPU operations of its thread check their operands and allocate and free
+// memory as usual, in the same order, but compute and change nothing: loops of parallel.h are
+// skipped, convolutions only planned, weights not packed. Results are undefined, usually zero. The
+// memory of the step's arena is not touched, so its peak is known quickly and at no cost for any
+// batch size. Work on a GPU is not suppressed.
 #pragma once
 
 #include <cstdint>
@@ -20,11 +19,11 @@ class DryRun {
   DryRun(const DryRun&) = delete;
   DryRun& operator=(const DryRun&) = delete;
 
-  /// Whether there is one on this thread.
+  /// Whether this thread has one.
   static bool is_on() { return current_ != nullptr; }
-  /// For operations: memory they would keep beyond the step, outside any arena.
+  /// For operations: reports memory that they would keep after the step, outside any arena.
   static void keep(int64_t nbytes) { current_->kept_ += nbytes; }
-  /// For operations: a plan of a convolution that they would build and keep.
+  /// For operations: reports a convolution plan that they would build and keep.
   static void plan() { ++current_->plans_; }
 
   int64_t kept_bytes() const { return kept_; }

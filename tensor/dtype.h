@@ -94,7 +94,7 @@ struct DTypeOf<int64_t> {
 template <class T>
 inline constexpr DType dtype_of = DTypeOf<T>::value;
 
-/// What numbers of type T are computed with: float for BFloat16, else T itself.
+/// The type that numbers of type T are computed in: float for BFloat16, else T itself.
 template <class T>
 struct ArithmeticOf {
   using type = T;
@@ -106,7 +106,7 @@ struct ArithmeticOf<BFloat16> {
 template <class T>
 using Arithmetic = typename ArithmeticOf<T>::type;
 
-/// The entry for T of a table of kernels with the members f32, f64, bf16 and, for bytes, u8.
+/// The entry for T in a table of kernels with the members f32, f64, bf16 and, for bytes, u8.
 template <class T, class Table>
 const auto& kernels_for(const Table& table) {
   if constexpr (std::is_same_v<T, float>) {
@@ -135,14 +135,14 @@ decltype(auto) dispatch_float(DType dtype, std::string_view op, F&& f) {
   }
 }
 
-/// The same for activations, which may be bfloat16 too: f(BFloat16()).
+/// The same for activations, which may also be bfloat16: f(BFloat16()).
 template <class F>
 decltype(auto) dispatch_activation(DType dtype, std::string_view op, F&& f) {
   if (dtype == DType::kBFloat16) return f(BFloat16());
   return dispatch_float(dtype, op, std::forward<F>(f));
 }
 
-/// The same forward at inference, where they may be bytes too: f(uint8_t()).
+/// The same for activations in inference, which may also be bytes: f(uint8_t()).
 template <class F>
 decltype(auto) dispatch_inference(DType dtype, std::string_view op, F&& f) {
   if (dtype == DType::kUInt8) return f(uint8_t());

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// How far one name is from another, for messages that guess what was meant.
+// Edit distance between names, for messages that suggest the nearest name.
 #pragma once
 
 #include <algorithm>
@@ -11,8 +11,8 @@
 
 namespace ydistill {
 
-/// Levenshtein distance: the fewest insertions, deletions and changes of single bytes that turn `a`
-/// into `b`.
+/// Levenshtein distance: the minimum number of insertions, deletions and changes of single bytes
+/// that turn `a` into `b`.
 inline size_t edit_distance(std::string_view a, std::string_view b) {
   std::vector<size_t> line(b.size() + 1);  // distances of a's prefix to each prefix of b
   std::iota(line.begin(), line.end(), size_t(0));
@@ -28,7 +28,8 @@ inline size_t edit_distance(std::string_view a, std::string_view b) {
   return line[b.size()];
 }
 
-/// The one of `known` that is least far from `word`, the first of several. known: at least one.
+/// The one of `known` with the smallest distance from `word`, the first of several. known: at least
+/// one.
 inline const std::string& nearest_of(const std::vector<std::string>& known, std::string_view word) {
   return *std::min_element(known.begin(), known.end(), [&](const auto& a, const auto& b) {
     return edit_distance(a, word) < edit_distance(b, word);

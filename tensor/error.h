@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The exceptions ydistill throws. Every message is one line: what was wrong, what came, what would
-// be right. Library code never prints and never exits; the tools turn these into one line and a
+// The exceptions of ydistill. Every message is one line: the fault, the value found, the value
+// expected. Library code never prints and never exits; the tools turn these into one line and a
 // non-zero exit code.
 #pragma once
 
@@ -27,15 +27,15 @@ class Error : public std::runtime_error {
     using Error::Error;       \
   }
 
-YD_DEFINE_ERROR(ShapeError);        ///< sizes that do not fit together
+YD_DEFINE_ERROR(ShapeError);        ///< sizes that do not agree
 YD_DEFINE_ERROR(DTypeError);        ///< an element type the operation does not take
-YD_DEFINE_ERROR(DeviceError);       ///< operands live apart, or the device lacks the operation
+YD_DEFINE_ERROR(DeviceError);       ///< operands on different devices, or an unsupported device
 YD_DEFINE_ERROR(ValueError);        ///< a number or name outside its range
 YD_DEFINE_ERROR(FileError);         ///< a file that is missing, unreadable, malformed or unwritable
 YD_DEFINE_ERROR(ConfigError);       ///< a configuration key or value; the message names its path
 YD_DEFINE_ERROR(OutOfMemoryError);  ///< a request beyond the memory limit; names both sizes
-YD_DEFINE_ERROR(NotFiniteError);    ///< NaN or infinity where training cannot go on
-YD_DEFINE_ERROR(StoppedError);      ///< work given up because that was asked for
+YD_DEFINE_ERROR(NotFiniteError);    ///< NaN or infinity where a finite number is required
+YD_DEFINE_ERROR(StoppedError);      ///< work cancelled on request
 YD_DEFINE_ERROR(LibraryError);      ///< a status of oneDNN, CUDA, cuDNN, ...: expression and text
 
 #undef YD_DEFINE_ERROR

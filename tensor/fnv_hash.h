@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// 64-bit FNV-1a (Fowler, Noll, Vo; RFC 9923): tells apart what differs by accident, not by intent.
+// 64-bit FNV-1a (Fowler, Noll, Vo; RFC 9923): not cryptographic, it detects accidental differences
+// only.
 #pragma once
 
 #include <cstddef>
@@ -14,7 +15,7 @@ class FnvHash {
   void add(std::span<const std::byte> bytes) {
     for (const std::byte b : bytes) value_ = (value_ ^ uint64_t(b)) * 0x100000001b3u;
   }
-  /// The bytes of a number.
+  /// Adds the bytes of a number.
   template <class T>
   void add(T number) requires std::is_arithmetic_v<T> {
     add(std::as_bytes(std::span(&number, 1)));

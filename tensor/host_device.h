@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// YD_HOST_DEVICE marks a formula that both backends compile. On the host it is forced inline, so
-// that a file compiled for AVX-512 never leaves a copy of it that an older CPU could be linked to.
+// YD_HOST_DEVICE marks a formula that is compiled for the CPU and the GPU. On the host it is always
+// inlined, so that no copy compiled for AVX-512 exists that code for an older CPU could be linked
+// to.
 #pragma once
 
 #if defined(__CUDACC__)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Scalar formulas that every room shares, for either backend. Float versions are branch-free
-// polynomials, so that plain loops over them vectorise; double versions are the standard library's.
+// Scalar formulas shared by all folders, for CPU and GPU. Float versions are branch-free
+// polynomials, so that plain loops over them vectorise; double versions use the standard library.
 #pragma once
 
 #include <cmath>
@@ -26,7 +26,7 @@ YD_HOST_DEVICE float times_power_of_2(float p, float shifted) {
 }
 constexpr float kRoundShift = 12582912.0f;  // 1.5 * 2^23: what is added to it becomes an integer
 
-/// exp_fast(x), but of a NaN some number.
+/// exp_fast(x), except that a NaN gives an unspecified number.
 YD_HOST_DEVICE float exp_of_number(float x) {
   x = limit_magnitude(x, 87.3f);
   const float shifted = x * 1.44269504f + kRoundShift;
@@ -61,7 +61,7 @@ YD_HOST_DEVICE double exp_fast(double x) {
   return std::exp(x);
 }
 
-/// x / y for y >= 1; in float on a GPU good to 2 units in the last place, a fraction of the cost.
+/// x / y for y >= 1; in float on a GPU within 2 ulp, at a fraction of the cost.
 template <class T>
 YD_HOST_DEVICE T divide(T x, T y) {
 #if defined(__CUDA_ARCH__)
@@ -112,7 +112,7 @@ YD_HOST_DEVICE T silu_grad(T x) {
 // For results that are rounded to bfloat16, whose own error is up to 2^-8 = 4e-3: about half the
 // work on a CPU.
 
-/// 1 / (1 + e^-x), relative error below 1e-4; of a NaN some number.
+/// 1 / (1 + e^-x), relative error below 1e-4; a NaN gives an unspecified number.
 YD_HOST_DEVICE float sigmoid_bf16(float x) {
   const float number = limit_magnitude(x, 87.0f);
   // 2^t = 2^n 2^f with |f| <= 1/2; 2^f by a polynomial of the least relative error at that degree:

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Threads for loops over numbers. One OpenMP pool serves our loops and oneDNN alike.
+// Parallel loops over numbers. Our loops and oneDNN use the same OpenMP pool.
 #pragma once
 
 #include <algorithm>
@@ -9,7 +9,7 @@
 
 namespace ydistill {
 
-/// Threads that parallel_for uses; at first what OpenMP says (OMP_NUM_THREADS or the cores).
+/// Number of threads that parallel_for uses; initially OpenMP's (OMP_NUM_THREADS or the cores).
 int num_threads();
 /// throws ValueError unless n >= 1.
 void set_num_threads(int n);
@@ -20,9 +20,9 @@ void run_chunks(int64_t num_chunks, void* context, RangeBody body);
 }  // namespace detail
 
 /// Calls body(begin, end) for consecutive ranges that cover [0, n), each at most `grain` long, on
-/// all threads. Which ranges there are depends on n and grain alone, never on the threads, so a
-/// reduction that keeps one partial result a range is deterministic. Runs serially inside another
-/// parallel_for. body must not throw. Does nothing in a DryRun.
+/// all threads. The ranges depend only on n and grain, never on the threads, so a reduction with
+/// one partial result per range is deterministic. Runs serially inside another parallel_for. body
+/// must not throw. Does nothing in a DryRun.
 template <class Body>
 void parallel_ranges(int64_t n, int64_t grain, Body&& body) {
   if (n <= 0 || DryRun::is_on()) return;

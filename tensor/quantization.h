@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Real numbers as bytes.
+// Affine quantization of real numbers to bytes.
 #pragma once
 
 #include <cmath>
@@ -9,8 +9,8 @@
 
 namespace ydistill {
 
-/// real = scale (byte - zero_point). Zero is always one of the 256 numbers: a convolution pads with
-/// it. (Jacob et al., arXiv 1712.05877.)
+/// real = scale (byte - zero_point). Zero is always exactly representable, because convolutions pad
+/// with it. (Jacob et al., arXiv 1712.05877.)
 struct Quantization {
   float scale = 1;
   int32_t zero_point = 0;  ///< 0..255
@@ -19,11 +19,11 @@ struct Quantization {
   float real(uint8_t byte) const { return scale * float(int32_t(byte) - zero_point); }
 };
 
-/// Of pictures: 0 to 1, as the network's input has them.
+/// Of pictures: 0 to 1, the range of the network's input.
 inline constexpr Quantization kPictureQuantization{1.0f / 255, 0};
 
-/// That which reaches from low to high; from 0 or to 0 where they are on one side of it.
-/// throws ValueError unless both are finite and float32 has a scale for them.
+/// The quantization of the range low to high, extended to include 0.
+/// throws ValueError unless both are finite and the scale and its inverse are finite in float32.
 inline Quantization quantization_of(double low, double high) {
   constexpr double kSteps = 255;
   if (!std::isfinite(low) || !std::isfinite(high)) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Counter-based random numbers: Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as
-// 1, 2, 3", SC 2011). A stream is named by up to four numbers (seed, epoch, picture, purpose), so
-// what is drawn never depends on which thread draws it or when.
+// 1, 2, 3", SC 2011). A stream is identified by up to four numbers (seed, epoch, picture, purpose),
+// so the numbers never depend on which thread draws them or when.
 #pragma once
 
 #include <array>
@@ -13,7 +13,7 @@ namespace ydistill {
 
 class Rng {
  public:
-  /// The stream of this name. Equal names give equal numbers, on every machine.
+  /// The stream of these four numbers. Equal arguments give equal numbers, on every machine.
   explicit Rng(uint64_t seed, uint64_t epoch = 0, uint64_t index = 0, uint32_t purpose = 0);
 
   /// 32 random bits.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// A table that forgets what was not used for longest.
+// A table that drops the least recently used entry (LRU).
 #pragma once
 
 #include <cstddef>
@@ -7,15 +7,15 @@
 
 namespace ydistill {
 
-/// At most `most` values by key, a handful: they are looked through one by one.
+/// At most `most` values by key. Search is linear, for small tables.
 template <class Key, class Value>
 class RecentlyUsed {
  public:
   explicit RecentlyUsed(size_t most) : most_(most) {}
 
-  /// The value of `key`, from now on the one used last; one made by Value() where there is none.
-  /// Before another goes to make room, before_leaving(it) is called. References to values that stay
-  /// hold.
+  /// The value of `key`, which becomes the most recently used; a new Value() if there is none.
+  /// Before another is dropped to make room, before_leaving(it) is called. References to the
+  /// remaining values stay valid.
   template <class BeforeLeaving>
   Value& at(const Key& key, BeforeLeaving&& before_leaving) {
     for (auto entry = entries_.begin(); entry != entries_.end(); ++entry) {
@@ -41,7 +41,7 @@ class RecentlyUsed {
   };
 
   size_t most_;
-  std::list<Entry> entries_;  // used last first
+  std::list<Entry> entries_;  // most recently used first
 };
 
 }  // namespace ydistill

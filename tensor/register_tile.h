@@ -128,7 +128,7 @@ YD_HOST_DEVICE Vector in_turns(const Vector& a, const Vector& b,
   return __builtin_shufflevector(a, b, (kFirst + kLane / 2 + kLane % 2 * kLanes)...);
 }
 
-/// Rows become columns.
+/// Transposes a square of vectors.
 YD_HOST_DEVICE void transpose(Vector (&rows)[kLanes]) {
   constexpr std::make_integer_sequence<int, kLanes> kAll{};
   for (int stride = 1; stride < kLanes; stride *= 2) {
@@ -154,7 +154,7 @@ YD_HOST_DEVICE int64_t ceil_div(int64_t a, int64_t b) {
 YD_HOST_DEVICE void fill_zero(float* to, int64_t n) {
   for (int64_t k = 0; k < n; ++k) to[k] = 0;
 }
-/// n numbers, a vector at a time; the last vector overlaps the one before.
+/// Copies n numbers as floats, one vector at a time; the last vector overlaps the one before.
 template <class T>
 YD_HOST_DEVICE void copy_run(const T* from, int64_t n, float* to) {
   if (n < kLanes) {

@@ -8,13 +8,13 @@
 namespace ydistill {
 
 /// Sum of the squares of `values`, float32 or on the CPU also float64, in double and in a fixed
-/// order: the result does not depend on the threads. NaN or infinity if any value is. Waits for a
-/// GPU.
+/// order: the result does not depend on the threads. NaN or infinity if any value is. Synchronises
+/// with a GPU.
 /// throws DTypeError.
 double square_sum(const Tensor& values);
 
-/// Parts whose sum is the above: float64, one-dimensional, on the device of `values`. Waits for
-/// nothing and may be captured.
+/// Partial sums whose sum is the above: float64 [parts], on the device of `values`. Does not
+/// synchronise and can be captured.
 Tensor square_sum_parts(const Tensor& values);
 
 namespace cuda {

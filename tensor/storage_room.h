@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Memory for tensors of many shapes that are used one after another.
+// Shared memory for tensors of different shapes, of which one is in use at a time.
 #pragma once
 
 #include <memory>
@@ -9,11 +9,11 @@
 
 namespace ydistill {
 
-/// Grows to the largest tensor asked for and never shrinks. All tensors from it share its memory;
-/// those made before it grew keep what they had.
+/// Grows to the largest tensor requested and never shrinks. All its tensors share its memory; those
+/// made before it grew keep the old block.
 class StorageRoom {
  public:
-  /// allocate(nbytes) -> std::shared_ptr<Storage>, called where what is there is too small.
+  /// allocate(nbytes) -> std::shared_ptr<Storage>, called if the present block is too small.
   template <class Allocate>
   Tensor tensor(const Shape& shape, DType dtype, Allocate&& allocate) {
     const int64_t nbytes = shape.numel() * size_of(dtype);

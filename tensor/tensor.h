@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
-// Tensor: a handle on dense numbers in row-major order.
+// Tensor: a handle to dense numbers in row-major order.
 //
 // There are no strides: a tensor is always dense, the last axis fastest. Activations are NHWC,
 // convolution weights OHWI. Copying a Tensor copies the handle; the numbers are shared. Views
 // (reshape, slice along the first axis) share them too. A new tensor's memory comes from the
-// thread's arena where one is open (arena.h), else from the heap, 64-byte aligned.
+// thread's arena if one is open (arena.h), else from the heap; aligned to 64 bytes (GPU: 256).
 #pragma once
 
 #include <cstdint>
@@ -22,7 +22,7 @@ namespace ydistill {
 
 class Tensor {
  public:
-  /// No tensor: defined() is false.
+  /// An undefined tensor: defined() is false.
   Tensor() = default;
 
   /// Uninitialised. throws OutOfMemoryError.
@@ -40,7 +40,7 @@ class Tensor {
   static Tensor of(const Shape& shape, std::initializer_list<float> values) {
     return of<float>(shape, std::span<const float>(values.begin(), values.size()));
   }
-  /// A tensor over existing storage, starting `offset_bytes` in. throws ShapeError if it is short.
+  /// A tensor in existing storage, from `offset_bytes` on. throws ShapeError if that is too small.
   static Tensor over(std::shared_ptr<Storage> storage, int64_t offset_bytes, const Shape& shape,
                      DType dtype);
 
@@ -53,7 +53,7 @@ class Tensor {
   DType dtype() const { return dtype_; }
   Device device() const { return storage_ ? storage_->device() : Device(); }
 
-  /// The numbers, in the CPU's memory. throws DTypeError if T is not the tensor's element type,
+  /// Address of the numbers in CPU memory. throws DTypeError if T is not the tensor's element type,
   /// DeviceError for a tensor on a GPU.
   template <class T>
   T* data() const {
@@ -71,28 +71,28 @@ class Tensor {
     return {data<T>(), size_t(numel())};
   }
   std::byte* raw() const { return storage_ ? storage_->data() + offset_ : nullptr; }
-  /// The number of a one-element tensor as double. throws ShapeError.
+  /// The value of a one-element tensor as double. throws ShapeError.
   double item() const;
   /// Element `i` in row-major order as double, whatever the dtype.
   double at(int64_t i) const;
 
-  /// Same numbers, other sizes. One size may be -1. throws ShapeError.
+  /// A view with other sizes. One size may be -1 (inferred). throws ShapeError.
   Tensor reshape(std::initializer_list<int64_t> sizes) const;
   Tensor reshape(const Shape& shape) const;
-  /// Rows [begin, end) of the first axis, shared. throws ShapeError.
+  /// A view of [begin, end) of the first axis. throws ShapeError.
   Tensor slice(int64_t begin, int64_t end) const;
   /// A copy with memory of its own.
   Tensor clone() const;
-  /// A converted copy; the tensor itself where the dtype is already right.
+  /// A converted copy; the tensor itself if it already has the dtype.
   Tensor to(DType dtype) const;
-  /// A copy on another device, complete on return; the tensor itself where it is there already.
+  /// A copy on another device, complete on return; the tensor itself if it is already there.
   Tensor to(Device device) const;
-  /// Converting copy into this tensor, from any device. throws ShapeError, DTypeError.
+  /// Copies into this tensor, converting the dtype, from any device. throws ShapeError, DTypeError.
   void copy_from(const Tensor& source) const;
   void fill(double value) const;
   void zero() const;
 
-  /// True where nobody else holds these numbers, so an operation may overwrite them.
+  /// True if no other tensor shares the storage, so that an operation may overwrite it.
   bool is_unique() const { return storage_.use_count() == 1; }
   bool shares_storage(const Tensor& other) const { return storage_ == other.storage_; }
 
@@ -108,7 +108,8 @@ class Tensor {
   DType dtype_ = DType::kFloat32;
 };
 
-/// True if every number is finite (integers always are). Of a GPU's tensor a copy is looked at.
+/// True if every number is finite (integers always are). A GPU's tensor is copied to the CPU for
+/// it.
 bool all_finite(const Tensor& t);
 
 }  // namespace ydistill

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// For hot files (cpu_level.h): loops over numbers of any type, a register of them at a time. A Pack
-// is kLanes numbers of float32 or of widened bfloat16, or one of float64.
+// For hot files (cpu_level.h): loops over numbers of any type, one register at a time. A Pack is
+// kLanes numbers of float32 or of widened bfloat16, or one of float64.
 #pragma once
 
 #include <type_traits>
@@ -44,7 +44,7 @@ YD_HOST_DEVICE void add_to(const auto& v, double* to, int64_t n) {
   for (int64_t i = 0; i < n; ++i) to[i] += double(numbers[i]);
 }
 
-/// A place in arrays: `at` and the numbers behind it, a Pack or fewer.
+/// A position in arrays: the numbers from `at` on, a Pack or fewer.
 struct WholePack {
   int64_t at;
   template <int kPack>
@@ -66,8 +66,8 @@ struct FirstOfPack {
   YD_HOST_DEVICE FirstOfPack after(int64_t offset) const { return {offset + at, count}; }
 };
 
-/// f(place) for places that cover [0, n). A copy of f, so that what f writes can not be thought to
-/// change what it holds.
+/// f(place) for places that cover [0, n). f is passed by value, so that the compiler knows that f's
+/// stores do not change its captures.
 template <class T, class F>
 YD_HOST_DEVICE void for_each_pack(int64_t n, F f) {
   constexpr int64_t kPack = kPackOf<T>;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Convolution weights between our float32 [O,K,K,C] and the layouts that oneDNN's kernels for
-// AVX-512 ask for: the work of every training step, in passes that move whole rows.
+// Conversion of convolution weights between our float32 [O,K,K,C] and the layouts of oneDNN's
+// AVX-512 kernels. It runs in every training step, in passes that move whole rows.
 #pragma once
 
 #include <cstdint>

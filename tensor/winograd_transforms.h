@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// For hot files (cpu_level.h): what Winograd's algorithms here have in common, the way from pixels
-// to tiles of transformed ones.
+// For hot files (cpu_level.h): the common part of Winograd's algorithms, from pixels to tiles of
+// transformed pixels.
 //
 // y = A^T ((G w) (B^T x)), where A and G are powers of the points, G's divided by the products of
 // their differences, and row j of B^T is the polynomial of all factors (x - point) but the j-th.

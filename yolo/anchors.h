@@ -11,10 +11,10 @@
 
 namespace ydistill {
 
-/// One list of anchors a head. The strides stand beside them, because half of the recipe counts in
-/// input pixels (decode) and half in cells of the head (losses): keep pixels, divide on demand.
+/// One list of anchors per head, in pixels, with the strides, because decoding uses input pixels
+/// and the losses use cells of the head: cells are computed on demand.
 struct Anchors {
-  std::vector<double> strides;                            ///< input pixels per cell, one a head
+  std::vector<double> strides;                            ///< input pixels per cell, one per head
   std::vector<std::vector<std::array<double, 2>>> wh_px;  ///< [head][anchor] width, height, pixels
 
   int64_t num_heads() const { return int64_t(strides.size()); }
@@ -45,8 +45,8 @@ struct HeadDims {
 
 /// The sizes of all heads of a network, which agree in pictures, anchors, classes and dtype.
 /// throws ShapeError or DTypeError, naming `op`, where they do not, where a head is not float32 or
-/// float64 [N,H,W,A,5+C] with C >= 1, or where `anchors` has other heads or anchors; DeviceError
-/// where the heads live apart.
+/// float64 [N,H,W,A,5+C] with C >= 1, or where `anchors` has another number of heads or anchors;
+/// DeviceError if the heads are on different devices.
 std::vector<HeadDims> check_heads(std::string_view op, const std::vector<Tensor>& heads,
                                   const Anchors& anchors);
 

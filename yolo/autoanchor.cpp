@@ -77,12 +77,12 @@ BoxSize spread_of(const std::vector<BoxSize>& boxes) {
     const double mean = sum / double(boxes.size());
     for (const BoxSize& box : boxes) squares += (box[side] - mean) * (box[side] - mean);
     spread[side] = std::sqrt(squares / double(boxes.size()));
-    if (!(spread[side] > 0)) spread[side] = 1;  // all boxes alike
+    if (!(spread[side] > 0)) spread[side] = 1;  // all boxes equal
   }
   return spread;
 }
 
-/// k-means++ (Arthur and Vassilvitskii 2007), then Lloyd's rounds.
+/// k-means: k-means++ seeds (Arthur and Vassilvitskii 2007), then Lloyd's iterations.
 std::vector<BoxSize> kmeans(const std::vector<BoxSize>& boxes, size_t k, Rng rng) {
   const BoxSize spread = spread_of(boxes);
   std::vector<BoxSize> centres{boxes[size_t(rng.below(int64_t(boxes.size())))]};
@@ -118,7 +118,7 @@ std::vector<BoxSize> kmeans(const std::vector<BoxSize>& boxes, size_t k, Rng rng
   return centres;
 }
 
-/// Anchors from the boxes' own k-means, as YOLOv5 begins.
+/// Initial anchors by k-means of the box sizes, as in YOLOv5.
 std::vector<BoxSize> centres(const std::vector<BoxSize>& boxes, size_t k, uint64_t seed) {
   std::vector<BoxSize> found = kmeans(boxes, k, Rng(seed, 0, 0, kKmeansStream));
   for (BoxSize& anchor : found) {
@@ -128,7 +128,8 @@ std::vector<BoxSize> centres(const std::vector<BoxSize>& boxes, size_t k, uint64
   return found;
 }
 
-/// From that of their logarithms: the fitness counts ratios, so small boxes count like large ones.
+/// Initial anchors by k-means of the logarithms: the fitness uses ratios, so small and large boxes
+/// have the same weight.
 std::vector<BoxSize> centres_of_logs(const std::vector<BoxSize>& boxes, size_t k, uint64_t seed) {
   std::vector<BoxSize> logs;
   for (const BoxSize& box : boxes) logs.push_back({std::log(box[0]), std::log(box[1])});
@@ -140,7 +141,7 @@ std::vector<BoxSize> centres_of_logs(const std::vector<BoxSize>& boxes, size_t k
   return found;
 }
 
-/// One generation's factors: each side with probability 0.9, all by a common random amount.
+/// One generation's factors: each side changes with probability 0.9, all by a common random amount.
 std::vector<BoxSize> changed(const std::vector<BoxSize>& anchors, Rng& rng) {
   constexpr double kProbability = 0.9, kSigma = 0.1, kLow = 0.3, kHigh = 3;
   std::vector<BoxSize> result = anchors;

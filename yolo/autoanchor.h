@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Whether a network's anchors suit the boxes of a data set, and anchors that suit them better
+// How well a network's anchors fit the boxes of a data set, and anchors that fit them better
 // (YOLOv5 utils/autoanchor.py).
 #pragma once
 
@@ -18,8 +18,8 @@ using BoxSize = std::array<double, 2>;
 /// 1 for equal sizes. It matches above 1 / anchor_t, as in target assignment.
 struct AnchorFit {
   double recall = 0;   ///< share of the boxes with a matching anchor: the best possible recall
-  double matches = 0;  ///< anchors that match a box, on average
-  double fitness = 0;  ///< mean over boxes of the best anchor's ratio, 0 where that does not match
+  double matches = 0;  ///< mean number of anchors that match a box
+  double fitness = 0;  ///< mean over boxes of the best anchor's ratio, 0 if it does not match
 };
 AnchorFit fit_of(const Anchors& anchors, std::span<const BoxSize> boxes, double anchor_t);
 
@@ -30,10 +30,10 @@ struct AutoanchorOptions {
 };
 
 /// As many anchors as `like` has, with its strides: k-means over the boxes' sizes, in units of
-/// their spread, then random changes that are kept where they raise the fitness. Small anchors go
-/// to the small strides. A function of its arguments alone. Boxes below 2 px in width and height
-/// are left out, and of more than 100000 boxes an even selection is used. throws ValueError for
-/// fewer boxes than anchors.
+/// their standard deviation, then random changes that are kept if they raise the fitness. Small
+/// anchors are assigned to small strides. Depends only on its arguments. Boxes below 2 px in both
+/// width and height are left out; of more than 100000 boxes an evenly spaced selection is used.
+/// throws ValueError for fewer boxes than anchors.
 Anchors fitted_anchors(const Anchors& like, std::span<const BoxSize> boxes,
                        const AutoanchorOptions& options);
 

@@ -9,8 +9,8 @@
 
 namespace ydistill {
 
-/// IoU of two boxes given by their corners; `eps` is added to the union. Two boxes without area
-/// give 0/0, not a number, where eps is 0.
+/// IoU of two boxes given by their corners; `eps` is added to the union. With eps 0, two boxes
+/// without area give 0/0, NaN.
 template <class T>
 YD_HOST_DEVICE T box_iou(T ax1, T ay1, T ax2, T ay2, T bx1, T by1, T bx2, T by2, T eps) {
   T w = (ax2 < bx2 ? ax2 : bx2) - (ax1 > bx1 ? ax1 : bx1);
@@ -21,7 +21,7 @@ YD_HOST_DEVICE T box_iou(T ax1, T ay1, T ax2, T ay2, T bx1, T by1, T bx2, T by2,
   return inter / ((ax2 - ax1) * (ay2 - ay1) + (bx2 - bx1) * (by2 - by1) - inter + eps);
 }
 
-/// A value and its derivatives by centre x, centre y, width and height of the predicted box.
+/// CIoU and its derivatives by centre x, centre y, width and height of the predicted box.
 template <class T>
 struct CIoU {
   T value, grad_x, grad_y, grad_w, grad_h;
@@ -29,9 +29,9 @@ struct CIoU {
 
 namespace detail {
 
-/// One axis of two intervals, given by centre and length: what CIoU needs of it, each with its
+/// Intersection and hull of two intervals on one axis, given by centre and length, with their
 /// derivatives by the first interval's centre and length. Where two ends coincide, min and max pass
-/// half of the gradient to each side.
+/// half of the gradient to each.
 template <class T>
 struct Overlap {
   T inter, inter_centre, inter_length;
@@ -43,7 +43,7 @@ YD_HOST_DEVICE Overlap<T> overlap(T centre, T length, T other_centre, T other_le
   const T low = centre - length / T(2), high = centre + length / T(2);
   const T other_low = other_centre - other_length / T(2);
   const T other_high = other_centre + other_length / T(2);
-  // 1 where our own end is the inner one
+  // 1 where the first interval's end is the inner one
   const T inner_low = low > other_low ? T(1) : low < other_low ? T(0) : T(0.5);
   const T inner_high = high < other_high ? T(1) : high > other_high ? T(0) : T(0.5);
   Overlap<T> o;

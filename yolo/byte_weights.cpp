@@ -66,7 +66,7 @@ NamedTensors weights_to_bytes(const NamedTensors& tensors) {
 }
 
 NamedTensors weights_from_bytes(NamedTensors tensors) {
-  std::unordered_map<std::string, const Tensor*> scales;  // of each weight; null where none came
+  std::unordered_map<std::string, const Tensor*> scales;  // of each weight; null if there are none
   const auto weight_name = [](const std::string& name, std::string_view ending) {
     return name.substr(0, name.size() - ending.size());
   };

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Weights of convolutions as bytes in a file, a quarter of float32's room (internal to
-// checkpoint.cpp). The file's metadata says `weights`: `bytes`.
+// Convolution weights stored as bytes in a file, a quarter of float32's size (internal to
+// checkpoint.cpp). The file's metadata has `weights`: `bytes`.
 //
 //   NAME.bytes   uint8 [O,I,K,K]: q + 128, -127 <= q <= 127
 //   NAME.scales  float32 [O]      weight[o] = scales[o] q[o]
@@ -10,10 +10,10 @@
 
 namespace ydistill {
 
-/// Each float32 tensor [O,I,K,K] as the two above, rounded; the others as they are.
+/// Each float32 tensor [O,I,K,K] becomes the two above, rounded; others are unchanged.
 NamedTensors weights_to_bytes(const NamedTensors& tensors);
-/// The inverse, in place of the two. throws ValueError, with its name, for bytes whose scales are
-/// missing or of another number or type, and for what neither form has.
+/// The inverse: one tensor instead of the two. throws ValueError, with the name, for bytes whose
+/// scales are missing or of another number or type, and for a tensor of neither form.
 NamedTensors weights_from_bytes(NamedTensors tensors);
 
 }  // namespace ydistill

@@ -13,7 +13,7 @@
 namespace ydistill {
 namespace {
 
-/// How often numbers came, in bins of one width around 0.
+/// Histogram of numbers, in bins of equal width around 0.
 class Histogram {
  public:
   void add(std::span<const float> numbers) {
@@ -47,10 +47,10 @@ class Histogram {
     for (size_t b = 0; b < kBins; ++b) counts_[b] += like.counts_[b];
   }
 
-  /// The least number, and where to cut off.
+  /// The minimum, and the upper end of the range.
   std::pair<double, double> best_range() const {
     constexpr int kCandidates = 256;
-    if (low_ == 0 && high_ == 0) return {0, 1};  // any would do
+    if (low_ == 0 && high_ == 0) return {0, 1};  // any range is valid
     size_t last = kBins;
     while (last > 0 && counts_[last - 1] == 0) --last;
     const double most = width_ * (double(last) - kBins / 2.0);
@@ -69,7 +69,8 @@ class Histogram {
  private:
   static constexpr int64_t kBins = 8192;
 
-  /// Rounding to steps of s is off by s^2 / 12 in the mean square; what is cut off by its distance.
+  /// Sum of square errors: s^2 / 12 per number for rounding to steps of s, plus the square of the
+  /// clipped distance.
   double mean_square_off(double high) const {
     const double step = (high - low_) / 255, rounding = step * step / 12;
     double sum = 0;
@@ -80,7 +81,7 @@ class Histogram {
     return sum;
   }
 
-  /// Bins reach to +-limit at least.
+  /// Doubles the bin width until the bins cover +-limit.
   void widen(double limit) {
     while (limit > width_ * kBins / 2) {
       std::vector<int64_t> wider(kBins);
@@ -92,7 +93,7 @@ class Histogram {
     }
   }
 
-  double low_ = 0, high_ = 0, width_ = 0x1p-33;  // grows with what comes
+  double low_ = 0, high_ = 0, width_ = 0x1p-33;  // width_ grows with the data
   std::vector<int64_t> counts_ = std::vector<int64_t>(kBins);
 };
 

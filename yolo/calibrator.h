@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What 8-bit inference has to know, from pictures: between which numbers each activation lies,
-// and its means (post-training quantization, Jacob et al., arXiv 1712.05877).
+// Calibration of int8 inference from pictures: the range of each activation, and its channel means
+// (post-training quantization, Jacob et al., arXiv 1712.05877).
 #pragma once
 
 #include <memory>
@@ -9,22 +9,23 @@
 
 namespace ydistill {
 
-/// Watches a model at work. The range of a group of outputs that are read as one tensor reaches
-/// from its least number to that upper end at which 256 numbers are off least, by their mean
-/// square: rare large ones are cut off where finer steps for all others are worth more.
+/// Observes a model while it runs. Outputs that are read as one tensor share a range: from their
+/// minimum to the upper end that minimises the mean square error of rounding to 256 numbers. Rare
+/// large values are clipped where finer steps for all others reduce the error more.
 class Calibrator {
  public:
-  /// model: prepared for inference, in float32 on the CPU, with no other observer; outlives this.
+  /// model: prepared for inference, in float32 on the CPU, without another observer; must outlive
+  /// this.
   /// throws ValueError.
   explicit Calibrator(Model& model);
   ~Calibrator();
   Calibrator(const Calibrator&) = delete;
   Calibrator& operator=(const Calibrator&) = delete;
 
-  /// images: uint8 [N,H,W,3], as forward() takes them. throws what that throws; NotFiniteError
-  /// naming the convolution that gives NaN or infinity.
+  /// images: uint8 [N,H,W,3], as for forward(). throws as forward(); NotFiniteError naming the
+  /// convolution that gives NaN or infinity.
   void add(const Tensor& images);
-  /// throws ValueError where no picture was added.
+  /// throws ValueError if no picture was added.
   NetworkCalibration result() const;
 
  private:
@@ -32,8 +33,8 @@ class Calibrator {
   std::unique_ptr<State> state_;
 };
 
-/// Whether a network can run in 8 bits at all, before any picture is looked at. throws ShapeError
-/// or NotFiniteError naming the convolution that cannot.
+/// Checks that a network can run in int8, without pictures. throws ShapeError or NotFiniteError
+/// naming the convolution that cannot.
 void check_runs_in_int8(const Checkpoint& checkpoint);
 
 }  // namespace ydistill

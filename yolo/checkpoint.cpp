@@ -30,7 +30,7 @@ const Tensor* find(const NamedTensors& tensors, const std::string& name) {
   return nullptr;
 }
 
-/// Anchors the file keeps as numbers win over those of its description: autoanchor changes them.
+/// The file's anchor tensors take precedence over its description, because autoanchor changes them.
 void take_anchors(Checkpoint& checkpoint) {
   const std::string name = fmt::format("model.{}.anchors", checkpoint.spec.layers.size() - 1);
   const Tensor* grid = find(checkpoint.tensors, name);
@@ -44,7 +44,8 @@ void take_anchors(Checkpoint& checkpoint) {
         const double px = grid->at((k * checkpoint.spec.anchors_per_head() + a) * 2 + d) *
                           anchors.strides[size_t(k)];
         double& known = anchors.wh_px[size_t(k)][size_t(a)][size_t(d)];
-        // Files keep them in half precision: within its rounding they are the description's.
+        // Files may store them in half precision: within its rounding error the description's are
+        // used.
         if (std::abs(px - known) > 1e-3 * known) {
           known = px;
           differ = true;
@@ -55,7 +56,7 @@ void take_anchors(Checkpoint& checkpoint) {
   if (differ) checkpoint.spec = checkpoint.spec.with_anchors(anchors);
 }
 
-/// Weights of a network's convolutions.
+/// Number of weights of a network's convolutions.
 double num_weights(const GraphSpec& spec) {
   double sum = 0;
   for (const LayerSpec& layer : spec.layers) {
@@ -90,8 +91,8 @@ double num_weights(const GraphSpec& spec) {
   return sum;
 }
 
-/// A description of a few bytes can ask for a network of terabytes. Some weights may be missing, as
-/// the heads of one that others are trained from.
+/// A description of a few bytes can define a network of terabytes. Some weights may be missing,
+/// such as the heads of pretrained weights.
 void check_size(const std::string& path, const Checkpoint& checkpoint) {
   constexpr double kMayBeMissing = 1 << 26;
   double held = 0;
@@ -138,7 +139,7 @@ Checkpoint from_pt(const std::filesystem::path& path, PtWeights prefer) {
   try {
     checkpoint.spec =
         pt.spec_json.empty() ? guess_graph(checkpoint.tensors) : graph_from_json(pt.spec_json);
-    // The description says what the network was made for, the weights say what it is.
+    // The weights determine the number of classes, not the description.
     const int64_t classes = guess_num_classes(checkpoint.tensors, checkpoint.spec);
     if (classes != checkpoint.spec.num_classes) {
       checkpoint.spec = checkpoint.spec.with_classes(classes);
@@ -197,7 +198,7 @@ bool is_zip(const std::filesystem::path& path) {
 
 constexpr const char* kStemWeight = "model.0.conv.weight";
 
-/// A parameter as the file wants it.
+/// Converts a parameter to the file's layout.
 Tensor to_file(const Model& model, const std::string& name, const Tensor& value) {
   if (model.has_stem_6x6() && name == kStemWeight) {
     return oihw_from_ohwi(stem_weight_from_focus(value));
@@ -212,7 +213,7 @@ Shape file_shape(const Model& model, const std::string& name, const Shape& s) {
   return {s[0], s[3], s[1], s[2]};
 }
 
-/// A file's tensor (of file_shape) into a parameter.
+/// Copies a file's tensor (of file_shape) into a parameter.
 void from_file(const Model& model, const std::string& name, const Tensor& tensor,
                const Tensor& value) {
   const Tensor ohwi = ohwi_from_oihw(tensor.to(value.dtype()));
@@ -240,7 +241,7 @@ Index index_of(const NamedTensors& tensors) {
   return index;
 }
 
-/// Copies one named tensor where it fits; notes in the report where it does not.
+/// Copies one named tensor if its shape matches; else adds it to the report.
 void take(const Model& model, const Index& index, const std::string& name, const Tensor& value,
           LoadReport& report) {
   ++report.total;
@@ -268,7 +269,7 @@ void require_all(const LoadReport& report) {
   if (!report.missing.empty()) throw ValueError("weights: {} is missing", report.missing.front());
 }
 
-/// The network's parameters or the auxiliary ones.
+/// Exports the network's parameters or the auxiliary ones.
 NamedTensors export_those(const Model& model, const Tensor& flat, bool auxiliary) {
   const ParameterStore& store = model.parameters();
   NamedTensors tensors;

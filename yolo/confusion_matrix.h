@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
-// Which class is taken for which: the confusion matrix of a detector, by the rules of YOLOv5 v7.0.
+// The confusion matrix of a detector, by the rules of YOLOv5 v7.0.
 //
-// Detections of score > 0.25 and labels of a picture are paired whatever their classes, best IoU
-// first, each at most once, if IoU > 0.45. A pair counts at [predicted, true]; a label without
-// partner at [background, true] (missed); a detection without at [predicted, background] (false
-// alarm). v7.0 forgets the false alarms of pictures where nothing was paired; here all count.
+// Detections of score > 0.25 and labels of a picture are paired regardless of class, highest IoU
+// first, each at most once, if IoU > 0.45. A pair counts at [predicted, true]; an unpaired label at
+// [background, true] (missed); an unpaired detection at [predicted, background] (false positive).
+// v7.0 omits the false positives of pictures without a pair; here all count.
 #pragma once
 
 #include <cstdint>
@@ -16,12 +16,12 @@
 namespace ydistill {
 
 struct PairingOptions {
-  float conf = 0.25f;  ///< detections must be above
-  float iou = 0.45f;   ///< pairs must be above
+  float conf = 0.25f;  ///< scores of detections must be above this
+  float iou = 0.45f;   ///< IoUs of pairs must be above this
 };
 
-/// For each detection the label it is paired with, or -1. Of equal IoUs the earlier detection, then
-/// the earlier label, goes first. Classes are not looked at.
+/// For each detection the index of the label it is paired with, or -1. Of equal IoUs the earlier
+/// detection, then the earlier label, goes first. Classes are ignored.
 std::vector<int64_t> pair_detections(std::span<const Detection> detections,
                                      std::span<const TruthBox> truths,
                                      const PairingOptions& options = {});
@@ -38,7 +38,7 @@ class ConfusionMatrix {
   void add_counts(std::span<const int64_t> counts);
 
   int64_t num_classes() const { return num_classes_; }
-  /// Rows and columns: num_classes() + 1, the last is the background; 0 where nothing was set up.
+  /// Rows and columns: num_classes() + 1, the last is the background; 0 if default-constructed.
   int64_t size() const { return num_classes_ == 0 ? 0 : num_classes_ + 1; }
   int64_t at(int64_t predicted, int64_t truth) const;
   /// [predicted, true], row-major, size() squared.

@@ -46,7 +46,7 @@ Tensor decode_heads(const std::vector<Tensor>& heads, const Anchors& anchors) {
   const Device device = heads[0].device();
   const Tensor decoded =
       Tensor::empty({dims[0].pictures, boxes, dims[0].width}, heads[0].dtype(), device);
-  int64_t first = 0;  // of a head's boxes in a picture
+  int64_t first = 0;  // index of a head's first box in a picture
   for (size_t k = 0; k < heads.size(); ++k) {
     YD_BACKEND(device, decode_on_cpu(heads[k], dims[k], anchors, k, first, decoded),
                cuda::decode_head(heads[k], dims[k], anchors, k, first, decoded));

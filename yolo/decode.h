@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// From the heads' logits to boxes in pixels and scores.
+// Converts the heads' logits to boxes in pixels and scores.
 #pragma once
 
 #include <vector>
@@ -12,22 +12,23 @@ namespace ydistill {
 
 /// heads    raw logits, float32 or float64 [N,H,W,A,5+C]: tx ty tw th objectness classes.
 /// returns  [N, boxes, 5+C]: centre x, centre y, width, height in input pixels, sigmoid of
-///          objectness and classes. Order of the boxes, YOLOv5's: head, anchor, row, column.
+///          objectness and classes. Boxes are ordered as in YOLOv5: head, anchor, row, column.
 ///          On the heads' device.
 ///   cx = (2 sigmoid(tx) - 0.5 + column) stride     w = (2 sigmoid(tw))^2 anchor_w
+///   cy = (2 sigmoid(ty) - 0.5 + row) stride        h = (2 sigmoid(th))^2 anchor_h
 /// throws   ShapeError, DTypeError, ValueError as check_heads.
 Tensor decode_heads(const std::vector<Tensor>& heads, const Anchors& anchors);
 
 namespace cuda {
-/// Head number `index` into decoded; `first`: where its boxes begin in a picture. float32.
+/// Decodes head `index` into `decoded`; first: index of the head's first box in a picture. float32.
 void decode_head(const Tensor& logits, const HeadDims& head, const Anchors& anchors, size_t index,
                  int64_t first, const Tensor& decoded);
 }  // namespace cuda
 
-/// A row of the boxes of one anchor.
+/// One row of cells, boxes of one anchor.
 template <class T>
 struct DecodeArgs {
-  const T* logits;  // of the first one; from one to the next box_step numbers
+  const T* logits;  // of the first box; box_step numbers from one box to the next
   T* boxes;         // [columns, width]
   int64_t row, columns, box_step, width;
   T stride, anchor_w, anchor_h;

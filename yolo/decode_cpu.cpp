@@ -11,7 +11,8 @@ void decode(const DecodeArgs<T>& a) {
   for (int64_t column = 0; column < a.columns; ++column, out += a.width) {
     __builtin_memcpy(out, a.logits + column * a.box_step, size_t(a.width) * sizeof(T));
   }
-  // One long loop over whole registers; the first four of a box are then made of their sigmoids.
+  // One long loop of sigmoids over whole registers; then each box's first four are computed from
+  // theirs.
   const int64_t n = a.columns * a.width;
   for (int64_t i = 0; i < n; ++i) a.boxes[i] = sigmoid(a.boxes[i]);
   out = a.boxes;

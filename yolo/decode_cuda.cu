@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// One thread a number of the output, whose writes are coalesced; a box's numbers are neighbours in
-// the logits too.
+// One thread per number of the output, so that writes are coalesced; a box's numbers are contiguous
+// in the logits too.
 #include <ydistill/tensor/cuda/divider.h>
 #include <ydistill/tensor/cuda/elementwise.h>
 #include <ydistill/yolo/decode.h>
@@ -9,12 +9,12 @@
 namespace ydistill::cuda {
 namespace {
 
-constexpr int64_t kMaxAnchors = 32;  // they travel as a kernel's argument
+constexpr int64_t kMaxAnchors = 32;  // they are passed as a kernel argument
 
 struct Decode {
   const float* logits;
   float* boxes;
-  int64_t boxes_of_picture, first;  // of all heads; of this head's first
+  int64_t boxes_of_picture, first;  // boxes of all heads; index of this head's first
   int64_t cells, anchors;           // rows * columns
   float stride;
   Divider by_width, by_columns, by_cells, by_anchors;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// From the logits of a head's box to pixels, as YOLOv5 defines it, for either backend.
+// Converts the logits of a head's box to pixels, as YOLOv5 defines it; shared by CPU and GPU.
 #pragma once
 
 #include <cstdint>

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
-// What a detector finds, and what a label says.
+// Boxes: detected and labelled.
 #pragma once
 
 #include <cstdint>
 
 namespace ydistill {
 
-/// A box found in a picture. Corners in pixels (of the network input or of the picture: the
-/// function says which).
+/// A detected box. Corners in pixels (of the network input or of the picture: each function states
+/// which).
 struct Detection {
   float x1 = 0, y1 = 0, x2 = 0, y2 = 0;
   float score = 0;  ///< objectness times class probability

@@ -74,7 +74,7 @@ bool is_labelled(const DetectionLossOptions& options, int64_t picture) {
   return !options.labelled.defined() || options.labelled.data<uint8_t>()[picture] != 0;
 }
 
-/// The loss of one head. Factors: what the mean of a term is multiplied with in the total.
+/// The loss of one head. factor: what the mean of a term is multiplied by in the total.
 template <class T>
 struct HeadLoss {
   const HeadDims& dims;
@@ -85,7 +85,7 @@ struct HeadLoss {
 
   double box_mean = 0, obj_mean = 0, cls_mean = 0;
 
-  /// Objectness over all boxes; writes the whole gradient, zero but for the objectness.
+  /// Objectness over all boxes; writes the whole gradient, zero except for the objectness.
   void run_objectness(const T* targets, double factor) {
     const int64_t cells = dims.cells();
     const int64_t chunks = (cells + kBoxesPerChunk - 1) / kBoxesPerChunk;
@@ -117,7 +117,8 @@ struct HeadLoss {
     obj_mean = boxes > 0 ? obj_mean / boxes : 0;
   }
 
-  /// CIoU of every match. The gradients are kept until run_objectness has cleared the buffer.
+  /// CIoU of every match. The gradients are returned, because run_objectness clears the buffer
+  /// first.
   std::vector<BoxCIoU<T>> run_boxes(const std::vector<Match>& matches, T* objectness_targets) {
     std::vector<BoxCIoU<T>> results(matches.size());
     for (size_t i = 0; i < matches.size(); ++i) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Boxes are taken a block at a time: their logits are gathered into a short array, so that the
-// formula runs over neighbouring numbers whatever the width of a box.
+// Boxes are processed in blocks: their logits are gathered into a short array, so that the formula
+// runs over contiguous numbers for any width of a box.
 #include <ydistill/yolo/detection_loss_kernels.h>
 #include <ydistill/yolo/detection_loss_math.h>
 

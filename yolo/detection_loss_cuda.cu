@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MIT
 // A head has 5 A capacity slots: one for each neighbour, anchor and row of the targets, in the
-// order in which the CPU lists its matches. Three kernels a head:
+// order in which the CPU lists its matches. Three kernels per head:
 //
-//   slots    a thread a slot: is it a match? Its CIoU; the slot joins the list of its box
-//   boxes    a thread a box: objectness against the CIoU of the last slot in the box's list
-//   matches  a warp a slot: the last slot of a list adds the box and class gradients of all of it
+//   slots    one thread per slot: is it a match? Its CIoU; adds the slot to the list of its box
+//   boxes    one thread per box: objectness against the CIoU of the last slot in the box's list
+//   matches  one warp per slot: the last slot of a list adds the list's box and class gradients
 //
-// Lists are linked by atomic exchanges, so their order is left to chance; they are short, and are
-// read by rising slot number. No sum depends on the order in which blocks run. The gradient is
-// cleared and then touched only where it is not zero.
+// Lists are linked by atomic exchanges, so their order is arbitrary; they are short, and are read
+// by rising slot number. No sum depends on the order in which blocks run. The gradient is cleared
+// first and then written only where it is not zero.
 #include <ydistill/yolo/detection_loss_cuda.h>
 
 #include <limits>
@@ -21,7 +21,7 @@
 namespace ydistill::cuda {
 namespace {
 
-constexpr int64_t kMaxAnchors = 32;  // they travel as a kernel's argument
+constexpr int64_t kMaxAnchors = 32;  // they are passed as a kernel argument
 constexpr int kWarp = 32;
 constexpr int kWarps = kThreads / kWarp;
 
@@ -32,7 +32,7 @@ struct AnchorSizes {
   double wh[kMaxAnchors][2];  // in cells
 };
 
-/// A match, and the next of its box.
+/// A match, and a link to the next match of its box.
 struct Slot {
   int64_t box;   // of the head, in memory order; -1: no match
   int32_t next;  // number of a slot plus 1; 0: the end
@@ -40,10 +40,10 @@ struct Slot {
   BoxCIoU<float> ciou;
 };
 
-/// Numbers that the host never sees.
+/// Counts that stay on the GPU.
 struct Counts {
   int32_t pictures;  // labelled ones
-  int32_t matches;   // of the head at hand
+  int32_t matches;   // of the current head
 };
 
 struct Head {
@@ -62,7 +62,7 @@ struct Head {
   }
 };
 
-/// What is fixed of one BCE.
+/// Parameters of one BCE.
 struct Bce {
   float pos_weight, gamma;
   __device__ LossAndGrad<float> operator()(float logit, float target) const {
@@ -85,7 +85,7 @@ struct CountPictures {
   }
 };
 
-/// One block sum a block: 1 - CIoU.
+/// Writes one partial sum per block: 1 - CIoU.
 __global__ void __launch_bounds__(kThreads)
     slots_kernel(Head head, const float* targets, int64_t capacity, AnchorSizes anchors,
                  float anchor_t, double* partial) {
@@ -97,7 +97,7 @@ __global__ void __launch_bounds__(kThreads)
     const int offset = int(i / capacity / head.dims.anchors);
     Slot slot{-1, 0, 0, {}};
     Match m;
-    // A picture of NaN compares as none.
+    // A NaN picture fails the comparison: no match.
     if (target[0] >= 0 && head.has(int64_t(target[0])) &&
         match_target(target, offset, anchor, anchors.wh[anchor][0], anchors.wh[anchor][1], anchor_t,
                      head.dims, m)) {
@@ -147,7 +147,7 @@ struct Classes {
   float positive, negative;  // targets of the right class and of the others
 };
 
-/// What one match adds to its box: a warp, a lane a channel.
+/// Adds one match to its box: by a warp, one lane per channel.
 __device__ double add_match(const Head& head, const Slot& slot, const Classes& classes,
                             float box_scale, float cls_scale, int lane) {
   double loss = 0;
@@ -191,7 +191,7 @@ __global__ void __launch_bounds__(kThreads)
   write_block_sums(sums, partial + int64_t(blockIdx.x) * kNumTerms);
 }
 
-/// Adds a head's means to the terms; the total so far.
+/// Adds a head's means to the terms and updates the total.
 struct FinishHead {
   Counts* counts;
   LossGains gains;
@@ -278,7 +278,7 @@ void detection_loss(const std::vector<Tensor>& logits, const std::vector<HeadDim
       const Classes classes{{float(options.cls_pw), gamma},
                             float(1 - options.label_smoothing / 2),
                             float(options.label_smoothing / 2)};
-      // The number of pictures is in the mean and in the factor of the total: it cancels.
+      // The number of pictures cancels: the mean divides by it, the total multiplies by it.
       const float obj_scale = float(options.gains.obj * balance[k] / double(cells));
       if (num_slots > 0) {
         launch(slots_kernel, dim3(unsigned(slot_blocks)), dim3(kThreads), head,

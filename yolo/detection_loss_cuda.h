@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The detection loss of heads that live on a GPU.
+// The detection loss of heads on a GPU.
 #pragma once
 
 #include <vector>
@@ -8,7 +8,7 @@
 
 namespace ydistill::cuda {
 
-/// balance: one entry a head. grads: like logits, written whole, or undefined where not wanted.
+/// balance: one entry per head. grads: like logits, fully written, or undefined if not wanted.
 /// terms: float64 [3], total: float32 [], both written. All on one GPU and float32.
 /// throws DTypeError; ValueError for too many anchors or targets.
 void detection_loss(const std::vector<Tensor>& logits, const std::vector<HeadDims>& dims,

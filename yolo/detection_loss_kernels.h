@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The loops of the detection loss that run over all boxes of a head or all classes of a match.
+// CPU loops of the detection loss over all boxes of a head or all classes of a match.
 #pragma once
 
 #include <cstdint>
@@ -15,12 +15,12 @@ struct BceOptions {
   T grad_scale;   // the gradient is multiplied by it
 };
 
-/// Boxes in memory order; each `width` numbers, the fifth its objectness logit.
+/// Boxes in memory order; each has `width` numbers, the fifth is the objectness logit.
 template <class T>
 struct ObjectnessArgs {
   const T* logits;
-  const T* targets;  // one a box
-  T* grad;           // like logits, or null; zeroed and the objectness written
+  const T* targets;  // one per box
+  T* grad;           // like logits, or null; set to 0 except for objectness
   int64_t boxes, width;
   BceOptions<T> bce;
 };
@@ -29,7 +29,7 @@ struct ObjectnessArgs {
 template <class T>
 struct ClassArgs {
   const T* logits;
-  T* grad;  // added to; or null
+  T* grad;  // the gradient is added to it; or null
   int64_t classes, class_id;
   T positive, negative;  // targets of the right class and of the others
   BceOptions<T> bce;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Formulas of the detection loss, for either backend: each gives a value and its derivative.
+// Formulas of the detection loss, shared by CPU and GPU: each gives a value and its derivative.
 #pragma once
 
 #include <cmath>
@@ -15,8 +15,8 @@ struct LossAndGrad {
   T loss, grad;
 };
 
-/// bce_with_logits and its derivative by the logit, with s = sigmoid(x) and 1 - s; all share one
-/// exponential. Branch-free.
+/// bce_with_logits and its derivative by the logit, and s = sigmoid(x) and 1 - s; one exponential
+/// serves all. Branch-free.
 template <class T>
 struct BceParts {
   T loss, grad, s, one_minus_s;
@@ -43,7 +43,7 @@ YD_HOST_DEVICE LossAndGrad<T> bce_and_grad(T x, T target, T pos_weight) {
 
 /// Focal loss (Lin et al. 2017) for soft targets, as YOLOv5 defines it:
 ///   BCE (t alpha + (1 - t) (1 - alpha)) q^gamma, q = t (1 - s) + (1 - t) s, alpha = 0.25
-/// power(q) = q^(gamma - 1), of which both q^gamma and its derivative are made.
+/// power(q) = q^(gamma - 1), which gives both q^gamma and its derivative.
 template <class T, class Power>
 YD_HOST_DEVICE LossAndGrad<T> focal_and_grad(T x, T target, T pos_weight, T gamma,
                                              const Power& power) {
@@ -56,7 +56,8 @@ YD_HOST_DEVICE LossAndGrad<T> focal_and_grad(T x, T target, T pos_weight, T gamm
           weight * (bce.grad * (q * lower) + bce.loss * gamma * lower * slope)};
 }
 
-/// q^exponent for q in [0, 1], any exponent; 0 for 0, so that a sure box has no gradient.
+/// q^exponent for q in [0, 1], any exponent; 0 for q = 0, so that a perfect prediction has no
+/// gradient.
 template <class T>
 struct AnyPower {
   T exponent;
@@ -73,21 +74,21 @@ struct AnyPower {
   }
 };
 
-/// q^(1/2), of gamma = 3/2, YOLOv5's usual one.
+/// q^(1/2), for gamma = 3/2, the default of YOLOv5's FocalLoss.
 template <class T>
 struct RootPower {
   YD_HOST_DEVICE T operator()(T q) const { return T(std::sqrt(q)); }
 };
 
-/// q, of gamma = 2.
+/// q, for gamma = 2.
 template <class T>
 struct FirstPower {
   YD_HOST_DEVICE T operator()(T q) const { return q; }
 };
 
-/// CIoU of a head's box with its target, and the derivative by its four logits.
-///   x = 2 sigmoid(tx) - 0.5, y alike, relative to the cell;  w = (2 sigmoid(tw))^2 anchor_w, h
-///   alike
+/// CIoU of a head's box with its target, and the derivative by its four logits; lengths in cells.
+///   x = 2 sigmoid(tx) - 0.5, y likewise, relative to the cell
+///   w = (2 sigmoid(tw))^2 anchor_w, h likewise
 template <class T>
 struct BoxCIoU {
   T value;

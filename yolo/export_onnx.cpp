@@ -36,7 +36,7 @@ std::string as_type(OnnxGraph& graph, OnnxType type, const std::string& name,
   return graph.add_node(name, "Cast", {x}, {{"to", int64_t(type)}});
 }
 
-/// Of the numbers that operators pass on.
+/// Type of the values between operators.
 OnnxType between(const OnnxOptions& o) {
   return o.precision == OnnxType::kFloat16 ? o.precision : OnnxType::kFloat;
 }
@@ -59,7 +59,7 @@ std::string add_picture(OnnxGraph& graph, const OnnxOptions& o) {
   return graph.add_node("images.scaled", "Div", {planes, divisor});
 }
 
-/// Every module before Detect; what Detect gets.
+/// Adds every module before Detect; returns the inputs of Detect.
 std::vector<OnnxFeatureMap> add_modules(OnnxModules& modules, const GraphSpec& spec,
                                         const OnnxFeatureMap& picture) {
   std::vector<OnnxFeatureMap> outputs;
@@ -97,7 +97,7 @@ std::string encode_onnx(const Checkpoint& checkpoint, const OnnxOptions& o,
                         const std::string& producer_version) {
   const GraphSpec& spec = checkpoint.spec;
   check(spec, o);
-  // By way of a model, so that every weight is there and of the right shape.
+  // Through a model, which checks that every weight exists and has the right shape.
   const NamedTensors weights = export_weights(*build_model(checkpoint));
   OnnxGraph graph(spec.name, o.precision == OnnxType::kInt8 ? 13 : 12);
   OnnxModules modules(graph, weights, o.precision, checkpoint.calibration);

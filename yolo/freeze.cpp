@@ -20,7 +20,7 @@ std::optional<int> number_of(std::string_view text) {
   return number;
 }
 
-/// "model.3", "model.4", "model.5" of "model.3-5"; anything without a dash as it is.
+/// "model.3-5" becomes "model.3", "model.4", "model.5"; anything without a dash is unchanged.
 std::vector<std::string> prefixes_of(const std::string& layer) {
   const size_t dash = layer.find('-');
   if (dash == std::string::npos) return {layer};

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Which parameters a list of layer names means.
+// Selects parameters by a list of layer names.
 #pragma once
 
 #include <functional>
@@ -8,9 +8,9 @@
 
 namespace ydistill {
 
-/// True for the parameters that one of `layers` names: "model.4" and "model.4.cv1" mean all
-/// parameters below them, "model.0-9" those of the modules 0 to 9.
-/// throws ValueError for a range that is none.
+/// Returns a predicate on parameter names: "model.4" and "model.4.cv1" select all parameters below
+/// them, "model.0-9" those of modules 0 to 9.
+/// throws ValueError for an invalid range.
 std::function<bool(const std::string&)> layer_filter(const std::vector<std::string>& layers);
 
 }  // namespace ydistill

@@ -34,7 +34,7 @@ constexpr int64_t kMaxAnchors = 32;
 struct TypeName {
   const char* name;
   LayerType type;
-  size_t num_args;  ///< that are read
+  size_t num_args;  ///< number of arguments that are read
 };
 constexpr TypeName kTypes[] = {{"Conv", LayerType::kConv, 4},
                                {"Focus", LayerType::kFocus, 2},
@@ -46,8 +46,8 @@ constexpr TypeName kTypes[] = {{"Conv", LayerType::kConv, 4},
                                {"Concat", LayerType::kConcat, 1},
                                {"Detect", LayerType::kDetect, 2}};
 
-/// ceil(c width / 8) 8, as YOLOv5 rounds channels. (It leaves alone those that equal the outputs of
-/// a head by chance, as 768 does for 251 classes.)
+/// ceil(c width / 8) 8, as YOLOv5 rounds channels. (YOLOv5 does not scale channels that happen to
+/// equal a head's outputs, such as 768 for 251 classes.)
 int64_t scaled_channels(int64_t channels, double width) {
   return int64_t(std::ceil(double(channels) * width / 8)) * 8;
 }
@@ -65,12 +65,12 @@ std::string lower_case(std::string_view text) {
   return lower;
 }
 
-/// For a message: on one line, cut where it is long.
+/// For a message: on one line, shortened.
 std::string shown(const json& value) {
   return printable(value.dump(), 100);
 }
 
-/// Reads one module of the list; `what` opens its error messages.
+/// Reads one module of the list; `what` is the prefix of error messages.
 class LayerReader {
  public:
   LayerReader(const json& entry, int index) : index_(index) {
@@ -124,7 +124,7 @@ class LayerReader {
     return inputs;
   }
 
-  /// What a module of YOLOv5 may be told beyond these, groups for instance, no network here has.
+  /// Refuses further arguments of YOLOv5's modules, such as groups, which are not supported here.
   void check_num_args() const {
     for (const TypeName& t : kTypes) {
       if (type_ == t.name && args_.size() > t.num_args) {
@@ -160,7 +160,7 @@ class LayerReader {
     return args_[i].get<bool>();
   }
   const json& arg(size_t i) const { return args_[i]; }
-  /// The window whose cascade are those of SPP or SPPF.
+  /// The window k whose cascade k, 2k-1, 3k-2 equals the windows of SPP or SPPF.
   int64_t pool_window() const {
     if (num_args() < 2) return 5;
     for (int64_t k = 3; k <= kMaxPoolWindow; k += 2) {
@@ -276,7 +276,7 @@ std::vector<std::vector<std::array<double, 2>>> read_anchors(const json& anchors
   return heads;
 }
 
-/// Where a file only says how many: squares of 1.5 to 6 strides, in equal ratios.
+/// Placeholders if a file has only a number: squares of 1.5 to 6 strides, in equal ratios.
 Anchors with_anchors_at_first(Anchors anchors, int64_t count) {
   if (count < 1 || count > kMaxAnchors) {
     throw ValueError("graph: {} anchors a scale, allowed are 1..{}", count, kMaxAnchors);
@@ -306,7 +306,7 @@ json as_json(const Anchors& anchors) {
   return lists;
 }
 
-/// What a file may ask for and no network here has.
+/// Refuses keys of a file that are not supported here.
 void check_is_plain(const json& spec) {
   if (spec.contains("activation") && !spec["activation"].is_null() &&
       spec["activation"] != "nn.SiLU()") {
@@ -334,7 +334,7 @@ int64_t read_classes(const json& spec) {
   return value.get<int64_t>();
 }
 
-/// Names a graph that equals a released one but for classes and anchors.
+/// Sets the name of a graph that equals a released one except for classes and anchors.
 std::string recognise(const json& spec) {
   for (const NamedGraph& known : release_graphs()) {
     json other = json::parse(known.json);
@@ -348,7 +348,8 @@ std::string recognise(const json& spec) {
       const json& b = other[part];
       same = same && a.size() == b.size();
       for (size_t i = 0; same && i < a.size(); ++i) {
-        // The arguments of Upsample are null or "None" by release; all else must be equal.
+        // Upsample has the argument null or "None", depending on the release; the rest must be
+        // equal.
         same = a[i][0] == b[i][0] && a[i][1] == b[i][1] && a[i][2] == b[i][2] &&
                (a[i][2] == "nn.Upsample" || a[i][2] == "Detect" || a[i][3] == b[i][3]);
       }

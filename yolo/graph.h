@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: MIT
-// What a YOLOv5 network is made of, before there are numbers.
+// The structure of a YOLOv5 network, without weights.
 //
-// The form is the one of YOLOv5's model files: a list of modules [from, repeats, type, arguments],
-// a depth and a width multiple, anchors. Every size n/s/m/l/x of a release is the same list with
-// other multiples. JSON with the same keys describes a network of one's own:
+// The format is that of YOLOv5's model files: a list of modules [from, repeats, type, arguments], a
+// depth and a width multiple, anchors. All sizes n/s/m/l/x of a release are the same list with
+// other multiples. JSON with the same keys describes a custom network:
 //
 //   {"nc": 80, "depth_multiple": 0.33, "width_multiple": 0.5,
 //    "anchors": [[10,13, 16,30, 33,23], [30,61, 62,45, 59,119], [116,90, 156,198, 373,326]],
 //    "backbone": [[-1, 1, "Conv", [64, 6, 2, 2]], ...], "head": [..., [[17,20,23], 1, "Detect",
 //    ["nc", "anchors"]]]}
 //
-// "anchors" may be how many a scale has; they are then squares of the scale's size, which training
-// replaces by ones that fit the data unless train.autoanchor is off. YOLOv5's own files
-// (models/*.yaml) are read as they are, where they have no other types.
+// "anchors" may be a number per scale; the anchors are then squares of the scale's size, which
+// training replaces by fitted ones unless train.autoanchor is off. YOLOv5's own files
+// (models/*.yaml) are read directly if they have only the types below.
 //
 // Types: Conv, Focus, Bottleneck, C3, SPP, SPPF, nn.Upsample, Concat, Detect.
 #pragma once
@@ -37,10 +37,10 @@ enum class LayerType : uint8_t {
   kDetect
 };
 
-/// One module, multiples applied.
+/// One module, after applying the multiples.
 struct LayerSpec {
   LayerType type = LayerType::kConv;
-  std::string type_name;             ///< as the file says: "SPPF", ...
+  std::string type_name;             ///< as in the file: "SPPF", ...
   std::vector<int> from;             ///< indices of earlier modules; -1: the picture
   std::vector<int64_t> in_channels;  ///< of each input
   int64_t out_channels = 0;
@@ -50,7 +50,7 @@ struct LayerSpec {
   int64_t stride = 1, padding = -1;  ///< of Conv; -1: kernel / 2
   double reduction = 1;              ///< input pixels per cell of its output
 
-  /// Of Conv and Focus: zeros on every side of their input.
+  /// Of Conv and Focus: zero padding on every side of the input.
   int64_t conv_padding() const { return padding >= 0 ? padding : kernel / 2; }
 };
 
@@ -58,17 +58,17 @@ struct GraphSpec {
   std::string name;  ///< "yolov5s-v5", "yolov5n", ..., or "custom"
   int64_t num_classes = 80;
   std::vector<LayerSpec> layers;     ///< the last is Detect
-  Anchors anchors;                   ///< of each scale, in pixels, with the strides
-  bool anchors_are_counted = false;  ///< the file only says how many: `anchors` stand in for them
+  Anchors anchors;                   ///< of each head, in pixels, with the strides
+  bool anchors_are_counted = false;  ///< the file has only a number: `anchors` are placeholders
   double depth_multiple = 1, width_multiple = 1;
-  std::string json;  ///< the file it came from, with num_classes and anchors as they are here
+  std::string json;  ///< the source file, with the num_classes and anchors of this object
 
   const LayerSpec& detect() const { return layers.back(); }
   int64_t anchors_per_head() const;
-  /// What pictures' sides are multiples of: the least common multiple of the strides of all layers,
-  /// which may be more than those of the heads.
+  /// Sides of the input are multiples of this: the least common multiple of the strides of all
+  /// layers, which may exceed those of the heads.
   int64_t max_stride() const;
-  /// The same in training, where sides are multiples of 32 too, as in YOLOv5.
+  /// The same in training, where sides are also multiples of 32, as in YOLOv5.
   int64_t training_stride() const;
   /// The same network for another number of classes.
   GraphSpec with_classes(int64_t num_classes) const;
@@ -77,17 +77,17 @@ struct GraphSpec {
 };
 
 /// "yolov5n" ... "yolov5x": the graph of v6.0 to v7.0 (6x6 stem, SPPF). "yolov5s-v5" ...
-/// "yolov5x-v5": v5.0 (Focus, SPP). With a 6 behind the size, "yolov5s6" and "yolov5s6-v5": the
-/// graphs with a fourth head of stride 64, made for larger pictures.
+/// "yolov5x-v5": v5.0 (Focus, SPP). With a 6 after the size, "yolov5s6" and "yolov5s6-v5": the
+/// graphs with a fourth head of stride 64, for larger pictures.
 /// throws ValueError naming the nearest known name.
 GraphSpec graph_by_name(std::string_view name, int64_t num_classes = 80);
 /// All names graph_by_name knows.
 std::vector<std::string> graph_names();
-/// throws ValueError that names the module and what is wrong with it.
+/// throws ValueError naming the module and the fault.
 GraphSpec graph_from_json(const std::string& json);
-/// The same of YOLOv5's form. throws ValueError, with the line where it is no YAML.
+/// The same for YOLOv5's YAML. throws ValueError; for invalid YAML with the line.
 GraphSpec graph_from_yaml(const std::string& yaml);
-/// Whether this names a file with a description, and no graph: .json, or .yaml as YOLOv5 has it.
+/// Whether this is a file name (.json, or .yaml as in YOLOv5) and not a graph's name.
 bool is_graph_file(std::string_view name);
 /// throws FileError, ValueError.
 GraphSpec graph_from_file(const std::string& path);

@@ -19,7 +19,7 @@ const Tensor* find(const NamedTensors& tensors, const std::string& name) {
   return at == tensors.end() ? nullptr : &at->second;
 }
 
-/// Every parameter outside the heads has its tensor, with as many numbers.
+/// Whether every parameter outside the heads has a tensor with as many numbers.
 bool fits(const NamedTensors& tensors, const GraphSpec& graph) {
   const Model model(graph);
   const ParameterStore& store = model.parameters();
@@ -52,7 +52,7 @@ GraphSpec guess_graph(const NamedTensors& tensors) {
   for (const std::string& name : graph_names()) {
     if (name.ends_with("-v5") != v5) continue;
     const GraphSpec graph = graph_by_name(name);
-    // The width shows in the first weight; only a graph of that width is built to compare.
+    // The first weight shows the width; only graphs of that width are built for the comparison.
     const Tensor* stem = find(tensors, v5 ? "model.0.conv.conv.weight" : "model.0.conv.weight");
     if (stem == nullptr || stem->rank() != 4 || stem->size(0) != graph.layers[0].out_channels)
       continue;

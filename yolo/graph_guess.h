@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Which released graph a bare list of weights belongs to.
+// Finds the released graph that a bare list of weights belongs to.
 #pragma once
 
 #include <string>
@@ -11,12 +11,12 @@
 
 namespace ydistill {
 
-/// Compares names and shapes of the backbone with every released graph; the number of classes
-/// comes from the heads. throws ValueError if none fits.
+/// Compares names and sizes of the weights outside the heads with every released graph; the number
+/// of classes comes from the heads. throws ValueError if none fits.
 GraphSpec guess_graph(const std::vector<std::pair<std::string, Tensor>>& tensors);
 
-/// Classes of the heads' weights, given a graph; the graph's own number where the heads are absent.
-/// throws ValueError where channels and anchors do not fit.
+/// Number of classes from the heads' weights; the graph's own number if the heads are absent.
+/// throws ValueError if channels and anchors do not agree.
 int64_t guess_num_classes(const std::vector<std::pair<std::string, Tensor>>& tensors,
                           const GraphSpec& graph);
 

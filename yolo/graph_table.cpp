@@ -7,7 +7,7 @@
 namespace ydistill {
 namespace {
 
-// Both releases share the head; layer 9 of v5.0 is the C3 that v6 moved to layer 8.
+// Both releases have the same head; layer 9 of v5.0 is the C3 that v6 moved to layer 8.
 constexpr const char* kHead = R"(
   "head": [[-1, 1, "Conv", [512, 1, 1]],
            [-1, 1, "nn.Upsample", [null, 2, "nearest"]],
@@ -110,9 +110,9 @@ constexpr const char* kAnchorsP6 =
     R"("anchors": [[19,27, 44,40, 38,94], [96,68, 86,152, 180,137], [140,301, 303,264, 238,542],
                    [436,615, 739,380, 925,792]])";
 
-/// What the sizes of a release have in common.
+/// The common part of a release's sizes.
 struct Family {
-  const char* suffix;  // of the name, behind the size
+  const char* suffix;  // of the name, after the size
   const char* anchors;
   const char* backbone;
   const char* head;

@@ -17,7 +17,7 @@ namespace {
 
 using nlohmann::json;
 
-// A YAML file repeats what it has named (&a, *a) as often as it likes.
+// A YAML file can repeat nodes by aliases (&a, *a), so the size is limited.
 constexpr int64_t kMaxNodes = 100000;
 constexpr size_t kMaxBytes = 1 << 20;
 
@@ -47,7 +47,7 @@ json scalar(const YAML::Node& node) {
 
 class Converter {
  public:
-  /// A node may hold itself (&a [*a]).
+  /// A node may contain itself (&a [*a]).
   json convert(const YAML::Node& node, int depth = 0) {
     if (depth > int(kMaxJsonNesting)) fail(node.Mark(), "nested too deeply");
     if (++nodes_ > kMaxNodes) fail(node.Mark(), "more than 100000 values");
@@ -97,7 +97,7 @@ std::string graph_json_of_yaml(const std::string& text) {
   YAML::Node root;
   try {
     root = YAML::Load(text);
-  } catch (const YAML::DeepRecursion& problem) {  // whose own text is "bad file"
+  } catch (const YAML::DeepRecursion& problem) {  // its own text is only "bad file"
     fail(problem.mark, "malformed YAML: nested too deeply");
   } catch (const YAML::Exception& problem) {
     fail(problem.mark, "malformed YAML: " + printable(problem.msg, 200));

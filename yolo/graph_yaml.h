@@ -6,8 +6,8 @@
 
 namespace ydistill {
 
-/// The same keys and lists. Python's words for values, True, False and None, become JSON's, and
-/// words in quotes stay words but for "None". throws ValueError as "graph: line 7: what is wrong".
+/// The same keys and lists. Python's True, False and None become JSON's values; quoted words stay
+/// strings except "None". throws ValueError as "graph: line 7: what is wrong".
 std::string graph_json_of_yaml(const std::string& text);
 
 }  // namespace ydistill

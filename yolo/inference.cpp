@@ -32,12 +32,12 @@ std::vector<Tensor> run(Model& model, const Tensor& images) {
 #ifdef YD_HAVE_CUDA
 
 struct Inference::Captured {
-  /// Shapes whose graphs and heads are kept: a server sees pictures of every shape.
+  /// Maximum number of shapes whose graphs and heads are kept: a server gets pictures of any shape.
   static constexpr size_t kMaxShapes = 32;
 
-  /// One shape of batch.
+  /// The state for one batch shape.
   struct Step {
-    Tensor images;  // where the graph reads
+    Tensor images;  // the graph's input
     std::vector<Tensor> heads;
     cuda::Graph graph;
     int64_t runs = 0;
@@ -46,9 +46,9 @@ struct Inference::Captured {
   explicit Captured(std::shared_ptr<Arena> own) : arena(std::move(own)) {}
   ~Captured() {
     try {
-      cuda::wait_for_gpu();  // nothing may be freed under the GPU's hands
+      cuda::wait_for_gpu();  // the GPU may still use the memory
     } catch (const std::exception&) {
-      // What is wrong has been said where it was noticed.
+      // The error was reported where it occurred.
     }
   }
   Captured(const Captured&) = delete;
@@ -56,13 +56,14 @@ struct Inference::Captured {
 
   std::vector<Tensor> logits(Model& model, const Tensor& images) {
     const Shape& s = images.shape();
-    if (s.rank() != 4) return run(model, images);  // refuses it
+    if (s.rank() != 4) return run(model, images);  // throws
     cuda::require_device(model.device().index);
-    // A graph that leaves may still run.
+    // A graph that is dropped may still be running.
     Step& step = steps.at({s[0], s[1], s[2]}, [](Step&) { cuda::wait_for_gpu(); });
     if (!step.images.defined()) {
       const ArenaScope heap(nullptr);
-      // Graphs of all shapes read from the same place: one is over when the next is copied there.
+      // The inputs of all graphs share memory: one graph has finished when the next input is
+      // copied.
       step.images = room.tensor(s, images.dtype(), [&](int64_t nbytes) {
         return allocate_storage(nbytes, model.device());
       });

@@ -15,15 +15,15 @@ namespace ydistill {
 namespace {
 
 constexpr int kApPoints = 101;
-constexpr double kTiny = 1e-16;  // keeps 0 / 0 away
+constexpr double kTiny = 1e-16;  // avoids 0 / 0
 
-/// `index` of n points from 0 to 1.
+/// Point `index` of n equidistant points from 0 to 1.
 double grid_point(int index, int n) {
   return index == n - 1 ? 1.0 : double(index) * (1.0 / double(n - 1));
 }
 
-/// The piecewise linear curve through (x, y) at `at`; x does not fall. Left of it `left`, right of
-/// it its last value. Where x repeats, the last of the equal points counts.
+/// The piecewise linear curve through (x, y) at `at`; x is non-decreasing. Left of the curve the
+/// value is `left`, right of it the last y. Of points with equal x the last counts.
 double interpolate(double at, std::span<const double> x, std::span<const double> y, double left) {
   const auto above = std::upper_bound(x.begin(), x.end(), at);
   if (above == x.begin()) return left;
@@ -32,7 +32,7 @@ double interpolate(double at, std::span<const double> x, std::span<const double>
   return (y[i + 1] - y[i]) / (x[i + 1] - x[i]) * (at - x[i]) + y[i];
 }
 
-/// Means over a window of 101 of the 1000 points, the ends repeated.
+/// Moving mean over 101 of the 1000 points; the end values are repeated.
 std::vector<double> smoothed(const std::vector<double>& y) {
   constexpr int kHalf = 50;
   const int n = int(y.size());
@@ -58,7 +58,7 @@ EvalCompat eval_compat_of(const std::string& name) {
 }
 
 std::array<float, kNumIous> iou_thresholds() {
-  // Steps from both ends, in float32, as the original's linspace.
+  // Steps from both ends, in float32, as torch.linspace in the original.
   const float first = 0.5f, last = 0.95f, step = (last - first) / float(kNumIous - 1);
   std::array<float, kNumIous> result{};
   for (int i = 0; i < kNumIous; ++i) {
@@ -184,7 +184,7 @@ void DetectionMetrics::append(const std::string& state) {
   if (state.size() < sizeof(sizes)) refuse();
   std::memcpy(sizes.data(), state.data(), sizeof(sizes));
   const auto [images, num_detections, num_truths] = sizes;
-  const int64_t most = int64_t(state.size());  // keeps the products below from overflowing
+  const int64_t most = int64_t(state.size());  // prevents overflow of the products below
   if (num_detections < 0 || num_detections > most || num_truths < 0 || num_truths > most ||
       state.size() != sizeof(sizes) + size_t(num_detections) * sizeof(Scored) +
                           size_t(num_truths) * sizeof(Truths)) {

@@ -47,7 +47,7 @@ std::unique_ptr<Module> make_module(ParameterStore& store, size_t i, const Layer
   return nullptr;
 }
 
-/// Every name means something, and something is left to train.
+/// Checks that every name matches a parameter and that some parameter is left to train.
 void check_frozen(const ParameterStore& store, const std::vector<std::string>& frozen) {
   bool trains = false;
   for (int i = 0; i < store.num_parameters(); ++i) {
@@ -143,7 +143,7 @@ std::vector<Var> Model::forward(const Tensor& images, ForwardMode mode, const Ob
     }
     inputs.clear();
     if (observe) observe(int(i), outputs[i].value());
-    for (const int from : layer.from) {  // let go of what nobody reads any more
+    for (const int from : layer.from) {  // frees outputs after their last use
       if (from >= 0 && last_use_[size_t(from)] == int(i)) outputs[size_t(from)] = Var();
     }
   }
@@ -299,8 +299,8 @@ std::vector<Conv2dGeometry> Model::convolutions(int64_t batch, int64_t height,
   std::vector<Conv2dGeometry> all;
   for (size_t i = 0; i < spec_.layers.size(); ++i) {
     const LayerSpec& layer = spec_.layers[i];
-    // Size of the module's output; a convolution inside it works at that size, but for the
-    // strided one, whose input is larger.
+    // Size of the module's output; the convolutions in it have that size, except the strided one,
+    // whose input is larger.
     const auto at = [&](double reduction, int64_t in, int64_t out, int64_t kernel, int64_t stride,
                         int64_t padding) {
       const int64_t h = int64_t(double(height) / reduction), w = int64_t(double(width) / reduction);

@@ -26,14 +26,14 @@ bool is_wanted(int64_t class_id, const NmsOptions& options) {
   return wanted.empty() || std::find(wanted.begin(), wanted.end(), class_id) != wanted.end();
 }
 
-/// Adds a box of one of the network's classes, as what it counts.
+/// Adds a box of one of the network's classes, with the class id that it is reported as.
 void add_wanted(Detection box, const NmsOptions& options, std::vector<Detection>& out) {
   if (!options.found_as.empty()) box.class_id = options.found_as[size_t(box.class_id)];
   if (is_wanted(box.class_id, options)) out.push_back(box);
 }
 
-/// Adds the detections of one box whose objectness passed. scores: of the classes, not yet times
-/// objectness.
+/// Adds the detections of one box whose objectness passed. scores: of the classes, not multiplied
+/// by objectness.
 void add_candidates(float cx, float cy, float w, float h, float objectness, const float* scores,
                     int64_t classes, const NmsOptions& options, std::vector<Detection>& out) {
   const float conf = float(options.conf);
@@ -55,7 +55,7 @@ void add_candidates(float cx, float cy, float w, float h, float objectness, cons
   if (d.score > conf) add_wanted(d, options, out);
 }
 
-/// Leaves the best `most`, in their order; of equal ones the first.
+/// Keeps the `most` highest-scoring, in their order; of equal ones the first.
 void keep_best(std::vector<Detection>& found, int64_t most) {
   if (int64_t(found.size()) <= most) return;
   std::vector<size_t> order(found.size());
@@ -70,8 +70,9 @@ void keep_best(std::vector<Detection>& found, int64_t most) {
   found.shrink_to_fit();
 }
 
-/// Those of one picture that stay. They come off a heap, best first, and each meets only the boxes
-/// kept so far: once max_det are found, the rest is neither sorted nor compared.
+/// The boxes of one picture that are kept. They are popped from a heap, highest score first, and
+/// each is compared only with those kept so far: after max_det the rest is neither sorted nor
+/// compared.
 std::vector<Detection> suppress_in_picture(const std::vector<Detection>& found,
                                            const NmsOptions& options) {
   const auto worse = [&](size_t a, size_t b) {
@@ -81,7 +82,7 @@ std::vector<Detection> suppress_in_picture(const std::vector<Detection>& found,
   std::iota(heap.begin(), heap.end(), size_t(0));
   std::make_heap(heap.begin(), heap.end(), worse);
 
-  std::vector<Detection> kept, moved;  // as found; by class apart
+  std::vector<Detection> kept, moved;  // original corners; shifted by class
   for (int64_t n = 0; n < options.max_nms && !heap.empty(); ++n) {
     if (int64_t(kept.size()) == options.max_det) break;
     std::pop_heap(heap.begin(), heap.end(), worse);
@@ -116,7 +117,7 @@ void check_found_as(const std::vector<int64_t>& found_as, int64_t classes) {
   }
 }
 
-/// A function of a picture, on all threads; the first error by picture number is thrown.
+/// Calls body for each picture, on all threads; throws the error of the lowest picture index.
 template <class Body>
 void for_each_picture(int64_t pictures, Body&& body) {
   std::vector<int64_t> bad_box(size_t(pictures), -1);
@@ -132,8 +133,8 @@ bool finite_row(const float* row, int64_t n) {
   return finite;
 }
 
-/// The boxes of one picture, taken by rising number (head, anchor, row, column), of which those
-/// whose objectness is surely below the threshold may be left out.
+/// Collects the boxes of one picture, in rising number (head, anchor, row, column). Boxes whose
+/// objectness is certainly below the threshold may be omitted.
 class PictureBoxes {
  public:
   PictureBoxes(const Anchors& anchors, const NmsOptions& options, const AugmentedView& view,
@@ -176,7 +177,7 @@ std::vector<std::vector<Detection>> candidates_on_cpu(
   std::vector<std::vector<Detection>> result(size_t(dims[0].pictures));
   for_each_picture(dims[0].pictures, [&](int64_t picture, int64_t& bad_box) {
     PictureBoxes boxes(anchors, options, view, dims[0].classes());
-    int64_t number = 0;  // of the box in the picture
+    int64_t number = 0;  // index of the box in the picture
     for (size_t k = 0; k < heads.size(); ++k) {
       const HeadDims& head = dims[k];
       const float* logits = heads[k].data<float>() + picture * head.cells() * head.width;
@@ -197,7 +198,7 @@ std::vector<std::vector<Detection>> candidates_on_cpu(
 }
 
 #ifdef YD_HAVE_CUDA
-/// The GPU leaves out the boxes surely below; the rest is done here, as on the CPU.
+/// The GPU drops boxes that are certainly below; the rest is done here, as on the CPU.
 std::vector<std::vector<Detection>> candidates_on_cuda(
     const std::vector<Tensor>& heads, const std::vector<HeadDims>& dims, const Anchors& anchors,
     const NmsOptions& options, const AugmentedView& view, float surely_below) {
@@ -207,7 +208,7 @@ std::vector<std::vector<Detection>> candidates_on_cuda(
   std::iota(order.begin(), order.end(), size_t(0));
   std::sort(order.begin(), order.end(),
             [&](size_t a, size_t b) { return numbers[a] < numbers[b]; });
-  int64_t cells = 0;  // boxes of a picture
+  int64_t cells = 0;  // boxes per picture
   for (const HeadDims& head : dims) cells += head.cells();
 
   std::vector<std::vector<Detection>> result(size_t(dims[0].pictures));

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// One kernel a head lists the boxes that pass; once their number is known, another copies their
-// rows together. There is room in the list for all boxes, for rows only as many as pass. The order
-// is left to chance: whoever reads the result sorts by number.
+// One kernel per head lists the boxes that pass; when their number is known, another copies their
+// rows to one array. The list has room for all boxes, the array only for those that pass. The order
+// is arbitrary: the caller sorts by number.
 #include <ydistill/yolo/nms_cuda.h>
 
 #include <ydistill/tensor/cuda/elementwise.h>

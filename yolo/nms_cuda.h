@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The part of NMS that a GPU does: leaving out the boxes that cannot pass.
+// The GPU's part of NMS: removing the boxes whose objectness cannot pass.
 #pragma once
 
 #include <vector>
@@ -9,10 +9,10 @@
 
 namespace ydistill::cuda {
 
-/// Boxes in the CPU's memory, in any order.
+/// Boxes in CPU memory, in any order.
 struct PassingBoxes {
-  /// int64 [n]: picture times boxes of a picture, plus the box's number in its picture: head,
-  /// anchor, row, column.
+  /// int64 [n]: picture index times boxes per picture, plus the box's index in its picture, in the
+  /// order head, anchor, row, column.
   Tensor numbers;
   Tensor logits;  ///< float32 [n, 5+C]
 };

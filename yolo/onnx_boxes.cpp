@@ -11,7 +11,7 @@ namespace {
 using Ints = std::vector<int64_t>;
 using Floats = std::vector<float>;
 
-/// Adds nodes whose names begin alike, and the small constants they need.
+/// Adds nodes with a common name prefix, and the small constants that they need.
 class Scope {
  public:
   Scope(OnnxGraph& graph, std::string prefix) : graph_(graph), prefix_(std::move(prefix)) {}
@@ -49,7 +49,7 @@ class Scope {
 
 constexpr int64_t kToTheEnd = std::numeric_limits<int64_t>::max();
 
-/// What is added to 2 sigmoid(tx) stride and 2 sigmoid(ty) stride: (cell - 0.5) stride, each
+/// The offsets added to 2 sigmoid(tx) stride and 2 sigmoid(ty) stride: (cell - 0.5) stride, each
 /// [1,1,cells,1].
 struct Offsets {
   std::string x, y;
@@ -142,7 +142,7 @@ std::string add_onnx_detections(OnnxGraph& graph, const std::string& boxes, int6
                                 const NmsOptions& options) {
   Scope scope(graph, "nms.");
   // The score of a box's best class, and 0 for its others: [N,boxes,C], then [N,C,boxes]. Classes
-  // are compared by number, so that it does not matter how a runtime rounds scores.
+  // are compared by index, so that a runtime's rounding of scores does not matter.
   const std::string scores = scope.node(
       "scores", "Mul",
       {scope.slice("classes", boxes, 2, 5, kToTheEnd), scope.slice("objectness", boxes, 2, 4, 5)});
@@ -156,7 +156,7 @@ std::string add_onnx_detections(OnnxGraph& graph, const std::string& boxes, int6
       scope.node("by_class", "Transpose", {scope.node("best_alone", "Mul", {scores, is_best})},
                  {{"perm", Ints{0, 2, 1}}});
 
-  // With 0 OpenVINO keeps one box of a class only, also where the others lie apart.
+  // With 0 OpenVINO keeps only one box per class, even if the others do not overlap it.
   const float iou = std::max(float(options.iou), 1e-6f);
   const std::string centres = scope.slice("centres", boxes, 2, 0, 4);
   const std::string kept = scope.node(  // [n,3]: picture, class, box
@@ -181,7 +181,7 @@ std::string add_onnx_detections(OnnxGraph& graph, const std::string& boxes, int6
        scope.to_float("class.number", scope.slice("class", kept, 1, 1, 2))},
       {{"axis", int64_t(1)}});
 
-  // The best first: min(n, N max_det) of them.
+  // Highest score first: min(n, N max_det) of them.
   const std::string found = scope.node("found", "Shape", {score});
   const std::string pictures =
       scope.slice("pictures", scope.node("boxes.shape", "Shape", {boxes}), 0, 0, 1);

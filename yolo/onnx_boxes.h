@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// From the heads' logits to boxes and to detections, as ONNX operators.
+// ONNX operators from the heads' logits to boxes and to detections.
 #pragma once
 
 #include <string>
@@ -17,9 +17,10 @@ std::string add_onnx_boxes(OnnxGraph& graph, const std::vector<OnnxFeatureMap>& 
                            const GraphSpec& spec);
 
 /// boxes    "output0", [N,boxes,5+C].
-/// returns  "detections" [n,7]: picture, x1, y1, x2, y2, score, class; best score first. As nms()
-///          with the best class of each box (of equal ones the first), boxes of a class suppressing
-///          each other.
+/// returns  "detections" [n,7]: picture, x1, y1, x2, y2, score, class; highest score first. As
+/// nms()
+///          with the best class of each box (of equal ones the first) and suppression within a
+///          class.
 std::string add_onnx_detections(OnnxGraph& graph, const std::string& boxes, int64_t num_classes,
                                 const NmsOptions& options);
 

@@ -18,7 +18,7 @@ Ints sizes_of(const Tensor& t) {
   return {t.shape().sizes().begin(), t.shape().sizes().end()};
 }
 
-/// Cells along a side of what a convolution gives.
+/// Cells along a side of a convolution's output.
 int64_t side_after_conv(const std::string& name, int64_t side, int64_t kernel,
                         Conv2dOptions options) {
   const int64_t padded = side + 2 * options.padding;
@@ -29,7 +29,7 @@ int64_t side_after_conv(const std::string& name, int64_t side, int64_t kernel,
   return (padded - kernel) / options.stride + 1;
 }
 
-/// The sizes of what a module gives, without a name.
+/// The sizes of a module's output, without a name.
 OnnxFeatureMap size_after(const std::string& name, const LayerSpec& layer,
                           const std::vector<OnnxFeatureMap>& inputs) {
   const int64_t rows = inputs.at(0).rows, columns = inputs.at(0).columns;
@@ -82,7 +82,7 @@ std::pair<std::string, std::string> OnnxModules::int8_weights(const std::string&
                                                               const std::string& values,
                                                               const Tensor& weight_oihw,
                                                               const Tensor& bias) {
-  // The calibration's channels are those of Focus where the picture is read.
+  // For the convolution that reads the picture, the calibration's channels are those of Focus.
   const std::vector<float>& means = calibration_of(calibration_, name).input_means;
   const Tensor ohwi = ohwi_from_oihw(weight_oihw);
   const bool is_stem = ohwi.size(3) == 3 && means.size() == 12;
@@ -198,7 +198,7 @@ std::string OnnxModules::c3(const std::string& name, const std::string& x, const
   return conv_silu(name + ".cv3", both);
 }
 
-// A window of k twice is one of 2k - 1, three times one of 3k - 2: SPP and SPPF are the same.
+// Pooling twice with window k equals window 2k - 1, three times 3k - 2: SPP and SPPF are the same.
 std::string OnnxModules::spp(const std::string& name, const std::string& x, int64_t window) {
   const int64_t pad = window / 2;
   std::vector<std::string> levels{conv_silu(name + ".cv1", x)};
@@ -217,7 +217,7 @@ std::string OnnxModules::concat(const std::string& name, const std::vector<std::
 
 std::string OnnxModules::upsample(const std::string& name, const std::string& x) {
   using Floats = std::vector<float>;
-  // Operator set 12 demands the region, which this mode ignores: all of the input.
+  // Operator set 12 requires the region (roi), which this mode ignores.
   const std::string region =
       graph_.add_constant(name + ".region", {8}, Floats{0, 0, 0, 0, 1, 1, 1, 1});
   const std::string scales = graph_.add_constant(name + ".scales", {4}, Floats{1, 1, 2, 2});

@@ -12,31 +12,32 @@
 
 namespace ydistill {
 
-/// A value [N,C,rows,columns]; rows and columns are 0 where they are known only at run time.
+/// A value [N,C,rows,columns]; rows and columns are 0 if they are known only at run time.
 struct OnnxFeatureMap {
   std::string name;
   int64_t rows = 0, columns = 0;
 };
 
-/// Adds modules to a graph. Every value is called after the module that gives it, as the
-/// checkpoint's weights are: "model.2.cv1.silu".
+/// Adds modules to a graph. Every value is named after its module, like the checkpoint's weights:
+/// "model.2.cv1.silu".
 class OnnxModules {
  public:
-  /// weights: as export_weights gives them; outlive this. precision: of constants and what is
-  /// between them. calibration: for kInt8, where weights are bytes, and outputs of convolutions are
-  /// rounded to 256 numbers (QuantizeLinear) and are floats again (DequantizeLinear); outlives
+  /// weights: as from export_weights; must outlive this. precision: of constants and intermediate
+  /// values. calibration: for kInt8, where weights are bytes and outputs of convolutions are
+  /// quantized to 256 numbers (QuantizeLinear) and converted back (DequantizeLinear); must outlive
   /// this.
   OnnxModules(OnnxGraph& graph, const NamedTensors& weights, OnnxType precision,
               const NetworkCalibration& calibration);
 
-  /// The numbers of a picture, 0 to 1, as convolutions read them: in 8 bits rounded to 1 / 255.
+  /// A picture's values, 0 to 1, as the convolutions read them: in int8 rounded to multiples of
+  /// 1/255.
   std::string add_picture(const std::string& x);
 
-  /// A module of a network but Detect; `name`: "model.2". inputs: as many as layer.from.
-  /// throws ValueError for inputs whose sizes do not fit.
+  /// Adds any module except Detect; `name`: "model.2". inputs: as many as layer.from.
+  /// throws ValueError for inputs whose sizes do not agree.
   OnnxFeatureMap add(const std::string& name, const LayerSpec& layer,
                      const std::vector<OnnxFeatureMap>& inputs);
-  /// A convolution with `name`.weight and `name`.bias: one of Detect's.
+  /// Adds one of Detect's convolutions, with `name`.weight and `name`.bias.
   OnnxFeatureMap add_head(const std::string& name, const OnnxFeatureMap& x);
 
  private:
@@ -44,8 +45,7 @@ class OnnxModules {
   std::string add_operators(const std::string& name, const LayerSpec& layer,
                             const std::vector<std::string>& inputs);
   const Tensor& weight(const std::string& name) const;
-  /// name: of the convolution in the calibration. values: what the names of what is added begin
-  /// with.
+  /// name: of the convolution in the calibration. values: prefix of the names of added values.
   std::string conv(const std::string& name, const std::string& values, const std::string& x,
                    const Tensor& weight_oihw, const Tensor& bias, Conv2dOptions options);
   /// Weights and bias as constants.
@@ -54,9 +54,9 @@ class OnnxModules {
   std::pair<std::string, std::string> int8_weights(const std::string& name,
                                                    const std::string& values,
                                                    const Tensor& weight_oihw, const Tensor& bias);
-  /// To 256 numbers and back; nothing where not in 8 bits.
+  /// Quantizes to 256 numbers and back; in other precisions returns x.
   std::string rounded(const std::string& name, const std::string& x, const Quantization& to);
-  /// What a convolution gives, to its 256 numbers.
+  /// The same for a convolution's output, by its own calibration.
   std::string rounded_output(const std::string& conv, const std::string& x);
   /// Convolution, folded batch norm, SiLU, without rounding.
   std::string conv_silu_exact(const std::string& name, const std::string& x,

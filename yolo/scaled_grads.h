@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What the losses share: their dtype, and the backward pass of a loss whose forward already
-// computed the gradients of its inputs.
+// Shared by the losses: the check of the dtype, and the backward pass of a loss whose forward
+// already computed the gradients of its inputs.
 #pragma once
 
 #include <string_view>
@@ -13,9 +13,10 @@ namespace ydistill {
 /// throws DTypeError, naming `op`, for a head on a GPU that is not float32.
 void check_loss_dtype(std::string_view op, const Tensor& head);
 
-/// The gradients, multiplied IN PLACE by the scalar `grad_out` of their dtype (of bfloat16 ones:
-/// float32) and device; untouched where that is 1. Undefined ones stay so. On a GPU the scalar is
-/// not read back. A loss may hand over what it saved: a tape calls each backward function once.
+/// Returns the gradients, multiplied IN PLACE by the scalar `grad_out` of their dtype (float32 for
+/// bfloat16 gradients) and device; unchanged if it is 1. Undefined ones stay undefined. On a GPU
+/// the scalar is not read back. A loss may pass its saved tensors: a tape calls each backward
+/// function once.
 Grads scaled_grads(const std::vector<Tensor>& grads, const Tensor& grad_out);
 
 namespace cuda {

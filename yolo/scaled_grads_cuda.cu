@@ -6,7 +6,7 @@
 namespace ydistill::cuda {
 namespace {
 
-constexpr int64_t kMaxScaleBlocks = 1024;  // the usual factor is 1, and then all there is to do
+constexpr int64_t kMaxScaleBlocks = 1024;  // few: the usual factor is 1, which needs no work
 
 template <class T, int N>
 __global__ void __launch_bounds__(kThreads)

@@ -18,12 +18,12 @@ const Tensor* find_tensor(const NamedTensors& tensors, const std::string& name) 
   return nullptr;
 }
 
-/// A head's convolution, [anchors * (5 + classes), ...], with rows of other classes.
+/// A head's convolution, [anchors * (5 + classes), ...], with the rows of the selected classes.
 struct HeadRows {
   int64_t anchors = 0, num_classes = 0;
   const std::vector<int64_t>& classes;
 
-  /// value: what stands in a row of kNoClass, unless of_unknown has the shape of the result.
+  /// value: fills a row of kNoClass, unless of_unknown has the shape of the result.
   Tensor select(const std::string& name, const Tensor& rows, float value,
                 const Tensor* of_unknown) const {
     const int64_t width = kBoxChannels + num_classes;

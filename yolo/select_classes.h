@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
-// A detector of other classes from one that knows them: of the head's output channels those of the
-// wanted classes are kept. Each class has a sigmoid of its own, so what is found of it stays as it
-// was.
+// Makes a detector of selected classes from one that has them: only the wanted classes' output
+// channels of the heads are kept. Each class has its own sigmoid, so its scores do not change.
 #pragma once
 
 #include <cstdint>
@@ -12,22 +11,22 @@
 
 namespace ydistill {
 
-/// In place of a class: the network has none such, and will never find it.
+/// In place of a class id: a class that the network does not have and will never find.
 inline constexpr int64_t kNoClass = -1;
 /// The class logit of kNoClass in every box: its sigmoid, 2e-9, is below any threshold.
 inline constexpr float kNeverLogit = -20;
 
-/// classes: of the checkpoint, in the order wanted, or kNoClass. names: what each is called then,
-/// as many. of_unknown: the weights of a network of the wanted classes, such as a new one, whose
-/// head stands in for kNoClass; where it has none of these shapes kNeverLogit does. A calibration
-/// for 8 bits stays valid. Metadata is left out: it speaks of another network.
-/// throws ValueError for classes that are not there, none at all or another number of names.
+/// classes: ids of the checkpoint in the wanted order, or kNoClass. names: their new names, as
+/// many. of_unknown: weights of a network of the wanted classes, such as a new one, whose head
+/// supplies the rows of kNoClass; kNeverLogit is used if it has no tensor of that shape. A
+/// calibration for int8 stays valid. Metadata is dropped: it describes another network.
+/// throws ValueError for ids out of range, no classes, or another number of names.
 Checkpoint select_classes(const Checkpoint& checkpoint, const std::vector<int64_t>& classes,
                           const std::vector<std::string>& names,
                           const NamedTensors& of_unknown = {});
 
-/// For each of `wanted` its place in `known`, or kNoClass where it is not there, is there twice, or
-/// only stands for a name (class0).
+/// For each of `wanted` its index in `known`, or kNoClass if it is not there, is there twice, or is
+/// only a stand-in name (class0).
 std::vector<int64_t> classes_by_name(const std::vector<std::string>& wanted,
                                      const std::vector<std::string>& known);
 /// Whether a name is one that a data set or a checkpoint without names gets: class0, class1, ...

@@ -10,7 +10,7 @@ namespace ydistill {
 namespace {
 
 constexpr int kPicture = 0, kClass = 1, kX = 2, kW = 4, kColumns = 6;
-constexpr float kRounding = 1e-3f;  // of the labels' text form and of clipping
+constexpr float kRounding = 1e-3f;  // tolerance for the labels' text form and for clipping
 
 bool is_index(float value, int64_t count) {
   return value >= 0 && value < float(count) && value == std::floor(value);

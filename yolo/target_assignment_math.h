@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Which boxes answer for a target: the rules of one target, for either backend. What is compared is
-// float32, as in the original, and rounded after every operation: both backends decide alike.
+// The rules of target assignment for one target, shared by CPU and GPU. Comparisons are in float32,
+// as in the original, rounded after every operation, so that both backends decide alike.
 #pragma once
 
 #include <cmath>
@@ -11,12 +11,12 @@
 
 namespace ydistill {
 
-/// A target's own cell, left, up, right, down.
+/// The target's own cell, left, up, right, down.
 inline constexpr int kNumOffsets = 5;
 
 namespace detail {
 
-/// a b, which a GPU would else fuse with an addition and not round.
+/// a b, rounded; a GPU might otherwise fuse it with an addition.
 YD_HOST_DEVICE float rounded_product(float a, float b) {
 #if defined(__CUDA_ARCH__)
   return __fmul_rn(a, b);
@@ -25,12 +25,12 @@ YD_HOST_DEVICE float rounded_product(float a, float b) {
 #endif
 }
 
-/// True where the centre lies in the half of its cell next to a lower neighbour that exists.
+/// True if the centre is in the half of its cell next to the lower neighbour, and that exists.
 YD_HOST_DEVICE bool near_lower(float position) {
   return position - std::floor(position) < 0.5f && position > 1;
 }
 
-/// Whether a target with this centre, in cells, goes to the neighbour of number `offset`.
+/// Whether a target with this centre, in cells, is assigned to neighbour `offset`.
 YD_HOST_DEVICE bool takes(int offset, float x, float y, const HeadDims& head) {
   switch (offset) {
     case 1:
@@ -59,8 +59,8 @@ YD_HOST_DEVICE int64_t cell_of(float position, int64_t cells) {
 
 }  // namespace detail
 
-/// Whether a target goes to neighbour `offset` of its cell with an anchor of this size; then `m` is
-/// the match, but for `target`.
+/// Whether a target is assigned to neighbour `offset` of its cell with an anchor of this size, in
+/// cells; if so, sets `m` except for m.target.
 /// target  picture, class, centre x, centre y, width, height, 0..1
 YD_HOST_DEVICE bool match_target(const float* target, int offset, int64_t anchor, double anchor_w,
                                  double anchor_h, float anchor_t, const HeadDims& head, Match& m) {
@@ -88,7 +88,7 @@ YD_HOST_DEVICE bool match_target(const float* target, int offset, int64_t anchor
   return true;
 }
 
-/// Which of the head's boxes, in memory order, the match is.
+/// Index of the match's box in the head, in memory order.
 YD_HOST_DEVICE int64_t box_of(const Match& m, const HeadDims& head) {
   return ((m.picture * head.rows + m.row) * head.columns + m.column) * head.anchors + m.anchor;
 }

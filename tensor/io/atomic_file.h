@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Files that are replaced whole or not at all.
+// Files that are replaced atomically: completely or not at all.
 #pragma once
 
 #include <cstddef>
@@ -9,14 +9,13 @@
 
 namespace ydistill {
 
-/// A file in the making. What is written goes to a temporary beside the target; commit() brings it
-/// safely to the disk and renames it over the target. Until then, and after any failure, the target
-/// stays as it was and the temporary is removed. A symbolic link is followed, and an existing
-/// file's permissions are kept.
+/// A file being written. Data goes to a temporary file next to the target; commit() syncs it to the
+/// disk and renames it over the target. Until then, and after any failure, the target is unchanged
+/// and the temporary is removed. A symbolic link is followed, and an existing file's permissions
+/// are kept.
 class AtomicFile {
  public:
-  /// throws FileError where the folder is missing or not writable, or the target is no regular
-  /// file.
+  /// throws FileError if the folder is missing or not writable, or the target is no regular file.
   explicit AtomicFile(std::filesystem::path target);
   ~AtomicFile();
   AtomicFile(const AtomicFile&) = delete;
@@ -38,17 +37,17 @@ class AtomicFile {
   int fd_ = -1;
 };
 
-/// Removes what processes that were killed while they wrote into this folder left there. Only for a
-/// folder that nobody else writes to. What cannot be removed stays.
+/// Removes temporaries that killed processes left in this folder. Only for a folder that no other
+/// process writes to. Errors are ignored.
 void remove_left_temporaries(const std::filesystem::path& folder);
 
-/// The whole of a small file at once. throws FileError.
+/// Writes a small file in one call. throws FileError.
 void write_file_atomically(const std::filesystem::path& target, std::string_view text);
 
-/// Writes all bytes to an open file descriptor, however many calls that takes. `name` is what the
-/// message calls the file. throws FileError.
+/// Writes all bytes to an open file descriptor, in as many calls as needed. name: of the file, for
+/// messages. throws FileError.
 void write_fully(int fd, std::span<const std::byte> bytes, const std::filesystem::path& name);
-/// The same for callers with words of their own: 0, or the system's reason as errno has it.
+/// The same for callers with messages of their own: returns 0 or the errno value.
 int write_all(int fd, std::span<const std::byte> bytes);
 
 }  // namespace ydistill

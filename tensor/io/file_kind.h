@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What a file is that was expected to be a PyTorch checkpoint, for messages that help.
+// Identifies a file that was expected to be a PyTorch checkpoint, for helpful messages.
 #pragma once
 
 #include <filesystem>
@@ -9,7 +9,7 @@ namespace ydistill {
 
 /// Looks at the first bytes. "" for a zip archive; else a sentence without a subject: "is a Git LFS
 /// pointer, not the file itself; fetch it with 'git lfs pull'".
-/// throws FileError where the file is missing or cannot be read.
+/// throws FileError if the file is missing or cannot be read.
 std::string why_not_zip(const std::filesystem::path& path);
 
 }  // namespace ydistill

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: MIT
-// A folder that one process at a time works in.
+// A lock on a folder that only one process may use at a time.
 #pragma once
 
 #include <filesystem>
 
 namespace ydistill {
 
-/// Held until it is destroyed or the process ends, however it ends.
+/// Held until it is destroyed or the process ends in any way.
 class FolderLock {
  public:
-  /// throws FileError where the folder cannot be opened, or is held: by a process or by another
-  /// lock of this one. A file system without locks gives a lock that holds nothing.
+  /// throws FileError if the folder cannot be opened or is already locked, by another process or by
+  /// another FolderLock of this one. On a file system without locks this has no effect.
   explicit FolderLock(const std::filesystem::path& folder);
   ~FolderLock();
   FolderLock(FolderLock&& other) noexcept;

@@ -7,17 +7,17 @@
 
 namespace ydistill {
 
-/// Exact for every value: subnormals, infinities, and NaN with its payload. Without branches, so
-/// that loops over it vectorise.
+/// Exact for every value: subnormals, infinities, and NaN with its payload. Branch-free, so that
+/// loops over it vectorise.
 inline float half_to_float(uint16_t half) {
   const uint32_t magnitude = uint32_t(half & 0x7fffu) << 13;
-  // The same bits as a float lie 2^112 below, subnormals included.
+  // Read as a float, these bits are the value times 2^-112, subnormals included.
   const uint32_t finite = std::bit_cast<uint32_t>(std::bit_cast<float>(magnitude) * 0x1p112f);
   const uint32_t bits = (half & 0x7c00u) == 0x7c00u ? magnitude | 0x7f800000u : finite;
   return std::bit_cast<float>(bits | uint32_t(half & 0x8000u) << 16);
 }
 
-/// The nearest half, of two as near the even one; infinity from 65520 on. NaN stays NaN.
+/// The nearest half, ties to even; infinity from 65520 on. NaN stays NaN.
 inline uint16_t float_to_half(float value) {
   const uint32_t bits = std::bit_cast<uint32_t>(value);
   const uint16_t sign = uint16_t(bits >> 16 & 0x8000u);

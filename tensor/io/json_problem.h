@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What is wrong with a text that should be JSON of some kind, fit for a one-line message.
+// The fault of a text that should be JSON of some kind, for a one-line message.
 #pragma once
 
 #include <exception>
@@ -8,9 +8,9 @@
 
 namespace ydistill {
 
-/// The reason of an exception of nlohmann's library that came of reading `text`: for what is no
-/// JSON "line 3, column 5: syntax error while parsing ...", for what is other JSON than expected
-/// "key 'epoch' not found" and the like. Without the library's own code in front of it.
+/// The reason of an exception of nlohmann's library from reading `text`: for invalid JSON "line 3,
+/// column 5: syntax error while parsing ...", for unexpected JSON "key 'epoch' not found" and
+/// similar. Without the library's error code in front of it.
 std::string json_problem(const std::exception& error, std::string_view text);
 
 }  // namespace ydistill

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Files written where none was.
+// Writes files that must not exist yet.
 #pragma once
 
 #include <filesystem>
@@ -7,8 +7,8 @@
 
 namespace ydistill {
 
-/// Writes a file that must not exist yet. throws FileError naming it and the system's reason (no
-/// space left, ...); what was written until then is removed.
+/// Writes a file that must not exist yet. throws FileError with its name and the system's reason
+/// (no space left, ...); a partly written file is removed.
 void write_new_file(const std::filesystem::path& file, std::string_view text);
 
 /// Copies bytes and permissions into a file that must not exist yet. throws FileError naming both

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// ONNX files: a graph of operators with its constants, as other runtimes read it. Written only.
+// Writes ONNX files: a graph of operators with its constants, for other runtimes.
 // https://github.com/onnx/onnx/blob/main/onnx/onnx.proto; operators as of set 12 (ONNX 1.7) or 13
 // (1.8).
 #pragma once
@@ -24,24 +24,24 @@ struct OnnxAttribute {
   std::variant<int64_t, float, std::string, std::vector<int64_t>> value;
 };
 
-/// Sizes of a tensor: numbers, or names of those that are known only at run time.
+/// Sizes of a tensor: numbers, or names for sizes that are known only at run time.
 using OnnxSizes = std::vector<std::variant<int64_t, std::string>>;
 
-/// A graph in the making. Values are known by name; one must be added before it is used.
+/// Builds a graph. Values are identified by name and must be added before they are used.
 class OnnxGraph {
  public:
-  /// operator_set: 12, or 13 for DequantizeLinear with a scale for each channel; what else is used
-  /// here is the same in both.
+  /// operator_set: 12, or 13 for DequantizeLinear with a scale per channel; the other operators
+  /// used here are the same in both.
   explicit OnnxGraph(const std::string& name, int operator_set = 12);
 
   /// returns `name`. throws ValueError for a name that is taken.
   std::string add_input(const std::string& name, OnnxType type, const OnnxSizes& sizes);
-  /// Makes a value an output. throws ValueError where there is none of this name.
+  /// Makes a value an output. throws ValueError if there is no value of this name.
   void add_output(const std::string& name, OnnxType type, const OnnxSizes& sizes);
 
-  /// A constant. as: kFloat, or kFloat16, to whose nearest the values are rounded.
-  /// returns `name`. throws ValueError for a name that is taken, values that do not fill the sizes,
-  /// and one that is too large for kFloat16.
+  /// A constant. as: kFloat, or kFloat16 (values are rounded to nearest).
+  /// returns `name`. throws ValueError for a name that is taken, for values whose number does not
+  /// match the sizes, and for one that is too large for kFloat16.
   std::string add_constant(const std::string& name, const std::vector<int64_t>& sizes,
                            std::span<const float> values, OnnxType as = OnnxType::kFloat);
   std::string add_constant(const std::string& name, const std::vector<int64_t>& sizes,
@@ -51,8 +51,9 @@ class OnnxGraph {
   std::string add_constant(const std::string& name, const std::vector<int64_t>& sizes,
                            std::span<const uint8_t> values);
 
-  /// An operator with one output. name: the node's and its output's.
-  /// returns `name`. throws ValueError for a name that is taken and for an input that is not there.
+  /// An operator with one output. name: of the node and of its output.
+  /// returns `name`. throws ValueError for a name that is taken and for an input that does not
+  /// exist.
   std::string add_node(const std::string& name, const std::string& op,
                        const std::vector<std::string>& inputs,
                        const std::vector<OnnxAttribute>& attributes = {});
@@ -62,7 +63,7 @@ class OnnxGraph {
                              const std::vector<std::string>& outputs,
                              const std::vector<OnnxAttribute>& attributes = {});
 
-  /// The whole file. metadata: read by programs that know its keys.
+  /// The complete file. metadata: for programs that know its keys.
   /// throws ValueError for more than the format's 2 GiB.
   std::string encode(const std::string& producer_version,
                      const std::vector<std::pair<std::string, std::string>>& metadata) const;

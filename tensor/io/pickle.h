@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 // Python pickles (protocols 0 to 5) as inert data.
 //
-// A pickle is a small program whose instructions build objects, and may call anything. Here every
+// A pickle is a small program whose instructions build objects and may call anything. Here every
 // global becomes a node with its name and every call a node with callable, arguments and state;
-// nothing is ever looked up, imported or called. The nodes lie in one pool and name each other by
-// index, so a list that contains itself is neither a leak nor an endless loop at this level; those
-// who walk a document bound their own depth and number of steps.
+// nothing is ever looked up, imported or called. The nodes are in one pool and refer to each other
+// by index, so a list that contains itself is neither a leak nor an endless loop at this level.
+// Code that traverses a document must limit its own depth and number of steps.
 #pragma once
 
 #include <cstddef>
@@ -27,7 +27,7 @@ enum class PickleKind : uint8_t {
   kNone,
   kBool,
   kInt,     ///< fits int64
-  kBigInt,  ///< does not; `number` is near it
+  kBigInt,  ///< does not fit; `number` is approximate
   kFloat,
   kString,  ///< UTF-8
   kBytes,
@@ -36,7 +36,7 @@ enum class PickleKind : uint8_t {
   kDict,
   kSet,
   kGlobal,      ///< `text` = "module.name"
-  kCall,        ///< `callable` with `args`, and what was put into the result
+  kCall,        ///< `callable` with `args`, and what was added to the result
   kPersistent,  ///< items[0] = the persistent id, a storage in PyTorch's files
 };
 
@@ -51,10 +51,10 @@ struct PickleNode {
   PickleRef callable = kNoPickle;  ///< kCall: a kGlobal, or anything else
   PickleRef args = kNoPickle;      ///< kCall: usually a tuple
   PickleRef kwargs = kNoPickle;    ///< kCall by NEWOBJ_EX: a dict
-  PickleRef state = kNoPickle;     ///< kCall: what BUILD was given
+  PickleRef state = kNoPickle;     ///< kCall: the argument of BUILD
 };
 
-/// What a pickle may cost. The defaults hold any YOLOv5 checkpoint many times over.
+/// Limits on a pickle's resources. The defaults are many times what any YOLOv5 checkpoint needs.
 struct PickleLimits {
   int64_t max_bytes = int64_t(64) << 20;
   int64_t max_nodes = 1'000'000;
@@ -75,12 +75,12 @@ class PickleDocument {
   /// True for the global "module.name", and for a call of it.
   bool is_global(PickleRef ref, std::string_view dotted_name) const;
   bool is_call_of(PickleRef ref, std::string_view dotted_name) const;
-  /// The callable's "module.name"; "" where the node is no call of a global.
+  /// The callable's "module.name"; "" if the node is no call of a global.
   std::string_view called(PickleRef ref) const;
   /// Positional argument i of a call, or kNoPickle.
   PickleRef arg(PickleRef call, size_t i) const;
 
-  /// A dict, or a call of collections.OrderedDict and its like.
+  /// A dict, or a call of collections.OrderedDict and similar.
   bool is_dict(PickleRef ref) const;
   /// Key and value of each entry of such a dictionary, in order, as the pickle put them (a key that
   /// is set twice appears twice, the last one counts). Empty for anything else.
@@ -115,8 +115,8 @@ class PickleDocument {
 };
 
 /// Runs the pickle's instructions. `source` names it in messages ("last.pt: data.pkl").
-/// throws FileError naming the source, the byte and what is wrong: cut short, an instruction that
-/// does not exist or has nothing to work on, or a limit.
+/// throws FileError with the source, the byte position and the fault: truncated, an unknown
+/// instruction or one without operands, or a limit.
 PickleDocument parse_pickle(std::span<const std::byte> bytes, std::string_view source,
                             const PickleLimits& limits = {});
 

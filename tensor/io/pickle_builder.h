@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The machine a pickle runs on: nodes, stack, marks and memo, every one of them bounded.
+// The machine that runs a pickle: nodes, stack, marks and memo, all limited in size.
 #pragma once
 
 #include <cstddef>
@@ -13,7 +13,7 @@
 
 namespace ydistill {
 
-/// Each function throws FileError where the stack lacks what it needs or a limit is passed.
+/// Each function throws FileError if operands are missing on the stack or a limit is exceeded.
 class PickleBuilder {
  protected:
   using Refs = std::vector<PickleRef>;
@@ -30,7 +30,7 @@ class PickleBuilder {
   PickleRef collection(PickleKind kind, Refs items);
   void push_collection(PickleKind kind, Refs items) { push(collection(kind, std::move(items))); }
   void push_call(PickleRef callable, PickleRef args, PickleRef kwargs);
-  /// Change what is on top of the stack.
+  /// Change the node on top of the stack.
   void append(const Refs& items);
   void set_entries(const Refs& entries);
   void build(PickleRef state);
@@ -44,7 +44,7 @@ class PickleBuilder {
   Refs pop_to_mark();
   void pop_or_unmark();
 
-  // The memo, in which a pickle notes what it needs again.
+  // The memo, in which a pickle stores objects for later references.
   size_t memo_size() const { return memo_.size(); }
   void memo_put(uint64_t key);
   void memo_get(uint64_t key);

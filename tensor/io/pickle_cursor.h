@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The bytes of a pickle, and how its instructions write numbers and text.
+// Reads the bytes of a pickle, and numbers and text as its instructions encode them.
 #pragma once
 
 #include <cstddef>
@@ -21,13 +21,13 @@ class PickleCursor {
   /// Start of the current instruction, for messages.
   void mark_instruction() { instruction_ = position_; }
   size_t remaining() const { return bytes_.size() - position_; }
-  /// throws FileError where less than n bytes are left.
+  /// throws FileError if fewer than n bytes are left.
   std::string_view take(uint64_t n);
-  /// A little-endian number of `nbytes` <= 8 bytes, without sign.
+  /// An unsigned little-endian number of `nbytes` <= 8 bytes.
   uint64_t number(size_t nbytes);
   uint8_t byte() { return uint8_t(number(1)); }
   double big_endian_double();
-  /// Up to the next newline, which is taken but not returned.
+  /// Text up to the next newline, which is consumed but not returned.
   std::string_view line();
 
  private:
@@ -37,7 +37,7 @@ class PickleCursor {
   size_t instruction_ = 0;
 };
 
-/// An integer of any length: exact where it fits int64, else `number` is near it.
+/// An integer of any length: exact if it fits int64, else `number` is approximate.
 struct PickleInteger {
   bool fits = true;
   int64_t integer = 0;
@@ -51,7 +51,7 @@ PickleInteger integer_from_text(std::string_view text);
 /// Python's 'raw-unicode-escape', as UNICODE writes it, in UTF-8.
 std::string unescape_raw_unicode(std::string_view text);
 /// A quoted Python 2 string, as STRING writes it, in UTF-8 (each byte a code point of Latin-1).
-/// False where it is not quoted.
+/// Returns false if it is not quoted.
 bool unescape_quoted(std::string_view text, std::string& out);
 
 }  // namespace ydistill

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Protobuf's wire format, as far as TensorBoard's and ONNX's files need it. Written only.
+// Writes Protobuf's wire format, as far as TensorBoard's and ONNX's files need it.
 // https://protobuf.dev/programming-guides/encoding
 #pragma once
 
@@ -10,7 +10,7 @@
 
 namespace ydistill {
 
-/// One message in the making: its fields in the order of the calls, each with its number.
+/// Builds one message: fields in the order of the calls, each with its number.
 class ProtobufMessage {
  public:
   /// int64, int32, bool, enum.
@@ -25,7 +25,7 @@ class ProtobufMessage {
   void add(int field, const ProtobufMessage& message) { add(field, message.bytes()); }
 
   const std::string& bytes() const { return bytes_; }
-  /// The bytes without a copy; the message is empty then.
+  /// Moves the bytes out; the message is then empty.
   std::string take() { return std::exchange(bytes_, {}); }
 
  private:
@@ -36,7 +36,7 @@ class ProtobufMessage {
   std::string bytes_;
 };
 
-/// Numbers as files of this kind hold them: the lowest byte first.
+/// Appends a number with the lowest byte first.
 template <class T>
 void append_little_endian(std::string& to, T value) {
   for (size_t i = 0; i < sizeof(T); ++i) to += char(uint8_t(value >> (8 * i)));

@@ -17,11 +17,11 @@
 
 namespace ydistill {
 
-/// Which of a checkpoint's two models is wanted. The other one is taken where the file holds only
-/// that; PtCheckpoint::source says which it was.
+/// Which of a checkpoint's two models is preferred. If the file has only the other one, that is
+/// read; PtCheckpoint::source tells which.
 enum class PtWeights {
-  kModel,  ///< `model`: where training starts
-  kEma,    ///< `ema`, the averaged weights: what inference wants
+  kModel,  ///< `model`, for training
+  kEma,    ///< `ema`, the averaged weights, for inference
 };
 
 struct PtCheckpoint {
@@ -33,18 +33,18 @@ struct PtCheckpoint {
   /// ("model.0", "models.common.Focus"), ... Empty for a bare state dict.
   std::vector<std::pair<std::string, std::string>> modules;
   std::vector<std::string> class_names;  ///< `names`, list or dict; may be empty
-  std::string spec_json;        ///< the model's `yaml` as JSON, its order kept; "" if absent
-  std::vector<double> strides;  ///< pixels per cell of each head; may be empty
-  int64_t epoch = -1;           ///< -1: finished, or not stated
-  std::string source;           ///< "ema", "model" or "state_dict"
+  std::string spec_json;                 ///< the model's `yaml` as JSON, in its order; "" if absent
+  std::vector<double> strides;           ///< pixels per cell of each head; may be empty
+  int64_t epoch = -1;                    ///< -1: finished, or not stated
+  std::string source;                    ///< "ema", "model" or "state_dict"
 
-  /// Null where there is none of this name.
+  /// Null if there is none of this name.
   const Tensor* find(std::string_view name) const;
 };
 
-/// throws FileError in one line for a file that is missing, cut short, no zip archive, a zip bomb,
-/// or not a checkpoint; for anything but a tensor in the place of a weight (naming the global that
-/// the pickle wanted to call), and where this build reads no .pt files.
+/// throws FileError in one line for a file that is missing, truncated, no zip archive, a zip bomb,
+/// or not a checkpoint; for anything except a tensor where a weight is expected (naming the global
+/// that the pickle wanted to call), and in a build without support for .pt files.
 PtCheckpoint read_pt(const std::filesystem::path& path, PtWeights prefer);
 
 }  // namespace ydistill

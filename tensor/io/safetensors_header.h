@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The JSON header of a safetensors file, believed in nothing.
+// The JSON header of a safetensors file, fully validated.
 #pragma once
 
 #include <cstdint>
@@ -44,8 +44,8 @@ struct SafetensorsHeader {
   std::map<std::string, std::string> metadata;
 };
 
-/// `data_bytes` is how much follows the header; the tensors have to cover it exactly once.
-/// throws FileError naming `source` and what is wrong.
+/// data_bytes: size of the data after the header; the tensors must cover it exactly once.
+/// throws FileError naming `source` and the fault.
 SafetensorsHeader parse_safetensors_header(std::string_view json, int64_t data_bytes,
                                            const std::string& source);
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Text that came out of a file, made fit for a one-line message.
+// Makes text from files safe for a one-line message.
 #pragma once
 
 #include <cstddef>
@@ -9,8 +9,8 @@
 
 namespace ydistill {
 
-/// `text` with control characters and invalid UTF-8 written as \xHH; what goes beyond `limit` bytes
-/// is replaced by "...".
+/// `text` with control characters and invalid UTF-8 written as \xHH; text beyond `limit` bytes is
+/// replaced by "...".
 std::string printable(std::string_view text, size_t limit = 400);
 /// "a, b, c", made printable.
 std::string printable_list(const std::vector<std::string>& texts, size_t limit = 200);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Files of text as a whole.
+// Reads whole text files.
 #pragma once
 
 #include <filesystem>
@@ -7,8 +7,8 @@
 
 namespace ydistill {
 
-/// All bytes of a file or a pipe. throws FileError naming it: missing, a folder, a device, or what
-/// the system says.
+/// All bytes of a file or a pipe. throws FileError naming it: missing, a folder, a device, or the
+/// system's reason.
 std::string read_text_file(const std::filesystem::path& path);
 
 }  // namespace ydistill

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Tensors as torch.save writes them: a pickled call of a rebuilder, whose numbers lie in an archive
-// entry of their own.
+// Tensors as torch.save writes them: a pickled call of a rebuilder, with the numbers in a separate
+// archive entry.
 #pragma once
 
 #include <cstddef>
@@ -19,17 +19,17 @@ namespace ydistill {
 class TorchTensors {
  public:
   /// `folder` is the archive's first folder with its slash: storages are `folder` + "data/KEY".
-  /// Both references have to outlive this object.
+  /// Both references must outlive this object.
   TorchTensors(const PickleDocument& document, ZipArchive& archive, std::string folder)
       : document_(document), archive_(archive), folder_(std::move(folder)) {}
 
   /// True for a call of a tensor or parameter rebuilder.
   bool is_tensor(PickleRef ref) const;
 
-  /// The numbers, gathered dense from wherever offset and strides put them. half, bfloat16, float
-  /// -> float32; double -> float64; integers and bool -> int64.
+  /// The numbers, gathered by offset and strides into a dense tensor. half, bfloat16, float ->
+  /// float32; double -> float64; integers and bool -> int64.
   /// throws FileError naming the archive and `name` for anything that is no tensor, a storage that
-  /// is missing or of another length than stated, a view that leaves its storage, or tensors that
+  /// is missing or has another length than stated, a view that exceeds its storage, or tensors that
   /// together are far larger than their storages.
   Tensor read(PickleRef ref, std::string_view name);
 

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Reading zip archives, with bounds. Built on libzip; without it (YDISTILL_PT=OFF) the constructor
-// throws.
+// Reads zip archives, with limits, by libzip; without it (YDISTILL_PT=OFF) the constructor throws.
 #pragma once
 
 #include <cstddef>
@@ -12,18 +11,18 @@
 
 namespace ydistill {
 
-/// A zip bomb is a small file that unpacks to a huge one; these bounds refuse it before memory is
-/// asked for. Weights hardly compress, so no honest archive comes near.
+/// A zip bomb is a small file that unpacks to a huge one; these limits reject it before memory is
+/// allocated. Weights hardly compress, so valid archives stay far below them.
 struct ZipLimits {
   int64_t max_entries = 200'000;
   int64_t max_entry_bytes = int64_t(4) << 30;
-  int64_t max_ratio = 100;                 ///< unpacked : archive, of all that is read
-  int64_t free_bytes = int64_t(64) << 20;  ///< that may be unpacked whatever the ratio
+  int64_t max_ratio = 100;                 ///< unpacked : archive size, over all reads
+  int64_t free_bytes = int64_t(64) << 20;  ///< may be unpacked regardless of the ratio
 };
 
 class ZipArchive {
  public:
-  /// throws FileError: missing, not a zip archive (saying what it is instead), cut short.
+  /// throws FileError: missing, not a zip archive (naming what it is instead), truncated.
   explicit ZipArchive(const std::filesystem::path& path, const ZipLimits& limits = {});
   ~ZipArchive();
   ZipArchive(const ZipArchive&) = delete;
@@ -34,10 +33,10 @@ class ZipArchive {
   /// Names of all entries, in the archive's order.
   const std::vector<std::string>& entries() const { return entries_; }
   bool has(const std::string& entry) const;
-  /// Unpacked size as declared. throws FileError where there is no such entry.
+  /// Unpacked size as declared. throws FileError if there is no such entry.
   int64_t size(const std::string& entry) const;
-  /// Unpacks an entry and checks it: its length and checksum. throws FileError naming archive,
-  /// entry and sizes.
+  /// Unpacks an entry and checks its length and checksum. throws FileError naming archive, entry
+  /// and sizes.
   std::vector<std::byte> read(const std::string& entry);
 
  private:
