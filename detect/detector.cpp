@@ -96,6 +96,7 @@ class Lap {
 }  // namespace
 
 std::vector<std::vector<Detection>> Detector::State::find(const Tensor& input) {
+  use_compute(options.compute);  // another detector of this thread may have its own
   Lap lap;
   double in_network = 0;
   const Network network = [&](const Tensor& images) {

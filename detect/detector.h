@@ -54,8 +54,7 @@ struct DetectTimes {
 class Detector {
  public:
   /// weights: .pt of YOLOv5 v5.0 to v7.0, or .safetensors. throws FileError; ValueError for options
-  /// out of range and for a merge of classes that the network does not have. On a GPU,
-  /// options.compute sets TF32 and autotune for the whole process (use_compute).
+  /// out of range and for a merge of classes that the network does not have.
   explicit Detector(const std::filesystem::path& weights, const DetectorOptions& options = {});
   explicit Detector(const Checkpoint& checkpoint, const DetectorOptions& options = {});
   ~Detector();

@@ -50,9 +50,8 @@ Compute choose_inference_compute(const std::string& device, const std::string& p
 /// "cpu in fp32", "cpu in int8 by AVX512_VNNI", "cuda:0 (NVIDIA H200, 139.8 GiB) in bf16"
 std::string describe(const Compute& compute);
 
-/// Makes the device current for the calling thread and sets, for the whole process, whether
-/// convolutions may use TF32 and are tuned. Call before anything is put on the device. No effect
-/// for the CPU.
+/// For the calling thread: makes the device current and sets whether its convolutions may use TF32
+/// and are tuned. Call before anything is put on the device. No effect for the CPU.
 void use_compute(const Compute& compute);
 
 }  // namespace ydistill

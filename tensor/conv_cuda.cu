@@ -11,7 +11,7 @@
 namespace ydistill::cuda {
 namespace {
 
-bool tf32_allowed = false, may_fuse = false;
+thread_local bool tf32_allowed = false, may_fuse = false;
 
 ConvProblem problem_of(const Conv2dGeometry& wide, DType dtype, ConvDirection direction) {
   return {wide, dtype, direction, false, dtype == DType::kFloat32 && tf32_allowed};

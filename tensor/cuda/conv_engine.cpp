@@ -26,7 +26,7 @@
 namespace ydistill::cuda {
 namespace {
 
-bool autotune_plans = false;
+thread_local bool autotune_plans = false;
 
 /// Of each library's plans, its guess at the fastest first, this many are timed: the shortest of
 /// some launches of a graph of so many runs that one takes about kTimedMs.

@@ -130,6 +130,29 @@ TEST_CASE("gpu: test-time augmentation finds what it finds on the CPU, while gra
   }
 }
 
+TEST_CASE("gpu: of two detectors each keeps its own precision") {
+  YD_NEEDS_GPU();
+  Model model(graph_from_json(test::tiny_graph()));
+  model.initialise(1);
+  const Checkpoint checkpoint{model.spec(), {"wide", "high"}, export_weights(model), {}, ""};
+  DetectorOptions options{.image_size = 160};
+  options.compute = kGpuFp32;
+  Detector fp32(checkpoint, options);
+  options.compute.precision = Precision::kTf32;
+  Detector tf32(checkpoint, options);
+  const auto plans_in_tf32 = [] {
+    const std::vector<std::string> plans = conv_plan_report(Device::cuda());
+    return std::count_if(plans.begin(), plans.end(),
+                         [](const std::string& plan) { return plan.starts_with("tf32"); });
+  };
+  const Image image = Image::filled(160, 160, 90);  // no other test has plans for this size
+  const auto before = plans_in_tf32();
+  fp32.detect(image);
+  CHECK(plans_in_tf32() == before);
+  tf32.detect(image);
+  CHECK(plans_in_tf32() > before);
+}
+
 TEST_CASE("gpu: two trainings give the same bits") {
   YD_NEEDS_GPU();
   Training a(kGpuBf16), b(kGpuBf16);
