@@ -72,8 +72,8 @@ Way way() {
 
 /// Approximates SiLU from -kSiluEnd to min(high, kSiluEnd) by quadratic pieces. Each interpolates
 /// SiLU at the roots of a Chebyshev polynomial; the error is below 3e-4. The first piece covers
-/// everything below: there -2.7e-3 <= SiLU < 0, and the piece is a constant, the middle of that. The
-/// last piece covers everything above: there SiLU differs from x by as little, or exceeds the
+/// everything below: there -2.7e-3 <= SiLU < 0, and the piece is a constant, the middle of that.
+/// The last piece covers everything above: there SiLU differs from x by as little, or exceeds the
 /// largest byte. Returns the middle, from which the pieces are counted.
 double set_silu(Int8Scales& scales, double high) {
   constexpr double kSiluEnd = 8;

@@ -104,8 +104,8 @@ bool is_for_winograd_backward(const Conv2dGeometry& g, DType dtype) {
   return is_for_winograd(g) && (g.options.stride == 1 || has_tiles(g, kTilesForStride2));
 }
 
-/// With pairs of bfloat16 there must be more channels. The choice does not depend on the number of
-/// tiles, so that a larger batch never needs less memory.
+/// With pairs of bfloat16 it pays only for a medium number of channels. The choice does not depend
+/// on the number of tiles, so that a larger batch never needs less memory.
 bool is_for_winograd_weight(const Conv2dGeometry& g, DType dtype) {
   constexpr int64_t kLeast = 48 * 48, kMost = 192 * 192;
   if (!is_for_winograd(g) || g.options.stride != 1 || has_amx(dtype)) return false;
