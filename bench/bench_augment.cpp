@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Times how one thread makes training samples from decoded pictures: the gather beside the long way
-// over a canvas (the tests' reference), alternately, in one run.
+// Times how fast one thread makes training samples from decoded pictures: by the gather, and by the
+// longer way over a canvas (the tests' reference), alternately, in one run.
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
@@ -19,7 +19,7 @@ namespace {
 struct Args {
   int64_t size = 640;
   int pairs = 15;
-  int samples = 32;  // a timing
+  int samples = 32;  // per timing
   double degrees = 0;
   double mosaic = 1;
 };
@@ -29,7 +29,7 @@ double median(std::vector<double> values) {
   return values[values.size() / 2];
 }
 
-/// Pictures of COCO's usual 4:3 at load size: a smooth ground with noise on it.
+/// Pictures with COCO's usual 4:3 ratio at load size: a smooth background with noise on it.
 std::vector<std::shared_ptr<const Image>> make_pictures(int64_t size) {
   std::vector<std::shared_ptr<const Image>> pictures;
   for (uint64_t seed = 0; seed < 16; ++seed) {

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
-// The GPU's memory-bound kernels at the sizes of yolov5s, 640 pixels, batch 16: bytes that the
-// formula must move, time, and their quotient beside that of a plain copy.
+// The GPU's memory-bound kernels at the sizes of yolov5s, 640 pixels, batch 16: the bytes that the
+// formula must move, the time, and their quotient compared with that of a plain copy.
 //
 //   bench_kernels [--json] [--fp32]      activations in bfloat16, or with --fp32 in float32
 //
-// Each line is one operation of a layer, all its kernels together, captured many times over in a
-// CUDA graph, so that the host's launches do not count. What fits into the GPU's cache is faster
-// than its memory: a share above 1.
+// Each line is one operation of a layer, all its kernels together, captured many times in a CUDA
+// graph, so that the host's launches do not count. The share may exceed 1 if the data fit into the
+// GPU's cache.
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
@@ -69,12 +69,12 @@ class Bench {
   Tensor ones_f32(const Shape& shape) const {
     return Tensor::full(shape, 1, DType::kFloat32).to(kGpu);
   }
-  /// Median time of f, by replaying a graph that holds it kRepeats times.
+  /// Median time of f, measured by replaying a graph that contains it kRepeats times.
   void time(const std::string& name, const Shape& shape, int64_t bytes,
             const std::function<void()>& f) {
     using Clock = std::chrono::steady_clock;
     const ArenaScope scope(arena_);
-    f();  // so that everything is loaded and the arena has grown
+    f();  // loads everything and lets the arena grow
     cuda::Graph graph;
     graph.capture([&] {
       for (int i = 0; i < kRepeats; ++i) f();
@@ -91,7 +91,7 @@ class Bench {
     std::nth_element(rounds.begin(), rounds.begin() + kRounds / 2, rounds.end());
     lines_.push_back({name, shape.str(), bytes, rounds[kRounds / 2]});
   }
-  /// A copy to the CPU comes after all work before it.
+  /// A copy to the CPU waits for all earlier work.
   void wait() const { (void)mark_.at(0); }
 
   void copy() {
@@ -164,7 +164,7 @@ class Bench {
       teachers.push_back(Tensor::zeros(shape, DType::kFloat32, kGpu));
       bytes += teachers.back().nbytes();
     }
-    std::vector<float> rows;  // eight targets a picture
+    std::vector<float> rows;  // eight targets per picture
     for (int64_t i = 0; i < kBatch * 8; ++i) {
       for (const float v : {float(i / 8), float(i % kClasses), 0.1f * float(i % 8 + 1), 0.5f,
                             0.05f * float(i % 8 + 1), 0.2f}) {
@@ -173,7 +173,7 @@ class Bench {
     }
     const Tensor targets = targets_on(kGpu, Tensor::of<float>({int64_t(rows.size()) / 6, 6}, rows));
     const Shape all{kBatch, bytes / kBatch / 4};
-    // Gradients are written whole; of the logits the objectness is read.
+    // All gradients are written; of the logits only the objectness is read.
     time("detection loss", all, bytes + bytes / (5 + kClasses), [&] {
       const Tape tape;
       Tensor terms;
@@ -191,7 +191,7 @@ class Bench {
     }
   }
 
-  /// Moments of either map, their products, the gradient.
+  /// Moments of both maps, their products, the gradient.
   void features() {
     const Tensor student = ones({kBatch, 80, 80, 192}), teacher = ones(student.shape());
     const std::vector<Var> leaves{Var::leaf(student)};
@@ -216,7 +216,7 @@ class Bench {
     OptimizerRates rates;
     rates.clip_norm = 10;
     sgd.stage(rates);
-    // The norm reads 4 bytes of a parameter; the step reads 16 and writes 16, 2 more in bfloat16.
+    // Per parameter the norm reads 4 bytes; the step reads 16 and writes 16, 2 more in bfloat16.
     const int64_t bytes = is_bf16 ? 38 : 36;
     time("sgd step", store.values().shape(), bytes * store.values().numel(), [&] { sgd.launch(); });
   }

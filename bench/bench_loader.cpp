@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Times the training loader on real pictures with everything it does (plan, gather, labels, batch),
-// from pictures kept decoded in memory. bench/peers/bench_loader.py runs it beside YOLOv5's.
+// Times the training loader on real pictures with everything it does (plan, gather, labels, batch);
+// the pictures are kept decoded in memory. bench/peers/bench_loader.py compares it with YOLOv5's.
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
@@ -39,7 +39,7 @@ int run(const Args& args) {
     while (loader.next(batch)) pictures += int64_t(batch.indices.size());
     return pictures;
   };
-  // Until all pictures are in memory, those drawn as mosaic partners too.
+  // Repeat until all pictures are in memory, including those drawn as mosaic partners.
   int64_t epoch = 0;
   for (int64_t kept = -1; kept != loader.cached_bytes();) {
     kept = loader.cached_bytes();

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
-// What this machine can do at most, to hold other figures against: multiply-adds in float32, dot
-// products and tiles of bfloat16 where the processor has them, and memory read and copied, all
-// threads at once. The best of several repetitions; other work on the machine lowers them all the
-// same.
+// The peak performance of this machine, to compare other figures with: multiply-adds in float32,
+// dot products and tiles of bfloat16 if the processor has them, and memory read and copied, on all
+// threads at once. The best of several repetitions; even so, other work on the machine lowers them.
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
@@ -23,11 +22,11 @@ namespace ydistill {
 namespace {
 
 constexpr int kRepetitions = 12;
-constexpr int64_t kRounds = 4'000'000;  // of registers, tens of milliseconds
-// An ordinary copy goes through the caches; above some size the library's would go around them.
+constexpr int64_t kRounds = 4'000'000;  // of all registers; tens of milliseconds
+// Copied in blocks through the caches; above some size the library's memcpy would bypass them.
 constexpr int64_t kBlock = 32 << 10;
 
-/// The most of `amount()` a second that a repetition reached.
+/// The highest rate of a repetition, in units of `amount()` per second.
 double best_rate(const std::function<double()>& amount) {
   double best = 0;
   for (int i = 0; i < kRepetitions; ++i) {
@@ -45,7 +44,7 @@ struct Limits {
 
 Limits measure(int64_t mib) {
   const MachineKernels& kernels = machine_kernels();
-  std::vector<float> sinks(size_t(num_threads()) * 16);  // a cache line each
+  std::vector<float> sinks(size_t(num_threads()) * 16);  // one cache line each
   std::vector<double> done(sinks.size());
   const auto on_all_threads = [&](const std::function<double(float*)>& kernel) {
     return best_rate([&] {

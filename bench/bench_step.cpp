@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: MIT
-// Times what a network does all day: a training step, a distillation step, or inference, on the CPU
-// or a GPU. On the CPU a training step is compared with the bare convolutions it is made of,
+// Times the main tasks of a network: a training step, a distillation step, or inference, on the CPU
+// or a GPU. On the CPU a training step is compared with the bare convolutions it consists of,
 // alternately, in one run.
 //
-// The step is the whole of training: picture conversion, forward with batch norm, losses, backward,
-// clipping, optimizer and average; on a GPU also the batch's way from the host's memory. The chain
-// runs every convolution of the graph in network order: forward, then backwards the gradients of
-// input (not of the first) and weights, with weights packed once, nothing else.
+// The step is a complete training step: picture conversion, forward with batch norm, losses,
+// backward, clipping, optimizer and average; on a GPU also copying the batch from host memory. The
+// chain is only the convolutions of the graph in network order: forward, then in reverse the
+// gradients of weights and input (not of the first input), with weights packed once.
 //
-// --on-request warms up and then measures when asked (on_request.h): bench/peers/bench_cpu.py lets
-// several programs take turns so.
+// --on-request warms up and then measures when asked (on_request.h); bench/peers/bench_cpu.py uses
+// it to let several programs take turns.
 #include <fmt/format.h>
 #include <sys/resource.h>
 
@@ -74,7 +74,7 @@ Tensor make_images(const Args& args) {
   return images;
 }
 
-/// A batch with four boxes a picture.
+/// A batch with four boxes per picture.
 Batch make_batch(const Args& args) {
   Batch batch;
   batch.images = make_images(args);
@@ -128,7 +128,7 @@ void run_chain(std::vector<Link>& chain) {
   }
 }
 
-/// What one call computes: multiply-adds times two of the convolutions.
+/// What one call computes: twice the multiply-adds of the convolutions.
 double gflops_of(const Args& args, const Model& student, const Model* teacher) {
   const double forward = student.gflops(args.size, args.size);
   const double pictures = double(args.batch);
@@ -137,14 +137,14 @@ double gflops_of(const Args& args, const Model& student, const Model* teacher) {
          (3 * forward + (teacher != nullptr ? teacher->gflops(args.size, args.size) : 0));
 }
 
-/// In 8 bits the network is calibrated on the batch that it is timed with.
+/// In int8 the network is calibrated on the batch with which it is timed.
 Compute compute_of(const Args& args) {
   if (args.precision != "int8") return choose_compute(args.device, args.precision, args.autotune);
   if (args.mode != "infer") throw ConfigError("precision: \"int8\" goes with --mode infer");
   return choose_inference_compute(args.device, args.precision, /*calibrated=*/true);
 }
 
-/// What is timed. wait() returns when all started work is done; on the CPU it is.
+/// What is timed. wait() returns when all started work is done; on the CPU it is done at once.
 struct Work {
   std::function<void()> run, wait;
   std::function<int64_t()> memory_bytes;
@@ -221,7 +221,7 @@ class Bench {
       bares.push_back(seconds_of([&] { with_arena(chain_arena, [&] { run_chain(*chain); }); }));
       ratios.push_back(steps.back() / bares.back());
     }
-    // Without waiting in between, as training runs.
+    // Without waiting between steps, as in training.
     const double all = seconds_of([&] {
       for (int i = 0; i < args_.steps; ++i) work.run();
       work.wait();
@@ -259,7 +259,7 @@ class Bench {
             [this] { runner_->take(); }, [this] { return runner_->memory_bytes(); }};
   }
 
-  /// Of a network that is prepared for inference, on the batch that it is timed with.
+  /// Calibrates a network that is prepared for inference on the batch with which it is timed.
   NetworkCalibration calibration_of(Model& model) const {
     const ArenaScope scope(Arena::create());
     Calibrator calibrator(model);
@@ -282,7 +282,7 @@ class Bench {
             [this] { return arena_->peak_bytes() + inference_->memory_bytes(); }};
   }
 
-  /// The bare convolutions of a step, the teacher's forward ones included.
+  /// The bare convolutions of a step, including the teacher's forward ones.
   Work convolutions() {
     student_chain_ = make_chain(*student_, args_, compute_.activations());
     if (teacher_) teacher_chain_ = make_chain(teacher_->model(), args_, compute_.activations());

@@ -5,10 +5,11 @@
   bench/compare_gpu.py [--out FOLDER] [--budget SECONDS] [--configs distill-64,train-64,...]
 
 For each configuration PyTorch's two variants (eager with bf16 autocast and channels_last; the same
-under torch.compile) are started and warmed up, then all three take turns for several rounds; medians
-over the rounds, ratios within a round. Where time runs short, torch.compile, which takes a minute or
-more to warm up, is left out first. Writes benchmark.json and benchmark.md into FOLDER and prints the
-table. Exit code 1 if something failed, 3 if all that failed to come was for lack of time.
+under torch.compile) are started and warmed up, then all three take turns for several rounds.
+Reported are medians over the rounds; ratios are taken within a round. If time is short,
+torch.compile, which takes a minute or more to warm up, is left out first. Writes benchmark.json and
+benchmark.md into FOLDER and prints the table. Exit code 1 if something failed, 3 if results are
+missing only for lack of time.
 """
 import datetime
 import json
@@ -22,13 +23,13 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "bench/peers"))
 from worker import OUT_OF_TIME, Failed, Parser, Worker, last_line  # noqa: E402
 
-# The most telling first: time may run out.
+# The most informative first: time may run out.
 CONFIGS = {"distill-64": ("distill", 64), "train-64": ("train", 64), "distill-16": ("distill", 16),
            "train-16": ("train", 16), "infer-1": ("infer", 1), "infer-32": ("infer", 32)}
 VARIANTS = ("ours", "eager", "compile")
 
 
-# Seconds for a configuration, until one has shown how long it takes.
+# Estimated seconds for a configuration, until one has been measured.
 FIRST_GUESS = {"with compile": 120.0, "without": 30.0}
 
 
@@ -113,7 +114,7 @@ class Ours:
 
 
 def run_config(options, name, variants, deadline, logs):
-    """Measurements of each variant, and why a variant has none."""
+    """Measurements of each variant, or the reason why it has none."""
     mode, batch = CONFIGS[name]
     batch = options.batch or batch
     runners, failed = {}, {v: OUT_OF_TIME for v in options.variants if v not in variants}

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Prints cuDNN's own description of a GPU, one JSON document. With it the tests ask cuDNN for the
-// plans of every convolution on machines that have no such GPU (tests/cuda).
+// Prints cuDNN's own description of a GPU as one JSON document. The tests use it to ask cuDNN for
+// the plans of every convolution on machines without such a GPU (tests/cuda).
 //
 //   describe_device [device = 0]
 #include <cuda_runtime.h>

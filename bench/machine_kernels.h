@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Loops that a machine cannot run faster: arithmetic in registers, reading in order.
+// Loops that reach a machine's limits: arithmetic in registers, sequential reading.
 #pragma once
 
 #include <cstdint>
@@ -9,14 +9,14 @@
 namespace ydistill {
 
 struct MachineKernels {
-  /// `rounds` times one multiply-add on every lane of enough independent registers to hide its
-  /// latency. x, y: any numbers that keep acc = acc x + y normal. Writes one result to `sink`.
-  /// returns the floating-point operations done, a multiply-add counting two.
+  /// Runs `rounds` multiply-adds on every lane of enough independent registers to hide the latency.
+  /// x, y: any numbers that keep acc = acc x + y normal. Writes one result to `sink`.
+  /// Returns the number of floating-point operations; a multiply-add counts as two.
   double (*multiply_add_f32)(int64_t rounds, float x, float y, float* sink);
-  /// The same with the dot products of pairs of bfloat16, summed in float32. 0 where the processor
-  /// has none (avx512_bf16).
+  /// The same with dot products of pairs of bfloat16, summed in float32. Returns 0 if the processor
+  /// does not have them (avx512_bf16).
   double (*dot_bf16)(int64_t rounds, float x, float* sink);
-  /// The same with tiles of bfloat16; 0 unless cpu_amx() is Amx::kTiles.
+  /// The same with tiles of bfloat16; returns 0 unless cpu_amx() is Amx::kTiles.
   double (*multiply_tiles)(int64_t rounds);
   /// The sum of n floats.
   float (*sum)(const float* values, int64_t n);

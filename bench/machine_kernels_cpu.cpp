@@ -19,7 +19,7 @@ constexpr int kBytes = 16;
 #endif
 using Lanes = float __attribute__((vector_size(kBytes)));
 constexpr int kLanes = kBytes / int(sizeof(float));
-// Two units of latency 4 need 8; two registers of 16 hold the operands.
+// Two units with latency 4 need at least 8; of 16 registers two hold the operands.
 constexpr int kRegisters = 12;
 
 Lanes all_lanes(float value) {

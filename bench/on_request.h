@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
-// A benchmark that measures when it is asked, so that several programs can take turns on one
-// machine.
+// Lets a benchmark measure on request, so that several programs can take turns on one machine.
 #pragma once
 
 #include <functional>

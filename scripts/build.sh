@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 # Configures and builds a preset; used by test.sh and demo.sh, and on its own.
 #   scripts/build.sh [--target NAME] ... [PRESET [CMAKE ARGUMENT ...]]
-# PRESET: cpu-release where none is given. NAME: build only this (and what it needs)
+# PRESET: cpu-release by default. NAME: build only this target (and what it needs)
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 

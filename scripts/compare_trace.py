@@ -4,10 +4,11 @@
 
   scripts/compare_trace.py [--relative LIMIT] [--json FILE] REFERENCE CASE=TRACE [CASE=TRACE ...]
 
-Without --relative every tensor must lie within its limit: ten times the original's own float32 noise,
-and at least 5e-6 of its largest entry (in heads box, objectness and class columns each on their own
-scale). With it (bf16, tf32) the norm of the difference, as a share of the reference's norm, must not
-exceed LIMIT in any group of tensors. Both numbers are printed either way. Exit code 1 beyond a limit.
+Without --relative every tensor must be within its limit: ten times the original's own float32
+noise, but at least 5e-6 of its largest entry (in heads, box, objectness and class columns each on
+their own scale). With it (bf16, tf32) the norm of the difference, as a share of the reference's
+norm, must not exceed LIMIT in any group of tensors. Both are always printed. Exit code 1 if a limit
+is exceeded.
 """
 import argparse
 import json
@@ -54,7 +55,7 @@ def group_of(name):
 
 
 def compare(reference, noise, case, trace):
-    """Largest share of a limit with its tensor, and the relative error of each group."""
+    """Largest share of a limit, the tensor that has it, and the relative error of each group."""
     worst, where, count = 0.0, "", 0
     squares = {}
     for name, wanted in reference.items():

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# Counts with valgrind how many instructions the hot kernels take per element, and compares with the
-# bounds in tests/guard/instructions.csv; see docs/performance.md.
+# Counts with valgrind how many instructions the hot kernels take per element, and compares with
+# the bounds in tests/guard/instructions.csv; see docs/performance.md.
 #   scripts/count_instructions.sh [--program FILE] [--write | --check KERNEL | --check-names]
-# without one of them   prints all counts beside their bounds; exit code 1 if one is exceeded
-# --write               counts all and writes the table: each bound is the count and 5 %
-# --check KERNEL        one kernel alone, as the tests do; exit code 4 where nothing can be compared
+# without one of them   prints all counts with their bounds; exit code 1 if one is exceeded
+# --write               counts all and writes the table: each bound is the count plus 5 %
+# --check KERNEL        only one kernel, as the tests do; exit code 4 if nothing can be compared
 # --check-names         whether the table names exactly the kernels that the program has
 # --program FILE        default build/cpu-release/tests/guard/count_kernels
 set -euo pipefail
@@ -14,8 +14,8 @@ export LC_ALL=C
 
 table=tests/guard/instructions.csv
 program=build/cpu-release/tests/guard/count_kernels
-level=avx2  # the highest that valgrind knows
-# Valgrind counts each byte of `rep stosb`, so memset and memcpy are kept from it.
+level=avx2  # the highest that valgrind supports
+# Valgrind counts each byte of `rep stosb`, so memset and memcpy must not use it.
 export GLIBC_TUNABLES=glibc.cpu.x86_rep_stosb_threshold=1000000000:glibc.cpu.x86_rep_movsb_threshold=1000000000
 skipped=4
 
@@ -47,11 +47,11 @@ while [ "$#" -gt 0 ]; do
 done
 [ -x "$program" ] || die "no program $program; build it with: ninja -C build/cpu-release count_kernels"
 
-# column KERNEL NUMBER: of the kernel's row in the table
+# column KERNEL NUMBER: that column of the kernel's row in the table
 column() { awk -F, -v kernel="$1" -v column="$2" '$1 == kernel {print $column}' "$table"; }
 
-# Instructions per element of kernel $1 at $level; the reason on stderr and exit code 4 where this
-# machine has not that level.
+# Prints the instructions per element of kernel $1 at $level; if this machine does not have that
+# level, the reason on stderr and exit code 4.
 count() {
   local output
   output=$(YDISTILL_CPU_LEVEL=$level valgrind --tool=callgrind --callgrind-out-file=/dev/null \

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# Installs what lacks, builds, and runs a complete distillation on drawn pictures (examples/shapes):
-# a teacher, a student alone, and the same student with the teacher, for two losses. Ends with a
-# table and with pictures of what each model finds.
+# Installs what is missing, builds, and runs a complete distillation on drawn pictures
+# (examples/shapes): a teacher, a student alone, and the same student with the teacher, for two
+# losses. Ends with a table and with pictures of what each model finds.
 #   scripts/demo.sh [FOLDER [key.path=value ...]]
-# FOLDER   where everything goes, out/demo where none is given; an earlier demo in it is replaced
+# FOLDER   where everything is written, out/demo by default; an earlier demo in it is replaced
 # The overrides hold for all four runs: scripts/demo.sh out/seed1 train.seed=1
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -81,7 +81,7 @@ scripts/install_deps.sh
 scripts/build.sh --target ydistill_tool --target shapes cpu-release
 built=$SECONDS
 
-# Only what an earlier demo made is removed: its mark stands beside it.
+# Remove only what an earlier demo made: the file .demo marks it.
 for part in data runs pictures; do
   if [ -e "$out/$part" ] && [ ! -e "$out/.demo" ]; then
     echo "demo: $out/$part is not from an earlier demo; name another folder" >&2

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 # Formats every C++ and CUDA file that git knows with clang-format.
-#   scripts/format.sh [--check]      --check: change nothing; name what differs, exit code 1 if any
-# The tree is formatted as version 14 does it (Debian 12's); others differ in details, so --check
-# leaves the tree alone where there is no clang-format 14. CLANG_FORMAT names another program.
+#   scripts/format.sh [--check]      --check: change nothing; list what differs, exit code 1 if any
+# The tree is formatted by version 14 (Debian 12's); other versions differ in details, so --check
+# does nothing if there is no clang-format 14. CLANG_FORMAT names another program.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 

@@ -3,15 +3,15 @@
 # On a machine with a GPU and no network: builds, tests, checks and measures everything on the GPU.
 #   scripts/gpu_check.sh [--out FOLDER] [--deps FOLDER | ARCHIVE] [--data FOLDER]
 #                        [--stages A,B,...] [--quick] [--budget SECONDS]
-# --out      where the results go, out/gpu_check where none is given: gpu_check.json, gpu_check.txt,
+# --out      where the results are written, out/gpu_check by default: gpu_check.json, gpu_check.txt,
 #            log.txt, cudnn_device.json, kernels.txt, benchmark.json, benchmark.md
-# --deps     our libraries, as scripts/pack_gpu_deps.sh packs them (build/gpu_deps.tar.xz if it is
-#            there; without any, the system's are used)
+# --deps     our libraries, as scripts/pack_gpu_deps.sh packs them (build/gpu_deps.tar.xz if it
+#            exists; otherwise the system's are used)
 # --data     weights, recorded numbers and pictures (build/gpu_data if it is there, else YDISTILL_REFERENCE)
 # --stages   only these, in their own order: build device trace tests val train peers kernels compare
 #            sanitizer suite. All but build and suite need an earlier build
 # --quick    shorter: no race and init checks, one benchmark configuration
-# --budget   seconds for everything, 580 where none is given; a stage that finds none left is not run
+# --budget   seconds for everything, 580 by default; a stage for which none are left is not run
 # Exit code 0 if every stage passed, 1 if not. What a stage does and how to read the results:
 # docs/gpu.md. PYTHON names the Python with PyTorch (python3).
 set -euo pipefail
@@ -26,7 +26,7 @@ usage() {
   exit 2
 }
 
-# What tells most comes first: time may run out.
+# The most informative stages come first: time may run out.
 all_stages=(build device trace tests val train peers kernels compare sanitizer suite)
 out=out/gpu_check
 deps=
@@ -102,8 +102,8 @@ if [ -z "$gpu" ] && [ "${stages[*]}" != build ]; then
 fi
 toolkit=$(cd "$(dirname "$(readlink -f "$(command -v nvcc)")")/.." && pwd)
 
-# Our libraries, brought along: found by CMake through the prefix, by the loader through the path. All of
-# it is told through the environment, so that the test that builds an outside project finds them too.
+# Our libraries, brought along: CMake finds them through the prefix, the loader through the path.
+# Both are set in the environment, so that the test that builds a separate project finds them too.
 if [ -n "$deps" ]; then
   if [ -f "$deps" ]; then
     rm -rf "$work/deps"
@@ -144,19 +144,19 @@ elif ! has_cudnn; then
 fi
 if [ -d "$cudnn" ]; then
   export CUDNN_ROOT=$cudnn
-  # What cuDNN loads at run time (NVRTC, cuBLAS) stands beside it there, unless the toolkit has it.
+  # What cuDNN loads at run time (NVRTC, cuBLAS) is located next to it, unless the toolkit has it.
   for folder in "$cudnn/lib" "$cudnn"/../*/lib; do
     if [ -d "$folder" ]; then export LD_LIBRARY_PATH="${LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}$folder"; fi
   done
 fi
-# Kernels for this GPU alone: the build takes a third of the time.
+# Kernels for this GPU only: the build takes a third of the time.
 architectures=
 if [ -n "$gpu" ]; then
   architectures=-DYDISTILL_CUDA_ARCHITECTURES=$(cut -d, -f2 <<<"$gpu" | tr -d ' .')
 fi
 
 # ---------------------------------------------------------------- stages
-# Each runs in a shell of its own with a time limit. It says in one line what came of it with `note`.
+# Each runs in a separate shell with a time limit. It reports its result in one line with `note`.
 
 note() { echo "$*" >"$work/stages/$stage.note"; }
 
@@ -168,9 +168,9 @@ needs() {
 }
 
 stage_build() {
-  # The other machine's compiler may warn of what ours does not: no reason to learn nothing there.
+  # This machine's compiler may give warnings that ours does not: they must not end the check.
   cmake --preset cuda-release -DYDISTILL_NVCC_WERROR=OFF ${architectures:+"$architectures"}
-  # What runs on the GPU; the tests of the CPU's code are built by the stage that runs them.
+  # Only what runs on the GPU; the stage that tests the CPU's code builds those tests.
   cmake --build --preset cuda-release --parallel "$(nproc)" \
     --target ydistill_tool bench_step bench_kernels describe_device test_cuda
   note "built with $(nvcc --version | sed -n 's/.*release \([0-9.]*\).*/nvcc \1/p'), $(g++ -dumpfullversion)," \
@@ -185,8 +185,8 @@ stage_device() {
   note "cuDNN's description of the device is in cudnn_device.json"
 }
 
-# trace_cases PRECISION: the recorded cases of the small student through the GPU, side by side: most of
-# their time is the start of a process.
+# trace_cases PRECISION: runs the recorded cases of the small student on the GPU, in parallel: most
+# of their time is the start of a process.
 trace_cases() {
   local precision=$1 case pairs=() running=()
   for case in det l2 kl4 bce; do
@@ -209,7 +209,7 @@ stage_trace() {
   needs "$ydistill" "$data/weights/yolov5s-v5-voc20.pt" "$data/reference/train_s_m.safetensors"
   local status=0 precision
   trace_cases fp32 || status=1
-  # Not a tolerance to be proud of, only far from a wrong formula; the numbers themselves are kept.
+  # A loose tolerance that only finds wrong formulas; the numbers themselves are kept.
   trace_cases tf32 --relative 0.05 || status=1
   trace_cases bf16 --relative 0.3 || status=1
   note "$("$python" - "$work/stages" <<'PY'
@@ -229,10 +229,10 @@ PY
   return "$status"
 }
 
-# Cases of the last ctest with this end.
+# Number of test cases of the last ctest with this result.
 count() { grep -cE "Test +#[0-9]+: .*$1" "$work/ctest.log" || true; }
 
-# run_tests ARGUMENT ...: ctest with these, and how many of its cases came to what end.
+# run_tests ARGUMENT ...: runs ctest with these; notes how many cases passed, were skipped, failed.
 run_tests() {
   needs "$binaries/CTestTestfile.cmake"
   local status=0
@@ -245,7 +245,7 @@ run_tests() {
   return "$status"
 }
 
-# The GPU's cases. A few at a time: each is a process with a context of its own.
+# The GPU's test cases. A few at a time: each is a process with its own CUDA context.
 stage_tests() {
   needs "$binaries/tests/cuda/test_cuda"
   run_tests -R '^cuda/gpu' -j 6
@@ -254,8 +254,8 @@ stage_tests() {
   fi
 }
 
-# The CPU's cases on this machine; those of the emulated GPU, of the described one and the counted
-# instructions say nothing new here.
+# The CPU's test cases on this machine; those with an emulated or described GPU and those that count
+# instructions give no new information here.
 stage_suite() {
   cmake --build --preset cuda-release --parallel "$(nproc)"
   run_tests -E '^(cuda/|cuda-emulated/|guard/)' -j "$(nproc)"
@@ -298,7 +298,7 @@ PY
   return "$status"
 }
 
-# A whole distillation on the GPU, seconds long: it ends, writes what it should, and stays finite.
+# A complete distillation on the GPU, seconds long: it must end, write its files and stay finite.
 stage_train() {
   local coco=$data/data/coco128
   needs "$ydistill" "$data/weights/yolov5n-v6-coco.pt" "$coco/instances.json"
@@ -321,7 +321,7 @@ PY
   note "2 epochs of distillation in bf16; last line $(tail -n 1 "$work/runs/train/results.csv" | tr -s ' ')"
 }
 
-# The PyTorch programs that we are compared with compute the same thing on this GPU.
+# Checks that the PyTorch programs that we compare with compute the same on this GPU.
 stage_peers() {
   needs "$ydistill" "$data/weights/yolov5s-v5-voc20.pt" "$data/reference/train_s_m.safetensors"
   "$ydistill" convert "$data/weights/yolov5s-v5-voc20.pt" "$work/student.safetensors"
@@ -332,14 +332,14 @@ stage_peers() {
   return "$status"
 }
 
-# sanitize TOOL ARGUMENT ...: compute-sanitizer on our own kernels. Without the libraries' kernels initcheck
-# cannot know what they wrote, so there all are watched, and a finding counts where it names one of ours.
-# A wrong address inside the arena is no finding: it is one piece of memory. The emulated GPU's tests with
-# YDISTILL_SANITIZE find those.
+# sanitize TOOL ARGUMENT ...: compute-sanitizer on our own kernels. initcheck must also watch the
+# libraries' kernels to know what they wrote; its findings count only if they name a kernel of ours.
+# Wrong addresses inside the arena are not found, because it is one piece of memory; the emulated
+# GPU's tests with YDISTILL_SANITIZE find those.
 sanitize() {
   local tool=$1 filter=() code=0 option help
   shift
-  # The option's name has changed. Whole, not through a pipe: grep -q would close it early, a failure.
+  # The option's name has changed. No pipe: grep -q would close it early, which counts as a failure.
   help=$(compute-sanitizer --help 2>&1 || true)
   for option in --kernel-name --kernel-regex --filter; do
     if grep -q -e "$option\b" <<<"$help"; then
@@ -347,11 +347,11 @@ sanitize() {
     fi
   done
   case "$tool" in
-    memcheck) filter+=(--report-api-errors no) ;;  # cuDNN asks for what may be refused
+    memcheck) filter+=(--report-api-errors no) ;;  # cuDNN makes calls that may be refused
     initcheck) filter=() ;;
   esac
   echo "-- compute-sanitizer $tool: $*"
-  # With this set the program does not restart itself, of which the sanitizer could lose track.
+  # With this set the program does not restart itself, which the sanitizer might not follow.
   GOMP_SPINCOUNT=3000 timeout -k 5 60 compute-sanitizer --tool "$tool" "${filter[@]}" --error-exitcode 9 \
     --print-limit 200 "$@" >"$work/sanitizer.$tool.log" 2>&1 || code=$?
   cat "$work/sanitizer.$tool.log"
@@ -368,7 +368,7 @@ stage_sanitizer() {
   if ! command -v compute-sanitizer >/dev/null 2>&1; then
     note "compute-sanitizer is not here" && return 1
   fi
-  # Some virtual machines do not let it near the device.
+  # Some virtual machines do not give it access to the device.
   compute-sanitizer --tool memcheck "$binaries/bench/describe_device" >"$work/sanitizer.probe.log" 2>&1 || true
   if grep -qi 'not supported' "$work/sanitizer.probe.log"; then
     note "compute-sanitizer does not work on this machine: $(grep -i -m 1 'not supported' "$work/sanitizer.probe.log")"
@@ -395,7 +395,7 @@ stage_sanitizer() {
   [ "${#failed[@]}" -eq 0 ]
 }
 
-# Every kernel of ours with its bytes and its share of the memory bandwidth.
+# All our kernels with their bytes and their share of the memory bandwidth.
 stage_kernels() {
   needs "$binaries/bench/bench_kernels"
   "$binaries/bench/bench_kernels" | tee "$out/kernels.txt"
@@ -410,7 +410,7 @@ stage_compare() {
   if [ "$quick" = yes ]; then arguments+=(--configs distill-64 --rounds 2); fi
   "$python" bench/compare_gpu.py "${arguments[@]}" || status=$?
   cp "$work"/compare/benchmark.{json,md} "$out/" || status=1
-  # PyTorch's cuDNN times its engines, ours above goes by the rules; once more with autotune, for that ratio.
+  # PyTorch's cuDNN times its engines, ours above follows the rules; so once more with autotune.
   if [ "$quick" = no ]; then
     "$python" bench/compare_gpu.py --ours "$binaries/bench/bench_step" --out "$work/compare_autotune" --budget 60 \
       --configs distill-64 --variants ours --rounds 1 --autotune || true
@@ -426,7 +426,7 @@ for name, config in json.load(open(sys.argv[1]))["configs"].items():
 print("; ".join(parts))
 PY
 )"
-  # For lack of time some of torch.compile's numbers may be missing, but not those that matter most.
+  # Some numbers of torch.compile may be missing for lack of time, but not the most important ones.
   if [ "$status" -eq 3 ] && grep -qE 'distill-64 [0-9.]+x eager, [0-9.]+x compile' "$work/stages/compare.note"; then
     status=0
   fi

@@ -1,18 +1,18 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# Installs with apt what a build needs and this machine lacks. Prints nothing where nothing lacks.
+# Installs with apt what a build needs and this machine lacks. Prints nothing if nothing is missing.
 #   scripts/install_deps.sh [--check | --list | --with-browser | --with-valgrind | --with-mpi]
-# --check   only say what lacks; exit code 1 if something does
-# --list    only name the libraries' packages, one a line
+# --check   only report what is missing; exit code 1 if something is
+# --list    only list the libraries' packages, one per line
 # --with-browser   also Chromium, without which the tests of the report's pages are skipped
 # --with-valgrind  also valgrind, without which the tests that count instructions are skipped
 # --with-mpi       also Open MPI, for YDISTILL_MPI: training in several processes
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-# Tools, told by their command: they need not come from a package.
+# Tools, detected by their command: they need not come from a package.
 tools=(cmake:cmake ninja:ninja-build g++:g++)
-# Libraries. Debian's oneDNN was built with OpenCL, so its CMake package asks for that too.
+# Libraries. Debian's oneDNN was built with OpenCL, so its CMake package requires that too.
 libraries=(libdnnl-dev ocl-icd-opencl-dev libturbojpeg0-dev libstb-dev nlohmann-json3-dev
            libpugixml-dev libyaml-cpp-dev libzip-dev libcli11-dev libfmt-dev catch2)
 
@@ -32,9 +32,9 @@ case "${1:-}" in
   *) die "unknown argument $1; expected --check, --list, --with-browser, --with-valgrind, --with-mpi or none" ;;
 esac
 
-# cudnn-frontend is headers only and no Debian package; where the CUDA toolkit is, its pip package is
-# unpacked into build/cudnn-frontend (third_party/cuda.cmake looks there).
-# Later releases (from 1.22) link NVRTC for an engine of no use here.
+# cudnn-frontend is headers only and not a Debian package; if there is a CUDA toolkit, its pip
+# package is unpacked into build/cudnn-frontend (third_party/cuda.cmake looks there).
+# Later releases (from 1.22) link NVRTC for an engine that is not used here.
 frontend_version=1.18.0
 frontend_headers=build/cudnn-frontend/include
 fetch_frontend() {

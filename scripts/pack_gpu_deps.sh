@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# On a Debian machine with network: packs what scripts/gpu_check.sh needs on one without.
+# On a Debian machine with network: packs what scripts/gpu_check.sh needs on a machine without.
 #   scripts/pack_gpu_deps.sh [--out FOLDER] [--data FOLDER]
-# --out    where to write, build where none is given:
+# --out    where to write, build by default:
 #          gpu_deps.tar.xz   our libraries: headers, CMake files, shared libraries and what those need
 #          gpu_data/         with --data: weights, recorded numbers and pictures
 # --data   the folder with recorded numbers (reference/, weights/, data/); YDISTILL_REFERENCE if set
@@ -39,7 +39,7 @@ frontend=build/cudnn-frontend/include
 prefix=$(mktemp -d)
 trap 'rm -rf "$prefix"' EXIT
 
-# copy FILE: to its place below the prefix, which stands for /usr.
+# copy FILE: to its place below the prefix, which corresponds to /usr.
 copy() {
   local real place
   real=$(readlink -f "$(dirname "$1")")/$(basename "$1")
@@ -62,8 +62,8 @@ done
 mkdir -p "$prefix/include"
 cp -r "$frontend/." "$prefix/include/"
 
-# What a link names, and what those libraries load in turn, apart from the C and C++ runtime. The
-# latter goes to a folder of its own: the machine's own copy comes first where it has one.
+# The targets of links, and the libraries that they load in turn, except the C and C++ runtime. The
+# latter go into the folder needed/: the machine's own copy is preferred if it has one.
 libraries=$prefix/lib/$(gcc -print-multiarch)
 mkdir -p "$libraries/needed"
 for link in "$libraries"/*.so; do

@@ -7,10 +7,11 @@
   ./ydistill trace --student yolov5n.pt --teacher-from-batch --batch batch.safetensors --case det --out det.safetensors
   scripts/compare_trace.py batch.safetensors det=det.safetensors
 
-Needs PyTorch and what YOLOv5 needs; nothing of it is part of ydistill. Boxes and classes of the targets are
-drawn by --seed. YOLOv5 gives the network, the detection loss and the gradients, in float64 and once more
-in float32, whose difference is the noise that limits are made of. The distillation losses are
-bench/peers/torch_yolov5.py's, differentiated by PyTorch. Cases: det, det_empty, l2, kl4, kl20, bce.
+Needs PyTorch and what YOLOv5 needs; none of it is part of ydistill. Boxes and classes of the
+targets are random, from --seed. YOLOv5 gives the network, the detection loss and the gradients, in
+float64 and again in float32; the difference is the noise from which limits are derived. The
+distillation losses are bench/peers/torch_yolov5.py's, differentiated by PyTorch. Cases: det,
+det_empty, l2, kl4, kl20, bce.
 """
 import argparse
 import json
@@ -33,7 +34,7 @@ def load(path, dtype, gains):
     """The network of a checkpoint, with the numbers that YOLOv5's loss reads."""
     model = torch.load(path, map_location="cpu", weights_only=False)["model"].to(dtype)
     detect = model.model[-1]
-    for grids in ("grid", "anchor_grid"):  # made anew, and not as a buffer, which older releases have
+    for grids in ("grid", "anchor_grid"):  # made anew; older releases store a buffer
         if not isinstance(getattr(detect, grids), list):
             delattr(detect, grids)
         setattr(detect, grids, [torch.zeros(1)] * detect.nl)
@@ -99,7 +100,7 @@ def record(options, compute_loss, images, targets, gains, dtype):
 
 
 def full_of(names):
-    """Parameters whose gradient is kept whole: of the ends of the network and of its middle."""
+    """Parameters whose complete gradient is kept: of both ends of the network and of its middle."""
     names = list(names)
     weights = [n for n in names if n.endswith("conv.weight")]
     norms = [n for n in names if n.endswith("bn.weight")]

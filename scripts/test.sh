@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# Installs what lacks, builds, and runs all tests.
+# Installs what is missing, builds, and runs all tests.
 #   scripts/test.sh [--asan] [-- CTEST ARGUMENT ...]
 # --asan   build with AddressSanitizer and UBSan and run the whole suite under them
 # YDISTILL_REFERENCE names the folder with recorded numbers (reference/, weights/, data/); without
@@ -22,7 +22,7 @@ done
 scripts/install_deps.sh --with-mpi
 scripts/format.sh --check
 arguments=(-DYDISTILL_MPI=ON)  # off by default
-# The GPU's part is built wherever the toolkit is; without a GPU its kernels run emulated.
+# The GPU part is built if the toolkit is there; without a GPU its kernels run emulated.
 if command -v nvcc >/dev/null 2>&1 && [ -f build/cudnn-frontend/include/cudnn_frontend.h ]; then
   arguments+=(-DYDISTILL_CUDA=ON)
   if [ -f "$(dirname "$(command -v nvcc)")/../include/nccl.h" ]; then arguments+=(-DYDISTILL_NCCL=ON); fi

@@ -4,8 +4,8 @@
 # processor (QEMU). Leaves the ARM system's libraries in build/arm64-sysroot and the build, with
 # ./tools/ydistill, in build/arm64. Half an hour of building and an hour of tests on two cores.
 #   scripts/test_arm64.sh [--build-only] [-- CTEST ARGUMENT ...]
-# The tests of the commands start programs by themselves: they run where Linux starts ARM programs
-# by QEMU (as root they are registered so, until the next restart), and are left out elsewhere.
+# The tests of the commands start programs themselves: they run only if Linux starts ARM programs by
+# QEMU (as root this script registers them, until the next restart), and are left out otherwise.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -28,7 +28,7 @@ for tool in aarch64-linux-gnu-g++:g++-aarch64-linux-gnu qemu-aarch64:qemu-user c
   fi
 done
 
-# The ARM packages and all they need are only unpacked: this system stays as it is.
+# The ARM packages and their dependencies are only unpacked: this system is not changed.
 sysroot=$PWD/build/arm64-sysroot
 if [ ! -e "$sysroot/complete" ]; then
   state=$PWD/build/arm64-packages
@@ -51,7 +51,7 @@ cmake --build build/arm64
 if [ "$run_tests" = no ]; then exit 0; fi
 
 export QEMU_LD_PREFIX=$sysroot OMP_WAIT_POLICY=passive
-# QEMU notes something about every page of addresses that a program reserves: few are given.
+# QEMU keeps a record of every page of addresses that a program reserves, so limit them.
 ulimit -v $((24 << 20))
 formats=/proc/sys/fs/binfmt_misc
 if ! build/arm64/tools/ydistill --version >/dev/null 2>&1 && [ "$(id -u)" -eq 0 ]; then

@@ -21,7 +21,7 @@ struct Add {
 
 void add_into(const Tensor& sum, const Tensor& other) {
   check_same_device("add_into", sum, other);
-  // One long row: the tail shorter than 16 bytes is left to single numbers.
+  // As one long row. If its length is not a multiple of 16 bytes, every number goes singly.
   dispatch_rows(sum.dtype(), sum.numel(), "add_into", [&](auto type, auto width) {
     using T = decltype(type);
     constexpr int N = decltype(width)::value;

@@ -33,7 +33,7 @@ int64_t alignment_of(Device device) {
   return device.is_cpu() ? kAlignment : kCudaAlignment;
 }
 
-/// A request the machine cannot hold would be granted and then kill the process when touched.
+/// Linux grants requests larger than the memory and kills the process when it touches them.
 void check_available(int64_t nbytes) {
   if (nbytes > (int64_t(1) << 28) && nbytes > available_memory()) {
     throw OutOfMemoryError("out of memory: {:.0f} MiB asked for, {:.0f} MiB available",
@@ -103,11 +103,11 @@ int64_t available_memory() {
 
 namespace {
 
-/// Addresses cost nothing until touched, so all are usable at once.
+/// Addresses use no memory until touched, so the whole range is usable without commit().
 class HostRange : public AddressRange {
  public:
-  /// nbytes: as many as the system gives, where it has fewer (39-bit addresses as many ARM systems
-  /// have, strict overcommit, ulimit -v), each time half.
+  /// Where the system refuses nbytes (39-bit addresses on many ARM systems, strict overcommit,
+  /// ulimit -v), half as many are tried, again and again down to 64 MiB.
   explicit HostRange(int64_t nbytes) {
     constexpr int64_t kLeast = int64_t(1) << 26;
     const auto reserve = [&] {

@@ -15,7 +15,7 @@
 namespace ydistill {
 namespace {
 
-/// Why no GPU can be used; empty where one can.
+/// Why no GPU can be used; empty if one can.
 std::string why_no_gpu() {
 #ifdef YD_HAVE_CUDA
   return cuda::why_no_device();
@@ -24,7 +24,7 @@ std::string why_no_gpu() {
 #endif
 }
 
-/// Whether this CPU gains by bfloat16, and something uses it.
+/// Whether this CPU gains by bfloat16; false in builds without oneDNN.
 bool is_bf16_fast_on_cpu() {
 #ifdef YD_HAVE_ONEDNN
   return cpu_has_fast_bf16();
@@ -60,7 +60,7 @@ Device choose_device(const std::string& name) {
   return Device::cuda(index);
 }
 
-/// throws ValueError for what no build knows in the variables of the environment.
+/// throws ValueError if an environment variable asks for what this build or CPU does not know.
 void check_environment() {
   (void)cpu_level();
   (void)cpu_has_fast_bf16_pairs();

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Checks and dispatch of the convolution: our own kernels or oneDNN where they serve,
+// Checks and dispatch of the convolution: our own kernels or oneDNN where they take the case,
 // else the plain loops.
 #include <ydistill/tensor/conv.h>
 
@@ -25,7 +25,7 @@ PackedWeights& PackedWeights::operator=(PackedWeights&&) noexcept = default;
 
 namespace {
 
-/// Weights, biases and their gradients (`masters`) are float64 beside float64, else float32.
+/// `masters` (weights, biases, their gradients) are float64 if the activations are, else float32.
 void check_operands(std::initializer_list<const Tensor*> activations,
                     std::initializer_list<const Tensor*> masters) {
   const Tensor& first = **activations.begin();
@@ -95,7 +95,7 @@ Conv2dGeometry conv2d_geometry(const Shape& x, const Shape& weight, const Conv2d
 
 namespace {
 
-// bfloat16 for which there is no kernel is computed in float32 and rounded.
+// Where there is no bfloat16 kernel, the result is computed in float32 and rounded.
 
 void forward_on_cpu(const Conv2dGeometry& g, const Tensor& x, const Tensor& weight,
                     const Tensor& bias, const Tensor& y, PackedWeights* packed, uint64_t version) {
@@ -121,7 +121,7 @@ void forward_on_cpu(const Conv2dGeometry& g, const Tensor& x, const Tensor& weig
 
 void backward_input_on_cpu(const Conv2dGeometry& g, const Tensor& grad_y, const Tensor& weight,
                            const Tensor& grad_x, PackedWeights* packed, uint64_t version) {
-  // Logits are float32; their gradient goes the way of the other activations'.
+  // Logits are float32; their gradient is converted to the dtype of the other activations.
   if (grad_y.dtype() != grad_x.dtype()) {
     return backward_input_on_cpu(g, grad_y.to(grad_x.dtype()), weight, grad_x, packed, version);
   }
@@ -200,7 +200,7 @@ void check_slice(const ChannelSlice& to, const Shape& output) {
 
 namespace {
 
-/// What a slice is part of is like x.
+/// The tensor that a slice is part of has x's dtype and device.
 void check_like(const Tensor& whole, const Tensor& x) {
   if (whole.dtype() != x.dtype()) {
     throw DTypeError("conv2d: operands are {} and {}", name_of(x.dtype()), name_of(whole.dtype()));

@@ -41,11 +41,11 @@ struct Halves {
   }
 
  private:
-  /// As finish_channels() of kChannels.
+  /// The same as finish_channels() with kChannels channels.
   template <bool kSilu, bool kResidual, class Y>
   static YD_HOST_DEVICE void finish_whole(const float* sums, const Y* residual, Y* y) {
 #if defined(YD_AVX512_BF16)
-    // Rounds two vectors in the time of one.
+    // Rounds two vectors with one instruction.
     if constexpr (std::is_same_v<Y, BFloat16>) {
       Vector values[2];
       for (int i = 0; i < 2; ++i) {
@@ -75,8 +75,8 @@ int64_t packed_size(const DirectConv& conv) {
   return cut.panels * cut.panel_size(conv) / int64_t(sizeof(float));
 }
 
-/// One tile of weights, [pairs of inputs][16 outputs][2], of inputs [first, first + depth) of a
-/// window's row and `outs` outputs.
+/// Packs one tile of weights, [pairs of inputs][16 outputs][2]: inputs [first, first + depth) of a
+/// row of the window, and `outs` outputs.
 void pack_tile(const DirectConv& conv, const WeightView& weights, const float* from, int64_t first,
                int64_t depth, int64_t outs, BFloat16* to) {
   const int64_t inputs = least(depth, conv.kernel_width * conv.in_channels - first);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //   grad_weight[o,p,q,c] += sum over n,i,j of grad_y[n,i,j,o] x[n, i s + p - pad, j s + q - pad, c]
 //
-// by tiles: of 16 output channels by 32 outputs, and of 16 pairs of those by 16 input channels.
+// as products of tiles: 16 output channels by 32 outputs times 16 pairs of outputs by 16 input
+// channels.
 #include <ydistill/tensor/amx_tiles.h>
 #include <ydistill/tensor/conv_amx_kernels.h>
 #include <ydistill/tensor/vector_math.h>
@@ -10,13 +11,13 @@ namespace ydistill::YD_CPU_LEVEL {
 namespace {
 
 constexpr int64_t kBlock = kTileColumns;        // channels
-constexpr int64_t kPanelChannels = 2 * kBlock;  // of a product, on either side
-constexpr int64_t kChunkBytes = 1024 * 1024;    // packed, within an L2 cache
-constexpr int64_t kChunkOutputs = 1024;         // at most, where a row has no more
+constexpr int64_t kPanelChannels = 2 * kBlock;  // of a product, on each side
+constexpr int64_t kChunkBytes = 1024 * 1024;    // packed; fits into an L2 cache
+constexpr int64_t kChunkOutputs = 1024;         // at most, unless one row has more
 constexpr int64_t kGroupFloats = 256 * 1024, kMaxGroups = 16;
-constexpr int64_t kPairHalves = 2 * kBlock;  // of a block's pair of pixels
+constexpr int64_t kPairHalves = 2 * kBlock;  // of a pair of pixels in a block
 
-/// A tap's place: which copy of x, and which of its pairs goes with a picture's first outputs.
+/// Where a tap reads: which copy of x, and which of its pairs belongs to the first outputs.
 struct Tap {
   int64_t copy, pair;
 };
@@ -28,7 +29,7 @@ YD_HOST_DEVICE Tap tap_at(const AmxGradTask& t, int64_t p, int64_t q) {
   const int64_t offset = p / t.stride * t.width + q / t.stride, phases = phases_of(t);
   return {(p % t.stride * phases + q % t.stride) * 2 + offset % 2, offset / 2};
 }
-/// Pixels of a copy that outputs see, from the first one's first tap on.
+/// Pixels of a copy that the outputs read, from the first tap of the first output on.
 YD_HOST_DEVICE int64_t pixels_of(const AmxGradTask& t) {
   const int64_t last = (t.kernel - 1) / t.stride;
   return t.steps * kTileDepth + last * t.width + last;
@@ -37,7 +38,7 @@ YD_HOST_DEVICE int64_t pixels_of(const AmxGradTask& t) {
 YD_HOST_DEVICE int64_t blocks_of(int64_t channels) {
   return ceil_div(channels, kBlock);
 }
-/// Halves of a chunk's packed x and grad_y with so many channels.
+/// Numbers (of 2 bytes) in a chunk's packed x and packed grad_y, for `channels` channels.
 YD_HOST_DEVICE int64_t in_halves(const AmxGradTask& t, int64_t channels) {
   return blocks_of(channels) * t.copies * t.chunk_pictures * t.pairs * kPairHalves;
 }
@@ -45,7 +46,7 @@ YD_HOST_DEVICE int64_t out_halves(const AmxGradTask& t, int64_t channels) {
   return blocks_of(channels) * t.chunk_pictures * t.steps * kTileHalves;
 }
 
-/// What depends on the chunk.
+/// Sets the chunk and every field that depends on it.
 void set_chunk(AmxGradTask& t, int64_t pictures, int64_t rows) {
   t.chunk_pictures = pictures;
   t.chunk_rows = rows;
@@ -57,16 +58,16 @@ int64_t packed_halves(const AmxGradTask& t) {
   return in_halves(t, least(t.in_tile, t.in_channels)) +
          out_halves(t, least(t.out_tile, t.out_channels));
 }
-/// Floats: what is packed, and pointers to a copy's pixels.
+/// In floats: the packed numbers, and the pointers to the pixels of a copy.
 constexpr int64_t kLineFloats = 64 / sizeof(float);
 constexpr int64_t kPointerFloats = sizeof(void*) / sizeof(float);
 constexpr int64_t kMostScratch = kChunkBytes / int64_t(sizeof(float)) + 16 * 1024 * kPointerFloats;
 int64_t scratch_of(const AmxGradTask& t) {
   const int64_t floats = packed_halves(t) / 2 + (2 * t.pairs + 1) * kPointerFloats;
-  return ceil_div(floats, kLineFloats) * kLineFloats;  // for the next thread's tiles
+  return ceil_div(floats, kLineFloats) * kLineFloats;  // aligns the next thread's tiles
 }
 
-/// The outputs of a 1x1 are one row, which may be cut anywhere.
+/// The outputs of a 1x1 convolution form one row, which may be cut anywhere.
 void flatten(AmxGradTask& t) {
   t.in_pixels = t.out_pixels = t.batch * t.out_height * t.out_width;
   t.batch = 1;
@@ -94,11 +95,11 @@ AmxGradTask plan(const AmxGradTask& sizes, int64_t threads) {
     return is_cached() && t.chunk_pictures * t.steps * kTileDepth <= kChunkOutputs;
   };
   const auto is_divisible = [&] { return t.in_tile + t.out_tile > 2 * kPanelChannels; };
-  // The batch in one chunk, of which no other takes more. This much memory is asked for, so that a
-  // larger batch never needs less.
+  // The whole batch in one chunk, the largest there is. Its memory is requested (up to
+  // kMostScratch), so that a larger batch never needs less.
   AmxGradTask whole = t;
   set_chunk(whole, t.batch, t.out_height);
-  // As many rows as fit, or as many pictures.
+  // As many rows of a picture as fit, or several whole pictures.
   set_chunk(t, 1, t.out_height);
   for (int64_t n = 2; t.chunk_rows > 1 && !fits(); ++n) {
     set_chunk(t, 1, ceil_div(t.out_height, n));
@@ -113,7 +114,7 @@ AmxGradTask plan(const AmxGradTask& sizes, int64_t threads) {
   const int64_t weights = t.out_channels * t.kernel * t.kernel * t.in_channels;
   t.groups = 1;
   while (2 * t.groups <= least(least(kMaxGroups, t.chunks), kGroupFloats / weights)) t.groups *= 2;
-  // Otherwise threads share the channels.
+  // Too few units for the threads: divide the channels among them as well.
   while (t.num_units() < threads && is_divisible()) {
     halve(t.in_tile > t.out_tile ? t.in_tile : t.out_tile);
   }
@@ -122,7 +123,7 @@ AmxGradTask plan(const AmxGradTask& sizes, int64_t threads) {
   return t;
 }
 
-/// 16 channels of two pixels in turns; null: zeros. Of the last block maybe fewer are there.
+/// kLanes channels of a pixel, as bits; zeros for null. The last block may have fewer channels.
 YD_HOST_DEVICE Bits load_block(const BFloat16* from, int64_t channels) {
   if (from == nullptr) return Bits{};
   if (channels >= kLanes) return load_bits(from);
@@ -136,6 +137,7 @@ YD_HOST_DEVICE Bits load_block(const BFloat16* from, int64_t channels) {
 #endif
 }
 
+/// 16 channels of two pixels, alternating; zeros for a null pixel.
 YD_HOST_DEVICE void store_pairs(const BFloat16* first, const BFloat16* second, int64_t channels,
                                 BFloat16* to) {
   for (int64_t c = 0; c < kBlock; c += kLanes) {
@@ -224,7 +226,7 @@ void pack_grad(const AmxGradTask& t, const Chunk& chunk, const BFloat16* grad_y,
         for (const BFloat16*& place : places) {
           if (place != nullptr) place += kBlock;
         }
-        // Rows of kLanes pairs at a time become columns.
+        // Transposes squares of kLanes x kLanes pairs.
         for (int64_t i = 0; i < kTileRows; i += kLanes) {
           for (int64_t o = 0; o < kBlock; o += kLanes) {
             Vector square[kLanes];
@@ -240,7 +242,7 @@ void pack_grad(const AmxGradTask& t, const Chunk& chunk, const BFloat16* grad_y,
   }
 }
 
-/// The products of a panel by a panel for one tap.
+/// The operands of the product of two panels, for one tap.
 struct Factors {
   const BFloat16 *grads, *pixels;
   int64_t grad_block, pixel_block;  // from block to block
@@ -290,7 +292,7 @@ template <class Tiles, int kRows, int kColumns>
   if constexpr (kRows == 2 && kColumns == 2) tiles.template store<3>(lower + kBlock, row_bytes);
 }
 
-/// Adds up channels [first, last) of the chunk.
+/// bias[c] += or = the sum of grad_y over the chunk, for channels [first, last).
 void add_bias(const AmxGradTask& t, const Chunk& chunk, const BFloat16* grad_y, int64_t first,
               int64_t last, bool adds, float* bias) {
   for (int64_t c = first; c < last; c += kLanes) {
@@ -341,7 +343,7 @@ void run_chunk(const AmxGradTask& t, Tiles& tiles, const Chunk& chunk, const BFl
             run(tiles, f, to, row, adds);
             continue;
           }
-          // Only part of the last tiles belongs to the weights.
+          // The last tiles are only partly weights: compute them elsewhere, then copy that part.
           alignas(64) float sums[kPanelChannels * kPanelChannels];
           run(tiles, f, sums, kPanelChannels, false);
           for (int64_t i = 0; i < rows; ++i) {

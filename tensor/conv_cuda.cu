@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Around the library's convolution: weights in the activations' dtype, padded channels, biases, and
-// gradients that are added.
+// What surrounds the library's convolution: weights in the activations' dtype, padding of channels,
+// biases, and adding to gradients.
 #include <ydistill/tensor/cuda/channel_rows.h>
 #include <ydistill/tensor/cuda/conv.h>
 #include <ydistill/tensor/cuda/conv_engine.h>
@@ -17,8 +17,8 @@ ConvProblem problem_of(const Conv2dGeometry& wide, DType dtype, ConvDirection di
   return {wide, dtype, direction, false, dtype == DType::kFloat32 && tf32_allowed};
 }
 
-/// to[row][c] = from[row][c] converted, 0 for the channels that `from` lacks; channels that `to`
-/// lacks are left out.
+/// to[row][c] = from[row][c] converted, 0 for channels that only `to` has; channels that only
+/// `from` has are left out.
 template <class To, class From>
 struct Recast {
   const From* from;
@@ -56,7 +56,7 @@ void recast(const Tensor& from, int64_t from_channels, const Tensor& to, int64_t
   });
 }
 
-/// The tensor in this dtype and with this many channels: itself where it is so already.
+/// The tensor in this dtype and with this many channels: `t` itself if it has both already.
 Tensor widened(const Tensor& t, DType dtype, int64_t channels) {
   const Shape& s = t.shape();
   if (t.dtype() == dtype && s[3] == channels) return t;
@@ -65,7 +65,7 @@ Tensor widened(const Tensor& t, DType dtype, int64_t channels) {
   return wide;
 }
 
-/// Weights [O,K,K,C] float32 to [Op,K,K,Cp].
+/// Weights [O,K,K,C] float32 to [Op,K,K,Cp], padded with zeros.
 template <class T>
 struct PackWeights {
   const float* from;
@@ -105,8 +105,8 @@ void pack(const Conv2dGeometry& g, const Conv2dGeometry& wide, const Tensor& wei
                                         Divider(wide.in_channels)});
 }
 
-/// The weights as the library takes them; where `packed` keeps a copy, made anew only when that is
-/// of another version.
+/// The weights as the library takes them. A copy kept in `packed` is made anew only if its version
+/// differs.
 Tensor packed_weights(const Conv2dGeometry& g, const Conv2dGeometry& wide, const Tensor& weight,
                       DType dtype, PackedWeights* packed, uint64_t version) {
   if (dtype == DType::kFloat32 && wide.weight_shape() == g.weight_shape()) return weight;
@@ -144,7 +144,7 @@ struct AddBias {
 template <class T, int N>
 struct BiasSilu {
   const T* in;
-  const float* bias;  // null: already in `in`, and silu too
+  const float* bias;  // null: `in` already has the bias and SiLU
   const T* residual;  // or null
   T* out;
   struct Channels {
@@ -170,7 +170,7 @@ struct BiasSilu {
   }
 };
 
-/// Sums of a float32 or bfloat16 [rows, channels].
+/// Sums per channel of a float32 or bfloat16 [rows, channels], for column_sums.
 template <class T>
 struct ColumnOf {
   const T* values;
@@ -240,7 +240,7 @@ Tensor conv2d_bias_silu(const Tensor& x, const Tensor& weight, const Tensor& bia
   const bool same_channels = wide.out_channels == g.out_channels;
   ConvProblem problem = problem_of(wide, dtype, ConvDirection::kForward);
   problem.bias_silu = true;
-  // Without tensor cores one generic engine is left, and compiling it may take 20 s.
+  // Without tensor cores only one generic engine is left, and compiling it may take 20 s.
   const bool may_use_tensor_cores = dtype == DType::kBFloat16 || problem.tf32;
   const Tensor out = Tensor::empty(wide.output_shape(), dtype, x.device());
   const bool fused = may_fuse && may_use_tensor_cores && same_channels &&

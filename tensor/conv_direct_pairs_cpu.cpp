@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// bfloat16 where the CPU multiplies it: a number is the pair of two neighbouring channels.
+// bfloat16 on CPUs that can multiply it: here a "number" is a pair of neighbouring channels.
 #include <ydistill/tensor/avx512_bf16.h>
 #include <ydistill/tensor/conv_direct_kernels.h>
 #include <ydistill/tensor/parallel.h>
@@ -44,7 +44,7 @@ struct PairProduct : PlainFinish {
 
 void run(const DirectConv& conv) {
   const DirectConv pairs = in_pairs(conv);
-  // Logits and what else is wanted in float32 comes without SiLU.
+  // Outputs in float32, such as logits, never have SiLU.
   conv.y_dtype == DType::kFloat32 ? run_as<PairProduct, float, false, false>(pairs)
                                   : run_with<PairProduct, BFloat16>(pairs);
 }

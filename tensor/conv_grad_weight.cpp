@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// How the work is cut up, and its memory.
+// How the work is divided, and the memory that it needs.
 #include <ydistill/tensor/conv_grad_weight.h>
 
 #include <algorithm>
@@ -16,26 +16,27 @@ namespace {
 
 using Task = ConvGradWeightTask;
 
-// Sizes in numbers of 4 bytes, found by trying on a Zen 3 (32 KiB of L1, 512 KiB of L2 cache), of
-// pairs on a Zen 5 (48 and 1024 KiB). A panel may be larger than the L1 cache, what a thread packs
-// for a chunk has to stay in the L2 cache.
+// Sizes in numbers of 4 bytes, tuned on a Zen 3 (32 KiB of L1, 512 KiB of L2 cache); those for
+// pairs on a Zen 5 (48 and 1024 KiB). A panel may be larger than the L1 cache, but what a thread
+// packs for a chunk has to stay in the L2 cache.
 int64_t panel_floats(bool has_pairs) {
   return (has_pairs ? 80 : 40) * 1024 / 4;
 }
 int64_t scratch_floats(bool has_pairs) {
   return (has_pairs ? 700 : 360) * 1024 / 4;
 }
-// Outputs of a chunk: with more of them loading and storing the sums counts for no less.
+// Most outputs of a chunk: more would not make loading and storing the sums cheaper.
 constexpr int64_t kChunkOutputs = 256;
-// 1x1 convolutions of so few channels, both sides together, are faster without packing.
+// 1x1 convolutions with at most this many channels (input + output) are faster without packing.
 constexpr int64_t kDirectChannels = 160, kDirectFloats = 24 * 1024 / 4;
-// Sums of groups: at most so many floats, and so many groups.
+// Limits for the sums of groups: floats, and number of groups.
 constexpr int64_t kGroupFloats = 256 * 1024, kMaxGroups = 16;
 
 constexpr int64_t kLineFloats = 64 / sizeof(float);
 
-// Cycles, roughly, of an output channel in a product of a block of them by a block of inputs: of
-// one number; of its sums' way from and to memory. Of a row; of packing a block's pixel.
+// A rough cost model, in cycles. Per output channel, in the product of a block of output channels
+// by a block of inputs: one output; loading and storing the sums. Per row. Packing one pixel of a
+// block (input, gradient).
 constexpr double kCyclesOfProduct = 1, kCyclesOfSums = 7, kCyclesOfRow = 3;
 constexpr double kCyclesOfInput = 4, kCyclesOfGrad = 3;
 
@@ -51,7 +52,7 @@ int64_t shorter(int64_t n, int64_t length) {
 struct Chunk {
   int64_t pictures, rows, cols;
   int64_t outputs(const Task& t) const { return pictures * rows * t.steps_of(cols); }
-  /// Pixels of the input that they see, or pairs of them.
+  /// Pixels (or pairs of pixels) of the input that these outputs read.
   int64_t pixels(const Task& t) const {
     const int64_t step = t.is_folded ? 1 : t.stride;
     const int64_t in_row = t.has_pairs ? t.taps * t.steps_of(cols) : (cols - 1) * step + t.taps;
@@ -59,7 +60,7 @@ struct Chunk {
   }
 };
 
-/// Of a tile of so many blocks.
+/// Estimated cycles of a tile of `ins` by `outs` blocks, for one chunk.
 double cycles_of(const Task& t, const Chunk& c, int64_t ins, int64_t outs) {
   const double once =
       double(t.out_block) * (double(c.outputs(t)) * kCyclesOfProduct + kCyclesOfSums) +
@@ -95,7 +96,7 @@ Chunk best_chunk(const Task& t, int64_t in_block) {
   return best;
 }
 
-/// The tiles that let so many threads be done first.
+/// Chooses the tiles with which this many threads finish soonest.
 void choose_tiles(Task& t, const Chunk& c, int threads) {
   const auto floats = [&](int64_t ins, int64_t outs) {
     if (t.is_direct) return int64_t(0);
@@ -118,8 +119,8 @@ void choose_tiles(Task& t, const Chunk& c, int threads) {
   t.scratch = floats(t.in_tile, t.out_tile);
 }
 
-/// Whether to take a window's numbers as channels: where that leaves fewer of a block unused than
-/// packing each number kernel^2 times costs.
+/// Whether to treat all numbers of a window as channels. This is worth it if it saves more unused
+/// channels of a block than packing each number kernel^2 times costs.
 bool is_worth_folding(const Task& t, int64_t in_block) {
   constexpr int64_t kMostChannels = 256;
   const int64_t window = t.kernel * t.kernel * t.in_channels;
@@ -175,8 +176,8 @@ ConvGradWeightTask plan_conv_grad_weight(const Conv2dGeometry& g, int64_t in_blo
   t.chunk_pictures = chunk.pictures;
   t.chunk_rows = chunk.rows;
   t.chunk_cols = chunk.cols;
-  // An odd number of cache lines from one to the next: what is used together then does not meet in
-  // the same few places of a cache.
+  // An odd number of blocks or cache lines from one to the next, so that data used together is not
+  // mapped to the same few sets of a cache.
   t.out_pitch = t.is_direct   ? t.out_channels
                 : t.has_pairs ? Task::kOutPitchOfPairs
                               : Task::kOutPitch;
@@ -191,22 +192,22 @@ ConvGradWeightTask plan_conv_grad_weight(const Conv2dGeometry& g, int64_t in_blo
 
 namespace {
 
-/// What both ways have in common.
+/// What run_job() needs to know of either kind of task.
 struct Job {
   int64_t groups, most_groups, num_units, scratch_step;
   int64_t num_weights, out_channels;
 };
 
-/// run_units(first, last, scratch of a thread, weights, biases, group_step)
+/// Calls run_units(first, last, scratch of the thread, weights, biases, group_step) on all threads.
 template <class RunUnits>
 void run_job(const Job& job, const Tensor& grad_weight, const Tensor& grad_bias,
              const RunUnits& run_units) {
   const int64_t per_thread = divide_up(job.num_units, num_threads());
-  // Each group's weights, then its biases.
+  // Each group has its weights, followed by its biases.
   const int64_t group_step = job.num_weights + job.out_channels;
   const bool has_groups = job.groups > 1;
-  // The tiles and groups of a larger batch may be fewer and smaller: asked for is what is never
-  // less than a smaller batch's, as the search for the batch that fits expects.
+  // A larger batch may have fewer groups and smaller tiles. The memory requested here never
+  // shrinks as the batch grows, which the search for a batch that fits relies on.
   const auto scratch = allocate_floats(num_threads() * job.scratch_step);
   const auto sums = has_groups ? allocate_floats(job.most_groups * group_step) : nullptr;
   if (DryRun::is_on()) return;

@@ -2,8 +2,8 @@
 // Packing and the product; see conv_grad_weight.h.
 //
 // Panels: of x [block][picture][row][column][kInBlock], folded [output][pixel_pitch];
-//         of grad_y [block][output][kOutPitch], of which as many as the block has channels count.
-// conv_grad_weight_pairs.h has those of pairs.
+//         of grad_y [block][output][kOutPitch], of which the block's channels are used.
+// conv_grad_weight_pairs.h has the panels of pairs.
 #include <ydistill/tensor/conv_grad_weight.h>
 #include <ydistill/tensor/conv_grad_weight_pairs.h>
 
@@ -19,7 +19,7 @@ YD_HOST_DEVICE Chunk clipped(const Task& t, Chunk c, int64_t end_picture) {
   return c;
 }
 
-/// The one behind it; of no pictures after the last.
+/// The chunk after c; after the last one, a chunk without pictures.
 YD_HOST_DEVICE Chunk next_of(const Task& t, Chunk c, int64_t end_picture) {
   c.col += t.chunk_cols;
   if (c.col >= t.out_width) {
@@ -33,8 +33,8 @@ YD_HOST_DEVICE Chunk next_of(const Task& t, Chunk c, int64_t end_picture) {
   return clipped(t, c, end_picture);
 }
 
-/// Memory that will be wanted soon, stretch by stretch: a number of them in a row, rows in a
-/// picture. Fetched a few lines at a time, so that the memory is never waited for.
+/// Memory that will be read soon, as stretches: in_row per row, rows per picture. It is prefetched
+/// a few cache lines at a time, so that no load has to wait for the memory.
 struct Stretches {
   static constexpr int64_t kLine = 64;
 
@@ -63,8 +63,8 @@ struct Stretches {
   }
 };
 
-/// out[o out_step + k] += or = the sum over the outputs of a chunk of g[o] x[k], k < count. `x` and
-/// `steps`: the pixel of the first output and the ways between those of the others.
+/// out[o out_step + k] += or = the sum over the outputs of a chunk of g[o] x[k], k < count. x: the
+/// pixel of the first output; steps: the distances to the pixels of the other outputs.
 template <int kOuts>
 __attribute__((noinline)) void multiply(const Chunk& chunk, const float* x, const Steps& steps,
                                         const float* g, int64_t g_step, float* out,
@@ -98,7 +98,7 @@ __attribute__((noinline)) void multiply(const Chunk& chunk, const float* x, cons
 constexpr Multiply kMultiply[Task::kOutBlock] = {multiply<1>, multiply<2>, multiply<3>,
                                                  multiply<4>, multiply<5>, multiply<6>};
 
-/// The pixels that a chunk sees, with zeros where they lie outside the picture.
+/// Packs the pixels that a chunk reads, with zeros outside the picture.
 template <class T>
 void pack_pixels(const Task& t, const T* x, const Chunk& c, int64_t first_block, int64_t blocks,
                  float* to) {
@@ -135,7 +135,7 @@ void pack_pixels(const Task& t, const T* x, const Chunk& c, int64_t first_block,
   }
 }
 
-/// The window of the output whose first pixel is at (top, left), its rows one after another.
+/// Packs the window whose first pixel is (top, left), row after row.
 template <class T>
 YD_HOST_DEVICE void pack_window(const Task& t, const T* picture, int64_t top, int64_t left,
                                 float* to) {
@@ -173,7 +173,8 @@ void pack_windows(const Task& t, const T* x, const Chunk& c, float* to) {
   }
 }
 
-/// Takes what lies behind a block's channels along, but nothing from behind the last picture.
+/// Copies kOutPitch numbers per block, so also some after its channels, but reads nothing after the
+/// last picture.
 template <class T>
 void pack_grads(const Task& t, const T* grad_y, const Chunk& c, int64_t first_block, int64_t blocks,
                 float* to) {
@@ -224,7 +225,7 @@ void sum_grads(const float* grads, int64_t pitch, int64_t outputs, int64_t count
   }
 }
 
-/// One tile: some blocks of input by some of output channels.
+/// One tile: some blocks of input channels by some blocks of output channels.
 struct Tile {
   int64_t first_in, ins, first_out, outs;
 };
@@ -235,7 +236,7 @@ struct Operands {
   float *scratch, *weight, *bias;
 };
 
-/// What packing a chunk will read.
+/// The memory that packing a chunk will read.
 template <class T>
 YD_HOST_DEVICE Stretches pixels_of(const Task& t, const Tile& tile, const T* x, const Chunk& c) {
   const int64_t rows = (c.rows - 1) * t.stride + t.kernel;

@@ -42,7 +42,7 @@ void check_bytes(const std::string& name, const Tensor& t) {
   }
 }
 
-/// All sizes and addresses but those of x and y, which weights do not depend on.
+/// The fields that the packed weights depend on; sizes and addresses of x and y are not among them.
 DirectConv sizes_of(const Shape& weight, const Conv2dOptions& options, int32_t zero_point) {
   DirectConv conv{};
   conv.x_dtype = conv.y_dtype = DType::kUInt8;
@@ -55,7 +55,7 @@ DirectConv sizes_of(const Shape& weight, const Conv2dOptions& options, int32_t z
   return conv;
 }
 
-/// What multiplies bytes here: the CPU's instruction, or "", and the kernels.
+/// How this CPU multiplies bytes: the name of its instruction ("" if none), and the kernels.
 struct Way {
   const char* instruction;
   Int8ConvKernels kernels;
@@ -70,11 +70,11 @@ Way way() {
   return {cpu_level() == CpuLevel::kAvx512 ? "AVX512_VNNI" : "AVX-VNNI", direct};
 }
 
-/// SiLU by polynomials from -kSiluEnd to `high`, or kSiluEnd where that is less: through its values
-/// where Chebyshev's polynomial has its roots, so that they are off by less than 3e-4. The first
-/// piece lies below, where SiLU is 0 but for 2.7e-3, and gives half of that. The last one lies
-/// above: there SiLU is x but for as little, or more than the largest byte. Returns the middle,
-/// from which the pieces count.
+/// Approximates SiLU from -kSiluEnd to min(high, kSiluEnd) by quadratic pieces. Each interpolates
+/// SiLU at the roots of a Chebyshev polynomial; the error is below 3e-4. The first piece covers
+/// everything below: there -2.7e-3 <= SiLU < 0, and the piece is a constant, the middle of that.
+/// The last piece covers everything above: there SiLU differs from x by as little, or exceeds the
+/// largest byte. Returns the middle, from which the pieces are counted.
 double set_silu(Int8Scales& scales, double high) {
   constexpr double kSiluEnd = 8;
   constexpr int kLast = kSiluPieces - 1;
@@ -159,7 +159,7 @@ std::vector<float> round_to_bytes(const std::string& name, const Tensor& weight,
   return std::move(rounded.biases);
 }
 
-/// What scales points to, and scales; copies of a convolution share it.
+/// The scales and the arrays that they point to; copies of a convolution share them.
 struct Int8Conv::Ending {
   std::vector<float> multipliers, biases, silu_biases;  // of all panels
   Int8Scales scales{};
@@ -197,8 +197,8 @@ Int8Conv::Int8Conv(const std::string& name, const Tensor& weight, const Tensor& 
   scales.residual_steps = edges.residual.scale / edges.y.scale;
   scales.residual_zero = float(edges.residual.zero_point);
   scales.fits_32_bits = most < double(1 << 30);
-  // What SiLU is beyond the largest output, less the least residual, is not seen; it is less than
-  // x by at most 0.28.
+  // Values of SiLU above the largest output minus the smallest residual are clipped, so they need
+  // no piece. SiLU is at most 0.28 below x.
   const double middle =
       set_silu(scales, 0.3 + edges.y.real(255) - std::min(0.0f, edges.residual.real(0)));
   ending->silu_biases = ending->biases;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Products of bytes by AMX: weights as int8_amx_kernels() says, everything else as conv_amx_tiles.h
-// does it.
+// Products of bytes by AMX: the layout of the weights is that of int8_amx_kernels(), everything
+// else works as in conv_amx_tiles.h.
 #include <ydistill/tensor/conv_amx_tiles.h>
 #include <ydistill/tensor/conv_int8_finish.h>
 #include <ydistill/tensor/conv_int8_kernels.h>
@@ -43,7 +43,7 @@ struct QuantizedBytes {
 
  private:
 #if defined(YD_HAVE_PACKED_STEPS)
-  /// Outputs of kColumns vectors, up to `end`.
+  /// Finishes the outputs up to `end`, of kColumns vectors each.
   template <int kColumns, bool kResidual>
   static YD_HOST_DEVICE void finish_packed(const DirectConv& conv, Pending& pending, int64_t end) {
     const SiluSteps<kResidual> silu(*conv.scales);
@@ -97,7 +97,7 @@ void pack(const DirectConv& conv, const int8_t* weights, float* to) {
   });
 }
 
-/// Emulated tiles have the level's own ending, so that it is tested without AMX too.
+/// Emulated tiles use the same finish_some(), so that it is tested without AMX too.
 void run(const DirectConv& conv, int64_t threads, float* scratch) {
 #if defined(YD_HAVE_AMX_TILES)
   if (cpu_amx() == Amx::kTiles) return run_with<QuantizedBytes, AmxTiles>(conv, threads, scratch);

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
-// On CPUs without an instruction for four products of bytes.
+// int8 products for CPUs that have no instruction for four products of bytes.
 #include <ydistill/tensor/conv_int8_product.h>
 
 namespace ydistill::YD_CPU_LEVEL {
 namespace {
 
-/// Bytes 0 and 2, or 1 and 3, of each number as two of 16 bits. Two products of bytes do not fit
-/// into 16 bits, those of these into 32.
+/// Bytes 0 and 2 (even), or 1 and 3 (odd), of each 32-bit number, as two numbers of 16 bits. The
+/// sum of two products of bytes does not fit into 16 bits, so it is formed in 32.
 #if defined(__AVX512F__)
 using Shorts = __m512i;
 YD_HOST_DEVICE Shorts even_unsigned(Shorts x) {
@@ -55,7 +55,7 @@ YD_HOST_DEVICE Shorts even_signed(Shorts w) {
 YD_HOST_DEVICE Shorts odd_signed(Shorts w) {
   return Shorts(Bits(w) >> 8);
 }
-/// Of the bytes 0 and 2 of w.
+/// Multiplies by the bytes 0 and 2 of w.
 YD_HOST_DEVICE Sums products(Shorts x, Shorts w) {
   const Sums low = Sums(Bits(w) << 24) >> 24, high = Sums(Bits(w) << 8) >> 24;
   return (x & 0xff) * low + (x >> 16) * high;

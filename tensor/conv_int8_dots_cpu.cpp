@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// By the instruction for four products of bytes: AVX512_VNNI's at the level avx512, AVX-VNNI's at
-// avx2.
+// int8 products by the instruction for four products of bytes: that of AVX512_VNNI at the level
+// avx512, that of AVX-VNNI at avx2.
 #include <ydistill/tensor/conv_int8_kernels.h>
 #include <ydistill/tensor/cpu_target.h>
 #include <ydistill/tensor/parallel.h>

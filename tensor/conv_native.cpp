@@ -28,7 +28,7 @@ constexpr bool kIsAlone = true;
 
 enum class Wish { kFastest, kOwn, kOneDnn };
 
-/// YDISTILL_CONVOLUTIONS: whose kernels, to compare them.
+/// YDISTILL_CONVOLUTIONS: whose kernels to use, for comparisons.
 Wish wish() {
   static const Wish wish = [] {
     const char* const name = std::getenv("YDISTILL_CONVOLUTIONS");
@@ -46,8 +46,8 @@ bool is_for_winograd(const Conv2dGeometry& g) {
          g.in_channels % 16 == 0 && g.out_channels % 16 == 0;
 }
 
-/// Weights become several times as many numbers. Made anew for every call, they pay where many
-/// tiles, of 5 x 5 outputs, share them.
+/// Transformed weights are several times as many numbers. If they are made anew for every call,
+/// this pays only where many tiles, of 5 x 5 outputs, share them.
 bool has_tiles(const Conv2dGeometry& g, int64_t least) {
   constexpr int64_t kSide = 5;
   const int64_t down = (g.out_height() + kSide - 1) / kSide;
@@ -60,15 +60,15 @@ constexpr int64_t kTilesForStride2 = 40;
 int64_t weights_of_tap(const Conv2dGeometry& g) {
   return g.in_channels * g.out_channels;
 }
-/// Whether 36 times as many numbers stay in a cache.
+/// Whether the transformed weights, 36 numbers for each of a tap, stay in a cache.
 bool is_cached(const Conv2dGeometry& g) {
   constexpr int64_t kMost = 160 * 1024;
   return weights_of_tap(g) <= kMost;
 }
 
-/// Where the CPU multiplies bfloat16, twice as fast as float32, Winograd's algorithm in float32 is
-/// faster still with so many channels that the transforms count for little, and so few that its
-/// weights stay in a cache.
+/// For CPUs that multiply bfloat16, twice as fast as float32. Winograd's algorithm in float32 is
+/// still faster if there are enough channels to make the transforms cheap by comparison, and few
+/// enough that its weights stay in a cache.
 bool is_for_winograd_beside_bf16(const Conv2dGeometry& g, bool keeps_weights) {
   constexpr int64_t kLeast = 32 * 32, kMost = 192 * 192, kMostKept = 256 * 256;
   constexpr int64_t kTiles = 64;
@@ -86,8 +86,9 @@ bool multiplies(DType dtype) {
   return dtype == DType::kBFloat16 && cpu_has_fast_bf16_pairs();
 }
 
-/// Kept, for inference and teachers, they are worth the memory up to a size, whatever the sizes of
-/// the pictures that they serve. In float32 training goes forward directly, with half the rounding.
+/// Stride 1: always. Stride 2: kept weights (inference, teachers) are worth their memory up to a
+/// size, whatever the size of the pictures. Float32 training goes forward directly, with half the
+/// rounding error.
 bool is_for_winograd_forward(const Conv2dGeometry& g, DType dtype, bool keeps_weights) {
   constexpr int64_t kMost = 1 << 17;
   if (has_amx(dtype)) return false;
@@ -103,8 +104,8 @@ bool is_for_winograd_backward(const Conv2dGeometry& g, DType dtype) {
   return is_for_winograd(g) && (g.options.stride == 1 || has_tiles(g, kTilesForStride2));
 }
 
-/// Pairs of bfloat16 have more to gain from many channels. The number of tiles has no say, so that
-/// a larger batch never needs less memory.
+/// With pairs of bfloat16 it pays only for a medium number of channels. The choice does not depend
+/// on the number of tiles, so that a larger batch never needs less memory.
 bool is_for_winograd_weight(const Conv2dGeometry& g, DType dtype) {
   constexpr int64_t kLeast = 48 * 48, kMost = 192 * 192;
   if (!is_for_winograd(g) || g.options.stride != 1 || has_amx(dtype)) return false;
@@ -112,8 +113,8 @@ bool is_for_winograd_weight(const Conv2dGeometry& g, DType dtype) {
   return weights_of_tap(g) >= kLeast && weights_of_tap(g) <= kMost;
 }
 
-/// Beside an oneDNN that has AVX-512, as measured on a Zen 5. In float32 Winograd's algorithm is up
-/// to twice as fast.
+/// Whether our kernels are faster than oneDNN's with AVX-512, as measured on a Zen 5. In float32
+/// Winograd's algorithm is up to twice as fast.
 bool is_faster_in_float32(ConvDirection direction, const Conv2dGeometry& g, bool keeps_weights) {
   constexpr int64_t kTiles = 24;
   switch (direction) {
@@ -128,9 +129,9 @@ bool is_faster_in_float32(ConvDirection direction, const Conv2dGeometry& g, bool
   return false;
 }
 
-/// The same where the CPU multiplies pairs of bfloat16 fast. Without Winograd's algorithm both
-/// sides reach what its instruction gives; ours gain in a 1x1 whose pictures stay in the caches,
-/// where SiLU in the same pass counts, and in some gradients of stride 2.
+/// The same for CPUs that multiply pairs of bfloat16 fast. Without Winograd's algorithm both sides
+/// reach the peak of that instruction. Ours are faster in a 1x1 whose pictures stay in the caches,
+/// because SiLU is done in the same pass, and in some gradients of stride 2.
 bool is_faster_in_bfloat16(ConvDirection direction, const Conv2dGeometry& g, bool keeps_weights) {
   constexpr int64_t kMostNumbers = 4 << 20, kLeastOf1x1 = 8 * 1024;
   if (direction == ConvDirection::kBackwardWeight) {
@@ -163,8 +164,8 @@ int64_t bytes_of(int64_t floats) {
   return floats * int64_t(sizeof(float));
 }
 
-/// `floats` numbers that `pack` writes in the layout of these kernels: those of `packed` where they
-/// are up to date, else made now.
+/// The `floats` numbers that `pack` writes in the layout of these kernels: the copy kept in
+/// `packed` if it is up to date, else packed now.
 template <class Pack>
 std::shared_ptr<Storage> packed_weights(const void* layout, int64_t floats, PackedWeights* packed,
                                         uint64_t version, Pack&& pack) {
@@ -196,8 +197,8 @@ WeightView forward_view(const Conv2dGeometry& g, const Tensor& weight) {
   return {weight.data<float>(), g.kernel * row, row, g.in_channels, 1};
 }
 
-/// For the gradient of the input: from the tap (row, column) backwards in steps of `step`, inputs
-/// and outputs exchanged.
+/// The weights for the gradient of the input: taps from (row, column) backwards in steps of `step`,
+/// inputs and outputs exchanged.
 WeightView backward_view(const Conv2dGeometry& g, const Tensor& weight, int64_t row, int64_t column,
                          int64_t step) {
   const int64_t row_size = g.kernel * g.in_channels;
@@ -222,7 +223,7 @@ struct Part {
   WeightView weights;
 };
 
-/// A way of multiplying directly. layout: tells apart whose packed weights are kept.
+/// A set of kernels for direct convolution. layout: identifies the layout of kept packed weights.
 struct DirectWay {
   const void* layout;
   int64_t (*packed_size)(const DirectConv& conv);
@@ -231,7 +232,7 @@ struct DirectWay {
   void (*run)(const DirectConv& conv, int64_t threads, float* scratch);
 };
 
-/// Those that need no scratch memory.
+/// For kernels that need no scratch memory.
 template <const auto& (*kKernels)()>
 DirectWay in_place() {
   const auto& kernels = kKernels();
@@ -248,7 +249,7 @@ DirectWay way_of(const DirectConv& conv) {
     const AmxConvKernels& amx = has_tiles ? amx_conv_kernels() : cpu_base::amx_conv_kernels();
     return {&amx, amx.packed_size, amx.pack, amx.scratch_size, amx.run};
   }
-  // By pairs of channels where the CPU multiplies them fast.
+  // By pairs of channels if the CPU multiplies these fast.
   const bool has_pairs =
       conv.in_channels % 2 == 0 && pair_conv_kernels().knows_pairs && cpu_has_fast_bf16_pairs();
   if (has_pairs) return in_place<pair_conv_kernels>();
@@ -257,7 +258,7 @@ DirectWay way_of(const DirectConv& conv) {
 }
 
 void run_direct(std::vector<Part> parts, PackedWeights* packed, uint64_t version) {
-  const DirectWay way = way_of(parts[0].conv);  // all have as many channels
+  const DirectWay way = way_of(parts[0].conv);  // all parts have the same channels
   const int64_t threads = num_threads();
   int64_t floats = 0, most = 0;
   for (const Part& part : parts) {
@@ -280,7 +281,7 @@ void run_direct(std::vector<Part> parts, PackedWeights* packed, uint64_t version
   }
 }
 
-/// F(5, 3) rounds twice as much as F(4, 3), which a rounding to bfloat16 hides.
+/// The rounding error of F(5, 3) is twice that of F(4, 3); rounding to bfloat16 hides it.
 const WinogradKernels& stride_1_kernels(DType dtype) {
   const WinogradTable& table = winograd_kernels();
   return dtype == DType::kBFloat16 ? table.wide_stride_1 : table.stride_1;
@@ -337,8 +338,9 @@ void forward(const Conv2dGeometry& g, const Tensor& x, const Tensor& weight, con
   run_direct({{conv, forward_view(g, weight)}}, packed, version);
 }
 
-/// Along one axis, the taps that reach the input's pixels at `place` of the stride's grid, last
-/// first: tap last - t stride of output pixel a + first + t reaches input pixel a stride + place.
+/// Along one axis: the taps that reach the input pixels at offset `place` of the stride's grid, the
+/// last one first. Tap last - t stride of output pixel a + first + t reaches input pixel
+/// a stride + place.
 struct Taps {
   int64_t count, last, first;
 };
@@ -358,12 +360,12 @@ bool takes(ConvDirection direction, const Conv2dGeometry& g, DType dtype, bool k
   if ((!is_bf16 && dtype != DType::kFloat32) || wish() == Wish::kOneDnn) return false;
   const bool is_weight = direction == ConvDirection::kBackwardWeight;
   if (!is_weight && (g.kernel > kMaxDirectKernel || g.kernel < g.options.stride)) return false;
-  // Where the CPU does not multiply bfloat16 fast, nobody else has fast kernels for it.
+  // If the CPU does not multiply bfloat16 fast, oneDNN has no fast kernels for it either.
   if (kIsAlone || wish() == Wish::kOwn || (is_bf16 && !cpu_has_fast_bf16())) return true;
   if (has_amx(dtype)) return true;
   if (is_bf16) return is_faster_in_bfloat16(direction, g, keeps_weights);
   if (cpu_level() == CpuLevel::kAvx512) return is_faster_in_float32(direction, g, keeps_weights);
-  // oneDNN does a 1x1 as fast as it can be done, and does better with the few channels of a stem.
+  // oneDNN's 1x1 is as fast as it can be, and oneDNN is better with the few channels of a stem.
   return is_weight || (g.kernel > 1 && g.in_channels >= 16 && g.out_channels >= 16);
 }
 
@@ -412,7 +414,7 @@ void conv2d_backward_input(const Conv2dGeometry& g, const Tensor& grad_y, const 
                          .scratch = nullptr},
                         backward_view(g, weight, 2, 2, 1), nullptr, 0);
   }
-  // One product for each place of a pixel in the stride's grid, with the taps that reach it.
+  // One convolution per offset of a pixel in the stride's grid, with the taps that reach it.
   const int64_t stride = g.options.stride;
   std::vector<Part> parts;
   for (int64_t down = 0; down < stride && down < g.in_height; ++down) {

@@ -2,12 +2,12 @@
 // oneDNN convolutions on dense NHWC float32 and bfloat16: the one file that knows oneDNN, versions
 // 2.6 and 3.
 //
-// A plan is built once per geometry, dtypes and direction and kept under that complete key, as long
-// as conv_plans.h says. (oneDNN keeps the code of the 1024 it built last besides.) Weights
-// are handed over in whatever layout and dtype the kernel asks for: working copies, reordered from
-// the float32 OHWI masters when these have changed. Gradients of weights are float32. Scratch
-// memory is ours (user mode), so that nothing is allocated behind the arena's back. Kernels that
-// oneDNN itself calls "ref" are hundreds of times slower than the rest and are refused.
+// A plan is built once per Key (geometry, direction, bias, dtypes, SiLU, threads) and kept as long
+// as conv_plans.h says. (oneDNN itself also keeps the code of the 1024 it built last.) Weights are
+// passed in the layout and dtype that the kernel asks for: working copies, reordered from the
+// float32 OHWI masters when these have changed. Gradients of weights are float32. Scratch memory is
+// ours (user mode), so that every allocation goes through the arena. Kernels that oneDNN itself
+// calls "ref" are hundreds of times slower than the rest and are refused.
 #include <ydistill/tensor/conv_onednn.h>
 
 #include <dnnl.hpp>
@@ -104,7 +104,7 @@ struct Key {
   bool bias;
   Type x, y;                    // of the input and the output, or of their gradients
   bool silu = false;            // forward: of the output
-  int threads = num_threads();  // a primitive divides its work when it is made
+  int threads = num_threads();  // a primitive divides its work when it is created
   auto tie() const {
     return std::tuple(g.batch, g.in_height, g.in_width, g.in_channels, g.out_channels, g.kernel,
                       g.options.stride, g.options.padding, direction, bias, x, y, silu, threads);
@@ -114,14 +114,14 @@ struct Key {
 
 struct Plan {
   bool is_optimised = false;                 // else oneDNN has only a reference kernel
-  std::optional<dnnl::primitive> primitive;  // of an optimised one, but in a dry run
+  std::optional<dnnl::primitive> primitive;  // set if is_optimised, except in a dry run
   memory::desc weights;                      // the layout of weights (or their gradient)
   memory::desc scratchpad;
   std::string implementation;
 };
 
 /// A primitive's description from the arguments that both versions share, in their order. `hint`:
-/// nothing, or the forward pass a backward belongs to.
+/// empty, or the description of the forward pass that a backward belongs to.
 template <class Primitive, class... Hint, class... Args>
 auto describe(const dnnl::primitive_attr& attr, const std::tuple<Hint...>& hint, Args&&... args) {
   using Desc = typename Primitive::primitive_desc;
@@ -240,7 +240,7 @@ Plan build_plan(const Key& key) {
   throw ValueError("conv2d: unknown direction");
 }
 
-/// What oneDNN does not implement on this CPU (bfloat16 on an old one) is not optimised either.
+/// A plan that is not optimised if oneDNN has no kernel for this CPU (bfloat16 on an old one).
 Plan build(const Key& key) {
   try {
     return build_plan(key);
@@ -250,7 +250,7 @@ Plan build(const Key& key) {
   }
 }
 
-/// The plans of the process, at most kMaxConvPlans but for those of the steps in flight.
+/// The plans of the process: at most kMaxConvPlans, plus any that the steps in flight use.
 class Table {
  public:
   /// Null where there is none.
@@ -299,7 +299,7 @@ class Table {
     std::list<const Key*>::iterator place;  // in by_use_
   };
 
-  /// For one more.
+  /// Drops the least recently used plans until there is room for one more.
   void make_room() {
     const uint64_t kept_from = steps_.empty() ? uses_ : *steps_.begin() + 1;
     while (int64_t(entries_.size()) >= kMaxConvPlans) {
@@ -324,14 +324,14 @@ Table& table() {
 std::shared_ptr<const Plan> plan_for(const Key& key) {
   return checked("planning a convolution", [&] {
     if (!DryRun::is_on()) return table().use(key);
-    // Describing it is enough: generating its code is what takes the time.
+    // The description is enough: what takes time is generating the code.
     DryRun::plan();
     auto known = table().find(key);
     return known ? known : std::make_shared<const Plan>(build(key));
   });
 }
 
-/// Reorder from one layout into another; with `add`, onto what is there.
+/// Reorders from one layout into another; with `add`, adds to what `to` holds.
 void reorder(const memory& from, const memory& to, bool add) {
   dnnl::primitive_attr attr;
   attr.set_scratchpad_mode(dnnl::scratchpad_mode::user);
@@ -349,8 +349,8 @@ void reorder(const memory& from, const memory& to, bool add) {
                      {DNNL_ARG_SCRATCHPAD, view(desc.scratchpad_desc(), scratch->data())}});
 }
 
-/// Whether our own kernels know the way from OHWI to a plan's layout or back, and where they do,
-/// went it. oneDNN's reorders serve everything else.
+/// Converts OHWI to a plan's layout (the next function: back) by our own kernels if they know the
+/// layout; returns whether they did. oneDNN's reorders do all others.
 bool pack_by_hand(const Conv2dGeometry& g, const memory::desc& layout, const float* from,
                   std::byte* to) {
   const int64_t taps = g.kernel * g.kernel;
@@ -379,12 +379,12 @@ bool add_unpacked_by_hand(const Conv2dGeometry& g, const memory::desc& layout, c
   return true;
 }
 
-/// Null in a dry run, where nobody reads it.
+/// Null in a dry run, where it is never read.
 void* data_of(const std::shared_ptr<Storage>& storage) {
   return storage ? storage->data() : nullptr;
 }
 
-/// The weights in the plan's layout: `copy` where it is up to date, else made now.
+/// The weights in the plan's layout: `copy` if it is up to date, else packed now.
 std::shared_ptr<Storage> pack(const Conv2dGeometry& g, const Plan& plan, const Tensor& weight,
                               PackedWeights::Impl::Copy* copy, uint64_t version) {
   const bool keep = copy != nullptr && version != 0;

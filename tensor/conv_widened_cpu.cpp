@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The product of conv_direct_kernels.h for bfloat16. Widening a number each time it is multiplied
-// would cost as much as the multiplication, so here the left factor is made, in float32, a few
-// tiles and products at a time, and meets all output channels while it lies in the L2 cache.
+// would cost as much as the multiplication. So the left factor is widened to float32 a few tiles
+// and products at a time, and multiplied with all output channels while it is in the L2 cache.
 #include <ydistill/tensor/direct_chunks.h>
 #include <ydistill/tensor/parallel.h>
 #include <ydistill/tensor/vector_math.h>
@@ -11,14 +11,12 @@ namespace {
 
 constexpr int64_t kPixels = kTiles * kRows;
 
-/// Of one thread: [kPixels][up to kDepth] of the left factor, then the sums,
-/// [panels][kPixels][kPanel].
+/// Per thread: the left factor, [kPixels][up to kDepth], then the sums, [panels][kPixels][kPanel].
 int64_t scratch_of_thread(const DirectConv& conv) {
   return kPixels * (kDepth + panels_of(conv) * kPanel);
 }
 
-/// Products [begin, end) of the window whose first pixel is (top, left), zeros outside of the
-/// picture.
+/// Numbers [begin, end) of the window whose first pixel is (top, left); zeros outside the picture.
 YD_HOST_DEVICE void widen_window(const DirectConv& conv, const BFloat16* picture, int64_t top,
                                  int64_t left, int64_t begin, int64_t end, float* to) {
   const int64_t run = conv.kernel_width * conv.in_channels;  // a row of the window
@@ -38,7 +36,7 @@ YD_HOST_DEVICE void widen_window(const DirectConv& conv, const BFloat16* picture
   }
 }
 
-/// Where an output pixel lies.
+/// The position of an output pixel.
 struct Pixel {
   int64_t picture, row, column;
 
@@ -56,7 +54,7 @@ YD_HOST_DEVICE Pixel pixel_at(const DirectConv& conv, int64_t pixel) {
   return {row / conv.out_height, row % conv.out_height, pixel % conv.out_width};
 }
 
-/// Products [begin, end) of n pixels from `pixel` on, rows of the left factor.
+/// Numbers [begin, end) of the windows of n pixels from `pixel` on: rows of the left factor.
 YD_HOST_DEVICE void widen(const DirectConv& conv, int64_t pixel, int64_t n, int64_t begin,
                           int64_t end, float* rows) {
   const BFloat16* const x = static_cast<const BFloat16*>(conv.x);
@@ -71,7 +69,7 @@ YD_HOST_DEVICE void widen(const DirectConv& conv, int64_t pixel, int64_t n, int6
   }
 }
 
-/// sums[kRows][kPanel] += the products of kRows rows, or begins at the bias.
+/// sums[kRows][kPanel] += rows times weights; with kBegin the sums start from the bias.
 template <bool kBegin>
 [[gnu::noinline]] void multiply(const float* rows, int64_t depth, const float* weights,
                                 const float* bias, float* sums) {
@@ -153,7 +151,7 @@ void run_as(const DirectConv& conv, int64_t threads, float* scratch) {
 }
 
 void run(const DirectConv& conv, int64_t threads, float* scratch) {
-  // Logits and what else is wanted in float32 comes without SiLU.
+  // Outputs in float32, such as logits, never have SiLU.
   if (conv.y_dtype == DType::kFloat32) return run_as<float, false, false>(conv, threads, scratch);
   if (conv.residual != nullptr) {
     conv.silu ? run_as<BFloat16, true, true>(conv, threads, scratch)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Tiles of inputs are transformed, multiplied by the transformed weights, each number of a tile by
-// one of its own, and transformed to outputs. winograd_axes.h has the transforms.
+// Tiles of inputs are transformed, multiplied by the transformed weights (each number of a tile by
+// a weight of its own), and transformed to outputs. winograd_axes.h has the transforms.
 #include <ydistill/tensor/conv_winograd_kernels.h>
 #include <ydistill/tensor/parallel.h>
 #include <ydistill/tensor/vector_math.h>
@@ -12,10 +12,10 @@ namespace {
 template <class T>
 constexpr int kLineOf = 64 / sizeof(T);  // numbers of a cache line
 constexpr int kLineFloats = kLineOf<float>;
-// Of a block's transformed inputs, about: they stay in the L2 cache.
+// Approximate size of a block's transformed inputs: they stay in the L2 cache.
 constexpr int64_t kBlockFloats = 1 << 16;
-// Tiles of a block at least, unless there are fewer: they share the weights read. Half as many
-// where several numbers of a tile do, if these then stay in the L2 cache at all.
+// Minimum number of tiles in a block (unless there are fewer): they share each weight that is read.
+// Half as many if several numbers of a tile share a weight and the block then fits kMaxFloats.
 constexpr int64_t kMinBlock = 24, kMaxFloats = 1 << 17;
 
 template <class Axis>
@@ -31,7 +31,7 @@ struct Product {
   bool begins;  // it is the first of its sum
 };
 
-/// All of them, weight by weight.
+/// All products, ordered by weight.
 template <class Axis>
 struct Products {
   Product of[kProductsOf<Axis>];
@@ -51,8 +51,8 @@ struct Products {
   }
 };
 
-/// The outputs of one tile in channels [first, first + channels) from their sums, rows of kPanel
-/// that lie sum_step apart.
+/// Computes the outputs of one tile in channels [first, first + channels) from their sums: rows of
+/// kPanel numbers, sum_step apart.
 template <class Axis, class T, bool kSilu, bool kResidual>
 YD_HOST_DEVICE void scatter_tile(const WinogradConv& conv, const Place& place, const float* sums,
                                  int64_t sum_step, int64_t first, int64_t channels) {
@@ -82,8 +82,8 @@ YD_HOST_DEVICE void scatter_tile(const WinogradConv& conv, const Place& place, c
   }
 }
 
-/// The next operands of multiply(), to be brought into the caches meanwhile: of kRows rows and of a
-/// panel what goes with number k of a row.
+/// Prefetch the next operands of multiply() during the current product: at each step k another part
+/// of kRows rows, and (FetchBoth) of a panel.
 struct FetchRows {
   const float* rows;
   YD_HOST_DEVICE void operator()(int64_t k) const { __builtin_prefetch(rows + k * kRows); }
@@ -96,8 +96,8 @@ struct FetchBoth {
   }
 };
 
-/// Of `groups` groups of kCount rows each and a panel; sums from zero or added to those there.
-/// From one group to the next, rows lie rows_step apart, sums sums_step.
+/// Products of `groups` groups of kCount rows each with a panel; the sums start from zero (kBegins)
+/// or are added to. From one group to the next, rows are rows_step apart, sums sums_step.
 template <int kCount, bool kBegins>
 [[gnu::noinline]] void multiply(int64_t groups, const float* rows, int64_t rows_step, int64_t depth,
                                 const float* panel, float* sums, int64_t sums_step,
@@ -105,7 +105,7 @@ template <int kCount, bool kBegins>
   for (int64_t g = 0; g < groups; ++g, rows += rows_step, sums += sums_step) {
     const float* row[kCount];
     Vector sum[kCount][kVectors];
-    // Unrolled by order: else the sums are cleared and copied in memory.
+    // Unrolled explicitly: otherwise the compiler clears and copies the sums in memory.
 #pragma GCC unroll 12
     for (int i = 0; i < kCount; ++i) {
       row[i] = rows + i * depth;
@@ -125,7 +125,7 @@ template <int kCount, bool kBegins>
   }
 }
 
-/// The last group, of fewer than kRows rows, maybe of none.
+/// The last group, of fewer than kRows rows; count may be 0.
 template <bool kBegins, int kCount = kRows - 1>
 YD_HOST_DEVICE void multiply_rest(int64_t count, const float* rows, int64_t depth,
                                   const float* panel, float* sums, const FetchBoth& next) {
@@ -137,7 +137,7 @@ YD_HOST_DEVICE void multiply_rest(int64_t count, const float* rows, int64_t dept
   }
 }
 
-/// n rows and a panel.
+/// Products of n rows with a panel.
 template <bool kBegins>
 YD_HOST_DEVICE void multiply_all(int64_t n, const float* rows, int64_t rows_step, int64_t depth,
                                  const float* panel, float* sums, int64_t sums_step,
@@ -158,8 +158,8 @@ Tiling tiling_of(const WinogradConv& conv) {
   return {Axis::kOutputs, conv.batch, conv.out_height, conv.out_width};
 }
 
-/// Tiles of a block, at most; blocks; parts of the output's channels; threads that share the
-/// blocks' parts, each as many of them.
+/// most: the largest number of tiles in a block; blocks: their number; parts: of the output
+/// channels; threads: they share the blocks x parts units evenly.
 struct Division {
   int64_t most, blocks, parts, threads;
 };
@@ -176,7 +176,7 @@ Division division_of(const WinogradConv& conv, int64_t threads) {
   const int64_t most = least(whole, tiles);
   const int64_t needed = ceil_div(tiles, most);
   if (needed < threads) {
-    // Rather than small blocks that all read all weights.
+    // Divide the channels instead of making smaller blocks, which would all read all weights.
     const int64_t parts = least(ceil_div(conv.out_channels, kPanel), ceil_div(threads, needed));
     return {most, needed, parts, least(threads, needed * parts)};
   }
@@ -184,15 +184,15 @@ Division division_of(const WinogradConv& conv, int64_t threads) {
   return {most, blocks, 1, threads};
 }
 
-/// Where a block's numbers lie in the scratch memory, in floats. Tiles are in groups of kRows:
+/// Where a block's numbers are stored in the scratch memory, in floats. Tiles form groups of kRows:
 ///   inputs [groups][products][kRows][in_channels], sums [groups][sums][kRows][kPanel]
 template <class Axis>
 struct Layout {
   int64_t input_step, inputs, sums;  // of one product, of a group
 
   explicit Layout(const WinogradConv& conv)
-      // An odd number of cache lines: a tile's products then do not meet in the same few places of
-      // the L1 cache.
+      // An odd number of cache lines, so that a tile's products are not mapped to the same few sets
+      // of the L1 cache.
       : input_step((ceil_div(kRows * conv.in_channels, kLineFloats) | 1) * kLineFloats),
         inputs(kProductsOf<Axis> * input_step),
         sums(kSumsOf<Axis> * kRows * kPanel) {}
@@ -201,7 +201,8 @@ struct Layout {
 
 template <class Axis>
 int64_t scratch_size(const WinogradConv& conv, int64_t threads) {
-  // Never less for more tiles, as the search for the batch that fits expects: for all threads.
+  // For all threads, even if fewer are used: more tiles must never need less memory, which the
+  // search for a batch that fits relies on.
   return threads * Layout<Axis>(conv).size(division_of<Axis>(conv, threads).most);
 }
 
@@ -216,7 +217,7 @@ int64_t packed_size(const WinogradConv& conv) {
   return panels * kWeightsOf<Axis> * weight_step(conv) + conv.in_channels;
 }
 
-/// Brings into the L2 cache pixel (row, column) of the inputs of n tiles, line `line` of it.
+/// Prefetches into the L2 cache: cache line `line` of input pixel (row, column) of n tiles.
 template <class Axis, class T>
 void fetch_pixel(const Picture<T>& x, const Tiling& tiling, int64_t first, int64_t n, int64_t row,
                  int64_t column, int64_t line) {
@@ -258,8 +259,8 @@ void run_block(const WinogradConv& conv, int64_t first, int64_t last, int64_t fi
                                            inputs + t / kRows * layout.inputs + t % kRows * depth,
                                            layout.input_step, kPanel);
   }
-  // While this block is multiplied, the next one's pixels come, one a product, unless they would
-  // push this one's numbers out of the cache.
+  // While this block is multiplied, the pixels of the next one are prefetched, one per product,
+  // unless they would push this block's numbers out of the cache.
   const bool fetches = n * kProductsOf<Axis> * depth <= kMaxFloats;
   const int64_t lines = fetches ? ceil_div(depth, kLineOf<T>) : 0;
   constexpr int kPixels = Axis::kInputs * Axis::kInputs;
@@ -303,7 +304,7 @@ void run_as(const WinogradConv& conv, int64_t threads) {
     const int64_t last = units * (thread + 1) / division.threads;
     for (int64_t unit = units * thread / division.threads; unit < last; ++unit) {
       const int64_t block = unit / parts, part = unit % parts;
-      // As even as can be.
+      // Units as equal as possible.
       run_block<Axis, T, kSilu, kResidual>(
           conv, tiles * block / division.blocks, tiles * (block + 1) / division.blocks,
           panels * part / parts, panels * (part + 1) / parts, conv.scratch + thread * size);
@@ -333,8 +334,8 @@ struct WeightBlock {
   Vector of[kLanes][kVectors][9];
 };
 
-/// From input c and output o on. Reads whole vectors: along the inputs or the outputs, whichever
-/// lie side by side.
+/// Reads a block from input c and output o on, in whole vectors: along the inputs or the outputs,
+/// whichever are contiguous.
 YD_HOST_DEVICE void read_weights(const WeightView& weights, int64_t o, int64_t channels, int64_t c,
                                  WeightBlock& block) {
   for (int v = 0; v < kVectors; ++v, o += kLanes) {

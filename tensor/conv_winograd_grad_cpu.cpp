@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 // F(3x3, 4x4): the gradient of 3 x 3 weights is a correlation of the input with the gradient of the
-// output, and a tile of 4 x 4 of the latter meets 6 x 6 inputs. What is summed over tiles are the
-// 36 products, in the transforms' domain; the way back is gone once, at the end.
+// output; a tile of 4 x 4 of the latter belongs to 6 x 6 inputs. The 36 products are summed over
+// all tiles in the transformed domain; the inverse transform is applied once, at the end.
 //
-// Chunks of tiles are transformed by all threads, then each thread adds up some points' products:
-// every sum has one order, whatever the number of threads.
+// All threads transform a chunk of tiles, then each thread adds up the products of some points. So
+// the order of every sum is the same for any number of threads.
 #include <ydistill/tensor/conv_winograd_kernels.h>
 #include <ydistill/tensor/parallel.h>
 #include <ydistill/tensor/winograd_transforms.h>
@@ -17,7 +17,7 @@ constexpr int kIn = kWinogradPoints, kOut = 4, kPoints = kIn * kIn;
 constexpr int64_t kChunkFloats = 1 << 20;  // of a chunk's transforms: they stay in the L3 cache
 constexpr int64_t kTilesPerTask = 8;
 
-/// G of four numbers.
+/// The transform G of four numbers.
 YD_HOST_DEVICE void transform_gradient(const Vector* g, int step, Vector* to, int to_step) {
   constexpr float kOfA = -2.0f / 3, kOfB = 1.0f / 6;  // 1 / (2 a^2 (a^2 - b^2)), and of b
   const Vector g0 = g[0], g1 = g[step], g2 = g[2 * step], g3 = g[3 * step];
@@ -31,7 +31,7 @@ YD_HOST_DEVICE void transform_gradient(const Vector* g, int step, Vector* to, in
   to[5 * to_step] = g3;
 }
 
-/// A^T of six numbers: three.
+/// The inverse transform A^T of six numbers gives three.
 YD_HOST_DEVICE void transform_back(const Vector* m, int step, Vector* to) {
   const Vector sum_a = m[step] + m[2 * step], difference_a = m[step] - m[2 * step];
   const Vector sum_b = m[3 * step] + m[4 * step], difference_b = m[3 * step] - m[4 * step];
@@ -58,9 +58,9 @@ YD_HOST_DEVICE int64_t padded(int64_t channels) {
   return ceil_div(channels, kPanel) * kPanel;
 }
 
-/// Where what lies in the scratch memory, and how many tiles a chunk has.
+/// The layout of the scratch memory, and the number of tiles in a chunk.
 struct Layout {
-  int64_t inputs, outputs, chunk;  // channels with the panels' rest
+  int64_t inputs, outputs, chunk;  // channels, rounded up to whole panels
 
   explicit Layout(const WinogradGrad& grad)
       : inputs(padded(grad.in_channels)), outputs(padded(grad.out_channels)) {
@@ -100,7 +100,7 @@ template <int kCount>
   }
 }
 
-/// The products of a panel of outputs and one of inputs at one point.
+/// Adds the products of a panel of outputs and a panel of inputs at one point.
 YD_HOST_DEVICE void multiply_panels(const float* g, const float* x, int64_t n, float* sums,
                                     int64_t step) {
   constexpr int kRest = kPanel % kRows;
@@ -109,7 +109,7 @@ YD_HOST_DEVICE void multiply_panels(const float* g, const float* x, int64_t n, f
   if constexpr (kRest > 0) multiply<kRest>(g + o, x, n, sums + o * step, step);
 }
 
-/// From the sums of one output's row of inputs to its weights.
+/// Transforms the sums of one output channel back and adds them to its weights' gradients.
 YD_HOST_DEVICE void add_weights(const float* sums, int64_t point_step, int64_t in_channels,
                                 float* to) {
   for (int64_t c = 0; c < in_channels; c += kLanes) {
@@ -146,7 +146,7 @@ void run_of(const WinogradGrad& grad) {
   parallel_ranges(layout.sums(), 1 << 15, [=](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) sums[i] = 0;
   });
-  // What a panel has behind its channels is multiplied, though nobody reads the sums.
+  // The padding after a panel's channels is multiplied as well, though its sums are never read.
   if (layout.inputs != x.channels || layout.outputs != g.channels) {
     const int64_t all = layout.transformed(layout.inputs + layout.outputs);
     parallel_ranges(all, 1 << 15, [=](int64_t begin, int64_t end) {

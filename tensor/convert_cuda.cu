@@ -5,7 +5,7 @@
 namespace ydistill::cuda {
 namespace {
 
-/// float64 for float64, float for the others: what a number passes through on its way.
+/// The type in which a number is converted: double for float64, float for the others.
 template <class T>
 struct Between {
   using type = float;

@@ -13,7 +13,7 @@ struct CopyRows {
   const std::byte* from;
   std::byte* to;
   int64_t from_pitch, to_pitch;
-  Divider units;  // a row
+  Divider units;  // per row
   __device__ void operator()(int64_t i) const {
     const auto [row, unit] = units(i);
     const int64_t at = unit * kBytes;

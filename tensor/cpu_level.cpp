@@ -33,7 +33,7 @@ CpuLevel detect() {
   return CpuLevel::kBase;
 }
 
-/// The variable's word; empty where it is not set.
+/// The value of an environment variable; empty if it is not set.
 std::string_view wish(const char* variable) {
   const char* const value = std::getenv(variable);
   return value == nullptr ? std::string_view() : value;
@@ -70,14 +70,14 @@ bool choose_bf16_pairs() {
 }
 
 #if defined(__x86_64__)
-/// What the operating system keeps of a thread when another runs (the register XCR0).
+/// The register state that the operating system saves at a thread switch (the register XCR0).
 uint64_t kept_state() {
   uint32_t low, high;
   __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
   return uint64_t(high) << 32 | low;
 }
 
-/// Linux gives room for the tiles' numbers to a process that asks for it; oneDNN asks as well.
+/// Linux allows AMX tile data only to a process that asks for it; oneDNN asks as well.
 bool may_use_tiles() {
 #if defined(__linux__)
   constexpr int kRequestPermission = 0x1023, kTileData = 18;  // asm/prctl.h, ARCH_REQ_XCOMP_PERM
@@ -92,7 +92,7 @@ bool detect_amx() {
 #if defined(__x86_64__)
   if (cpu_level() != CpuLevel::kAvx512) return false;
   constexpr unsigned kAmx = 1u << 22 | 1u << 25;  // of leaf 7, edx: bfloat16 and bytes
-  constexpr uint64_t kTiles = uint64_t(3) << 17;  // of XCR0: their sizes and their numbers
+  constexpr uint64_t kTiles = uint64_t(3) << 17;  // of XCR0: tile configuration and tile data
   unsigned eax, ebx, ecx, edx;
   return __get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) != 0 && (edx & kAmx) == kAmx &&
          __builtin_cpu_supports("avx512bf16") && (kept_state() & kTiles) == kTiles &&
@@ -144,7 +144,7 @@ bool cpu_has_fast_bf16_pairs() {
 }
 
 Amx cpu_amx() {
-  static const Amx amx = choose_amx();  // a hypervisor takes microseconds to answer
+  static const Amx amx = choose_amx();  // cached: cpuid takes microseconds in a VM
   return amx;
 }
 

@@ -29,7 +29,7 @@ std::array<uint32_t, 4> philox4x32(std::array<uint32_t, 4> counter, std::array<u
   return counter;
 }
 
-// The block number runs in counter word 0; the name of the stream fills the rest and the key.
+// Counter word 0 counts the blocks; the other words and the key identify the stream.
 Rng::Rng(uint64_t seed, uint64_t epoch, uint64_t index, uint32_t purpose) {
   const uint64_t key = mix(seed + mix(purpose));
   const uint64_t name = mix(mix(epoch) ^ index);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Reads 4 bytes a value, 16 at a time; each block's threads add in double, then in a fixed order.
+// Reads 16 bytes (4 values) at a time. Threads add in double; a block adds these in a fixed order.
 #include <ydistill/tensor/square_sum.h>
 
 #include <algorithm>
@@ -12,8 +12,8 @@ namespace {
 constexpr int kWidth = kPack<float>;
 constexpr int64_t kMaxParts = 1024;
 
-/// partial[block]: the squares of every gridDim-th stretch of packs, and of what is left behind
-/// the last whole pack.
+/// partial[block]: the sum of the squares of every gridDim-th stretch of packs; block 0 also adds
+/// the values after the last whole pack.
 __global__ void __launch_bounds__(kThreads)
     square_sums_kernel(const float* values, int64_t n, double* partial) {
   double own[1] = {};

@@ -245,7 +245,7 @@ bool is_finite(T x) {
   return std::isfinite(convert<double>(x));
 }
 template <>
-bool is_finite(float x) {  // by the bits of its exponent, so that a loop over many vectorises
+bool is_finite(float x) {  // by its exponent bits, so that a loop over many vectorises
   return (std::bit_cast<uint32_t>(x) & 0x7f800000u) != 0x7f800000u;
 }
 

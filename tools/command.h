@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What the commands of `ydistill` share. Each command is one file: it parses, calls the library,
-// prints.
+// What the commands of `ydistill` share. Each command is one file that parses its arguments, calls
+// the library and prints the result.
 #pragma once
 
 #include <CLI/CLI.hpp>
@@ -12,7 +12,7 @@ namespace ydistill::tools {
 inline constexpr int kRunFailed = 1;
 inline constexpr int kWrongUsage = 2;
 
-/// Each adds its subcommand to the app; the returned function runs it and gives the exit code.
+/// Each adds its subcommand to the app; the returned function runs it and returns the exit code.
 using Run = std::function<int()>;
 Run add_train(CLI::App& app);
 Run add_val(CLI::App& app);
@@ -33,10 +33,10 @@ Run add_label(CLI::App& app);
 
 /// Prints a document to standard output, nothing else.
 void print_json(const std::string& text);
-/// Text to standard error, as it is. What cannot be written there is lost and stops nothing: a log
-/// on a full disk ends no training.
+/// Writes text to standard error, unchanged. Write errors are ignored: a log on a full disk must
+/// not end a training.
 void say(const std::string& text);
-/// The same with a line break behind it.
+/// The same with a line break at the end.
 void message(const std::string& text);
 
 }  // namespace ydistill::tools

@@ -24,7 +24,7 @@ Run add_compare(CLI::App& app) {
   cmd->add_option("--page", args->page, "the page to write, .html; compare.html by default");
   cmd->add_flag("--json", args->json, "print one JSON document");
   return [args] {
-    if (!args->page.ends_with(".html")) {  // a slip must not cost a config or a picture
+    if (!args->page.ends_with(".html")) {  // a typo must not overwrite a config or a picture
       throw ConfigError("compare: --page {}: the page to write must end in .html", args->page);
     }
     const std::vector<std::filesystem::path> folders(args->runs.begin(), args->runs.end());

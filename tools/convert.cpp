@@ -26,7 +26,7 @@ Run add_convert(CLI::App& app) {
       throw ConfigError("{}: the file to write must end in .safetensors", printable(args->out));
     }
     const Checkpoint in = load_checkpoint(args->in, PtWeights::kEma);
-    const auto model = build_model(in);  // every weight is there and finite
+    const auto model = build_model(in);  // checks that every weight is present and finite
     save_checkpoint(
         args->out, {model->spec(), in.class_names, export_weights(*model), {}, "", in.calibration});
     message(fmt::format("{}: {} with {} classes, {} parameters, from `{}` of {}",

@@ -38,7 +38,7 @@ std::string guess_format(const fs::path& path) {
   return fs::is_directory(path / "ImageSets") ? "voc" : "yolo";
 }
 
-/// data.yaml and VOC: one path, of which each split is a part.
+/// data.yaml and VOC: one path that contains all splits.
 std::vector<NamedSource> parts_of(const Args& args, const std::string& from) {
   if (args.paths.size() != 1) throw ConfigError("convert-data: {} takes one path", from);
   std::vector<std::string> splits = args.splits;
@@ -58,10 +58,10 @@ std::vector<NamedSource> parts_of(const Args& args, const std::string& from) {
   return sources;
 }
 
-/// Refuses a JSON file that is something else, such as a config, before its pictures are asked for.
+/// Refuses a JSON file that is not COCO, such as a config, before --images is asked for.
 void check_is_coco(const fs::path& file) {
   std::error_code error;
-  if (!fs::is_regular_file(file, error)) return;  // told by the reader
+  if (!fs::is_regular_file(file, error)) return;  // the reader reports it
   const std::string text = read_text_file(file);
   nlohmann::json root;
   try {
@@ -75,7 +75,7 @@ void check_is_coco(const fs::path& file) {
                     is_config ? "; give what this config's \"data\" names" : "");
 }
 
-/// YOLO and COCO: a path a split; with YOLO several paths may also be one split.
+/// YOLO and COCO: one path per split; with YOLO several paths may also be one split.
 std::vector<NamedSource> separate(const Args& args, const std::string& from) {
   std::vector<std::string> splits = args.splits;
   if (splits.empty()) splits = {"train"};
@@ -166,7 +166,7 @@ Run add_convert_data(CLI::App& app) {
   cmd->add_option("--names", args->names, "class names in the order of their ids");
   add_merge_option(*cmd, args->merge);
   return [args] {
-    catch_stop_signals(OnSignal::kSay);  // else what is half written would stay
+    catch_stop_signals(OnSignal::kSay);  // otherwise half-written output would remain
     try {
       return convert(*args);
     } catch (const StoppedError&) {

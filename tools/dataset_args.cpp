@@ -86,7 +86,7 @@ std::string how_to_name(const DatasetOutputArgs& args, const std::vector<std::st
     break;
   }
   if (args.to != "coco") {
-    // On one line, with blanks as in the rest.
+    // On one line, with spaces as in the other members.
     std::vector<std::string> quoted;
     for (const std::string& name : names) quoted.push_back(nlohmann::json(name).dump());
     text += fmt::format(", \"names\": [{}]", fmt::join(quoted, ", "));

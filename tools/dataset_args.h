@@ -18,12 +18,12 @@ struct DatasetOutputArgs {
   PictureTransfer transfer() const;
 };
 
-/// --to, --out, --pictures. to_default: "" where --to has to be given.
+/// Adds --to, --out, --pictures. to_default: "" makes --to required.
 void add_dataset_output_options(CLI::App& command, DatasetOutputArgs& args,
                                 const std::string& to_default = "");
 
-/// Told before the reading, not after it. throws FileError where --out exists or cannot be made;
-/// ConfigError, with the command's name, for a split that cannot be called so.
+/// Call it before reading the data. throws FileError if --out exists or cannot be created;
+/// ConfigError, with the command's name, if a split cannot have its name.
 void check_dataset_output(const DatasetOutputArgs& args, const std::vector<std::string>& splits,
                           const std::string& command);
 

@@ -50,7 +50,7 @@ void write_annotated(const fs::path& path, Image image, const std::vector<Detect
   write_jpeg(path, image, 92);
 }
 
-/// One line a box: class, score, x1, y1, x2, y2 in pixels.
+/// One line per box: class, score, x1, y1, x2, y2 in pixels.
 std::string as_text(const std::vector<Detection>& detections) {
   std::string text;
   for (const Detection& d : detections) {
@@ -60,10 +60,10 @@ std::string as_text(const std::vector<Detection>& detections) {
   return text;
 }
 
-/// Milliseconds by stage, in the order in which they first came.
+/// Milliseconds per stage, in the order in which the stages first ran.
 class Timing {
  public:
-  /// pictures: that the work is for; 0: for none, it is done once a run.
+  /// pictures: how many the work was for; 0: none, it is done once per run.
   template <class Work>
   auto measure(const std::string& stage, int64_t pictures, Work&& work) {
     const auto start = std::chrono::steady_clock::now();
@@ -76,7 +76,7 @@ class Timing {
     add(first ? "first_network" : "further_network", pictures, times.network);
     add("nms", pictures, times.nms);
   }
-  /// From the first picture's reading to the last one's writing.
+  /// Speed from reading the first picture to writing the last one.
   void all_pictures(int64_t pictures, std::chrono::steady_clock::time_point start) {
     pictures_per_second_ = double(pictures) / milliseconds_since(start) * 1000;
   }
@@ -129,7 +129,7 @@ class Timing {
 
 constexpr int64_t kMaxBatch = 1024;
 
-/// Empty, or what is wrong about --batch.
+/// What is wrong with --batch; empty if nothing.
 std::string check_batch(const std::string& text) {
   int64_t batch = 0;
   const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), batch);
@@ -138,8 +138,8 @@ std::string check_batch(const std::string& text) {
   return fmt::format("a whole number from 1 to {} wanted, got \"{}\"", kMaxBatch, text);
 }
 
-/// Refuses to write into a folder that a picture was taken from: boxes would be drawn over the
-/// picture itself, and the next run would take drawn ones for pictures.
+/// Refuses to write into a folder that contains an input picture: the picture itself could be
+/// overwritten, and the next run would read annotated pictures as input.
 void check_apart(const std::vector<fs::path>& pictures, const fs::path& out) {
   for (const fs::path& picture : pictures) {
     std::error_code ignored;
@@ -162,13 +162,13 @@ struct Found {
 };
 
 struct LookedAt {
-  std::vector<ReadPicture> pictures;  ///< that could be read
+  std::vector<ReadPicture> pictures;  ///< those that could be read
   std::vector<std::vector<Detection>> boxes;
-  std::exception_ptr failure;  ///< why it ended early; null for a signal too
-  size_t done = 0;             ///< files, the unreadable ones among them
+  std::exception_ptr failure;  ///< why it ended early; null also if a signal did
+  size_t done = 0;             ///< number of files, including unreadable ones
 };
 
-/// The boxes in pictures, `batch` of the files at a time, until an error or a signal comes.
+/// Detects boxes in `batch` files at a time until an error or a signal occurs.
 LookedAt look_at(Detector& detector, std::vector<ReadPicture> files, size_t batch, bool is_first,
                  Timing& timing) {
   LookedAt all;
@@ -199,8 +199,8 @@ LookedAt look_at(Detector& detector, std::vector<ReadPicture> files, size_t batc
   return all;
 }
 
-/// Some files: read, detect, say and write what was found. Returns how many were done: fewer where
-/// a signal came. What was found before an error is written before it is thrown.
+/// Reads some files, detects, prints and writes what was found. Returns how many were done: fewer
+/// if a signal came. On an error, what was found before it is written first.
 size_t detect_and_write(Detector& detector, std::span<const fs::path> paths, size_t batch,
                         Found& found, Timing& timing) {
   std::vector<ReadPicture> files =
@@ -270,7 +270,7 @@ Run add_detect(CLI::App& app) {
     if (!source.left_out.empty()) message(source.left_out);
     const auto start = std::chrono::steady_clock::now();
     Found found(args->out);
-    catch_stop_signals(OnSignal::kSay);  // else what is half written would stay
+    catch_stop_signals(OnSignal::kSay);  // otherwise half-written output would remain
     size_t done = 0;
     while (done < paths.size() && !stop_signal_came()) {
       const auto batch = size_t(args->batch);
@@ -292,7 +292,7 @@ Run add_detect(CLI::App& app) {
       document["pictures_per_second"] = timing.pictures_per_second();
       message(timing.text());
     }
-    // A path may have bytes that are no UTF-8, which JSON cannot hold.
+    // A path may contain bytes that are not UTF-8, which JSON cannot hold.
     const std::string text =
         document.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
     write_file_atomically(fs::path(args->out) / "detections.json", text + "\n");

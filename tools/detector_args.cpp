@@ -16,7 +16,7 @@
 namespace ydistill::tools {
 namespace {
 
-/// Empty, or what is wrong about a share.
+/// What is wrong with a share; empty if nothing.
 std::string check_share(const std::string& text) {
   double share = 0;
   const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), share);
@@ -25,7 +25,7 @@ std::string check_share(const std::string& text) {
   return fmt::format("a number from 0 to 1 wanted, got \"{}\"", text);
 }
 
-/// Names come first: a class may be called "7".
+/// Names take precedence over ids: a class may be called "7".
 std::vector<int64_t> ids_of_classes(const std::vector<std::string>& wanted,
                                     const std::vector<std::string>& names,
                                     const ClassMerges& merges, const std::string& command) {

@@ -23,25 +23,25 @@ struct DetectorArgs {
   bool autotune = false;
 };
 
-/// --conf, --iou.
+/// Adds --conf, --iou.
 void add_nms_options(CLI::App& command, double& conf, double& iou);
-/// --weights, --conf, --iou, --max-det, --classes, --merge, --agnostic, --tta, --size, --threads,
-/// --device, --precision, --autotune.
+/// Adds --weights, --conf, --iou, --max-det, --classes, --merge, --agnostic, --tta, --size,
+/// --threads, --device, --precision, --autotune.
 void add_detector_options(CLI::App& command, DetectorArgs& args);
 
-/// Settles threads and device. throws ConfigError for words that no weights could go with.
+/// Sets the threads. throws ConfigError for a device or precision that is invalid for any weights.
 void use_machine(DetectorArgs& args);
 
-/// The weights; settles the precision, which may depend on them. throws FileError; ConfigError,
-/// with the command's name, for a --size that they do not take, for a class that they do not know,
-/// and for a precision.
+/// Loads the weights and sets what depends on them: classes, merges, device and precision. throws
+/// FileError; ConfigError, with the command's name, for a --size that they do not take, for a class
+/// that they do not know, and for a precision.
 Checkpoint load_weights(DetectorArgs& args, const std::string& command);
 
 /// [{"class": 0, "name": ..., "score": ..., "box_xyxy": [...]}, ...], pixels.
 nlohmann::ordered_json json_of(const std::vector<Detection>& detections,
                                const std::vector<std::string>& names);
 
-/// Boxes with names and scores, the best on top.
+/// Draws boxes with names and scores, the best on top.
 void draw_detections(Image& image, const std::vector<Detection>& detections,
                      const std::vector<std::string>& names);
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// A loop on all threads whose turns may fail.
+// A loop on all threads whose iterations may throw.
 #pragma once
 
 #include <cstddef>
@@ -11,7 +11,7 @@
 
 namespace ydistill::tools {
 
-/// Calls work(i) for every i below n, on all threads; the first error by number is thrown.
+/// Calls work(i) for every i below n, on all threads; then rethrows the error of the lowest i.
 template <class Work>
 void for_all(size_t n, Work&& work) {
   std::vector<std::exception_ptr> problems(n);

@@ -58,7 +58,7 @@ std::string as_json(const std::string& file, const Checkpoint& checkpoint, const
                                 {"strides", spec.anchors.strides},
                                 {"anchors_px", spec.anchors.wh_px},
                                 {"modules", modules}}
-      .dump(2, ' ', false, nlohmann::json::error_handler_t::replace);  // file names are any bytes
+      .dump(2, ' ', false, nlohmann::json::error_handler_t::replace);  // file names: any bytes
 }
 
 std::string as_json(const MemoryPlan& plan, int64_t fitting_batch, int64_t fitting_val_batch) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Pictures that nobody has labelled, with the boxes that a network finds in them: to correct by
-// hand, or to measure how far a student follows its teacher.
+// Writes unlabelled pictures with the boxes that a network finds in them: to correct by hand, or to
+// measure how closely a student follows its teacher.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -30,8 +30,7 @@ struct LabelArgs {
   std::string source, split = "train";
 };
 
-/// Classes of the network in the order of the ids that are written: as --classes has them, else
-/// all.
+/// The network's classes in the order of the ids that are written: as in --classes, else all.
 std::vector<int64_t> written_classes(const std::vector<int64_t>& wanted, size_t known) {
   std::vector<int64_t> classes;
   for (const int64_t id : wanted) {
@@ -43,7 +42,7 @@ std::vector<int64_t> written_classes(const std::vector<int64_t>& wanted, size_t 
   return classes;
 }
 
-/// A data set cannot have two classes of one name.
+/// A data set cannot have two classes with the same name.
 void check_names(const std::string& weights, const std::vector<std::string>& names,
                  const std::vector<int64_t>& classes) {
   std::set<std::string> seen;
@@ -68,8 +67,8 @@ Label label_of(const Detection& box, int64_t class_id, const Image& image) {
   return label;
 }
 
-/// What the detector finds in the pictures; those that cannot be read are dropped and named.
-/// Fewer where a signal came.
+/// What the detector finds in the pictures; those that cannot be read are dropped and reported.
+/// Contains fewer pictures if a signal came.
 Dataset labelled(Detector& detector, const std::vector<fs::path>& paths,
                  const std::vector<int64_t>& classes) {
   Dataset data;
@@ -145,7 +144,7 @@ Run add_label(CLI::App& app) {
   cmd->add_option("--split", args->split, "what to call the set: train, val, ...")
       ->capture_default_str();
   return [args] {
-    catch_stop_signals(OnSignal::kSay);  // else what is half written would stay
+    catch_stop_signals(OnSignal::kSay);  // otherwise half-written output would remain
     try {
       return label(*args);
     } catch (const StoppedError&) {

@@ -47,7 +47,7 @@ namespace {
 
 using namespace ydistill::tools;
 
-/// A word that is no command, with the one that it is nearest to.
+/// Message for a word that is not a command, with the nearest command.
 std::string no_such_command(const CLI::App& app, const std::string& word) {
   std::vector<std::string> names;
   for (const CLI::App* command : app.get_subcommands({})) names.push_back(command->get_name());
@@ -55,11 +55,11 @@ std::string no_such_command(const CLI::App& app, const std::string& word) {
                      ydistill::nearest_of(names, word), fmt::join(names, ", "));
 }
 
-/// An option that a command does not have, with one that is spelled nearly the same.
+/// Message for an option that a command does not have, with one of similar spelling.
 std::string no_such_option(const CLI::App& command, const std::string& word) {
   const std::string given = word.substr(0, word.find('='));
   std::string nearest;
-  size_t least = given.size() < 6 ? 2 : 3;  // edits; further away it is another word
+  size_t least = given.size() < 6 ? 2 : 3;  // edits; beyond that it is a different word
   for (const CLI::Option* option : command.get_options()) {
     for (const std::string& name : option->get_lnames()) {
       const size_t distance = size_t(ydistill::edit_distance("--" + name, given));
@@ -102,15 +102,15 @@ std::string problem_of(const CLI::App& app, const CLI::ParseError& error) {
   return text;
 }
 
-/// One line: what is wrong, and whose help says what would be right.
+/// One line: what is wrong, and which command's --help to read.
 std::string wrong_usage(const CLI::App& app, const CLI::ParseError& error) {
   std::string command = app.get_name();
   for (const CLI::App* parsed : app.get_subcommands()) command += " " + parsed->get_name();
   return fmt::format("{}; see {} --help", ydistill::printable(problem_of(app, error)), command);
 }
 
-/// Whether a program waits for events on standard output, as far as that can be told when the
-/// options are wrong.
+/// Whether a program waits for events on standard output, as far as this is known when the options
+/// are wrong.
 bool is_training_for_programs(int argc, char** argv) {
   const std::span args(argv, size_t(argc));
   const auto is = [](const char* wanted) {
@@ -119,7 +119,7 @@ bool is_training_for_programs(int argc, char** argv) {
   return argc > 1 && is("train")(args[1]) && std::any_of(args.begin(), args.end(), is("--json"));
 }
 
-/// No option of any command means something by an empty text, such as an unset shell variable is.
+/// Refuses empty values, which unset shell variables give: no option has a meaning for them.
 void refuse_empty_values(CLI::App& command) {
   for (CLI::Option* option : command.get_options()) {
     option->check([](const std::string& value) {
@@ -154,7 +154,7 @@ int run_command(int argc, char** argv) {
   return kWrongUsage;
 }
 
-/// Whether the command computes: the others gain nothing from how threads wait.
+/// Whether the command computes; only these gain from how threads wait.
 bool is_for_threads(int argc, char** argv) {
   constexpr const char* kCommands[] = {"train", "evolve", "val",  "detect",
                                        "video", "label",  "trace"};
@@ -162,7 +162,7 @@ bool is_for_threads(int argc, char** argv) {
                                  [&](const char* c) { return std::strcmp(c, argv[1]) == 0; });
 }
 
-/// Whether all that was printed has left. The reason is known only for what was left to the end.
+/// Whether all output was written. The reason is known only if the last write failed.
 bool is_output_written() {
   errno = 0;
   std::cout.flush();  // the same buffer as stdout's
@@ -172,11 +172,11 @@ bool is_output_written() {
   return false;
 }
 
-/// Standard streams that came closed are opened, though not for writing: otherwise the next file
-/// would take their number, and messages would be written into it.
+/// Opens standard streams that were closed at the start, but not for writing: otherwise the next
+/// file would get their number, and messages would be written into it.
 void keep_numbers_of_standard_streams() {
   for (int number = 0; number <= 2; ++number) {
-    // The lowest free number is given out, and those below this one are taken.
+    // open() returns the lowest free number, and all below this one are in use.
     if (fcntl(number, F_GETFD) == -1 && errno == EBADF) (void)!open("/dev/null", O_RDONLY);
   }
 }
@@ -186,7 +186,7 @@ void keep_numbers_of_standard_streams() {
 int main(int argc, char** argv) {
   if (is_for_threads(argc, argv)) ydistill::restart_with_short_waits(argv);
   keep_numbers_of_standard_streams();
-  std::signal(SIGXFSZ, SIG_IGN);  // a file that grows too large is then an error like a full disk
+  std::signal(SIGXFSZ, SIG_IGN);  // writing too large a file then fails like a full disk
   int code = kRunFailed;
   std::string problem;
   try {
@@ -197,7 +197,7 @@ int main(int argc, char** argv) {
   } catch (const std::bad_alloc&) {
     problem = "out of memory";
   } catch (const std::system_error& error) {
-    if (std::ferror(stdout) == 0) problem = error.what();  // else told below, as for short output
+    if (std::ferror(stdout) == 0) problem = error.what();  // else reported below
   } catch (const std::exception& error) {
     problem = error.what();
   }

@@ -6,7 +6,7 @@
 namespace ydistill::tools {
 namespace {
 
-/// Empty, or what is wrong about a word.
+/// What is wrong with a word; empty if nothing.
 std::string check_form(const std::string& word) {
   try {
     parse_merge(word);
@@ -21,7 +21,7 @@ std::string check_form(const std::string& word) {
 void add_merge_option(CLI::App& command, std::vector<std::string>& words) {
   command.add_option("--merge", words, "classes that count as one: --merge vehicle=car,bus,truck")
       ->check(check_form)
-      ->allow_extra_args(false);  // what follows may be a path
+      ->allow_extra_args(false);  // the next argument may be a path
 }
 
 ClassMerges merges_of(const std::vector<std::string>& words, const std::string& command,

@@ -10,10 +10,10 @@
 
 namespace ydistill::tools {
 
-/// --merge NAME=CLASS,CLASS, once a merge; the form is checked.
+/// Adds --merge NAME=CLASS,CLASS, given once per merge; its form is checked.
 void add_merge_option(CLI::App& command, std::vector<std::string>& words);
-/// What the words say. names: which classes there are, where that is known. throws ConfigError,
-/// with the command's name, as check_merges.
+/// The merges of these words. names: the existing classes, if known. throws ConfigError, with the
+/// command's name, in the cases where check_merges throws.
 ClassMerges merges_of(const std::vector<std::string>& words, const std::string& command,
                       const std::vector<std::string>* names = nullptr);
 

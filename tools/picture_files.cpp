@@ -28,9 +28,9 @@ bool is_film(const fs::path& file) {
   return std::find(kFilms.begin(), kFilms.end(), reading::lower_suffix(file)) != kFilms.end();
 }
 
-/// What a folder holds besides pictures that are read.
+/// What a folder contains besides pictures that can be read.
 struct Rest {
-  int64_t files = 0;  ///< pictures and films of kinds that are not read
+  int64_t files = 0;  ///< pictures and videos of kinds that are not read
   std::set<std::string> suffixes;
   bool has_folders = false;
 
@@ -49,7 +49,7 @@ PictureFiles pictures_in(const fs::path& folder) {
     const fs::path& path = at->path();
     if (at->is_directory(ignored)) {
       rest.has_folders = true;
-    } else if (reading::has_picture_suffix(path)) {  // a link to nowhere too: reading it says so
+    } else if (reading::has_picture_suffix(path)) {  // dangling links too: reading reports them
       found.paths.push_back(path);
     } else if (reading::has_foreign_picture_suffix(path) || is_film(path)) {
       ++rest.files;
@@ -104,7 +104,8 @@ std::vector<ReadPicture> read_pictures(std::span<const fs::path> paths) {
       pictures[i].problem = problem.what();
     }
   };
-  // Decoding takes more memory than what comes of it: too much for some, maybe, but not for one.
+  // Decoding takes more memory than its result: there may be too little for several at once, but
+  // enough for one.
   std::vector<uint8_t> needs_more(paths.size(), 0);
   for_all(paths.size(), [&](size_t i) {
     try {
@@ -126,7 +127,7 @@ std::span<const fs::path> read_together(std::span<const fs::path> paths, size_t 
       const ImageInfo info = probe_image(path);
       return info.width * info.height;
     } catch (const FileError&) {
-      return 0;  // told when it is read
+      return 0;  // reported when it is read
     }
   };
   const auto threads = size_t(num_threads());

@@ -13,7 +13,7 @@ namespace ydistill::tools {
 
 struct PictureFiles {
   std::vector<std::filesystem::path> paths;  ///< sorted, at least one
-  /// Which pictures and films of a folder are of kinds that are not read, in one line; empty: none.
+  /// One line on the folder's pictures and videos of kinds that are not read; empty if none.
   std::string left_out;
 };
 
@@ -27,11 +27,11 @@ struct ReadPicture {
   std::string problem;  ///< why it could not be read; else empty
 };
 
-/// On all threads; one that is no picture has `problem` in place of an image.
+/// Reads on all threads; a file that is not a picture has `problem` instead of an image.
 std::vector<ReadPicture> read_pictures(std::span<const std::filesystem::path> paths);
-/// The first ones, those to read together where the network sees `batch` at a time: one decodes on
-/// one thread, so as many as there are threads, as far as they have 128 megapixels in all. Whole
-/// batches, and at least one.
+/// The first paths: as many as should be read together if the network gets `batch` at a time. A
+/// picture is decoded by one thread, so there are as many as threads, but at most 128 megapixels in
+/// all; whole batches, and at least one.
 std::span<const std::filesystem::path> read_together(std::span<const std::filesystem::path> paths,
                                                      size_t batch = 1);
 

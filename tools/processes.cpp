@@ -14,7 +14,7 @@ int run_in_all(Exchange& processes, const std::function<int()>& work) {
   try {
     return work();
   } catch (const std::exception& error) {
-    // What all know of the first process says, and its exit code counts.
+    // An error that all processes know is reported by the first one, whose exit code counts.
     if (processes.ends_together() && !processes.is_first()) return 0;
     if (processes.size() == 1 || processes.ends_together()) throw;
     message(fmt::format("ydistill: process {} on {}: {}", processes.rank(), processes.machine(),

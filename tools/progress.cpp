@@ -16,10 +16,10 @@
 namespace ydistill::tools {
 namespace {
 
-std::atomic<int> stop_flag = 0;  // asked by other threads too
+std::atomic<int> stop_flag = 0;  // other threads read it too
 static_assert(std::atomic<int>::is_always_lock_free);
 
-/// What the first signal says: the work at hand may take a while to end. Empty: nothing.
+/// Printed at the first signal, because the current work may take a while to end; empty: nothing.
 std::string_view stop_notice;
 
 void on_signal(int signal) {
@@ -49,18 +49,18 @@ void print_event(const nlohmann::ordered_json& event) {
 void catch_stop_signals(OnSignal words) {
   if (words == OnSignal::kSay) {
     constexpr std::string_view kNotice = "\nstopping soon; a second Ctrl-C ends it at once\n";
-    // In a terminal a line may be open, with the ^C that was typed.
+    // In a terminal the cursor may be within a line, after the ^C that was typed.
     stop_notice = isatty(STDERR_FILENO) != 0 ? kNotice : kNotice.substr(1);
   }
   struct sigaction action = {}, before = {};
   action.sa_handler = on_signal;
-  action.sa_flags = SA_RESTART;  // else what is being written is lost
+  action.sa_flags = SA_RESTART;  // otherwise a write in progress would fail
   for (const int signal : {SIGINT, SIGTERM, SIGHUP}) {
-    // What is ignored from the start was meant so: by nohup, or by a shell's background job.
+    // A signal ignored from the start stays ignored: nohup or a background job wants it so.
     if (sigaction(signal, nullptr, &before) == 0 && before.sa_handler == SIG_IGN) continue;
     sigaction(signal, &action, nullptr);
   }
-  std::signal(SIGPIPE, SIG_IGN);  // a log that nobody reads any more ends no training
+  std::signal(SIGPIPE, SIG_IGN);  // a log that is no longer read must not end a training
 }
 
 bool stop_signal_came() {

@@ -14,11 +14,11 @@ enum class OnSignal {
   kQuiet  ///< nothing
 };
 /// From now on SIGINT, SIGTERM and SIGHUP only set a flag; a second SIGINT ends the process at
-/// once. One of them that the parent had ignored, as nohup does, stays so.
+/// once. Signals that the parent process had set to be ignored, as nohup does, stay ignored.
 void catch_stop_signals(OnSignal on_signal);
 bool stop_signal_came();
 
-/// A live line in a terminal; elsewhere a line an epoch. All on standard error.
+/// In a terminal a line that is updated, and one line per epoch everywhere. On standard error.
 class Progress : public TrainEvents {
  public:
   enum class Words { kQuiet, kNormal, kVerbose };
@@ -37,13 +37,13 @@ class Progress : public TrainEvents {
   std::chrono::steady_clock::time_point last_;
 };
 
-/// For programs: one JSON object a line on standard output, written at once; docs/report.md lists
+/// For programs: one JSON object per line on standard output, flushed at once; docs/report.md lists
 /// the events and their keys. Numbers that are not finite are null.
 class JsonProgress : public TrainEvents {
  public:
   void started(const std::filesystem::path& run, int64_t epochs) override;
   void message(const std::string& line) override;
-  /// At most one a second, and the last of each epoch.
+  /// At most one per second, and the last of each epoch.
   void step(const StepProgress& progress) override;
   void epoch(const EpochResult& result, int64_t epochs, double waiting_share) override;
   bool stop_requested() override { return stop_signal_came(); }

@@ -29,7 +29,7 @@ struct QuantizeArgs {
   bool bytes = false;
 };
 
-/// `count` of the paths, evenly spread.
+/// `count` of the paths, evenly spaced.
 std::vector<fs::path> some_of(const std::vector<fs::path>& paths, int64_t count) {
   const auto all = int64_t(paths.size());
   if (all <= count) return paths;
@@ -45,11 +45,11 @@ Tensor network_input(const Image& image, int64_t image_size, int64_t stride) {
   return input;
 }
 
-/// Objects of a network in float32 and in 8 bits.
+/// Objects that a network finds in float32 and in int8.
 struct Agreement {
   int64_t pictures = 0, in_float = 0, in_both = 0, in_bytes = 0;
 
-  /// An object is found again where the same class has a box that covers most of its own.
+  /// An object is found again if an unused box of its class has an IoU of at least 0.5 with it.
   void add(const std::vector<Detection>& wanted, const std::vector<Detection>& found) {
     constexpr double kLeastIou = 0.5;
     ++pictures;
@@ -69,7 +69,7 @@ struct Agreement {
   }
 };
 
-/// Weights and pictures of a run, checked.
+/// The checked weights and pictures of a run.
 struct Task {
   Checkpoint checkpoint;
   std::vector<fs::path> paths;
@@ -94,7 +94,7 @@ Task prepare(const QuantizeArgs& args) {
   return task;
 }
 
-/// Calibrates; returns the pictures that could be read, fewer where a signal came.
+/// Calibrates; returns the pictures that could be read, fewer if a signal came.
 std::vector<fs::path> calibrate(Task& task, int64_t image_size) {
   const auto model = build_inference_model(task.checkpoint, {});
   Calibrator calibrator(*model);
@@ -116,7 +116,7 @@ std::vector<fs::path> calibrate(Task& task, int64_t image_size) {
   return read;
 }
 
-/// What the weights find in float32 and those that will be written in 8 bits.
+/// Compares what the weights find in float32 with what the calibrated ones find in int8.
 Agreement compare(const Checkpoint& weights, const Checkpoint& calibrated,
                   std::span<const fs::path> paths, int64_t image_size) {
   DetectorOptions options;
@@ -140,11 +140,11 @@ Agreement compare(const Checkpoint& weights, const Checkpoint& calibrated,
 int quantize(const QuantizeArgs& args) {
   constexpr size_t kMostCompared = 32;
   if (args.threads > 0) set_num_threads(args.threads);
-  (void)choose_compute("cpu", "auto");  // what is wrong with the environment
+  (void)choose_compute("cpu", "auto");  // reports invalid environment variables
   Task task = prepare(args);
   catch_stop_signals(OnSignal::kSay);
   const std::vector<fs::path> read = calibrate(task, args.image_size);
-  const auto model = build_model(task.checkpoint);  // the weights, nothing of a training
+  const auto model = build_model(task.checkpoint);  // drops everything but the weights
   if (args.bytes) model->round_to_bytes(task.checkpoint.calibration);
   const Checkpoint made{model->spec(),
                         task.checkpoint.class_names,

@@ -25,7 +25,7 @@ class StoppableInput::Buffer : public std::streambuf {
   ~Buffer() override {
     if (file_ != STDIN_FILENO) ::close(file_);
   }
-  /// errno of what ended the stream, or 0.
+  /// The errno that ended the stream, or 0.
   int error() const { return error_; }
 
  protected:
@@ -49,7 +49,7 @@ class StoppableInput::Buffer : public std::streambuf {
   }
 
  private:
-  /// 0 at the end, on errors, and where reading is given up.
+  /// Returns 0 at the end, on errors, and if gives_up_() is true.
   size_t read_some(char* to, size_t count) {
     constexpr int kPatienceMs = 50;
     while (!gives_up_()) {

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
-// A file or pipe to read from, until somebody wants to stop: a camera that sends nothing keeps
-// nobody waiting.
+// A file or pipe whose reading can be stopped at any time, even while a camera sends nothing.
 #pragma once
 
 #include <functional>
@@ -12,12 +11,11 @@ namespace ydistill::tools {
 
 class StoppableInput : public std::istream {
  public:
-  /// path: "-" for standard input. gives_up: asked before anything is read and while there is
-  /// nothing, by the thread that reads; once it is true, the stream is at its end. throws
-  /// FileError.
+  /// path: "-" for standard input. gives_up: called by the reading thread before every read and
+  /// while there is no data; once it returns true, the stream is at its end. throws FileError.
   StoppableInput(const std::string& path, std::function<bool()> gives_up);
   ~StoppableInput() override;
-  /// throws FileError where the stream ended because it could not be read. name: for the message.
+  /// throws FileError if the stream ended because of a read error. name: for the message.
   void check_was_read(const std::string& name) const;
 
  private:

@@ -63,7 +63,7 @@ struct ValArgs {
   std::string coco_results;  // a new file
 };
 
-/// Before the work: whether the boxes will find a place.
+/// Checks before the work whether the boxes can be written.
 void check_results_file(const std::filesystem::path& file) {
   std::error_code ignored;
   if (std::filesystem::exists(file, ignored)) {
@@ -73,7 +73,7 @@ void check_results_file(const std::filesystem::path& file) {
   check_file_has_place(file);
 }
 
-/// In all processes; the first one prints.
+/// Runs in all processes; the first one prints.
 int validate(const Config& config, const ValArgs& args, Exchange& exchange) {
   const Say say = [&](const std::string& line) {
     if (exchange.is_first()) message(line);
@@ -81,12 +81,12 @@ int validate(const Config& config, const ValArgs& args, Exchange& exchange) {
   use_own_threads(config, exchange);
   std::shared_ptr<const Dataset> dataset;
   std::unique_ptr<Model> model;
-  std::optional<CocoResults> found;  // where they are wanted
+  std::optional<CocoResults> found;  // if they are wanted
   Compute compute;
   EvaluateOptions options;
   exchange.together([&] {
     if (!args.coco_results.empty() && exchange.is_first()) check_results_file(args.coco_results);
-    // What is wrong with the machine or the words is told before the weights are read.
+    // Problems of the machine or the options are reported before the weights are read.
     (void)choose_own_inference_compute(config, exchange, /*calibrated=*/true);
     if (config.model.weights.empty()) {
       throw ConfigError(
@@ -131,7 +131,7 @@ int validate(const Config& config, const ValArgs& args, Exchange& exchange) {
     say("val: stopped before the last picture");
     return kRunFailed;
   }
-  // Where the boxes cannot be written, the figures are told nevertheless.
+  // If the boxes cannot be written, the figures are printed nevertheless.
   std::exception_ptr failure;
   int64_t left_out = 0;
   try {

@@ -25,7 +25,7 @@ namespace fs = std::filesystem;
 
 constexpr const char* kPipe = "-";
 
-/// Standard output, or a file of its own that nothing stands in yet.
+/// Standard output, or a new file.
 class Sink {
  public:
   Sink(const std::string& path, const std::string& option)
@@ -40,7 +40,7 @@ class Sink {
   }
 
   std::ostream& stream() { return is_pipe_ ? std::cout : file_; }
-  /// Sends on what is there. throws FileError where that fails.
+  /// Flushes the stream. throws FileError if that fails.
   void flush() {
     if (!stream().flush()) throw FileError("{}: cannot be written any more", name_);
   }
@@ -51,7 +51,7 @@ class Sink {
   std::ofstream file_;
 };
 
-/// Seconds from the beginning; null where the stream does not say how fast it runs.
+/// Seconds from the beginning; null if the stream does not give its frame rate.
 nlohmann::ordered_json time_of(const VideoFormat& format, int64_t frame) {
   if (format.rate == 0) return nullptr;
   return double(frame) * double(format.rate_per) / double(format.rate);
@@ -92,7 +92,7 @@ int detect_in_video(VideoArgs& args, StoppableInput& in, const std::string& name
     };
     behind = std::make_unique<FramesBehind>(write, end);
   }
-  // What stops the reading within a frame is no fault of the stream.
+  // If reading was stopped within a frame, the stream is not at fault.
   const auto next = [&] {
     try {
       return ahead.next(planes) && !stop_signal_came();
@@ -110,7 +110,7 @@ int detect_in_video(VideoArgs& args, StoppableInput& in, const std::string& name
           {"time", time_of(format, frames)},
           {"detections", json_of(detections, detector.class_names())}};
       boxes->stream() << line.dump() << '\n';
-      boxes->flush();  // who reads along hears of each frame at once
+      boxes->flush();  // a reader gets each frame at once
     }
     if (behind && !detections.empty()) {
       drawn = picture;
@@ -167,7 +167,7 @@ Run add_video(CLI::App& app) {
     try {
       return detect_in_video(*args, in, name, is_over);
     } catch (const FileError&) {
-      in.check_was_read(name);  // says more than that something ended
+      in.check_was_read(name);  // this error says more than an unexpected end
       throw;
     }
   };

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Frames read and written beside the network's work, so that neither waits for a pipe. Five are in
-// memory at most: one read, one ready, one looked at, one to be written, one written.
+// Threads that read and write frames while the network works, so that it never waits for a pipe. At
+// most five frames are in memory: being read, ready, in the network, to be written, being written.
 #pragma once
 
 #include <condition_variable>
@@ -15,15 +15,15 @@
 
 namespace ydistill::tools {
 
-/// A frame on its way from one thread to another. Memory goes back the way that frames come.
+/// Passes a frame from one thread to another; the memory of earlier frames is passed back.
 class FrameSlot {
  public:
-  /// Waits until the slot is empty and takes the frame, for the memory of an earlier one. False
-  /// once closed.
+  /// Waits until the slot is empty, then swaps the frame in; `planes` gets the memory of an earlier
+  /// one. False once closed.
   bool put(std::vector<uint8_t>& planes);
-  /// Waits for a frame. False where the slot is closed and nothing is left.
+  /// Waits for a frame. False if the slot is closed and empty.
   bool take(std::vector<uint8_t>& planes);
-  /// No frame comes any more, or nobody wants one.
+  /// Called when no more frames come, or none are wanted.
   void close();
 
  private:
@@ -33,16 +33,16 @@ class FrameSlot {
   bool is_full_ = false, is_closed_ = false;
 };
 
-/// Reads a frame ahead.
+/// Reads one frame ahead.
 class FramesAhead {
  public:
-  /// reader: outlives this, and ends where `cancel` asks it to, which the destructor calls.
+  /// reader: must outlive this. cancel: makes the reader end; called by the destructor.
   FramesAhead(VideoReader& reader, std::function<void()> cancel);
   ~FramesAhead();
   FramesAhead(const FramesAhead&) = delete;
   FramesAhead& operator=(const FramesAhead&) = delete;
 
-  /// As VideoReader::next; what that threw is thrown when its frame's turn comes.
+  /// Like VideoReader::next; what that threw is thrown when its frame would be next.
   bool next(std::vector<uint8_t>& planes);
 
  private:
@@ -52,17 +52,18 @@ class FramesAhead {
   std::thread thread_;
 };
 
-/// Writes a frame while the next one is made.
+/// Writes a frame while the next one is computed.
 class FramesBehind {
  public:
-  /// write: called by a thread, frame after frame. on_failure: by the same, where that throws.
+  /// write: called by a separate thread for each frame. on_failure: called by it if write throws.
   FramesBehind(std::function<void(const std::vector<uint8_t>&)> write,
                std::function<void()> on_failure);
   ~FramesBehind();
   FramesBehind(const FramesBehind&) = delete;
   FramesBehind& operator=(const FramesBehind&) = delete;
 
-  /// Takes the frame for the memory of an earlier one. Rethrows what `write` threw for one before.
+  /// Takes the frame; `planes` gets the memory of an earlier one. Rethrows an earlier error of
+  /// `write`.
   void add(std::vector<uint8_t>& planes);
   /// Waits until all frames are written. Rethrows what `write` threw.
   void finish();

@@ -5,13 +5,13 @@
   python bench/peers/bench_cpu.py build/cpu-release/bench/bench_step [--quick] [--only train|infer]
                                   [--json FILE]
 
-Run it with a Python that has the peers (bench/peers/requirements.txt); what is missing is skipped by
-name. Every side is a process that has built and warmed up; they take turns of a few steps while the
-others sleep. Printed: the median over the rounds, the ratio to ydistill's time in the same round
-with its range (above 1: ydistill is faster), the share of what bench_machine measures just before,
-and the most memory resident, while stepping and in all the process's life. docs/performance.md
-explains the figures. Answers are compared before they are timed. Exit code 1 if ydistill failed or
-a side gave a wrong answer.
+Run it with a Python that has the peers (bench/peers/requirements.txt); missing ones are reported
+and skipped. Every side is a process that has built its network and warmed up; they take turns of a
+few steps while the others sleep. Printed: the median over the rounds, the ratio to ydistill's time
+in the same round with its range (above 1: ydistill is faster), the share of the peak that
+bench_machine measures just before, and the peak resident memory, while stepping and over the whole
+life of the process. docs/performance.md explains the figures. Answers are compared before they are
+timed. Exit code 1 if ydistill failed or a side gave a wrong answer.
 """
 import json
 import os
@@ -28,8 +28,8 @@ PEERS = Path(__file__).resolve().parent
 RUNTIMES = {"onnxruntime": "ONNX Runtime", "openvino": "OpenVINO", "opencv": "OpenCV DNN"}
 COMPILERS = {"off": "eager", "default": "compile", "freeze": "compile, frozen", "jit": "TorchScript"}
 # Root mean square of the difference over the standard deviation, mean of the columns. Unrelated
-# answers have about 1.4; a fresh network multiplies the rounding of its type by a few hundred. 8 bits are
-# not judged.
+# answers have about 1.4; an untrained network multiplies the rounding error of its type by a few
+# hundred. int8 is not judged.
 TOLERANCE = {"fp32": 1e-3, "bf16": 0.25, "int8": float("inf")}
 ALONE = 3600.0  # seconds a side may take to get ready: torch.compile is slow
 
@@ -84,7 +84,7 @@ def parse():
 
 
 def configurations(options):
-    """The most telling first: a run may be cut short."""
+    """The most informative first: a run may be stopped early."""
     found = []
     if options.only != "infer":
         for mode in ("distill",) if options.quick else ("distill", "train"):
@@ -108,7 +108,7 @@ def title(config):
 
 
 def commands(options, config, folder):
-    """Every side's name and command; ours first."""
+    """Name and command of every side; ours first."""
     dump = lambda name: ["--dump", str(folder / f"{name}.f32")] if config["mode"] == "infer" else []
     size = ["--size", str(config["size"]), "--batch", str(config["batch"])]
     pictures = ["--pictures", str(folder / "pictures.rgb")]
@@ -181,7 +181,7 @@ def disagreement(config, folder, name):
 
 
 def most_disagreement(config, folder):
-    """Of a right answer. bfloat16 may take it twice as far as it takes PyTorch's, up to twice its tolerance."""
+    """For a right answer. In bfloat16: twice PyTorch's own, from one to two times the tolerance."""
     known = TOLERANCE[config["precision"]]
     if config["precision"] != "bf16":
         return known
@@ -189,7 +189,7 @@ def most_disagreement(config, folder):
 
 
 def settle(workers):
-    """Waits until nobody works: threads of the last turn may still spin."""
+    """Waits until all processes are idle: threads of the last turn may still spin."""
     used = lambda: sum(w.cpu_seconds() for w in workers)
     before, deadline = used(), time.monotonic() + 3
     while time.monotonic() < deadline:
@@ -271,7 +271,7 @@ def machine_limits(options):
 
 def show(config, rows, limits):
     peak = limits.get("f32_gflops")
-    if config["precision"] == "bf16":  # where the processor has no such products it works in float32
+    if config["precision"] == "bf16":  # without such instructions it computes in float32
         peak = limits.get("amx_gflops") or limits.get("bf16_gflops") or peak
     if config["precision"] == "int8":
         peak = None
@@ -293,7 +293,7 @@ def show(config, rows, limits):
               f"{number(row.get('peak_mib'), '.0f'):>8}{number(row.get('memory_ratio'), '.2f'):>7}"
               f"{number(row.get('life_mib'), '.0f'):>10}")
     peers = {n: r["ratio"] for n, r in rows.items() if n not in ("ydistill", "bare convolutions") and "ratio" in r}
-    if config["precision"] == "int8":  # too coarse for a fresh network to say what is wrong
+    if config["precision"] == "int8":  # too coarse to judge answers of an untrained network
         off = ", ".join(f"{n} {r['disagreement']:.2g}" for n, r in rows.items() if "disagreement" in r)
         print(f"answers beside PyTorch's in fp32, not judged: {off}")
     if peers:

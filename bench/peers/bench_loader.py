@@ -30,7 +30,7 @@ HYP = dict(hsv_h=0.015, hsv_s=0.7, hsv_v=0.4, degrees=0.0, translate=0.1, scale=
 
 
 class Absent(types.ModuleType):
-    """A module that has whatever is asked of it."""
+    """A module that has every attribute."""
 
     __path__ = []
 
@@ -46,7 +46,7 @@ class Absent(types.ModuleType):
 
 
 class AbsentFinder:
-    """Finds nothing but stand-ins, for packages that are not installed."""
+    """Finds only stand-ins, for packages that are not installed."""
 
     allowed = ("torchvision", "pandas", "seaborn", "matplotlib", "thop", "IPython", "psutil", "fire", "boto3",
                "sahi", "huggingface_hub", "roboflow", "requests", "git", "scipy", "tqdm", "ultralytics",

@@ -4,7 +4,7 @@
 
   bench/peers/bench_runtime.py --runtime openvino --folder FOLDER --batch 1 --size 640 --dump FILE
 
-FOLDER is what prepare_infer.py wrote. A step takes uint8 pictures [N, H, W, 3] to decoded boxes.
+FOLDER is what prepare_infer.py wrote. A step turns uint8 pictures [N, H, W, 3] into decoded boxes.
 """
 import argparse
 import importlib.util
@@ -30,7 +30,7 @@ def onnxruntime_step(options, pictures):
     settings = onnxruntime.SessionOptions()
     settings.intra_op_num_threads = options.threads
     settings.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
-    # Its threads spin within a run, as by default, but not on after it: others take their turn.
+    # Its threads spin within a run, as by default, but not after it, when others take their turn.
     settings.add_session_config_entry("session.force_spinning_stop", "1")
     session = onnxruntime.InferenceSession(str(options.folder / "bytes.onnx"), settings,
                                            providers=["CPUExecutionProvider"])
@@ -38,7 +38,7 @@ def onnxruntime_step(options, pictures):
 
 
 def quantize_for_openvino(options, path):
-    """In a process of its own, whose memory is not the runtime's."""
+    """Runs in a separate process, so that its memory does not count for the runtime."""
     program = ("import sys, numpy, nncf, openvino; folder, to, *shape = sys.argv[1:];"
                "x = numpy.fromfile(folder + '/pictures.rgb', numpy.uint8).reshape([int(n) for n in shape]);"
                "x = x.transpose(0, 3, 1, 2).astype(numpy.float32) / 255;"
@@ -61,7 +61,7 @@ def openvino_step(options, pictures):
     model = core.read_model(str(options.folder / "floats.onnx"))
     if options.precision == "int8":
         quantized = options.folder / "int8.xml"
-        if not quantized.exists():  # by its own tool, with the pictures that are timed, as ours
+        if not quantized.exists():  # by its own tool, on the pictures that are timed, as ours
             quantize_for_openvino(options, quantized)
         model = core.read_model(str(quantized))
     steps = PrePostProcessor(model)
@@ -137,5 +137,5 @@ def main():
 if __name__ == "__main__":
     try:
         sys.exit(main())
-    except Exception as error:  # each runtime raises its own
+    except Exception as error:  # each runtime raises its own types
         sys.exit(str(error).strip().splitlines()[0])

@@ -5,9 +5,10 @@
   python bench/peers/bench_start.py build/cpu-release/tools/ydistill WEIGHTS PICTURE [--repeat 20]
                                     [--precision fp32] [--json FILE]
 
-Every repetition is a new process, its files in the system's cache. Medians in milliseconds. "start and end"
-is what the process takes outside of the stages it times itself: loading the program and its libraries,
-parsing, the folder, the last document, the exit. "to the boxes" leaves out writing the annotated picture.
+Every repetition is a new process; its files are in the system's cache. Medians in milliseconds.
+"start and end" is the time outside of the stages that the process times itself: loading the program
+and its libraries, parsing, the folder, the last document, the exit. "to the boxes" excludes writing
+the annotated picture.
 """
 import argparse
 import json

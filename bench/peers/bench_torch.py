@@ -8,12 +8,13 @@
 Prints one JSON line. A step is what ydistill's bench_step times: uint8 pictures resident on the
 device to the network's input, forward, losses, backward, clipping norm, SGD with Nesterov momentum in
 three groups, moving average; distill adds the frozen teacher with batch norm folded. infer is
-pictures to decoded boxes with batch norm folded, without NMS. Steps follow each other without a wait,
-timed by device events: images a second over all of them, and the median step. limits measures what the
-device can do at most: a large bf16 matrix product and a large copy, bytes read and written counted.
---rounds   after warming up, prints a line "ready", then runs one measurement a line of standard
-           input, as many steps as it says, or --steps; each is answered by its JSON line, so that
-           several programs can take turns (worker.py)
+pictures to decoded boxes with batch norm folded, without NMS. Steps follow each other without
+waiting, timed by device events: images per second over all of them, and the median step. limits
+measures the device's peak: a large bf16 matrix product and a large copy, counting bytes read and
+written.
+--rounds   after warming up, prints a line "ready", then runs one measurement per line of standard
+           input, with the number of steps in that line, or --steps; each is answered by one JSON
+           line, so that several programs can take turns (worker.py)
 --compile  freeze: also makes the weights constants of the program, for inference; jit: instead of
            torch.compile, a traced and frozen TorchScript program, for inference
 """
@@ -94,7 +95,7 @@ def make_optimizer(model, device):
 
 
 def make_step(options, device):
-    """A function of no arguments that runs one step and waits for nothing."""
+    """A function without arguments that runs one step and does not wait for it."""
     layout = torch.channels_last if options.channels_last else torch.contiguous_format
     if options.pictures:
         pictures = read_pictures(options.pictures, options.batch, options.size).to(device)

@@ -28,7 +28,7 @@ from torch_yolov5 import Boxes, YoloV5, decode, write_safetensors
 
 
 def make_pictures(count, size):
-    """Blobs of several scales: a network sees structure, not only noise. uint8 [N, 3, H, W]."""
+    """Blobs of several scales, so that there is structure, not only noise. uint8 [N, 3, H, W]."""
     generator = torch.Generator().manual_seed(7)
     picture = torch.zeros(count, 3, size, size)
     for cell in (32, 8, 2):
@@ -41,8 +41,8 @@ def make_pictures(count, size):
 def fit_statistics(model):
     norms = [m for m in model.modules() if isinstance(m, nn.BatchNorm2d)]
     for norm in norms:
-        # At the usual gain of 1 a fresh network doubles a rounding error every few layers, which no
-        # trained one does: bfloat16 could not be told from a wrong answer.
+        # With the usual gain of 1 an untrained network doubles a rounding error every few layers,
+        # which no trained one does: bfloat16 could not be distinguished from a wrong answer.
         norm.weight.uniform_(0.2, 0.6)
         norm.momentum = None  # the mean over all batches
         norm.reset_running_stats()

@@ -60,7 +60,7 @@ class Conv(nn.Module):
 
 
 class Focus(nn.Module):
-    """Every second row and column as a channel of its own, then a convolution."""
+    """Moves each 2x2 block of pixels into channels, then a convolution."""
 
     def __init__(self, c_in, c_out, kernel):
         super().__init__()
@@ -180,7 +180,7 @@ class YoloV5(nn.Module):
 
     @torch.no_grad()
     def set_prior(self):
-        """Biases of the head: eight objects a 640 px picture, classes equally likely."""
+        """Biases of the head: eight objects per 640 px picture, classes equally likely."""
         for conv, stride in zip(self.model[-1].m, STRIDES):
             bias = conv.bias.view(3, -1)
             bias[:, 4] += math.log(8 / (640 / stride) ** 2)
@@ -250,7 +250,7 @@ def read_pictures(path, batch, size):
 
 
 def resident_mib():
-    """What this process holds in memory now; None where the system does not say."""
+    """Resident memory of this process; None if the system does not report it."""
     try:
         with open("/proc/self/statm") as file:
             return round(int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20, 1)
@@ -304,7 +304,7 @@ class DetectionLoss(nn.Module):
         if count == 0:
             zero = cells.sum() * 0
             return zero, F.binary_cross_entropy_with_logits(objectness, torch.zeros_like(objectness)), zero
-        # By column, not with a tensor of both: making that on the device would wait for it.
+        # Per column, not with one tensor for both: creating that on the device would wait for it.
         by_size = lambda t: torch.stack((t[:, 0] * width, t[:, 1] * height), 1)
         xy, wh = by_size(targets[:, 2:4]), by_size(targets[:, 4:6])
         ratio = wh[None] / anchors[:, None]
@@ -331,7 +331,7 @@ class DetectionLoss(nn.Module):
         matches = valid.sum().clamp(min=1)
         box = torch.where(valid, 1 - overlap, 0).sum() / matches
 
-        # The last row of a cell and anchor wins.
+        # If several targets share a cell and anchor, the last row wins.
         number = torch.arange(index.numel(), device=head.device)
         winner = torch.full((cells.shape[0] + 1,), -1, device=head.device)
         winner = winner.scatter_reduce(0, torch.where(valid, index, cells.shape[0]), number, "amax")[:-1]

@@ -2,8 +2,8 @@
 """A benchmark process that is warm and waits: several take turns on one machine.
 
 The process prints "ready" when it has built and warmed up. Each line to its standard input, a count
-of steps, is answered by one line of JSON with "ms", the milliseconds of each step. What goes wrong is
-the last line of its log.
+of steps, is answered by one line of JSON with "ms", the milliseconds of each step. An error is the
+last line of its log.
 """
 import argparse
 import json
@@ -19,7 +19,7 @@ OUT_OF_TIME = "not run: out of time"
 
 
 class Parser(argparse.ArgumentParser):
-    """Says what is wrong with the command line in one line, as the project's programs do."""
+    """Reports an error of the command line in one line, as the project's programs do."""
 
     def error(self, message):
         print(f"{Path(sys.argv[0]).stem}: {message}", file=sys.stderr)
@@ -84,7 +84,7 @@ class Worker:
     # What Linux says about the process.
 
     def cpu_seconds(self):
-        """Of all its threads so far."""
+        """CPU time of all its threads so far."""
         try:
             fields = Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
         except OSError:
@@ -92,7 +92,7 @@ class Worker:
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def peak_mib(self):
-        """Most memory resident since the start, or since forget_peak; None if that cannot be told."""
+        """Peak resident memory since the start, or since forget_peak; None if it is not known."""
         try:
             status = Path(f"/proc/{self.process.pid}/status").read_text()
         except OSError:

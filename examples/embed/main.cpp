@@ -12,7 +12,7 @@ int main(int argc, char** argv) try {
                 detector.class_names()[size_t(d.class_id)].c_str(), double(d.score), double(d.x1),
                 double(d.y1), double(d.x2), double(d.y2));
   }
-} catch (const std::exception& error) {  // a missing file, a damaged picture: one line says which
+} catch (const std::exception& error) {  // in one line, such as a missing file
   std::fprintf(stderr, "embed: %s\n", error.what());
   return 1;
 }

@@ -45,7 +45,7 @@ Tensor draw_picture() {
   return images;
 }
 
-/// As training makes them from a config, but for the objectness, which training turns down in
+/// As training sets them from a config, except the objectness gain, which training reduces for
 /// small pictures.
 StepLosses losses_for(const GraphSpec& spec) {
   constexpr int64_t kImageSize = 640;
@@ -59,7 +59,7 @@ StepLosses losses_for(const GraphSpec& spec) {
   return losses;
 }
 
-/// Gradient descent with momentum; train/optimizer.h has what training takes besides.
+/// Gradient descent with momentum; train/optimizer.h has what training uses in addition.
 class Descent {
  public:
   explicit Descent(Model& model)
@@ -103,7 +103,7 @@ Lesson drawn_lesson() {
   return {images, targets, learn_by_heart(images, targets)};
 }
 
-/// The picture is reduced to few pixels, so that all that follows takes seconds.
+/// The picture is shrunk to few pixels, so that all that follows takes only seconds.
 Lesson lesson_from(const char* weights, const char* picture) {
   Checkpoint teacher = load_checkpoint(weights, PtWeights::kEma);
   const Image image = read_image(picture);
@@ -166,10 +166,10 @@ double distill_loss_of(Model& student, const Lesson& lesson,
       .item();
 }
 
-/// Moves single parameters a little, up and down, and compares what the loss does with what the
-/// backward pass said: in float64, with the teacher's part alone. (Of the labels' part two numbers
-/// are constants by definition, CIoU as target of the objectness and CIoU's weight of the aspect.)
-/// throws ValueError where they differ.
+/// Changes single parameters slightly, up and down, and compares the change of the loss with the
+/// gradient of the backward pass: in float64, with the teacher's part only. (In the labels' part
+/// two numbers are constants by definition: CIoU as target of the objectness and CIoU's weight of
+/// the aspect ratio.) throws ValueError if they differ.
 void check_gradient(const Checkpoint& student, const Lesson& lesson,
                     const std::vector<Tensor>& teacher_heads, StepLosses losses) {
   losses.detection.reset();
@@ -211,7 +211,7 @@ void run(const Lesson& lesson) {
       student.spec(), lesson.teacher.class_names, export_weights(student), {}, ""};
   StepLosses losses = losses_for(student.spec());
   const bool has_labels = lesson.targets.size(0) > 0;
-  if (!has_labels) losses.detection.reset();  // or it would say that nothing is there
+  if (!has_labels) losses.detection.reset();  // otherwise it would teach that the picture is empty
 
   // The step: forward, both losses, backward.
   StepResult step = forward_backward(student, lesson.images, lesson.targets, teacher_heads, losses);

@@ -68,7 +68,7 @@ double length(double x, double y) {
   return std::hypot(x, y);
 }
 
-/// Least distance to the edges; the sign from how often a ray to the right crosses them.
+/// Smallest distance to the edges; the sign is given by how often a ray to the right crosses them.
 double polygon_distance(Point p, const std::vector<Point>& corners) {
   double least = std::numeric_limits<double>::infinity();
   bool inside = false;

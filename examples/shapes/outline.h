@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Outlines as signed distances: negative inside, in pixels, so that an edge is smoothed by one
-// clamp. After the usual formulas for distances to circles and polygons.
+// Outlines as signed distances in pixels, negative inside, so that one clamp smooths an edge. They
+// use the common formulas for distances to circles and polygons.
 #pragma once
 
 #include <cstdint>
@@ -17,15 +17,15 @@ struct Box {
   double x1 = 0, y1 = 0, x2 = 0, y2 = 0;
 };
 
-/// A shape of a class at a place, turned and squeezed.
+/// A shape of a class at a position, rotated and squeezed.
 class Outline {
  public:
   /// radius: of the circle around the shape before squeezing, pixels.
   Outline(int64_t class_id, Point center, double radius, double turn, double squeeze);
 
-  /// Distance from `p` to the edge, about right near it (squeezing is not quite a motion).
+  /// Distance from `p` to the edge; approximate, because squeezing does not preserve distances.
   double distance(Point p) const;
-  /// Tight around the whole shape, also where it leaves the picture.
+  /// Tight around the whole shape, including parts outside the picture.
   Box bounds() const { return bounds_; }
 
  private:

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// A textured ground, clutter that is none of the classes, one to six shapes that may cover each
-// other in part, and noise over everything.
+// A textured background, clutter that belongs to no class, one to six shapes that may partly cover
+// each other, and noise over everything.
 
 #include <ydistill/examples/shapes/scene.h>
 
@@ -45,7 +45,7 @@ class Canvas {
   std::vector<Color> pixels_;
 };
 
-/// Smooth noise in -1..1: random values on a grid of `cell` pixels, blended in between.
+/// Smooth noise in -1..1: random values on a grid of `cell` pixels, interpolated in between.
 class ValueNoise {
  public:
   ValueNoise(Rng& rng, int64_t size, double cell)
@@ -71,7 +71,7 @@ class ValueNoise {
   std::vector<double> values_;
 };
 
-/// A slow change between two colours, a pattern of stripes or checks, and smooth noise.
+/// A gradient between two colours, a pattern (none, stripes or checks), and smooth noise.
 void draw_ground(Canvas& canvas, Rng& rng) {
   const int64_t size = canvas.size();
   const Color one = random_color(rng), two = mix(one, random_color(rng), 0.6);
@@ -134,12 +134,12 @@ PixelRange pixels_of(const Box& box, int64_t size) {
   return {low(box.x1), low(box.y1), high(box.x2), high(box.y2)};
 }
 
-/// Which shape is seen at each pixel, and how much is left of each.
+/// Which shape is visible at each pixel, and how much of each shape is visible.
 class Visibility {
  public:
   explicit Visibility(int64_t size) : size_(size), owner_(size_t(size * size), -1) {}
 
-  /// Adds the shape unless too little of it, or of one below it, would be seen.
+  /// Adds the shape on top unless too little of a shape below it would remain visible.
   bool place(const Outline& outline) {
     constexpr double kLeastSeen = 0.45;
     const PixelRange range = pixels_of(outline.bounds(), size_);
@@ -168,7 +168,7 @@ class Visibility {
   std::vector<int64_t> seen_, whole_;  // pixels of each shape, now and when it was placed
 };
 
-/// The mean colour of what a shape will lie on.
+/// The mean colour of the area that a shape will cover.
 Color mean_below(Canvas& canvas, const Outline& outline) {
   const PixelRange range = pixels_of(outline.bounds(), canvas.size());
   Color sum;
@@ -182,7 +182,7 @@ Color mean_below(Canvas& canvas, const Outline& outline) {
   return {sum.r / count, sum.g / count, sum.b / count};
 }
 
-/// A fill of two like colours in stripes, half the time with a darker rim; not quite opaque.
+/// Fills with stripes of two similar colours, half of the time with a darker rim; almost opaque.
 void draw_shape(Canvas& canvas, const Outline& outline, Rng& rng) {
   constexpr double kLeastContrast = 80;
   const Color below = mean_below(canvas, outline);
@@ -208,7 +208,7 @@ void draw_shape(Canvas& canvas, const Outline& outline, Rng& rng) {
 }
 
 Outline random_outline(int64_t class_id, int64_t size, Rng& rng) {
-  // Radii on a logarithmic scale: as many small ones as large ones.
+  // Radii are uniform on a logarithmic scale: as many small ones as large ones.
   const double radius = double(size) * 0.12 * std::pow(0.30 / 0.12, rng.uniform());
   const double margin = 0.6 * radius;  // a part may lie outside
   const Point center{rng.uniform(margin, double(size) - margin),

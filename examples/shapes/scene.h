@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// One picture of the shapes set and what is on it.
+// One picture of the shapes data set with its boxes.
 #pragma once
 
 #include <array>
@@ -11,8 +11,7 @@
 
 namespace ydistill::shapes {
 
-/// Classes by id. What a thing is called depends on its outline alone: colour, fill, size and turn
-/// are drawn at random.
+/// Classes by id. The class depends only on the outline; colour, fill, size, rotation are random.
 inline constexpr std::array<std::string_view, 8> kClassNames{
     "circle", "triangle", "star", "cross", "ring", "square", "pentagon", "crescent"};
 
@@ -29,8 +28,8 @@ struct Scene {
 
 enum class Split : uint32_t { kTrain, kVal };
 
-/// Picture number `index` of a split, `size` pixels a side, with the first num_classes of
-/// kClassNames: a function of the arguments alone.
+/// Picture number `index` of a split, `size` x `size` pixels, with the first num_classes of
+/// kClassNames; it depends only on the arguments.
 /// throws ValueError for a size outside 32..4096 or classes outside 1..8.
 Scene draw_scene(uint64_t seed, Split split, uint64_t index, int64_t size, int64_t num_classes);
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// shapes OUT_DIR [--pictures N] [--val N] [--size PIXELS] [--seed S]
+// shapes OUT_DIR [--pictures N] [--val N] [--size PIXELS] [--classes N] [--seed S]
 //
-// Draws a detection set: OUT_DIR/images/{train,val}/000000.jpg and the YOLO text labels in
+// Draws a detection data set: OUT_DIR/images/{train,val}/000000.jpg and YOLO text labels in
 // OUT_DIR/labels/{train,val}. Same arguments, same pictures.
 
 #include <fmt/format.h>
@@ -58,7 +58,7 @@ int64_t write_split(const Options& options, shapes::Split split, const std::stri
 
 void run(const Options& options) {
   for (const char* folder : {"images", "labels"}) {
-    // A smaller set over a larger one would leave some of the old pictures among the new.
+    // Writing a smaller set over a larger one would leave old pictures among the new ones.
     if (fs::exists(options.out / folder)) {
       throw FileError("{}: is there already; give a new folder, or remove this one",
                       (options.out / folder).string());

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Sums over a whole kernel, the same whatever the order in which blocks run: each block writes a
+// Sums over a whole kernel that do not depend on the order in which blocks run: each block writes a
 // row of sums, one block adds the rows up. All in double and in a fixed order.
 #pragma once
 
@@ -8,7 +8,7 @@
 namespace ydistill::cuda {
 
 /// Sums `values` over the block's kThreads threads; thread 0 holds the sums afterwards. Every
-/// thread of the block calls it, once a kernel.
+/// thread of the block must call it, once per kernel.
 template <int K>
 __device__ void block_sums(double (&values)[K]) {
   constexpr int kSide = 16;  // 16 columns of 16 threads, then the columns

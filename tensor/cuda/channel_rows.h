@@ -1,20 +1,19 @@
 // SPDX-License-Identifier: MIT
-// Kernels over [rows, channels] that need numbers of each channel, and sums over the rows.
+// Kernels over [rows, channels] that need some numbers per channel, and sums over the rows.
 //
-// A thread keeps to one pack of N channels and walks down rows, so that what belongs to its
-// channels is read once and stays in registers, and no index is divided. A block is `kLanes`
-// neighbouring packs wide (at 8 lanes of 16 bytes, a line of the cache) and reads kThreads / kLanes
-// rows at once.
+// A thread works on one pack of N channels and walks down the rows: its channels' numbers are read
+// once and stay in registers, and no index has to be divided. A block is `kLanes` neighbouring
+// packs wide (8 lanes of 16 bytes are one cache line) and reads kThreads / kLanes rows at once.
 #pragma once
 
 #include <ydistill/tensor/cuda/elementwise.h>
 
 namespace ydistill::cuda {
 
-/// Blocks that a long tensor is cut into: enough to fill any device, few enough that what is left
-/// of each adds up quickly.
+/// The number of chunks of a long tensor: enough to fill any device, few enough that their sums are
+/// added up quickly.
 inline constexpr int64_t kMaxChunks = 1024;
-inline constexpr int kRowsAThread = 16;  // at least, where there are so many
+inline constexpr int kRowsAThread = 16;  // minimum, if there are so many rows
 
 /// How rows are dealt out: chunk i gets rows [i * rows_per_chunk, ...).
 struct RowChunks {
@@ -45,7 +44,7 @@ dim3 grid_of(int64_t channels, int64_t chunks) {
   return dim3(unsigned(chunks), unsigned((channels + tile - 1) / tile));
 }
 
-/// Where a thread stands.
+/// The rows and channels of a thread.
 template <int N, int kLanes>
 struct RowThread {
   static constexpr int kLines = kThreads / kLanes;
@@ -71,12 +70,12 @@ __global__ void __launch_bounds__(kThreads)
   }
 }
 
-/// Rows of a chunk where nothing is added up and any number of chunks will do: kRowsAThread for a
-/// thread, so that what it reads of its channels pays; fewer where the GPU would be left half
-/// empty, for a thread waits for the memory once a row.
+/// Rows per chunk where nothing is added up, so that any number of chunks is fine: kRowsAThread per
+/// thread, so that reading the channels' numbers pays; fewer if the GPU would be left half empty,
+/// because a thread waits for the memory once per row.
 template <int kLanes>
 int64_t rows_of_chunk(int64_t rows, int64_t blocks_a_chunk) {
-  constexpr int64_t kEnoughBlocks = 1024;  // about twice what 132 multiprocessors hold at once
+  constexpr int64_t kEnoughBlocks = 1024;  // about twice what 132 multiprocessors can hold at once
   constexpr int64_t kLines = kThreads / kLanes, kLeast = 2;
   const int64_t a_thread = rows * blocks_a_chunk / (kLines * kEnoughBlocks);
   return kLines * std::clamp<int64_t>(a_thread, kLeast, kRowsAThread);
@@ -138,7 +137,7 @@ __global__ void __launch_bounds__(kThreads)
   }
 }
 
-inline constexpr int kFinishChannels = 8;  // a block
+inline constexpr int kFinishChannels = 8;  // per block
 inline constexpr int kFinishLines = kThreads / kFinishChannels;
 
 template <class F>
@@ -163,8 +162,8 @@ __global__ void __launch_bounds__(kThreads)
   f(channel, total[0], total[1]);
 }
 
-/// Adds up over the rows what f(numbers of the channels, index, a, b) adds to a[N] and b[N], then
-/// calls finish(channel, sum of a, sum of b) once a channel. The order of every sum is fixed.
+/// Sums over the rows what f(numbers of the channels, index, a, b) adds to a[N] and b[N], then
+/// calls finish(channel, sum of a, sum of b) once per channel. The order of every sum is fixed.
 template <int N, class F, class Finish>
 void column_sums(Device device, int64_t rows, int64_t channels, F f, Finish finish) {
   dispatch_lanes<N>(channels / N, [&](auto lanes) {

@@ -6,7 +6,8 @@
 
 namespace ydistill::cuda {
 
-/// y - shift and its square; the shift (the first row) keeps a large mean from cancelling digits.
+/// y - shift and its square. Subtracting the first row (the shift) avoids cancellation if the mean
+/// is large.
 template <class T, int N>
 struct Moments {
   const T* y;

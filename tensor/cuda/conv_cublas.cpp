@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The one file that knows cuBLASLt. The library is loaded when it is first asked for plans or its
-// version: linked, it would cost every start a fifth of a second and 200 MiB.
+// The only file that uses cuBLASLt. The library is loaded when plans or its version are first asked
+// for: linking it would cost every program start 0.2 s and 200 MiB.
 #if defined(YD_HAVE_CUBLASLT)
 #include <cublasLt.h>
 #include <dlfcn.h>
@@ -24,10 +24,10 @@ namespace {
 
 #if defined(YD_HAVE_CUBLASLT)
 
-/// Plans that want more are not taken; what NVIDIA advises for Hopper.
+/// Plans that need more are not taken; the size is NVIDIA's advice for Hopper.
 constexpr uint64_t kMaxWorkspaceBytes = uint64_t(32) << 20;
 constexpr int kMostPlans = 8;
-/// Of operands: weights are parts of one buffer.
+/// Alignment of operands, in bytes: weights are parts of one buffer.
 constexpr uint32_t kAlignment = 16;
 
 /// The library's functions, each under its name without "cublasLt".
@@ -48,7 +48,7 @@ struct Functions {
   decltype(&cublasLtMatmulPreferenceSetAttribute) MatmulPreferenceSetAttribute = nullptr;
   decltype(&cublasLtMatrixLayoutCreate) MatrixLayoutCreate = nullptr;
   decltype(&cublasLtMatrixLayoutDestroy) MatrixLayoutDestroy = nullptr;
-  std::string reason;  // why they are missing; empty where they are there
+  std::string reason;  // why they could not be loaded; empty if they were
 };
 
 Functions load_functions() {
@@ -86,7 +86,7 @@ Functions load_functions() {
 }
 
 const Functions& functions() {
-  static const Functions& loaded = *new Functions(load_functions());  // as long as the process
+  static const Functions& loaded = *new Functions(load_functions());  // never unloaded
   return loaded;
 }
 
@@ -97,7 +97,7 @@ void check(cublasStatus_t status, const char* call) {
 }
 #define YD_CUBLAS(function, ...) check(functions().function(__VA_ARGS__), "cublasLt" #function)
 
-/// One a device, for all threads.
+/// One handle per device, shared by all threads.
 cublasLtHandle_t handle() {
   static std::mutex mutex;
   static auto& handles = *new std::map<int, cublasLtHandle_t>;
@@ -109,7 +109,7 @@ cublasLtHandle_t handle() {
   return found;
 }
 
-/// The product as the library is told of it.
+/// The product in the library's terms.
 class Description {
  public:
   explicit Description(const ConvProblem& p) {
@@ -176,7 +176,7 @@ class MatmulPlan : public ConvPlan {
               operands.out, d.out, operands.out, d.out, &algorithm_, workspace,
               size_t(workspace_bytes_), current_stream());
   }
-  /// The algorithm's words in hexadecimal: for the same version of the library.
+  /// The words of the algorithm in hexadecimal; valid for the same version of the library.
   std::string saved() const override {
     return fmt::format("{:016x}", fmt::join(algorithm_.data, "-"));
   }
@@ -195,8 +195,8 @@ class MatmulPlan : public ConvPlan {
   int64_t workspace_bytes_;
 };
 
-/// Up to kMostPlans that sum in float32: a sum in parts is put together in the compute type, not in
-/// the result's.
+/// Up to kMostPlans plans that sum in float32: partial sums (split K) are added in the compute
+/// type, not in the type of the result.
 std::vector<cublasLtMatmulHeuristicResult_t> ask(const Description& d) {
   struct Preference {
     cublasLtMatmulPreference_t handle = nullptr;
@@ -259,7 +259,7 @@ bool parse(const std::string& saved, cublasLtMatmulAlgo_t& algorithm) {
   return true;
 }
 
-/// Whether operands as they are aligned here will do.
+/// Whether the algorithm accepts operands aligned to kAlignment.
 bool takes_alignment(const cublasLtMatmulAlgo_t& algorithm) {
   for (const auto operand :
        {CUBLASLT_ALGO_CAP_MIN_ALIGNMENT_A_BYTES, CUBLASLT_ALGO_CAP_MIN_ALIGNMENT_B_BYTES,

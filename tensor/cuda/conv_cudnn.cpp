@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The one file that knows cuDNN: its graph API through the cudnn-frontend headers.
+// The only file that uses cuDNN: its graph API through the cudnn-frontend headers.
 #include <cudnn_frontend.h>
 
 #include <fmt/format.h>
@@ -20,12 +20,12 @@ namespace {
 
 namespace fe = cudnn_frontend;
 
-/// Plans that want more are not taken: what a layer's activations need at most, not a second model.
+/// Plans that need more are not taken. It is about the most that a layer's activations need.
 constexpr int64_t kMaxWorkspaceBytes = int64_t(1) << 30;
 /// Names of the tensors in a graph, the same in every direction.
 enum Uid : int64_t { kA = 1, kB = 2, kBias = 3, kOut = 4 };
 
-/// cuDNN's texts go on over many lines; the first says what is wrong.
+/// cuDNN's error texts have many lines; the first one says what is wrong.
 std::string first_line(const std::string& text) {
   return text.substr(0, text.find('\n'));
 }
@@ -37,7 +37,7 @@ void check(fe::error_t status, const char* step, const ConvProblem& problem) {
   }
 }
 
-/// A graph that shows the list of its candidates, which the base has but keeps to itself.
+/// A graph that gives access to its list of candidates, a protected member of the base.
 class ConvGraph : public fe::graph::Graph {
  public:
   fe::graph::Execution_plan_list& candidates() { return plans; }
@@ -75,7 +75,7 @@ fe::DataType_t type_of(DType dtype) {
   return dtype == DType::kBFloat16 ? fe::DataType_t::BFLOAT16 : fe::DataType_t::FLOAT;
 }
 
-/// The graph before any plan: what cuDNN is asked for.
+/// The graph without plans: the problem as cuDNN is given it.
 std::shared_ptr<ConvGraph> make_graph(const ConvProblem& p, DType result) {
   const fe::DataType_t type = type_of(p.dtype), out_type = type_of(result);
   auto graph = std::make_shared<ConvGraph>();
@@ -118,8 +118,8 @@ std::shared_ptr<ConvGraph> make_graph(const ConvProblem& p, DType result) {
   return graph;
 }
 
-/// Leaves out what must not be taken. For the notes this comes after the list of candidates is
-/// there: it marks entries of that list.
+/// Excludes candidates that must not be used. Must be called after create_execution_plans:
+/// excluding by notes marks entries of the list of candidates.
 void restrict_candidates(ConvGraph& graph, const ConvProblem& p) {
   graph.deselect_workspace_greater_than(kMaxWorkspaceBytes);
   // The same bits every time, and sums in float32.
@@ -134,7 +134,7 @@ void restrict_candidates(ConvGraph& graph, const ConvProblem& p) {
   }
 }
 
-/// What cuDNN says to `steps` of getting a graph ready, in one line: empty if all is well.
+/// Runs `steps` and returns cuDNN's error in one line; empty if there is none.
 template <class F>
 std::string complaint(F&& steps) {
   try {
@@ -150,7 +150,7 @@ std::string complaint(F&& steps) {
     return yd_status;                                                   \
   }
 
-/// The handle may be null where the graph has the properties of a device.
+/// The handle may be null if the graph has the properties of a device.
 fe::error_t make_operations(ConvGraph& graph, cudnnHandle_t handle) {
   YD_CUDNN_TRY(graph.validate());
   return handle != nullptr ? graph.build_operation_graph(handle) : graph.build_operation_graph();
@@ -174,9 +174,9 @@ void check_status(cudnnStatus_t status, const char* call) {
   }
 }
 
-/// Handles that no thread has at the moment, by device. None is ever destroyed: while a thread or
-/// the process ends, cudnnDestroy has crashed in others' programs (pytorch/pytorch#17658,
-/// davisking/dlib#2186), for what it uses may be gone.
+/// Handles that no thread is using, by device. They are never destroyed: at the end of a thread or
+/// the process, what cudnnDestroy uses may be gone, and it has crashed in other programs
+/// (pytorch/pytorch#17658, davisking/dlib#2186).
 class HandlePool {
  public:
   cudnnHandle_t take(int device) {
@@ -189,7 +189,7 @@ class HandlePool {
         return taken;
       }
     }
-    // It asks for memory, and a thread may come for the first time to capture what another began.
+    // cudnnCreate allocates memory, and this thread may just be capturing a graph.
     const AllocationScope scope;
     cudnnHandle_t made = nullptr;
     check_status(cudnnCreate(&made), "cudnnCreate");
@@ -209,7 +209,7 @@ class HandlePool {
   std::map<int, std::vector<cudnnHandle_t>> free_;
 };
 
-/// One handle a thread, device and stream, so that none is shared by work that overlaps.
+/// One handle per thread, device and stream, so that work that overlaps never shares one.
 cudnnHandle_t handle() {
   struct ThreadHandles {
     std::map<std::pair<int, cudaStream_t>, cudnnHandle_t> of_stream;
@@ -226,7 +226,7 @@ cudnnHandle_t handle() {
   if (found == own.of_stream.end()) {
     found = own.of_stream.emplace(key, HandlePool::get().take(device)).first;
   }
-  // Again each time: a stream's address may have been given to another since.
+  // Set every time: a new stream may have the address of a destroyed one.
   check_status(cudnnSetStream(found->second, stream), "cudnnSetStream");
   return found->second;
 }
@@ -245,7 +245,7 @@ class CudnnPlan : public ConvPlan {
   CudnnPlan(std::shared_ptr<ConvGraph> graph, int64_t index, std::string name,
             const ConvProblem& problem)
       : graph_(std::move(graph)), index_(index), name_(std::move(name)), problem_(problem) {}
-  ~CudnnPlan() override { built().reset(); }  // the graph goes on with its other plans
+  ~CudnnPlan() override { built().reset(); }  // other plans of the graph remain
 
   std::string name() const override { return name_; }
   int64_t workspace_bytes() const override {
@@ -320,7 +320,7 @@ ConvCandidates conv_candidates(const ConvProblem& problem, const std::string& de
   graph->set_device_properties(device);
   ConvCandidates found;
   if (!find_candidates(*graph, problem, nullptr, found.reason)) return found;
-  // Fused plans are compiled when they are built, which takes a second and at its end a driver.
+  // Fused plans are compiled when they are built, which takes a second and needs a driver.
   if (!problem.bias_silu) {
     fe::error_t status = graph->build_plans(fe::BuildPlanPolicy_t::HEURISTICS_CHOICE);
     if (status.is_bad()) {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Which plan computes a convolution. It is chosen once: as an earlier run did, by the library's
-// rules, or by timing all that the libraries offer; kept in a table under everything that it
-// depends on, and run with workspace from the arena. Its first run is waited for: a plan whose code
-// fails to load or to start gives way to the next.
+// rules, or by timing all that the libraries offer. It is kept in a table under everything that it
+// depends on, and run with workspace from the arena. The host waits for its first run: if a plan's
+// code fails to load or to start, the next plan replaces it.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -28,14 +28,14 @@ namespace {
 
 thread_local bool autotune_plans = false;
 
-/// Of each library's plans, its guess at the fastest first, this many are timed: the shortest of
-/// some launches of a graph of so many runs that one takes about kTimedMs.
+/// Timing. Per library this many plans are timed, those first that it expects to be fastest. A
+/// graph repeats the run until a launch takes about kTimedMs; the shortest of some launches counts.
 constexpr int kTimedPlans = 16;
 constexpr int kTimedLaunches = 3;
 constexpr int kMostTimedRuns = 20;
 constexpr float kTimedMs = 0.5f;
 
-/// In this order where nothing is timed.
+/// In this order if nothing is timed.
 const std::array<const ConvLibrary*, 2>& libraries() {
   static const std::array<const ConvLibrary*, 2> all{&cudnn_library(), &cublas_library()};
   return all;
@@ -73,7 +73,7 @@ Key key_of(const ConvProblem& p, int device) {
           p.tf32};
 }
 
-/// Behind `mutex` everything; what is in it is copied out, never referred to.
+/// `mutex` guards all members; values are copied out, no reference to them leaves.
 struct Table {
   struct Entry {
     ConvProblem problem;
@@ -89,7 +89,7 @@ struct Table {
   /// Why plans of an earlier run were not taken, and how many.
   std::map<std::string, int> refusals;
   std::string no_products;            // why 1x1 convolutions could not be timed as products
-  std::vector<std::string> failures;  // plans that could not run, for people
+  std::vector<std::string> failures;  // messages about plans that could not run
 
   const std::string& device_name(int device) {
     std::string& name = device_names[device];
@@ -97,13 +97,13 @@ struct Table {
     return name;
   }
 };
-/// Never destroyed: when the process ends, the libraries may be gone before it.
+/// Never destroyed: at the end of the process the libraries may be unloaded before it.
 Table& table() {
   static Table& all = *new Table;
   return all;
 }
 
-/// As in the earlier run, if the library still takes that plan; else without a plan, and why.
+/// The plan of the earlier run if the library still takes it; else no plan, and the reason.
 Choice choose_as_before(const ConvProblem& problem, const SavedConvPlan& before) {
   Choice choice;
   choice.is_timed = before.is_timed;
@@ -121,7 +121,7 @@ Choice choose_as_before(const ConvProblem& problem, const SavedConvPlan& before)
   return choice;
 }
 
-/// The first that can be built, but for those of the names `failed`.
+/// The first plan that can be built and is not named in `failed`.
 Choice choose_by_rules(const ConvProblem& problem, const std::set<std::string>& failed = {}) {
   Choice choice;
   for (const ConvLibrary* library : libraries()) {
@@ -137,7 +137,7 @@ Choice choose_by_rules(const ConvProblem& problem, const std::set<std::string>& 
   return choice;
 }
 
-/// The choice for a convolution that comes for the first time.
+/// The choice for a convolution that is seen for the first time.
 Choice choose(Table& t, const ConvProblem& problem, int device) {
   if (!t.earlier.empty()) {
     const auto before = t.earlier.find({t.device_name(device), describe(problem)});
@@ -166,7 +166,7 @@ Choice choice_for(const ConvProblem& problem, int device) {
   return choice;
 }
 
-/// A mark in the stream whose time can be read.
+/// A point in the stream whose time can be read.
 class Mark {
  public:
   Mark() { YD_CUDA_CHECK(cudaEventCreate(&event_)); }
@@ -187,8 +187,8 @@ class Mark {
 
 constexpr float kNever = std::numeric_limits<float>::infinity();
 
-/// After a plan has failed: throws LibraryError where the GPU refuses all further work of this
-/// process, as after a wrong address. Another plan would then be blamed.
+/// After a plan has failed: throws LibraryError if the GPU refuses all further work of this
+/// process, as after an illegal address. Otherwise the next plan would be blamed.
 void check_gpu_goes_on(const ConvPlan& plan, const ConvProblem& problem, const char* what) {
   (void)cudaGetLastError();
   const cudaError_t status = cudaStreamSynchronize(current_stream());
@@ -197,11 +197,11 @@ void check_gpu_goes_on(const ConvPlan& plan, const ConvProblem& problem, const c
                      describe(problem), what, cudaGetErrorString(status));
 }
 
-/// Milliseconds of one run; kNever where it cannot run. Replayed from a graph, as it will be from
-/// then on: a small convolution takes the GPU less time than the host takes to start it.
+/// Milliseconds of one run; kNever if it cannot run. Replayed from a graph, as in training: a small
+/// convolution takes the GPU less time than the host needs to start it.
 float time_plan(const ConvPlan& plan, const ConvProblem& problem, const ConvOperands& operands,
                 int device) {
-  const ArenaScope heap(nullptr);  // the step's arena shall not grow for what runs once
+  const ArenaScope heap(nullptr);  // what runs once must not enlarge the step's arena
   try {
     const auto workspace = allocate_storage(plan.workspace_bytes(), Device::cuda(device));
     const auto run = [&] { plan.run(operands, workspace->data()); };
@@ -216,7 +216,7 @@ float time_plan(const ConvPlan& plan, const ConvProblem& problem, const ConvOper
     graph.capture([&] {
       for (int i = 0; i < runs; ++i) run();
     });
-    // The first launch sends the graph to the GPU; the others are there before it is over.
+    // The first launch uploads the graph; the others are queued before it ends.
     graph.launch();
     marks[0].record();
     for (int i = 1; i <= kTimedLaunches; ++i) {
@@ -236,7 +236,7 @@ float time_plan(const ConvPlan& plan, const ConvProblem& problem, const ConvOper
   }
 }
 
-/// Times what the libraries offer on the operands; the fastest, or `choice` where none runs.
+/// Times the plans of all libraries on the operands. Returns the fastest, or `choice` if none runs.
 Choice time_all(Choice choice, const ConvProblem& problem, const ConvOperands& operands, int device,
                 std::string& no_products) {
   float shortest = kNever;
@@ -261,7 +261,7 @@ Choice time_all(Choice choice, const ConvProblem& problem, const ConvOperands& o
   return choice;
 }
 
-/// The choice by timing; one convolution after the other, whichever threads ask.
+/// The choice by timing; for one convolution at a time, even if several threads ask.
 Choice tuned(const ConvProblem& problem, const ConvOperands& operands, int device) {
   static std::mutex tuning;
   const std::lock_guard one(tuning);
@@ -269,7 +269,7 @@ Choice tuned(const ConvProblem& problem, const ConvOperands& operands, int devic
   if (choice.is_timed) return choice;  // by another thread in the meantime
   std::string no_products;
   if (problem.bias_silu) {
-    // Compiled when they are built, all five or six of one convolution in 16 s: the first stays.
+    // Building these means compiling; the five or six of a convolution take 16 s: keep the first.
     choice.is_timed = true;
   } else {
     choice = time_all(choice, problem, operands, device, no_products);
@@ -298,7 +298,8 @@ std::string run_first(const ConvPlan& plan, const ConvProblem& problem,
   }
 }
 
-/// What came of a plan's first run; after a failure the next plan by the rules takes its place.
+/// Records the result of a plan's first run; after a failure, the next plan by the rules replaces
+/// it.
 void remember_first_run(const ConvProblem& problem, const Choice& choice, int device,
                         const std::string& trouble) {
   Table& t = table();
@@ -380,7 +381,7 @@ std::vector<std::string> conv_engine_report() {
 std::vector<SavedConvPlan> save_conv_plans() {
   Table& t = table();
   const std::lock_guard lock(t.mutex);
-  auto saved = t.earlier;  // less what comes now: other sizes, other devices
+  auto saved = t.earlier;  // entries not replaced below remain: other sizes, other devices
   for (const auto& [key, entry] : t.entries) {
     const Choice& choice = entry.choice;
     const std::string words = choice.plan ? choice.plan->saved() : "";

@@ -27,21 +27,21 @@ inline Conv2dGeometry padded(const Conv2dGeometry& g, DType dtype) {
   return wide;
 }
 
-/// By the plan that was chosen on the first call: without set_autotune by the libraries' rules. The
-/// first run of a plan is waited for; where it fails the next plan is tried.
+/// Runs the plan that was chosen on the first call (without set_autotune, by the libraries' rules).
+/// The host waits for the first run of a plan; if it fails, the next plan is tried.
 /// Addresses on the GPU. forward: a = x, b = weights, out = y; backward input: a = grad_y,
 /// b = weights, out = grad_x; backward weight: a = grad_y, b = x, out = the weights' gradient,
 /// overwritten. bias: [O] float32, only with bias_silu.
 /// returns false where no library has a plan that computes exactly this.
-/// throws LibraryError naming the convolution where a captured graph would be the first to run it,
-/// and where a plan left the GPU unusable; OutOfMemoryError for its workspace.
+/// throws LibraryError naming the convolution if a captured graph would be the first to run it, or
+/// if a plan left the GPU unusable; OutOfMemoryError for its workspace.
 bool try_conv_engine(const ConvProblem& problem, const void* a, const void* b, const void* bias,
                      void* out);
-/// The same, and LibraryError with the reason where there is no plan.
+/// The same, but throws LibraryError with the reason if there is no plan.
 void run_conv_engine(const ConvProblem& problem, const void* a, const void* b, const void* bias,
                      void* out);
 
-/// One line a plan built so far.
+/// One line per convolution seen so far: its plan, or why it has none.
 std::vector<std::string> conv_engine_report();
 
 /// See conv.h.

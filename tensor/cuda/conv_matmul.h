@@ -1,21 +1,21 @@
 // SPDX-License-Identifier: MIT
 // A 1x1 convolution as one product of matrices.
 //
-// Dense NHWC is a matrix [pixels, channels], row by row; to a library that counts column by column
-// it is [channels, pixels]. So, with p pixels, c channels in and o out, columns first:
+// Dense NHWC is a row-major matrix [pixels, channels]; to a column-major library it is
+// [channels, pixels]. So, with p pixels, c channels in and o out, column-major:
 //
 //   y [o,p] = w'[o,c] x[c,p]     grad_x [c,p] = w[c,o] grad_y[o,p]     grad_w [c,o] = x[c,p]
 //   grad_y'[p,o]
 //
-// where w [c,o] is the weights [O,1,1,C] as they lie, and ' transposes. In all three the left
-// factor is the problem's b and the right one its a.
+// where w [c,o] is the weights [O,1,1,C] as stored, and ' transposes. In all three the left factor
+// is the problem's b and the right one its a.
 #pragma once
 
 #include <ydistill/tensor/cuda/conv_engine.h>
 
 namespace ydistill::cuda {
 
-/// out [m,n] = left [m,k] right [k,n], columns first. A transposed factor lies as [k,m] or [n,k].
+/// out [m,n] = left [m,k] right [k,n], column-major. Transposed factors are stored as [k,m], [n,k].
 struct Matmul {
   int64_t m, n, k;
   bool transpose_left = false, transpose_right = false;

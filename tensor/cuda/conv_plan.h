@@ -19,7 +19,7 @@ struct ConvOperands {
   void* out;
 };
 
-/// One of the library's kernels, ready to run. Destroyed with whatever the library keeps for it.
+/// One of the library's kernels, ready to run. Its destructor frees what the library keeps for it.
 class ConvPlan {
  public:
   ConvPlan() = default;
@@ -32,34 +32,34 @@ class ConvPlan {
   virtual int64_t workspace_bytes() const = 0;
   /// On the thread's stream. throws LibraryError.
   virtual void run(const ConvOperands& operands, void* workspace) const = 0;
-  /// What ConvLibrary::restore makes the same plan from; empty where the library has no words.
+  /// A text from which ConvLibrary::restore makes the same plan; empty if the library has none.
   virtual std::string saved() const = 0;
 };
 
-/// Null where the library finds that the plan cannot run after all.
+/// Returns null if the library finds that the plan cannot run after all.
 using ConvPlanBuilder = std::function<std::unique_ptr<ConvPlan>()>;
 
-/// What is asked of a library.
+/// What a library has to provide.
 struct ConvLibrary {
   const char* brand;  ///< "cuDNN"
   /// With its version: "cuDNN 9.19.0".
   std::string (*name)();
-  /// Plans that compute exactly the problem, with the same bits every time and sums in float32, the
-  /// library's guess at the fastest first. Where there is none, `reason` says why. Operands are
-  /// aligned to 16 bytes.
+  /// Plans that compute exactly the problem, with the same bits every time and sums in float32;
+  /// first those that the library expects to be fastest. If there is none, `reason` says why.
+  /// Operands are aligned to 16 bytes.
   std::vector<ConvPlanBuilder> (*plans)(const ConvProblem& problem, std::string& reason);
-  /// A plan that was saved; null, and the reason, where the library does not take it.
+  /// A plan that was saved; null, and the reason, if the library does not take it.
   std::unique_ptr<ConvPlan> (*restore)(const ConvProblem& problem, const std::string& saved,
                                        std::string& reason);
 };
 
-/// Convolutions as such.
+/// All convolutions.
 const ConvLibrary& cudnn_library();
-/// Those that are products of matrices: 1x1 with stride 1. Loaded when it is first asked anything.
+/// Only those that are products of matrices: 1x1 with stride 1. Loaded on first use.
 const ConvLibrary& cublas_library();
 
-/// "bfloat16 [8,40,40,64] -> [8,40,40,128], 1x1 stride 1 padding 0, forward": all that a plan
-/// depends on but the device.
+/// "bfloat16 [8,40,40,64] -> [8,40,40,128], 1x1 stride 1 padding 0, forward": everything that a
+/// plan depends on, except the device.
 std::string describe(const ConvProblem& problem);
 
 }  // namespace ydistill::cuda

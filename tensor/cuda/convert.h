@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What tensor.cpp asks of a GPU beyond copying bytes.
+// What tensor.cpp needs on a GPU besides copying bytes.
 #pragma once
 
 #include <ydistill/tensor/tensor.h>

@@ -17,7 +17,7 @@ struct DeviceInfo {
 
 /// Number of GPUs; 0 where there is no driver or no device.
 int device_count();
-/// One line that says why there is no GPU to use, empty where there is one.
+/// One line that says why no GPU can be used; empty if there is one.
 std::string why_no_device();
 /// throws DeviceError as require_device.
 DeviceInfo device_info(int index);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Division by a number that is the same for all threads: a GPU has no instruction for it, and that
-// of 64 bits costs more than reading what it is for.
+// Division by a number that is the same for all threads. A GPU has no instruction for division, and
+// a 64-bit division costs more than reading the data whose index it computes.
 #pragma once
 
 #include <bit>
@@ -12,7 +12,7 @@ namespace ydistill::cuda {
 
 /// n / d as (n m) >> s, exact for n below 2^31 with m = ceil(2^s / d), s = 31 + ceil(log2 d)
 /// (Granlund and Montgomery, "Division by invariant integers using multiplication", 1994). Larger n
-/// go the slow way.
+/// are divided directly.
 class Divider {
  public:
   /// 1 <= d < 2^31

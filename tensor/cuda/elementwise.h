@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Kernels that do the same for every element or every 16 bytes, and 16-byte access to memory.
+// Kernels that apply one function to every element or every 16 bytes, and 16-byte memory access.
 #pragma once
 
 #include <algorithm>
@@ -15,7 +15,7 @@ inline constexpr int kThreads = 256;
 /// Enough blocks to fill any device several times; more elements are walked with a stride.
 inline constexpr int64_t kMaxBlocks = 1 << 14;
 
-/// Before a loop: how often the GPU's compiler unrolls it.
+/// Put before a loop: how far the GPU's compiler unrolls it.
 #if defined(__CUDACC__)
 #define YD_UNROLL _Pragma("unroll")
 #define YD_UNROLL_4 _Pragma("unroll 4")
@@ -30,7 +30,7 @@ struct alignas(sizeof(T) * N) Pack {
   T v[N];
 };
 
-/// Numbers in 16 bytes.
+/// How many numbers fit into 16 bytes.
 template <class T>
 inline constexpr int kPack = int(16 / sizeof(T));
 
@@ -43,7 +43,7 @@ template <class T, int N>
 __device__ __forceinline__ void store(T* p, const Pack<T, N>& value) {
 #if defined(__CUDA_ARCH__)
   if constexpr (sizeof(value) == 16) {
-    // Else the compiler takes the pack apart and writes number by number.
+    // Otherwise the compiler splits the pack and writes number by number.
     __stwb(reinterpret_cast<uint4*>(p), __builtin_bit_cast(uint4, value));
     return;
   }
@@ -65,8 +65,8 @@ void for_each(int64_t n, F f) {
   launch(for_each_kernel<F>, dim3(unsigned(blocks)), dim3(kThreads), n, f);
 }
 
-/// Calls f(T(), width) with T float or BFloat16 and width a std::integral_constant: kPack<T> where
-/// rows of `channels` numbers can be walked 16 bytes at a time, else 1. throws DTypeError.
+/// Calls f(T(), width) with T float or BFloat16 and width a std::integral_constant: kPack<T> if
+/// rows of `channels` numbers can be processed 16 bytes at a time, else 1. throws DTypeError.
 template <class F>
 void dispatch_rows(DType dtype, int64_t channels, std::string_view op, F&& f) {
   const auto with = [&](auto type) {

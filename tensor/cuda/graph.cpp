@@ -34,7 +34,7 @@ class PinnedBlock : public Storage {
 
 }  // namespace
 
-// Destructors look at no status: at exit the driver may be gone already.
+// Destructors do not check any status: at exit the driver may be gone already.
 
 Stream::Stream() {
   cudaStream_t stream = nullptr;

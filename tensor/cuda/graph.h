@@ -10,7 +10,7 @@
 
 namespace ydistill::cuda {
 
-/// A stream of its own, for work that overlaps that of the thread's stream.
+/// A separate stream, for work that overlaps the work of the thread's stream.
 class Stream {
  public:
   Stream();
@@ -53,7 +53,7 @@ class Event {
   void* handle_ = nullptr;
 };
 
-/// A piece of work captured once and started as a whole from then on.
+/// GPU work that is captured once and can then be started as a whole, again and again.
 class Graph {
  public:
   Graph() = default;
@@ -63,8 +63,8 @@ class Graph {
 
   bool captured() const { return handle_ != nullptr; }
   /// Records what `work` gives to the thread's stream, and to streams that join it; nothing runs.
-  /// `work` must neither wait for the GPU nor ask it for memory. Where it throws, nothing is
-  /// captured and the exception goes on.
+  /// `work` must neither wait for the GPU nor allocate GPU memory. If it throws, nothing is
+  /// captured and the exception is passed on.
   void capture(const std::function<void()>& work);
   /// Starts the captured work on the thread's stream.
   void launch() const;
@@ -73,7 +73,7 @@ class Graph {
   void* handle_ = nullptr;
 };
 
-/// Host memory that the GPU copies from and to on its own. throws OutOfMemoryError.
+/// Pinned host memory, which the GPU can copy from and to by itself. throws OutOfMemoryError.
 std::shared_ptr<Storage> allocate_pinned(int64_t nbytes);
 /// Copies between pinned host memory and a GPU, or on a GPU, in the order of the thread's stream
 /// and without waiting. Same shape and dtype. throws ShapeError, DTypeError.

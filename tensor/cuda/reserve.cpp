@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Addresses of a GPU, mapped as they are needed. The driver's functions are asked for at run time,
-// so that nothing links libcuda and a machine without a driver still starts the program.
+// Addresses of a GPU, mapped as they are needed. The driver's functions are looked up at run time,
+// so that nothing links libcuda and the program also starts on a machine without a driver.
 #include <cuda.h>
 
 #include <algorithm>
@@ -91,7 +91,7 @@ class DeviceRange : public AddressRange {
     if (end <= committed_) return;
     const AllocationScope scope;
     const Driver& driver = Driver::get();
-    // In generous steps: mapping is slow. Where little is left, just what is needed.
+    // In large steps, because mapping is slow; if that does not fit, just what is needed.
     int64_t size =
         std::min(round_up(std::max(end - committed_, kSmallestStep)), nbytes_ - committed_);
     Piece piece{committed_, size, {}};

@@ -14,7 +14,7 @@ namespace {
 
 constexpr double kMiB = 1024.0 * 1024.0;
 
-/// One a device; live as long as their thread.
+/// One stream per device; they live as long as their thread.
 struct ThreadStreams {
   std::map<int, cudaStream_t> of_device;
   ~ThreadStreams() {

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The CUDA runtime behind checks: every status is looked at, every kernel goes to the thread's
-// stream.
+// The CUDA runtime with checks: every status is checked, every kernel goes to the thread's stream.
 #pragma once
 
 #include <cuda_runtime.h>
@@ -22,16 +21,16 @@ namespace ydistill::cuda {
     }                                                                     \
   } while (false)
 
-/// The stream of this thread's work. Made on first use; the legacy default stream is never used.
+/// The stream of this thread's work, created on first use; the legacy default stream is never used.
 cudaStream_t current_stream();
 /// Waits until the thread's stream has done all its work.
 void synchronize();
 
-/// Makes `stream` the thread's (null: its own again); returns the one before. See StreamScope.
+/// Makes `stream` the thread's (null: its own again); returns the previous one. See StreamScope.
 cudaStream_t exchange_stream(cudaStream_t stream);
 
-/// While it lives, this thread may ask for memory although one of its streams is being captured:
-/// what is asked for is not part of the graph.
+/// While it lives, this thread may allocate memory although one of its streams is being captured:
+/// the allocation is not part of the graph.
 class AllocationScope {
  public:
   AllocationScope() { exchange(); }

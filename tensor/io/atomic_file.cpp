@@ -25,7 +25,7 @@ constexpr std::string_view kTemporarySuffix = ".tmp";
                   std::generic_category().message(code));
 }
 
-/// Some file systems cannot sync; that is not a failure of ours.
+/// Some file systems cannot sync; that is not treated as a failure.
 bool sync(int fd) {
   int result = 0;
   do {
@@ -71,8 +71,8 @@ AtomicFile::AtomicFile(std::filesystem::path target)
     throw FileError("{}: cannot be replaced: it is a {}, not a regular file",
                     printable(target_.string()), S_ISDIR(old.st_mode) ? "folder" : "special file");
   }
-  // The process and a count make the name unique, but for what a killed process of the same number
-  // left behind: O_EXCL finds that, and the next count is tried.
+  // Process id and count make the name unique, except for files left by a killed process with the
+  // same id: O_EXCL detects these, and the next count is tried.
   static std::atomic<unsigned> count{0};
   std::filesystem::path temporary;
   do {
@@ -118,7 +118,7 @@ void AtomicFile::commit() {
   if (::close(fd) != 0 && errno != EINTR) fail_and_discard("close");
   if (::rename(temporary_.c_str(), resolved_.c_str()) != 0) fail_and_discard("rename into place");
   temporary_.clear();
-  // The rename itself has to reach the disk, too.
+  // The rename itself has to reach the disk as well.
   const int folder = ::open(folder_of(resolved_).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (folder < 0) return;  // a folder that may be written but not read
   const bool synced = sync(folder);

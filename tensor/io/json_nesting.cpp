@@ -7,7 +7,7 @@
 namespace ydistill {
 namespace {
 
-/// The index behind the string that begins at `at`, which is a quote.
+/// The index after the string that begins with the quote at `at`.
 size_t behind_string(std::string_view text, size_t at) {
   for (++at; at < text.size() && text[at] != '"'; ++at) {
     if (text[at] == '\\') ++at;
@@ -15,7 +15,7 @@ size_t behind_string(std::string_view text, size_t at) {
   return at + 1;
 }
 
-/// The index behind the next `end`, or that of the text's end.
+/// The index after the next `end`; the end of the text if there is none.
 size_t behind(std::string_view text, size_t at, std::string_view end) {
   const size_t found = text.find(end, std::min(at, text.size()));
   return found == std::string_view::npos ? text.size() : found + end.size();

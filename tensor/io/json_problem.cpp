@@ -22,7 +22,7 @@ std::string place(std::string_view text, size_t byte) {
   return fmt::format("line {}, column {}", line, column);
 }
 
-/// What stands behind the first `mark`, or all.
+/// The text after the first `mark`; all of it if there is none.
 std::string behind(const std::string& text, std::string_view mark) {
   const size_t at = text.find(mark);
   return at == std::string::npos ? text : text.substr(at + mark.size());
@@ -31,7 +31,7 @@ std::string behind(const std::string& text, std::string_view mark) {
 }  // namespace
 
 std::string json_problem(const std::exception& error, std::string_view text) {
-  // The library's own words for it differ from release to release.
+  // The library's own message for this differs from release to release.
   if (text.empty()) return "the text is empty, JSON wanted";
   const std::string reason = error.what();
   if (const auto* syntax = dynamic_cast<const nlohmann::json::parse_error*>(&error)) {

@@ -18,7 +18,7 @@
 namespace ydistill {
 namespace {
 
-/// An open file; every call says by errno what went wrong.
+/// An open file; after a failed call errno says what went wrong.
 class OpenFile {
  public:
   OpenFile(const std::filesystem::path& path, int flags, mode_t mode = 0666)
@@ -29,7 +29,7 @@ class OpenFile {
 
   bool is_open() const { return fd_ >= 0; }
   int fd() const { return fd_; }
-  /// Some file systems tell only now that the disk is full.
+  /// Some file systems report only here that the disk is full.
   bool close() {
     const int fd = std::exchange(fd_, -1);
     return fd < 0 || ::close(fd) == 0 || errno == EINTR;
@@ -85,7 +85,7 @@ void copy_to_new_file(const std::filesystem::path& from, const std::filesystem::
     is_written = out.write({piece.data(), size_t(count)});
   }
   if (is_written && count == 0) {
-    (void)::fchmod(out.fd(), status.st_mode & 07777);  // some file systems know no permissions
+    (void)::fchmod(out.fd(), status.st_mode & 07777);  // some file systems have no permissions
     if (out.close()) return;
   }
   const int code = errno;

@@ -30,7 +30,7 @@ namespace tensor_field {
 constexpr int kSize = 1, kType = 2, kName = 8, kRawData = 9;
 }
 
-/// What AttributeProto calls its kinds.
+/// Values of AttributeProto.AttributeType.
 enum class AttributeType { kFloat = 1, kInt = 2, kString = 3, kInts = 7 };
 
 ProtobufMessage encode_attribute(const OnnxAttribute& attribute) {
@@ -209,7 +209,7 @@ std::string OnnxGraph::encode(
   model.add(model_field::kProducerName, "ydistill");
   model.add(model_field::kProducerVersion, producer_version);
   ProtobufMessage operators;
-  operators.add(1, "");  // the standard's own
+  operators.add(1, "");  // the standard's own domain
   operators.add(2, operator_set_);
   model.add(model_field::kOperatorSet, operators);
   for (const auto& [key, value] : metadata) {

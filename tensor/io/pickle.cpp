@@ -125,7 +125,7 @@ std::optional<double> PickleDocument::number(PickleRef ref) const {
   return scalar ? std::optional<double>(scalar->number) : std::nullopt;
 }
 
-/// Bytes, also where protocol 2 writes them as _codecs.encode('text', 'latin1').
+/// Bytes, also in the form of protocol 2: _codecs.encode('text', 'latin1').
 std::optional<std::string> PickleDocument::bytes(PickleRef ref) const {
   if (ref == kNoPickle) return std::nullopt;
   if (nodes_[ref].kind == PickleKind::kBytes) return nodes_[ref].text;

@@ -28,7 +28,7 @@ PickleRef PickleBuilder::add(PickleKind kind) {
   return PickleRef(document_.size() - 1);
 }
 
-/// Books `added` as lying below `parent`.
+/// Counts `added` as items below `parent`, checks the limits and updates the parent's depth.
 void PickleBuilder::deepen(PickleRef parent, const Refs& added) {
   held_items_ += int64_t(added.size());
   if (held_items_ > limits_.max_items) {

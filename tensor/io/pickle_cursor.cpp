@@ -19,7 +19,7 @@ int hex_digit(char c) {
   return -1;
 }
 
-/// The number that `digits` hexadecimal digits at the start of `text` write, or -1.
+/// The value of the first `digits` hexadecimal digits of `text`, or -1.
 int64_t hex_number(std::string_view text, size_t digits) {
   if (text.size() < digits) return -1;
   int64_t value = 0;

@@ -142,7 +142,7 @@ class PickleMachine : private PickleBuilder {
         return memo_get(in_.number(4));
       case 'g':
         return memo_get(memo_line());
-      // names and calls, which stay what they are
+      // names and calls, which are recorded, never executed
       case 'c': {
         const std::string_view module = checked_line();
         return push_global(module, checked_line());
@@ -284,7 +284,7 @@ class PickleMachine : private PickleBuilder {
     push_text(std::move(text));
   }
 
-  /// Python 2 text: bytes that may be text. As far as checkpoints go, they are.
+  /// A Python 2 string, which may be bytes or text. In checkpoints it is text.
   void push_latin1(std::string_view bytes) {
     std::string text;
     if (is_utf8(bytes)) return push_text(std::string(bytes));

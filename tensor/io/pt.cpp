@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Walks a checkpoint's pickle. Module trees are read from what torch.nn.Module keeps in its state:
-// _parameters, _buffers, _non_persistent_buffers_set, _modules. A pickle may share and even contain
-// itself, so the walk counts its steps and its depth.
+// _parameters, _buffers, _non_persistent_buffers_set, _modules. Objects of a pickle may be shared
+// and even contain themselves, so the steps and the depth of the walk are limited.
 #include <ydistill/tensor/io/pt.h>
 
 #include <algorithm>
@@ -69,7 +69,7 @@ class CheckpointReader {
                        [&](const auto& entry) { return tensors_.is_tensor(entry.second); });
   }
 
-  /// The module or state dict to read; notes where it was.
+  /// The module or state dict to read; stores in result_.source where it was found.
   PickleRef choose(PtWeights prefer) {
     const PickleRef root = document_.root();
     if (is_module(root)) {
@@ -85,7 +85,7 @@ class CheckpointReader {
                             "model_state_dict"}) {
       PickleRef value = document_.get(root, key);
       if (value == kNoPickle || document_.is_none(value)) continue;
-      // Some releases kept (ema, updates) together.
+      // Some YOLOv5 releases stored a tuple (ema, updates).
       const bool is_tuple = document_[value].kind == PickleKind::kTuple;
       if (is_tuple && !document_.sequence(value).empty()) value = document_.sequence(value)[0];
       const bool plain = std::string_view(key).ends_with("state_dict");
@@ -138,7 +138,7 @@ class CheckpointReader {
     }
   }
 
-  /// The dictionary that a module keeps under one of torch's names.
+  /// The entries of one of a module's own dictionaries, such as _parameters; empty if it has none.
   std::vector<std::pair<PickleRef, PickleRef>> own_dict(PickleRef ref, const std::string& module,
                                                         std::string_view what) {
     if (ref == kNoPickle || document_.is_none(ref)) return {};
@@ -245,7 +245,7 @@ class CheckpointReader {
       fail("its class names are " + document_.describe(names) +
            ", expected a list or a dictionary");
     }
-    // {0: 'person', 1: ...}; the numbers decide the order.
+    // {0: 'person', 1: ...}; the keys give the order.
     auto entries = document_.dict_entries(names);
     std::vector<PickleRef> ordered(entries.size(), kNoPickle);
     for (const auto& [key, value] : entries) {
@@ -266,7 +266,7 @@ class CheckpointReader {
       fail(fmt::format("class {} is called {}, expected a text", result_.class_names.size(),
                        document_.describe(name)));
     }
-    // A pickle names one long text as often as it likes; here each is a copy.
+    // A pickle may refer to one long text many times; here each becomes a copy.
     if (text && text->size() > kMaxNameBytes) {
       fail(fmt::format("class {} has a name of {} bytes, {} are allowed",
                        result_.class_names.size(), text->size(), kMaxNameBytes));
@@ -309,7 +309,7 @@ class CheckpointReader {
   int64_t steps_ = 0;
 };
 
-/// The archive's one folder, which torch names after the file, with its slash.
+/// The archive's only folder, which torch names after the file, with a trailing slash.
 std::string find_folder(const ZipArchive& archive) {
   constexpr std::string_view kPickle = "data.pkl";
   std::optional<std::string> folder;

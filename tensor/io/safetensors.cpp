@@ -216,7 +216,7 @@ void write_safetensors(const std::filesystem::path& path, const TensorFile& file
   if (!file.metadata.empty()) header["__metadata__"] = file.metadata;
   for (size_t i = 0; i < order.size(); ++i) {
     const auto& [name, tensor] = file.tensors[i];
-    // Not operator[]: that searches all names before.
+    // Not operator[]: it would search all earlier names.
     header.get_ref<nlohmann::ordered_json::object_t&>().emplace_back(
         name, nlohmann::ordered_json{{"dtype", format_name(tensor.dtype())},
                                      {"shape", std::vector<int64_t>(tensor.shape().sizes().begin(),

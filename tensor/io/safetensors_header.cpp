@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The header is read as a stream of JSON events rather than into a tree: names that appear twice
-// are seen, and nesting, however deep, costs nothing.
+// The header is read as a stream of JSON events rather than into a tree: so duplicate names are
+// noticed, and deep nesting costs nothing.
 #include <ydistill/tensor/io/safetensors_header.h>
 
 #include <algorithm>
@@ -27,7 +27,7 @@ constexpr TypeName kTypes[] = {
     {"U16", StoredType::kU16, 2},   {"U8", StoredType::kU8, 1},   {"BOOL", StoredType::kBool, 1},
 };
 
-/// Takes nlohmann's events; every surprise throws.
+/// Handles nlohmann's events; throws at everything unexpected.
 class HeaderEvents {
  public:
   explicit HeaderEvents(const std::string& source) : source_(source) {}
@@ -185,12 +185,12 @@ class HeaderEvents {
   At at_ = At::kStart;
   StoredTensor tensor_;          // the one being read
   std::string field_;            // the last key below the top level
-  std::set<std::string> names_;  // all so far
+  std::set<std::string> names_;  // all names so far
   std::set<std::string> fields_;
   std::vector<int64_t> numbers_;
 };
 
-/// The tensors have to lie one behind the other and fill the data.
+/// Checks that the tensors follow each other without gaps or overlaps and fill the data.
 void check_cover(const SafetensorsHeader& header, int64_t data_bytes, const std::string& source) {
   std::vector<const StoredTensor*> by_offset;
   for (const StoredTensor& tensor : header.tensors) by_offset.push_back(&tensor);

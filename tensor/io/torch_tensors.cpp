@@ -86,7 +86,7 @@ bool is_rebuilder(std::string_view name) {
 
 }  // namespace
 
-/// Where a tensor's numbers lie: element `offset` + sum(index * stride) of a storage.
+/// Where a tensor's numbers are stored: element `offset` + sum(index * stride) of a storage.
 struct TorchTensors::View {
   Element element = Element::kFloat;
   int64_t element_bytes = 0;
@@ -148,7 +148,7 @@ bool TorchTensors::is_tensor(PickleRef ref) const {
   return is_rebuilder(document_.called(ref));
 }
 
-/// Takes the layers off a tensor until a call of _rebuild_tensor* is left.
+/// Removes the _rebuild_parameter* calls around the call that rebuilds the tensor itself.
 PickleRef TorchTensors::unwrap(PickleRef ref) const {
   for (int layer = 0; layer < 8; ++layer) {
     const std::string_view name = document_.called(ref);
@@ -214,7 +214,7 @@ TorchTensors::View TorchTensors::view_of(PickleRef ref, std::string_view name) c
   if (!is_rebuilder(rebuilder)) {
     fail(name, "is " + document_.describe(call) + ", expected a tensor (nothing was called)");
   }
-  // Arguments (storage, offset, sizes, strides, ...); _rebuild_from_type_v2(function, type, them).
+  // Arguments: (storage, offset, sizes, strides, ...); _rebuild_from_type_v2(function, type, args).
   const bool typed = rebuilder == "torch._tensor._rebuild_from_type_v2";
   if (typed && !document_.is_global(document_.arg(call, 0), "torch._utils._rebuild_tensor_v2")) {
     fail(name, "is rebuilt by " + document_.describe(document_.arg(call, 0)) +
@@ -229,7 +229,7 @@ TorchTensors::View TorchTensors::view_of(PickleRef ref, std::string_view name) c
   View view;
   read_storage_id(args[0], name, view);
   if (rebuilder == "torch._utils._rebuild_tensor_v3") {
-    // Untyped: the dtype stands behind requires_grad and the hooks.
+    // Untyped storage: the dtype is the argument after requires_grad and the hooks.
     const PickleRef named = args.size() > 6 ? args[6] : kNoPickle;
     const ElementName* dtype = find_element(kDtypes, document_, named);
     if (dtype == nullptr) {

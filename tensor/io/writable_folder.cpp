@@ -19,11 +19,11 @@ void check_folder_is_writable(const std::filesystem::path& folder) {
   namespace fs = std::filesystem;
   std::error_code ignored;
   fs::path there = fs::absolute(folder, ignored);
-  // A link to nowhere is there, and in the way.
+  // A dangling link counts as existing: it is in the way.
   while (!fs::exists(fs::symlink_status(there, ignored)) && there.has_relative_path()) {
     there = there.parent_path();
   }
-  // Permissions alone do not tell: of a read-only disk, for instance.
+  // Permissions alone are not enough: the disk may be read-only, for instance.
   std::string trial = (there / ".ydistill-XXXXXX.tmp").string();
   const int file = mkostemps(trial.data(), int(std::string_view(".tmp").size()), O_CLOEXEC);
   if (file < 0) {

@@ -123,7 +123,7 @@ std::vector<std::byte> ZipArchive::read(const std::string& entry) {
   if (!file) {
     throw FileError("{}: '{}' cannot be opened: {}", name_, shown, zip_strerror(handle_->zip));
   }
-  // One byte more than declared: reading on to the end is what checks the checksum, too.
+  // Try to read one byte more than declared: only reading to the end also checks the checksum.
   std::vector<std::byte> bytes(size_t(size) + 1);
   size_t filled = 0;
   while (filled < bytes.size()) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Stands in for zip_archive.cpp where the build has no libzip.
+// Replaces zip_archive.cpp in builds without libzip.
 #include <ydistill/tensor/error.h>
 #include <ydistill/tensor/io/text.h>
 #include <ydistill/tensor/io/zip_archive.h>

@@ -33,7 +33,7 @@ std::string from_base64(const std::string& text) {
   bytes.reserve(text.size() / 4 * 3);
   for (size_t i = 0; i < text.size(); i += 4) {
     uint32_t group = 0;
-    size_t n = 0;  // signs before the padding
+    size_t n = 0;  // characters before the padding
     for (size_t k = 0; k < 4; ++k) {
       const size_t digit = kDigits.find(text[i + k]);
       const bool padding = text[i + k] == '=' && i + 4 == text.size() && k >= 2;

@@ -44,7 +44,7 @@ Color mixed(const Color& a, const Color& b, double share) {
 }
 
 Color series_color(int64_t index) {
-  // report/page.css holds the same ten, as --series-0 to --series-9.
+  // page/page.css has the same ten colours, as --series-0 to --series-9.
   constexpr std::array<uint32_t, 10> kSeries{0x2563EB, 0xEA580C, 0x059669, 0xDB2777, 0x7C3AED,
                                              0xB45309, 0x0891B2, 0xDC2626, 0x4D7C0F, 0x64748B};
   return color_of(kSeries[size_t(((index % 10) + 10) % 10)]);
@@ -112,7 +112,7 @@ void Canvas::strokes(std::span<const Stroke> strokes, double width, Color color,
   const int64_t left = clamped_floor(x1, this->width()), right = clamped_ceil(x2, this->width());
   const int64_t top = clamped_floor(y1, height()), bottom = clamped_ceil(y2, height());
   if (left >= right || top >= bottom) return;
-  // How much of each pixel is covered, over all segments, so that joints are not drawn twice.
+  // How much of each pixel is covered by all segments together, so that joints are not drawn twice.
   std::vector<float> covered(size_t((right - left) * (bottom - top)), 0.0f);
   const auto cover = [&](Point a, Point b) {
     const int64_t c1 = std::max(left, clamped_floor(std::min(a.x, b.x) - reach, this->width()));
@@ -131,7 +131,7 @@ void Canvas::strokes(std::span<const Stroke> strokes, double width, Color color,
     if (stroke.size() == 1) cover(stroke[0], stroke[0]);
     for (size_t i = 0; i + 1 < stroke.size(); ++i) cover(stroke[i], stroke[i + 1]);
   }
-  // A line thinner than a pixel is drawn a pixel wide and paler.
+  // A line thinner than a pixel is drawn one pixel wide, but fainter.
   const double strength = alpha * std::min(1.0, width);
   for (int64_t y = top; y < bottom; ++y) {
     for (int64_t x = left; x < right; ++x) {

@@ -15,14 +15,14 @@ struct Color {
   uint8_t r = 0, g = 0, b = 0;
 };
 
-/// Between a (share 0) and b (share 1).
+/// A mixture of a (share 0) and b (share 1).
 Color mixed(const Color& a, const Color& b, double share);
-/// Of a series, a class: ten that differ also to the colour-blind, then again from the first.
+/// The colour of a series or class: ten that colour-blind readers can also tell apart, repeated.
 Color series_color(int64_t index);
 /// Dark blue (0) over violet and orange to light yellow (1); brightness rises throughout.
 Color heat_color(double share);
 
-/// Left, top, right and bottom in pixels; a pixel reaches from its number to the next.
+/// Left, top, right and bottom in pixels; pixel i covers i to i + 1.
 struct Area {
   double x1 = 0, y1 = 0, x2 = 0, y2 = 0;
   double width() const { return x2 - x1; }
@@ -50,14 +50,14 @@ class Canvas {
   void fill(const Area& area, Color color, double alpha = 1);
   void frame(const Area& area, double width, Color color);
   void disc(Point centre, double radius, Color color, double alpha = 1);
-  /// Through all points, with round joints and ends; as one shape, however it crosses itself.
+  /// Through all points, with round joints and ends; drawn as one shape even if it crosses itself.
   void polyline(std::span<const Point> points, double width, Color color, double alpha = 1);
-  /// `at`: on the text's first edge in reading direction (kLeft), its middle or its end; and on the
-  /// middle of its capitals across.
+  /// `at`: along the line, the start (kLeft), middle or end of the text; across it, the middle of
+  /// the capitals.
   void text(Point at, std::string_view text, const TextStyle& style = {});
   /// Pixels along the line.
   static double text_width(std::string_view text, const TextStyle& style = {});
-  /// Copies a picture into an area, enlarged by repeating pixels or shrunk by leaving some out.
+  /// Copies a picture into an area, enlarged by repeating or shrunk by skipping pixels.
   void picture(const Area& area, const Image& image);
 
  private:

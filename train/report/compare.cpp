@@ -40,12 +40,12 @@ void flatten(const json& value, const std::string& path, std::map<std::string, s
   }
 }
 
-/// What may differ inside a group.
+/// Whether a setting may differ within a group.
 bool is_free(const std::string& key) {
   return key == "train.seed" || key.starts_with("run.");
 }
 
-/// What only this release's report knows; a run of an earlier one has none.
+/// Reads what only report.json contains; runs of earlier releases do not have it.
 void read_report(ComparedRun& run) {
   const fs::path path = run.folder / "report.json";
   RunRecord record;
@@ -61,7 +61,7 @@ void read_report(ComparedRun& run) {
   if (record.teacher && record.teacher->validation) {
     run.teacher_map = record.teacher->validation->metrics.map;
   }
-  // Of an epoch that was stopped while it was validated the speed is not known.
+  // The speed of an epoch that was stopped during its validation is not known.
   double known = 0;
   for (const EpochSpeed& s : record.speed) {
     run.images_per_second += s.images_per_second;
@@ -91,7 +91,7 @@ std::vector<std::string> differences(const std::vector<ComparedRun>& runs,
   return {differing.begin(), differing.end()};
 }
 
-/// Of all runs of a group, those of the first run that has any first.
+/// The columns of all runs of a group, in the order in which the runs have them.
 std::vector<std::string> columns_of(const std::vector<ComparedRun>& runs, const RunGroup& group) {
   std::vector<std::string> columns;
   for (const size_t r : group.runs) {
@@ -104,7 +104,7 @@ std::vector<std::string> columns_of(const std::vector<ComparedRun>& runs, const 
   return columns;
 }
 
-/// A path by its last two components: the whole of it would hide what differs.
+/// Shortens an absolute path to its last two components, so that the difference is visible.
 std::string short_value(const std::string& value) {
   const fs::path path(value);
   if (!path.is_absolute()) return value;
@@ -139,7 +139,7 @@ const Spread* RunGroup::find(const std::string& column) const {
 
 namespace {
 
-/// throws FileError where there is no run in the folder.
+/// throws FileError if the folder does not contain a run.
 void check_is_run(const fs::path& folder) {
   std::error_code error;
   if (!fs::is_directory(folder, error)) {
@@ -178,7 +178,7 @@ ComparedRun read_compared_run(const fs::path& folder) {
   if (train.contains("seed") && train["seed"].is_number_integer()) {
     run.seed = train["seed"].get<int64_t>();
   }
-  // Between making the folder and the first epoch there are no results.
+  // Before the end of the first epoch there are no results.
   if (const auto results = read_if_there(folder / "results.csv")) {
     run.results = parse_results(*results, (folder / "results.csv").string());
   }

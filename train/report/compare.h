@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Several runs side by side. Runs that differ in nothing but train.seed are one group, of which
-// mean and spread are given.
+// Comparison of several runs. Runs that differ only in train.seed form a group, for which mean and
+// spread are given.
 #pragma once
 
 #include <cstdint>
@@ -20,12 +20,12 @@ struct ComparedRun {
   std::string name;  ///< of the folder
   int64_t seed = 0, epochs_planned = 0;
   bool finished = false;
-  EpochTable results;                 ///< of an unfinished run what there is
-  std::optional<size_t> best;         ///< row of the best epoch
-  std::optional<double> teacher_map;  ///< mAP50-95
-  double images_per_second = 0;       ///< of the training, mean over the epochs; 0: not known
+  EpochTable results;                           ///< of an unfinished run: so far
+  std::optional<size_t> best;                   ///< row of the best epoch
+  std::optional<double> teacher_map;            ///< mAP50-95
+  double images_per_second = 0;                 ///< of training, mean over the epochs; 0: not known
   std::map<std::string, std::string> settings;  ///< the config, flat: "train.lr0" -> "0.01"
-  std::string problem = {};                     ///< with a part of it, one line; else empty
+  std::string problem = {};                     ///< on an unreadable part; else empty
 };
 
 struct Spread {
@@ -37,9 +37,9 @@ Spread spread_of(std::span<const double> values);
 
 struct RunGroup {
   std::vector<size_t> runs;  ///< into Comparison::runs
-  /// Settings in which the groups differ: "distill.loss=kl". Empty where there is one group.
+  /// Settings in which the groups differ: "distill.loss=kl". Empty if there is one group.
   std::vector<std::string> differs;
-  /// Of each column of results.csv, over the best epochs of the runs that have one.
+  /// Per column of results.csv: the spread over the best epochs of the runs that have one.
   std::vector<std::pair<std::string, Spread>> at_best;
   const Spread* find(const std::string& column) const;
 };
@@ -50,19 +50,19 @@ struct Comparison {
   std::vector<std::string> notes;  ///< what was left out and why, one line each
 };
 
-/// Works on runs that are going on. A report.json that cannot be read costs what it alone knows,
-/// which `problem` says. throws FileError for a folder that is no run's, saying what lacks, or a
-/// config.json or results.csv that cannot be read.
+/// Also works on unfinished runs. If report.json cannot be read, what only it contains is missing,
+/// and `problem` says so. throws FileError for a folder that is not a run's, saying what is
+/// missing, or a config.json or results.csv that cannot be read.
 ComparedRun read_compared_run(const std::filesystem::path& folder);
 Comparison compare_runs(std::vector<ComparedRun> runs);
-/// Both, for what a user names: a folder given twice counts once, and a run whose config or results
-/// cannot be read is left out; notes say so. throws FileError for a folder that is no run's, and
-/// where no run is left.
+/// Reads and compares the folders that a user names: a folder given twice counts once, and a run
+/// whose config or results cannot be read is left out; notes say so. throws FileError for a folder
+/// that is not a run's, and if no run is left.
 Comparison compare_folders(std::span<const std::filesystem::path> folders);
 
 /// with_results: also every epoch of every run.
 std::string to_json(const Comparison& comparison, bool with_results = false);
-/// The same as a table for a terminal, lines ended.
+/// The same as a table for a terminal; every line ends with a line break.
 std::string as_text(const Comparison& comparison);
 
 }  // namespace ydistill

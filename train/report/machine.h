@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What a run runs on.
+// The machine and the software that a run uses.
 #pragma once
 
 #include <vector>
@@ -9,7 +9,7 @@
 
 namespace ydistill {
 
-/// Processor, cores, threads, memory, device and precision, and what the program was built with.
+/// Processor, cores, threads, memory, device and precision, convolutions, versions, system.
 std::vector<Fact> machine_facts(const Compute& compute);
 
 }  // namespace ydistill

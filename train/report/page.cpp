@@ -11,8 +11,8 @@
 namespace ydistill {
 namespace {
 
-/// JSON that may stand in a script element: `<` only occurs inside strings, and there it may be
-/// written as an escape, so nothing in it can end the element.
+/// Makes JSON safe inside a script element: `<` occurs only inside strings, where it can be written
+/// as an escape, so nothing in the JSON can end the element.
 std::string without_tags(const std::string& json) {
   std::string text;
   text.reserve(json.size());
@@ -26,7 +26,7 @@ std::string without_tags(const std::string& json) {
   return text;
 }
 
-/// The policy is the proof that the page loads nothing.
+/// The Content-Security-Policy guarantees that the page loads nothing.
 std::string page(const char* title, const std::string& json, const char* script) {
   std::string html = fmt::format(
       R"(<!DOCTYPE html>

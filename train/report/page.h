@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
-// Self-contained pages: one file each, no network, readable on a phone, light and dark.
+// Self-contained pages: one file each, no network access, readable on a phone, light and dark.
 //
-// A page is the style sheet, a JSON block and the scripts of train/report/page/, which build
-// everything in the browser.
+// A page consists of the style sheet, a JSON block and the scripts of train/report/page/, which
+// build everything in the browser.
 #pragma once
 
 #include <string>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The files of train/report/page/ as texts; CMake writes page_files.cpp from them.
+// The files of train/report/page/ as strings; CMake generates page_files.cpp from them.
 #pragma once
 
 namespace ydistill {

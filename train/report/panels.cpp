@@ -12,7 +12,7 @@ std::string_view behind_slash(std::string_view column) {
   return slash == column.npos ? column : column.substr(slash + 1);
 }
 
-/// What columns of one panel have in common.
+/// The part of a column's name that all columns of one panel share.
 std::string_view key_of(std::string_view column) {
   std::string_view key = behind_slash(column);
   if (column.starts_with("x/")) {

@@ -23,7 +23,7 @@ TextStyle label_style(double size, Align align = Align::kCentre, Color color = k
   return style;
 }
 
-/// As much of the text as is not wider than `width`, with dots where something was cut off.
+/// Cuts the text to `width`; ".." marks what was cut off.
 std::string shortened(const std::string& text, double width, const TextStyle& style) {
   if (Canvas::text_width(text, style) <= width) return text;
   std::string cut = text;
@@ -31,7 +31,7 @@ std::string shortened(const std::string& text, double width, const TextStyle& st
   return cut + "..";
 }
 
-/// Where values stand between two edges.
+/// Maps values to positions between two edges.
 struct Scale {
   double low, high, from, to;
   double at(double value) const { return from + (value - low) / (high - low) * (to - from); }
@@ -53,7 +53,7 @@ double widest(const std::vector<double>& ticks, const TextStyle& style) {
   return width;
 }
 
-/// Title, names of the axes, grid and tick labels; gives the inner area.
+/// Draws title, axis names, grid and tick labels; returns the inner area.
 Area draw_axes(Canvas& canvas, const Area& area, const std::string& title,
                const std::string& x_label, const std::string& y_label,
                const std::vector<double>& x_ticks, const std::vector<double>& y_ticks, double size,
@@ -141,7 +141,7 @@ std::vector<double> round_ticks(double low, double high, int wanted, TickKind ki
   low = std::clamp(low, -kLargest, kLargest);
   high = std::clamp(high, -kLargest, kLargest);
   if (!(high > low)) high = low + 1;
-  // Steps that doubles still tell apart there.
+  // No smaller steps than doubles of this size can resolve.
   const double raw = std::max({(high - low) / std::max(wanted, 1), kSmallest,
                                kRelative * std::max(std::abs(low), std::abs(high))});
   const double power = std::pow(10.0, std::floor(std::log10(raw)));
@@ -221,7 +221,7 @@ void draw_plot(Canvas& canvas, const Area& area, const MatrixPlot& plot) {
   TextStyle heading = label_style(1.2 * size, Align::kCentre, kInk);
   heading.bold = true;
   canvas.text({(inner.x1 + inner.x2) / 2, area.y1 + 1.8 * size}, plot.title, heading);
-  // Names that would touch each other are left out.
+  // Names are left out where they would overlap.
   const size_t every = size_t(std::ceil(1.5 * size / cell));
   const Color low{247, 249, 252}, high{8, 48, 107};
   for (size_t r = 0; r < plot.rows.size(); ++r) {
@@ -304,7 +304,7 @@ void draw_plot(Canvas& canvas, const Area& area, const PointPlot& plot) {
   const Area inner = draw_axes(canvas, area, plot.title, plot.x_label, plot.y_label, ticks, ticks,
                                plot.text_size, plot.y_axis);
   const bool down = plot.y_axis == PointPlot::YAxis::kDownwards;
-  // How many points a cell holds, as colours: points over points would hide where most are.
+  // Colours show the number of points per cell; overlapping points would hide where most are.
   constexpr int kCells = 48;
   std::vector<double> count(size_t(kCells * kCells), 0);
   double most = 0;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Plots on a canvas: curves, matrices, bars, points. Each fills an area, its labels included.
+// Plots on a canvas: curves, matrices, bars, points. Each fills an area, including its labels.
 #pragma once
 
 #include <optional>
@@ -11,32 +11,32 @@
 
 namespace ydistill {
 
-enum class TickKind { kAny, kWhole };  ///< kWhole: of things that are counted
+enum class TickKind { kAny, kWhole };  ///< kWhole: for counts
 
 struct PlotSeries {
-  std::string name;          ///< in the legend; empty: not there
+  std::string name;          ///< in the legend; empty: not listed
   std::vector<double> x, y;  ///< values that are not finite are gaps
   Color color;
   double width = 2;  ///< pixels
   double alpha = 1;
-  bool dots = false;  ///< also a dot a value
+  bool dots = false;  ///< also a dot per value
 };
 
 struct LinePlot {
   std::string title, x_label, y_label;
   std::vector<PlotSeries> series;
-  std::optional<std::pair<double, double>> x_range, y_range;  ///< absent: what the series need
+  std::optional<std::pair<double, double>> x_range, y_range;  ///< absent: the range of the series
   TickKind x_ticks = TickKind::kAny;
   double text_size = 9;  ///< height of a capital, pixels
 };
 void draw_plot(Canvas& canvas, const Area& area, const LinePlot& plot);
 
-/// Shares 0..1 as colours, rows from the top.
+/// Shares 0..1 as colours, rows from top to bottom.
 struct MatrixPlot {
   std::string title, x_label, y_label;
   std::vector<std::string> columns, rows;  ///< names
   std::vector<double> values;              ///< [row, column], row-major
-  std::vector<std::string> cells;          ///< what is written in each; empty: nothing
+  std::vector<std::string> cells;          ///< text in each cell; empty: none
   double text_size = 9;
 };
 void draw_plot(Canvas& canvas, const Area& area, const MatrixPlot& plot);
@@ -62,7 +62,7 @@ void draw_plot(Canvas& canvas, const Area& area, const PointPlot& plot);
 /// Round numbers from at or below `low` to at or above `high`, about `wanted` steps between them.
 std::vector<double> round_ticks(double low, double high, int wanted,
                                 TickKind kind = TickKind::kAny);
-/// "0.25", "1500", "1e-05": as short as the step between ticks allows.
+/// "0.25", "1500", "1e-05": no more digits than the step between ticks needs.
 std::string tick_label(double value, double step);
 
 }  // namespace ydistill

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// report.json. Pictures stand in it as data URIs, as the page needs them.
+// report.json. Its pictures are data URIs, as the page needs them.
 #include <ydistill/train/report/record.h>
 
 #include <cmath>
@@ -18,7 +18,7 @@ using json = nlohmann::ordered_json;
 constexpr int kFormat = 1;
 constexpr const char* kJpegUri = "data:image/jpeg;base64,";
 
-/// With four digits, which is what a plot can show; a curve is hundreds of numbers.
+/// Rounds to four digits, which is enough for a plot; a curve has hundreds of numbers.
 json rounded(const std::vector<double>& values) {
   json list = json::array();
   for (const double v : values) list.push_back(std::round(v * 1e4) / 1e4);
@@ -35,7 +35,7 @@ std::string jpeg_of(const json& uri) {
   return from_base64(text.substr(std::string_view(kJpegUri).size()));
 }
 
-/// The library itself would cut a fraction off, and 1e300 down to whatever comes of it.
+/// The JSON library itself would truncate a fraction and turn 1e300 into an arbitrary number.
 int64_t whole(const json& value) {
   if (!value.is_number_integer()) {
     throw ValueError("{} is no whole number", printable(value.dump(), 40));
@@ -182,7 +182,7 @@ DataRecord data_of(const json& j) {
   return d;
 }
 
-/// The shapes and ranges that plots and pages rely on. throws ValueError.
+/// Checks the shapes and ranges that plots and pages rely on. throws ValueError.
 void check_curves(const std::optional<ValidationRecord>& v, size_t num_classes) {
   if (!v) return;
   for (const ClassMetrics& c : v->metrics.per_class) {
@@ -262,7 +262,7 @@ std::string to_json(const RunRecord& r) {
       {"val", json_of(r.val)},
       {"teacher", teacher},
       {"last", json_of(r.last)},
-      // The same pictures twice would double the file.
+      // Storing the same pictures twice would double the file.
       {"best", r.best && r.last && r.best->epoch == r.last->epoch ? json("last") : json_of(r.best)},
       {"maps", maps},
       {"config", config.is_discarded() ? json(nullptr) : config}};
@@ -293,7 +293,7 @@ RunRecord parse_record(const std::string& text, const std::string& source) {
     r.results.epochs = wholes(results.at("epochs"));
     for (const json& row : results.at("rows")) {
       r.results.rows.emplace_back();
-      for (const json& value : row) {  // JSON has no NaN, it becomes null
+      for (const json& value : row) {  // JSON has no NaN; it is stored as null
         r.results.rows.back().push_back(value.is_null() ? std::nan("") : value.get<double>());
       }
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What a run tells about itself: the one record that report.html and the plots are made from, and
-// which stands as report.json in the run folder, so that a resumed run goes on with it.
+// What a run reports about itself: the record from which report.html and the plots are made. It is
+// stored as report.json in the run folder, so that a resumed run continues it.
 #pragma once
 
 #include <array>
@@ -14,25 +14,25 @@
 
 namespace ydistill {
 
-/// More than any run has.
+/// More epochs than any run has.
 inline constexpr int64_t kMaxEpoch = 1'000'000'000;
 
-/// results.csv: a row an epoch that is done.
+/// results.csv: one row per finished epoch.
 struct EpochTable {
   std::vector<std::string> columns;  ///< as results.csv names them, without `epoch`
   std::vector<int64_t> epochs;
   std::vector<std::vector<double>> rows;  ///< [epoch][column]
 
-  /// Index of a column, or nothing.
+  /// Index of a column; nothing if there is no such column.
   std::optional<size_t> find(const std::string& column) const;
-  /// The column over the epochs; empty where there is no such column.
+  /// The column over the epochs; empty if there is no such column.
   std::vector<double> values(const std::string& column) const;
-  /// Row of the best checkpoint: largest 0.1 mAP50 + 0.9 mAP50-95, of equal ones the first. Nothing
-  /// where there are no rows or not those columns.
+  /// Row of the best checkpoint: largest 0.1 mAP50 + 0.9 mAP50-95, the first of equal ones. Nothing
+  /// if there are no rows or these columns are missing.
   std::optional<size_t> best_row() const;
 };
 
-/// throws FileError, naming `source` and the line, for what is no results.csv.
+/// throws FileError, naming `source` and the line, if the text is not a results.csv.
 EpochTable parse_results(const std::string& text, const std::string& source);
 
 struct EpochSpeed {
@@ -40,7 +40,7 @@ struct EpochSpeed {
   double ended = 0;  ///< seconds since 1970
   double train_seconds = 0, validation_seconds = 0;
   double images_per_second = 0;  ///< of the training
-  double waiting_share = 0;      ///< of the training's time spent waiting for data, 0..1
+  double waiting_share = 0;      ///< share of training time spent waiting for data, 0..1
 };
 
 /// A line of a list: "CPU", "AMD EPYC 9654".
@@ -48,26 +48,26 @@ struct Fact {
   std::string name, value;
 };
 
-/// A picture of the validation set with its labels and what was found on it. Corners are fractions
-/// of the picture.
+/// A box on a picture of the validation set: a label or a detection. Corners are fractions of the
+/// picture.
 struct ShownBox {
   float x1 = 0, y1 = 0, x2 = 0, y2 = 0;
   int64_t class_id = 0;
   float score = 0;     ///< of detections
-  bool right = false;  ///< detection: paired with a label of its class; label: found so
+  bool right = false;  ///< detection: matched to a label of its class; label: so found
 };
 struct ShownPicture {
-  std::string name;  ///< of the file, without folders
+  std::string name;  ///< file name without folders
   int64_t width = 0, height = 0;
   std::string jpeg;  ///< bytes of the file, without boxes drawn
   double f1 = 0;     ///< of this picture at score 0.25 and IoU 0.45
   std::vector<ShownBox> labels, found;
 };
 
-/// Where two networks see objects on a picture: their objectness as colours over it.
+/// Where two networks see objects: their objectness as colours over a picture.
 struct ObjectnessMap {
   std::string name;
-  std::string picture, teacher, student;  ///< JPEG bytes; teacher: empty where there is none
+  std::string picture, teacher, student;  ///< JPEG bytes; teacher: empty if there is none
 };
 
 /// One validation of a network. The curves of `metrics` may have fewer points than kCurvePoints.
@@ -109,16 +109,16 @@ struct RunRecord {
 };
 
 std::string to_json(const RunRecord& record);
-/// throws FileError, naming `source`, for what is no report.json of this release, also where lists
-/// that belong together have different lengths.
+/// throws FileError, naming `source`, for text that is not a report.json of this release, or in
+/// which lists that belong together have different lengths.
 RunRecord parse_record(const std::string& json, const std::string& source);
 
-/// Curves of kCurvePoints points at `points` of them, first and last among them.
+/// Reduces curves of kCurvePoints points to `points` of them, including the first and the last.
 MetricsResult with_fewer_points(MetricsResult metrics, int64_t points);
 
 /// RFC 4648, with padding.
 std::string base64(const std::string& bytes);
-/// throws ValueError for what is no base64.
+/// throws ValueError for text that is not base64.
 std::string from_base64(const std::string& text);
 
 }  // namespace ydistill

@@ -36,7 +36,7 @@ Image draw_results(const EpochTable& results) {
   const int64_t rows = (count + kMostColumns - 1) / kMostColumns;
   const int64_t columns = (count + rows - 1) / rows;
   Canvas canvas(columns * kWidth, rows * kHeight);
-  std::vector<double> epochs;  // counted from 1, as people do
+  std::vector<double> epochs;  // counted from 1, for readers
   for (const int64_t epoch : results.epochs) epochs.push_back(double(epoch + 1));
   for (int64_t i = 0; i < int64_t(panels.size()); ++i) {
     LinePlot plot;

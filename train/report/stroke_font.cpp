@@ -7,9 +7,9 @@
 namespace ydistill {
 namespace {
 
-// A glyph is its width and its strokes, parted by `|`. A point is two signs, x and y, of 0-9 A-G
-// (0 to 16); capitals reach from y = 0 to C, small letters from 4 to C, descenders to G. A stroke
-// with `~` in front is a control polygon whose corners are rounded.
+// A glyph is its width and its strokes, separated by `|`. A point is two characters, x and y, of
+// 0-9 A-G (0 to 16); capitals reach from y = 0 to C, small letters from 4 to C, descenders to G. A
+// stroke that begins with `~` is a control polygon whose corners are rounded.
 constexpr double kCapital = 12;
 constexpr double kGap = 3.2;  // between letters
 
@@ -121,7 +121,7 @@ double number_of(char sign) {
   return sign <= '9' ? double(sign - '0') : double(sign - 'A') + 10;
 }
 
-/// Chaikin's corner cutting, which keeps the ends.
+/// Chaikin's corner cutting; the end points stay.
 Stroke rounded(Stroke stroke) {
   constexpr int kTimes = 3;
   for (int i = 0; i < kTimes && stroke.size() > 2; ++i) {

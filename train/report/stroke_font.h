@@ -14,10 +14,10 @@ using Stroke = std::vector<Point>;
 
 struct LaidOutText {
   std::vector<Stroke> strokes;  ///< capitals reach from y = 0 down to 1; descenders to 1.34
-  double width = 0;             ///< in heights of a capital
+  double width = 0;             ///< in units of a capital's height
 };
 
-/// Text on one line from x = 0, lengths in heights of a capital. Printable ASCII; any other
+/// Text on one line from x = 0, in units of a capital's height. Printable ASCII; any other
 /// character is shown as `?`.
 LaidOutText lay_out(std::string_view text);
 

@@ -21,7 +21,7 @@ namespace ydistill {
 
 /// CRC-32C (Castagnoli polynomial, RFC 3720 appendix B.4) of the bytes.
 uint32_t crc32c(std::string_view bytes);
-/// The form in which a record holds it: rotated by 15 bits and moved by a constant.
+/// The form in which a record stores it: rotated by 15 bits, plus a constant.
 uint32_t masked_crc32c(std::string_view bytes);
 
 struct ScalarSummary {
@@ -35,7 +35,7 @@ struct ImageSummary {
   std::string file;               ///< bytes of a PNG or JPEG file
 };
 
-/// What is shown at one step.
+/// The values and pictures of one step.
 struct TensorBoardEvent {
   double wall_time = 0;  ///< seconds since 1970
   int64_t step = 0;
@@ -46,9 +46,9 @@ struct TensorBoardEvent {
 /// A whole event file.
 std::string encode_event_file(std::span<const TensorBoardEvent> events);
 
-/// Makes the file hold these events. Where what is there is the beginning of that, also one cut in
-/// the middle of a record, the rest is appended, so that a TensorBoard that has the file open goes
-/// on reading; else the file is replaced. So a run that was killed and resumed has no step twice.
+/// Makes the file contain these events. If its content is the beginning of them, possibly cut
+/// within a record, the rest is appended, so that a TensorBoard that has the file open goes on
+/// reading; else the file is replaced. So a run that was killed and resumed has no step twice.
 /// throws FileError.
 void update_event_file(const std::filesystem::path& path, std::span<const TensorBoardEvent> events);
 
