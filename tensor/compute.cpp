@@ -24,15 +24,6 @@ std::string why_no_gpu() {
 #endif
 }
 
-/// Whether this CPU gains by bfloat16; false in builds without oneDNN.
-bool is_bf16_fast_on_cpu() {
-#ifdef YD_HAVE_ONEDNN
-  return cpu_has_fast_bf16();
-#else
-  return false;
-#endif
-}
-
 Device choose_device(const std::string& name) {
   if (name == "cpu") return Device::cpu();
   if (name == "auto") return why_no_gpu().empty() ? Device::cuda() : Device::cpu();
@@ -90,7 +81,7 @@ Compute choose_compute(const std::string& device, const std::string& precision, 
   Compute compute{choose_device(device)};
   compute.autotune = autotune && compute.device.is_cuda();
   if (precision == "auto") {
-    const bool fast = compute.device.is_cuda() || is_bf16_fast_on_cpu();
+    const bool fast = compute.device.is_cuda() || cpu_has_fast_bf16();
     compute.precision = fast ? Precision::kBf16 : Precision::kFp32;
   } else if (precision == "tf32") {
     compute.precision = Precision::kTf32;

@@ -23,14 +23,14 @@ void conv2d_backward_weight(const Conv2dGeometry& g, const Tensor& grad_y, const
                             const Tensor& grad_weight, const Tensor& grad_bias);
 
 /// Whether float32 convolutions may round their operands to TF32 (10 bits of mantissa). Off by
-/// default. For the whole process.
+/// default. For the calling thread.
 void set_allow_tf32(bool allow);
 bool allow_tf32();
 /// Whether a plan is chosen by timing candidates on first use instead of by the libraries' rules.
 /// Two runs may then choose differently, and differ in rounding.
 void set_autotune(bool autotune);
 /// Whether conv2d_bias_silu may use a kernel that the library compiles for it (bfloat16 and TF32;
-/// one to three seconds each). Off by default. For the whole process.
+/// one to three seconds each). Off by default. For the calling thread.
 void set_fuse_inference(bool fuse);
 
 }  // namespace ydistill::cuda
