@@ -71,7 +71,7 @@ ClassMerge parse_merge(const std::string& text) {
   const size_t equals = text.find('=');
   ClassMerge merge{without_blanks_around(text.substr(0, equals)), {}};
   if (equals == std::string::npos || merge.name.empty()) {
-    throw ValueError("NAME=CLASS,CLASS wanted, as vehicle=car,bus, got \"{}\"",
+    throw ValueError("expected NAME=CLASS,CLASS like vehicle=car,bus, got \"{}\"",
                      printable(text, 40));
   }
   for (size_t begin = equals; begin != std::string::npos;) {

@@ -46,7 +46,7 @@ class YamlFile {
     } catch (const YAML::Exception& problem) {
       fail(problem.mark, "malformed YAML: " + printable(problem.msg, 200));
     }
-    if (!root_.IsMap()) fail(root_.Mark(), "no data.yaml: keys with values wanted");
+    if (!root_.IsMap()) fail(root_.Mark(), "not a data.yaml: expected keys with values");
     std::set<std::string> seen;
     for (const auto& entry : root_) {
       if (!entry.first.IsScalar()) fail(entry.first.Mark(), "a key that is no word");
@@ -64,7 +64,7 @@ class YamlFile {
     std::vector<std::string> found;
     const auto add = [&](const YAML::Node& item) {
       if (!item.IsScalar() || item.Scalar().empty()) {
-        fail(item.Mark(), split + ": a folder, a list file, or a list of those wanted");
+        fail(item.Mark(), split + ": expected a folder, a list file, or a list of those");
       }
       if (item.Scalar().size() > kMaxPathBytes) {
         fail(item.Mark(), fmt::format("{}: a path of {} bytes, at most {} are taken", split,
@@ -86,7 +86,7 @@ class YamlFile {
     const std::optional<int64_t> count = num_classes();
     std::vector<std::string> names;
     if (!node || node.IsNull()) {
-      if (!count) fail(root_.Mark(), "neither names nor nc, one is wanted");
+      if (!count) fail(root_.Mark(), "neither names nor nc is given");
       for (int64_t i = 0; i < *count; ++i) names.push_back(fmt::format("class{}", i));
       return names;
     }
@@ -99,7 +99,7 @@ class YamlFile {
     } else if (node.IsMap()) {
       names = names_of_map(node);
     } else {
-      fail(node.Mark(), "names: a list, or a map of ids and names, wanted");
+      fail(node.Mark(), "names: expected a list, or a map of ids and names");
     }
     if (names.empty()) fail(node.Mark(), "names: there is none");
     check_names(node, names);
@@ -114,7 +114,7 @@ class YamlFile {
   std::string word(const char* key) const {
     const YAML::Node node = root_[key];
     if (!node || node.IsNull()) return "";
-    if (!node.IsScalar()) fail(node.Mark(), fmt::format("{}: one word wanted", key));
+    if (!node.IsScalar()) fail(node.Mark(), fmt::format("{}: expected one word", key));
     return node.Scalar();
   }
 
@@ -148,7 +148,8 @@ class YamlFile {
       const std::optional<int64_t> id = whole_number(key);
       if (!id || *id < 0 || *id >= kMaxClasses) {
         fail(entry.first.Mark(),
-             fmt::format("names: \"{}\" is no class id, 0, 1, 2, ... wanted", printable(key, 40)));
+             fmt::format("names: \"{}\" is not a class id, expected 0, 1, 2, ...",
+                         printable(key, 40)));
       }
       if (!by_id.emplace(*id, name_of(entry.second)).second) {
         fail(entry.first.Mark(), fmt::format("names: the id {} is there twice", *id));
@@ -178,7 +179,7 @@ class YamlFile {
     if (!has("nc")) return std::nullopt;
     const std::optional<int64_t> count = whole_number(word("nc"));
     if (!count || *count < 1 || *count > kMaxClasses) {
-      fail(root_["nc"].Mark(), fmt::format("nc: a number from 1 to {} wanted, got \"{}\"",
+      fail(root_["nc"].Mark(), fmt::format("nc: expected a number from 1 to {}, got \"{}\"",
                                            kMaxClasses, printable(word("nc"), 40)));
     }
     return count;

@@ -152,7 +152,7 @@ Dataset load_data_yaml(const DataSource& source, const std::vector<std::string>&
   if (are_among(names, yaml.names)) {
     yaml.notes.push_back(
         names.size() == yaml.names.size()
-            ? fmt::format("{}: its names stand in another order than those wanted; labels are "
+            ? fmt::format("{}: its names are in another order than expected; labels are "
                           "matched by name",
                           file)
             : fmt::format("{}: {} of its {} classes are wanted; labels are matched by name", file,
@@ -189,7 +189,7 @@ std::vector<std::string> names_to_read_by(const DataSource& source,
   const std::string file = printable(source.path.string());
   if (source.kind == DataSource::Kind::kYolo && names.empty()) {
     throw ConfigError(
-        "{}: its labels have ids alone, classes that are merged need names (data.names, or "
+        "{}: its labels have only ids, but merging classes needs names (data.names, or "
         "--names)",
         file);
   }

@@ -148,7 +148,7 @@ std::vector<Finding> repeated_pictures(const NamedDataset& set) {
 
 std::vector<Finding> shared_pictures(const NamedDataset& first, const NamedDataset& second) {
   const std::string effect =
-      fmt::format("kept, {} judges by pictures learnt by heart", second.name);
+      fmt::format("kept, {} measures on pictures that were trained on", second.name);
   const NamedDataset* const sets[] = {&first, &second};
   const std::vector<Entry> entries = entries_of(sets);
   const size_t boundary = first.data->samples.size();

@@ -135,7 +135,7 @@ class CocoFile {
     } catch (const Json::exception& problem) {
       fail(fmt::format("malformed JSON: {}", json_problem(problem, text)));
     }
-    if (!root_.is_object()) fail("no COCO file: a JSON object wanted");
+    if (!root_.is_object()) fail("not a COCO file: expected a JSON object");
   }
 
   void read_categories(std::vector<std::string>& names) {
@@ -216,7 +216,7 @@ class CocoFile {
   const Json& list(const char* key) const {
     const auto found = root_.find(key);
     if (found == root_.end() || !found->is_array()) {
-      fail(fmt::format("no COCO file: it has no list \"{}\"", key));
+      fail(fmt::format("not a COCO file: it has no list \"{}\"", key));
     }
     return *found;
   }

@@ -67,13 +67,13 @@ void open_sample(PictureReport& report, const std::filesystem::path& picture,
   }
   if (std::min(info.width, info.height) < kMinPictureSide) {
     report.drop_picture(picture, 0,
-                        fmt::format("{}x{} pixels, at least {} a side wanted", info.width,
+                        fmt::format("{}x{} pixels, expected at least {} per side", info.width,
                                     info.height, kMinPictureSide));
     return;
   }
   if (const std::string_view format = misnamed_format(picture, info); !format.empty()) {
-    report.findings.push_back({picture, 0, fmt::format("is a {}, whatever its name says", format),
-                               "kept, read as what it is"});
+    report.findings.push_back({picture, 0, fmt::format("is a {}, despite its name", format),
+                               "kept, read by its content"});
   }
   report.sample = Sample{picture, info.width, info.height, {}, true};
 }
@@ -172,7 +172,7 @@ Dataset assemble(const std::filesystem::path& source, std::vector<PictureReport>
   const auto first = std::find_if(dataset.findings.begin(), dataset.findings.end(),
                                   [](const Finding& f) { return f.effect == kPictureDropped; });
   if (first == dataset.findings.end()) {
-    throw FileError("{}: no picture found, JPEG, PNG or BMP files wanted",
+    throw FileError("{}: no picture found, expected JPEG, PNG or BMP files",
                     printable(source.string()));
   }
   throw FileError("{}: no usable picture: {} dropped, the first: {}", printable(source.string()),

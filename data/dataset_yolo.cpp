@@ -84,8 +84,9 @@ std::optional<Label> parse_row(std::string_view row, size_t num_names, std::stri
   }
   const bool is_polygon = columns.size() >= 7 && columns.size() % 2 == 1;
   if (columns.size() != 5 && !is_polygon) {
-    reason = fmt::format("{} columns, 5 wanted (class cx cy w h) or a polygon's odd number from 7",
-                         columns.size());
+    reason = fmt::format(
+        "{} columns, expected 5 (class cx cy w h) or, for a polygon, an odd number from 7",
+        columns.size());
     return std::nullopt;
   }
   const double id = columns[0];
@@ -95,7 +96,7 @@ std::optional<Label> parse_row(std::string_view row, size_t num_names, std::stri
   }
   const int64_t limit = num_names > 0 ? int64_t(num_names) : kMaxClasses;
   if (id < 0 || id >= double(limit)) {
-    reason = fmt::format("class {:.0f} is out of range, 0 to {} wanted", id, limit - 1);
+    reason = fmt::format("class {:.0f} is out of range, expected 0 to {}", id, limit - 1);
     return std::nullopt;
   }
   for (size_t i = 1; i < columns.size(); ++i) {

@@ -23,7 +23,7 @@ using Chroma = VideoFormat::Chroma;
 constexpr std::string_view kMagic = "YUV4MPEG2", kFrame = "FRAME";
 constexpr size_t kLongestHeader = 4096;
 constexpr const char* kHint =
-    "8-bit YUV4MPEG2 wanted, as `ffmpeg -i VIDEO -f yuv4mpegpipe -pix_fmt yuv420p -` writes it";
+    "expected 8-bit YUV4MPEG2, as `ffmpeg -i VIDEO -f yuv4mpegpipe -pix_fmt yuv420p -` writes it";
 
 /// The whole text as a number, or -1.
 int64_t number_of(std::string_view text) {
@@ -122,7 +122,7 @@ VideoFormat parse_video_header(const std::string& line, const std::string& name)
   std::istringstream words(line);
   std::string word;
   words >> word;
-  if (word != kMagic) refuse("no video stream, it begins with \"" + line.substr(0, 20) + "\"");
+  if (word != kMagic) refuse("not a video stream: it begins with \"" + line.substr(0, 20) + "\"");
   VideoFormat format;
   format.header = line;
   while (words >> word) {
@@ -163,15 +163,15 @@ VideoFormat parse_video_header(const std::string& line, const std::string& name)
     }
   }
   if (format.width < 1 || format.height < 1 || format.width > kMaxPixels / format.height) {
-    refuse(fmt::format("frames of {} x {} pixels, 1 x 1 to {} in all can be had", format.width,
-                       format.height, kMaxPixels));
+    refuse(fmt::format("frames of {} x {} pixels, supported are 1 x 1 to {} pixels in total",
+                       format.width, format.height, kMaxPixels));
   }
   return format;
 }
 
 VideoReader::VideoReader(std::istream& in, std::string name) : in_(in), name_(std::move(name)) {
   const std::string header = line(kLongestHeader);
-  if (header.empty()) throw FileError("{}: no video stream, there is nothing; {}", name_, kHint);
+  if (header.empty()) throw FileError("{}: not a video stream: it is empty; {}", name_, kHint);
   format_ = parse_video_header(header, name_);
 }
 
@@ -189,7 +189,7 @@ bool VideoReader::next(std::vector<uint8_t>& planes) {
   if (in_.peek() == std::istream::traits_type::eof()) return false;
   const std::string begin = line(kLongestHeader);
   if (begin != kFrame && !begin.starts_with(std::string(kFrame) + " ")) {
-    throw FileError("{}: no frame begins behind frame {}: \"{}\"", name_, frames_,
+    throw FileError("{}: no frame begins after frame {}: \"{}\"", name_, frames_,
                     printable(begin, 20));
   }
   // Memory is allocated as bytes arrive: a header alone must not cost gigabytes.

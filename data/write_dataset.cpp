@@ -75,7 +75,7 @@ class FolderInTheMaking {
       : place_(place), path_(place.string() + fmt::format(".part{}", ::getpid())) {
     std::error_code error;
     if (fs::exists(fs::symlink_status(place, error))) {
-      throw FileError("{}: exists already, a new folder wanted", printable(place.string()));
+      throw FileError("{}: already exists; name a new folder", printable(place.string()));
     }
     fs::create_directories(path_, error);
     if (error) throw FileError("{}: {}", printable(place.string()), error.message());

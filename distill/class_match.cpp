@@ -56,8 +56,8 @@ std::vector<int64_t> by_own_names(const std::vector<std::string>& student,
     }
     if (is_stand_in_name(student[c])) {
       throw ConfigError(
-          "teacher: the data does not say what class {} is, \"{}\" stands for a name; data.names "
-          "gives them, or teacher.classes those of the teacher's that are meant: {}",
+          "teacher: the data has no name for class {}, called \"{}\" here; give data.names, or in "
+          "teacher.classes the matching classes of the teacher, which has {}",
           c, student[c], printable_list(teacher));
     }
     classes.push_back(class_of(student[c], student, teacher, /*by_own_names=*/true));
@@ -70,8 +70,9 @@ std::vector<int64_t> by_wanted_names(const std::vector<std::string>& student,
                                      const std::vector<std::string>& teacher,
                                      const std::vector<std::string>& wanted) {
   if (wanted.size() != student.size()) {
-    throw ConfigError("teacher.classes: {} names for the student's {} classes ({}); one for each",
-                      wanted.size(), student.size(), printable_list(student));
+    throw ConfigError(
+        "teacher.classes: {} names for the student's {} classes ({}); give one for each",
+        wanted.size(), student.size(), printable_list(student));
   }
   std::vector<int64_t> classes;
   for (const std::string& name : wanted) {
@@ -134,7 +135,7 @@ ClassMatch match_classes(const std::vector<std::string>& student,
     if (at == teacher.end()) continue;
     const std::string& as = merged.names[size_t(merged.id_of[size_t(at - teacher.begin())])];
     if (as == name) continue;
-    throw ConfigError("teacher.classes: the teacher's \"{}\" counts as \"{}\", by data.merge",
+    throw ConfigError("teacher.classes: the teacher's \"{}\" is merged into \"{}\" by data.merge",
                       printable(name), printable(as));
   }
   const std::vector<int64_t> classes = wanted.empty()

@@ -98,7 +98,7 @@ Compute choose_compute(const std::string& device, const std::string& precision, 
   if (compute.device.is_cuda()) return compute;
   if (compute.precision == Precision::kTf32) {
     throw ConfigError(
-        "precision: \"tf32\" is a GPU's; on this CPU use \"fp32\", \"bf16\" or \"auto\"");
+        "precision: \"tf32\" runs only on a GPU; on this CPU use \"fp32\", \"bf16\" or \"auto\"");
   }
   return compute;
 }
@@ -110,9 +110,8 @@ Compute choose_inference_compute(const std::string& device, const std::string& p
     const Device where = choose_device(device);
     if (where.is_cuda()) {
       throw ConfigError(
-          "precision: \"int8\" is the CPU's, and device \"{}\" is {}; name device \"cpu\", or "
-          "another "
-          "precision",
+          "precision: \"int8\" runs only on the CPU, but device \"{}\" is {}; use device \"cpu\" "
+          "or another precision",
           device, where.str());
     }
     if (!calibrated) {

@@ -16,7 +16,7 @@ Run add_check(CLI::App& app) {
     bool json = false, quick = false;
   };
   auto args = std::make_shared<Args>();
-  CLI::App* cmd = app.add_subcommand("check", "Look through the pictures and labels of a config");
+  CLI::App* cmd = app.add_subcommand("check", "Check the pictures and labels of a config");
   cmd->add_option("config", args->config, "config file (JSON)")->required();
   cmd->add_option("overrides", args->overrides, "key.path=value, e.g. data.yaml=coco128.yaml");
   cmd->add_flag("--json", args->json, "print one JSON document");

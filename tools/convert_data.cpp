@@ -44,7 +44,7 @@ std::vector<NamedSource> parts_of(const Args& args, const std::string& from) {
   std::vector<std::string> splits = args.splits;
   if (splits.empty() && from == "yaml") splits = data_yaml_splits(args.paths[0]);
   if (splits.empty() && from == "yaml") {
-    throw FileError("{}: names no pictures, a key train, val or test wanted", args.paths[0]);
+    throw FileError("{}: lists no pictures; expected a key train, val or test", args.paths[0]);
   }
   if (splits.empty()) {
     throw ConfigError(
@@ -71,7 +71,7 @@ void check_is_coco(const fs::path& file) {
   }
   if (root.is_object() && (root.contains("images") || root.contains("annotations"))) return;
   const bool is_config = root.is_object() && (root.contains("data") || root.contains("model"));
-  throw ConfigError("convert-data: {}: no COCO file, it has no list \"images\"{}", file.string(),
+  throw ConfigError("convert-data: {}: not a COCO file: it has no list \"images\"{}", file.string(),
                     is_config ? "; give what this config's \"data\" names" : "");
 }
 
@@ -93,7 +93,8 @@ std::vector<NamedSource> separate(const Args& args, const std::string& from) {
   }
   if (from == "coco" && args.images.empty()) check_is_coco(args.paths.front());
   if (from == "coco" && args.images.size() != 1 && args.images.size() != n) {
-    throw ConfigError("convert-data: --images: one folder of pictures, or one a JSON file, wanted");
+    throw ConfigError(
+        "convert-data: --images: expected one folder of pictures, or one per JSON file");
   }
   std::vector<NamedSource> sources;
   for (size_t i = 0; i < n; ++i) {
@@ -134,8 +135,9 @@ int convert(const Args& args) {
   }
   if (datasets.front().names.empty()) {
     throw ConfigError(
-        "convert-data: {}: no label found, and so no class; YOLO labels of a/images/b.jpg are "
-        "looked for in a/labels/b.txt and a/images/b.txt; pictures without labels need --names",
+        "convert-data: {}: no label found, so the classes are unknown; YOLO labels of "
+        "a/images/b.jpg are looked for in a/labels/b.txt and a/images/b.txt; pictures without "
+        "labels need --names",
         args.paths.front());
   }
   write_dataset(splits, args.output.format(), args.output.transfer(), args.output.out,
@@ -157,12 +159,13 @@ Run add_convert_data(CLI::App& app) {
   cmd->add_option("paths", args->paths,
                   "data.yaml, COCO JSON files, a VOC folder, or YOLO folders and list files")
       ->required();
-  cmd->add_option("--from", args->from, "what the paths are; default: told by their look")
+  cmd->add_option("--from", args->from, "what the paths are; default: detected")
       ->check(CLI::IsMember({"yolo", "voc", "coco", "yaml"}));
   add_dataset_output_options(*cmd, args->output);
   cmd->add_option("--split", args->splits,
                   "VOC, data.yaml: splits to take; YOLO, COCO: what to call each path (train)");
-  cmd->add_option("--images", args->images, "COCO: the folder of the pictures, one or one a file");
+  cmd->add_option("--images", args->images,
+                  "COCO: the folder of the pictures, one for all or one per file");
   cmd->add_option("--names", args->names, "class names in the order of their ids");
   add_merge_option(*cmd, args->merge);
   return [args] {

@@ -49,7 +49,7 @@ void check_dataset_output(const DatasetOutputArgs& args, const std::vector<std::
                           const std::string& command) {
   std::error_code error;
   if (std::filesystem::exists(std::filesystem::symlink_status(args.out, error))) {
-    throw FileError("{}: exists already, a new folder wanted", printable(args.out));
+    throw FileError("{}: already exists; name a new folder", printable(args.out));
   }
   check_folder_is_writable(args.out);
   try {

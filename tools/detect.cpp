@@ -135,7 +135,7 @@ std::string check_batch(const std::string& text) {
   const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), batch);
   const bool number = problem == std::errc() && end == text.data() + text.size();
   if (number && batch >= 1 && batch <= kMaxBatch) return "";
-  return fmt::format("a whole number from 1 to {} wanted, got \"{}\"", kMaxBatch, text);
+  return fmt::format("expected a whole number from 1 to {}, got \"{}\"", kMaxBatch, text);
 }
 
 /// Refuses to write into a folder that contains an input picture: the picture itself could be
@@ -146,7 +146,7 @@ void check_apart(const std::vector<fs::path>& pictures, const fs::path& out) {
     const fs::path target = fs::canonical(picture, ignored);
     if (fs::equivalent(fs::absolute(picture).parent_path(), out, ignored) ||
         fs::equivalent(target.parent_path(), out, ignored)) {
-      throw ConfigError("detect: --out {}: holds the picture {}; another folder wanted",
+      throw ConfigError("detect: --out {}: contains the source picture {}; name another folder",
                         printable(out.string()), printable(picture.string()));
     }
   }
@@ -243,14 +243,13 @@ Run add_detect(CLI::App& app) {
   cmd->add_option("--source", args->source, "picture, folder, or pattern in quotes")->required();
   cmd->add_option("--out", args->out, "folder for annotated pictures, text and JSON")->required();
   cmd->add_option("--batch", args->batch,
-                  "pictures at a time; of these, those of one shape in the network run as one "
-                  "batch: the same boxes, more pictures per second on a GPU or many cores")
+                  "pictures read at a time; those of equal shape in the network run as one batch: "
+                  "the same boxes, more pictures per second on a GPU or many cores")
       ->check(check_batch)
       ->capture_default_str();
   cmd->add_flag("--json", args->json, "print one JSON document");
-  cmd->add_flag(
-      "--timing", args->timing,
-      "print where the time went: milliseconds per stage, in all and per picture; pictures/s");
+  cmd->add_flag("--timing", args->timing,
+                "print timings: milliseconds per stage, in total and per picture, and pictures/s");
   return [args] {
     const PictureFiles source = pictures_of(args->source);
     const std::vector<fs::path>& paths = source.paths;
@@ -280,7 +279,7 @@ Run add_detect(CLI::App& app) {
       } catch (const OutOfMemoryError& problem) {
         if (args->batch == 1) throw;
         throw OutOfMemoryError(
-            "detect: --batch {} does not fit into memory ({}); a smaller one wanted", args->batch,
+            "detect: --batch {} does not fit into memory ({}); use a smaller one", args->batch,
             problem.what());
       }
     }

@@ -22,7 +22,7 @@ std::string check_share(const std::string& text) {
   const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), share);
   const bool number = problem == std::errc() && end == text.data() + text.size();
   if (number && share >= 0 && share <= 1) return "";
-  return fmt::format("a number from 0 to 1 wanted, got \"{}\"", text);
+  return fmt::format("expected a number from 0 to 1, got \"{}\"", text);
 }
 
 /// Names take precedence over ids: a class may be called "7".
@@ -44,17 +44,17 @@ std::vector<int64_t> ids_of_classes(const std::vector<std::string>& wanted,
       continue;
     }
     if (number) {
-      throw ConfigError("{}: --classes: class {} is wanted, the weights have 0 to {}", command,
+      throw ConfigError("{}: --classes: there is no class {}, the weights have 0 to {}", command,
                         printable(word, 40), names.size() - 1);
     }
     for (const ClassMerge& merge : merges) {
       if (std::find(merge.of.begin(), merge.of.end(), word) == merge.of.end()) continue;
-      throw ConfigError("{}: --classes: \"{}\" counts as \"{}\", by --merge", command,
+      throw ConfigError("{}: --classes: \"{}\" is merged into \"{}\" by --merge", command,
                         printable(word, 40), printable(merge.name, 40));
     }
     throw ConfigError(
-        "{}: --classes: the weights know no \"{}\", the nearest is \"{}\"; `ydistill info` lists "
-        "all",
+        "{}: --classes: the weights have no class \"{}\", the nearest is \"{}\"; `ydistill info` "
+        "lists all",
         command, printable(word, 40), printable(nearest_of(names, word), 40));
   }
   return ids;
@@ -63,10 +63,10 @@ std::vector<int64_t> ids_of_classes(const std::vector<std::string>& wanted,
 }  // namespace
 
 void add_nms_options(CLI::App& command, double& conf, double& iou) {
-  command.add_option("--conf", conf, "least score, 0..1")
+  command.add_option("--conf", conf, "minimum score, 0..1")
       ->check(check_share)
       ->capture_default_str();
-  command.add_option("--iou", iou, "largest overlap of two boxes, 0..1")
+  command.add_option("--iou", iou, "maximum overlap (IoU) of two boxes, 0..1")
       ->check(check_share)
       ->capture_default_str();
 }
@@ -78,12 +78,12 @@ void add_detector_options(CLI::App& command, DetectorArgs& args) {
       ->check(CLI::Range(1, 100000))
       ->capture_default_str();
   command.add_option("--classes", args.classes,
-                     "only these, by name or number: --classes person \"traffic light\" 7");
+                     "only these classes, by name or number: --classes person \"traffic light\" 7");
   add_merge_option(command, args.merge);
   command.add_flag("--agnostic", args.agnostic,
                    "boxes of different classes suppress each other too");
   command.add_flag("--tta", args.options.tta,
-                   "test-time augmentation: look three times, find more, take longer");
+                   "test-time augmentation: three passes per picture; finds more, takes longer");
   command.add_option("--size", args.options.image_size, "longer side in the network, pixels")
       ->capture_default_str();
   command.add_option("--threads", args.threads, "threads that compute; 0: all cores")
@@ -105,7 +105,7 @@ Checkpoint load_weights(DetectorArgs& args, const std::string& command) {
   Checkpoint checkpoint = load_checkpoint(args.weights, PtWeights::kEma);
   const int64_t stride = checkpoint.spec.max_stride(), size = args.options.image_size;
   if (size < stride || size % stride != 0) {
-    throw ConfigError("{}: --size: a multiple of {} wanted, got {}", command, stride, size);
+    throw ConfigError("{}: --size: must be a multiple of {}, got {}", command, stride, size);
   }
   args.options.merge = merges_of(args.merge, command, &checkpoint.class_names);
   const MergedNames merged = merged_names(checkpoint.class_names, args.options.merge);

@@ -23,10 +23,11 @@ Run add_evolve(CLI::App& app) {
   cmd->add_option("config", args->config, "config file (JSON)")->required();
   cmd->add_option("overrides", args->overrides, "key.path=value, e.g. train.epochs=10");
   cmd->add_option("--generations", args->generations,
-                  "trainings in all, those done before included")
+                  "number of trainings in total, including those already done")
       ->check(CLI::Range(int64_t(1), int64_t(1000000)))
       ->capture_default_str();
-  cmd->add_option("--out", args->folder, "folder of the search; one that was stopped goes on")
+  cmd->add_option("--out", args->folder,
+                  "folder of the search; a search that was stopped continues")
       ->capture_default_str();
   cmd->add_flag("--quiet", args->quiet, "print nothing but errors");
   return [args] {
@@ -44,7 +45,7 @@ Run add_evolve(CLI::App& app) {
         progress.message(fmt::format("done: generation {} is the best, its config is {}/best.json",
                                      outcome.best + 1, args->folder));
       } else {
-        progress.message("evolve: stopped; the same command goes on");
+        progress.message("evolve: stopped; the same command continues");
       }
       return 0;
     });

@@ -36,10 +36,10 @@ OnnxOptions options_of(const ExportArgs& args, const Checkpoint& checkpoint) {
   if (args.dynamic) o.shapes = OnnxShapes::kDynamic;
   for (const int64_t side : args.dynamic ? std::vector<int64_t>{} : args.size) {
     if (side < stride || side % stride != 0) {
-      throw ConfigError("export: --size: multiples of {} wanted, got {}", stride, side);
+      throw ConfigError("export: --size: must be multiples of {}, got {}", stride, side);
     }
     if (side > kLargestSide) {
-      throw ConfigError("export: --size: at most {} wanted, got {}", kLargestSide, side);
+      throw ConfigError("export: --size: must be at most {}, got {}", kLargestSide, side);
     }
   }
   o.output = kOutputs.at(args.output);
@@ -61,7 +61,8 @@ int export_network(const ExportArgs& args) {
   }
   std::error_code missing;
   if (std::filesystem::equivalent(args.weights, args.out, missing)) {
-    throw ConfigError("{}: is the weights, which would be lost", printable(args.out));
+    throw ConfigError("{}: is the input file, which would be overwritten; name another file",
+                      printable(args.out));
   }
   const Checkpoint checkpoint = load_checkpoint(args.weights, PtWeights::kEma);
   const OnnxOptions o = options_of(args, checkpoint);
@@ -111,7 +112,7 @@ Run add_export(CLI::App& app) {
   return [args, cmd] {
     for (const char* name : {"--conf", "--iou", "--max-det"}) {
       if (cmd->count(name) > 0 && args->output != "detections") {
-        throw ConfigError("export: {} belongs to --output detections", name);
+        throw ConfigError("export: {} is only for --output detections", name);
       }
     }
     return export_network(*args);

@@ -176,9 +176,9 @@ Run add_info(CLI::App& app) {
       ->needs(memory)
       ->needs(weights)
       ->capture_default_str();
-  cmd->add_option("--budget", args->budget,
-                  "for a training: MiB that the whole run may take; says "
-                  "the largest batch that fits")
+  cmd->add_option(
+         "--budget", args->budget,
+         "for a training: memory limit of the whole run in MiB; prints the largest batch that fits")
       ->needs(memory)
       ->excludes(weights)
       ->check(CLI::Range(1, 1 << 24));
@@ -191,7 +191,8 @@ Run add_info(CLI::App& app) {
       return args->file.empty() ? print_inference_memory(*args) : print_training_memory(*args);
     }
     if (!args->overrides.empty()) {
-      throw ConfigError("info: {} belongs to a config, which --memory takes", args->overrides[0]);
+      throw ConfigError("info: {} overrides a config, which is read only with --memory",
+                        args->overrides[0]);
     }
     const Checkpoint checkpoint = load_checkpoint(args->file, PtWeights::kEma);
     const auto model = build_model(checkpoint);

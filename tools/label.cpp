@@ -50,8 +50,7 @@ void check_names(const std::string& weights, const std::vector<std::string>& nam
     const std::string& name = names[size_t(id)];
     if (seen.insert(name).second) continue;
     throw ConfigError(
-        "label: {}: two of its classes are called \"{}\"; --classes may name one by "
-        "its number",
+        "label: {}: two of its classes are called \"{}\"; select one by its number with --classes",
         printable(weights), printable(name, 40));
   }
 }
@@ -126,7 +125,7 @@ int label(LabelArgs& args) {
   write_dataset({&split, 1}, args.output.format(), args.output.transfer(), args.output.out,
                 stop_signal_came);
   message(fmt::format("{}: {}", args.split, data.summary()));
-  if (data.num_labels() == 0) message("label: nothing was found; a lower --conf?");
+  if (data.num_labels() == 0) message("label: nothing was found; try a lower --conf");
   message(fmt::format("written: {}; in a config: {}", args.output.out,
                       how_to_name(args.output, {args.split}, data.names)));
   return 0;
@@ -141,7 +140,7 @@ Run add_label(CLI::App& app) {
   add_detector_options(*cmd, args->detector);
   cmd->add_option("--source", args->source, "picture, folder, or pattern in quotes")->required();
   add_dataset_output_options(*cmd, args->output, "yolo");
-  cmd->add_option("--split", args->split, "what to call the set: train, val, ...")
+  cmd->add_option("--split", args->split, "name of the split: train, val, ...")
       ->capture_default_str();
   return [args] {
     catch_stop_signals(OnSignal::kSay);  // otherwise half-written output would remain

@@ -51,7 +51,7 @@ using namespace ydistill::tools;
 std::string no_such_command(const CLI::App& app, const std::string& word) {
   std::vector<std::string> names;
   for (const CLI::App* command : app.get_subcommands({})) names.push_back(command->get_name());
-  return fmt::format("\"{}\" is no command; did you mean {}? There are {}", word,
+  return fmt::format("\"{}\" is not a command; did you mean {}? Commands: {}", word,
                      ydistill::nearest_of(names, word), fmt::join(names, ", "));
 }
 
@@ -79,7 +79,7 @@ std::string problem_of(const CLI::App& app, const CLI::ParseError& error) {
   const std::vector<std::string> rest = app.remaining();
   if (app.get_subcommands().empty() && !rest.empty()) {
     const std::string& first = rest.front();
-    return first.starts_with("-") ? first + " is no option, a command was expected"
+    return first.starts_with("-") ? first + " is not an option; expected a command"
                                   : no_such_command(app, first);
   }
   for (const CLI::App* command : app.get_subcommands()) {
@@ -91,14 +91,14 @@ std::string problem_of(const CLI::App& app, const CLI::ParseError& error) {
   const std::string not_converted = "Could not convert: ";
   const size_t equals = text.find(" = ");
   if (text.starts_with(not_converted) && equals != std::string::npos) {
-    return fmt::format("{}: a number wanted, got \"{}\"",
+    return fmt::format("{}: expected a number, got \"{}\"",
                        text.substr(not_converted.size(), equals - not_converted.size()),
                        text.substr(equals + 3));
   }
   const std::string given_more_than_once = "At Most 1 required but received ";
   const size_t at = text.find(given_more_than_once);
   if (at != std::string::npos)
-    text.replace(at, given_more_than_once.size(), "one value wanted, got ");
+    text.replace(at, given_more_than_once.size(), "expected one value, got ");
   return text;
 }
 
@@ -123,7 +123,7 @@ bool is_training_for_programs(int argc, char** argv) {
 void refuse_empty_values(CLI::App& command) {
   for (CLI::Option* option : command.get_options()) {
     option->check([](const std::string& value) {
-      return value.empty() ? "a value wanted, got an empty one" : "";
+      return value.empty() ? "expected a value, got an empty one" : "";
     });
   }
 }

@@ -59,7 +59,7 @@ PictureFiles pictures_in(const fs::path& folder) {
   const std::string name = printable(folder.string());
   if (error) throw FileError("{}: {}", name, error.message());
   if (found.paths.empty()) {
-    throw FileError("{}: no picture in this folder, .jpg, .jpeg, .png or .bmp wanted{}{}", name,
+    throw FileError("{}: no picture in this folder, expected .jpg, .jpeg, .png or .bmp{}{}", name,
                     rest.files > 0 ? "; " + rest.str() : "",
                     rest.has_folders ? "; folders in it are not searched" : "");
   }
@@ -75,8 +75,7 @@ PictureFiles pictures_of(const std::string& source) {
   if (fs::is_directory(source, ignored)) {
     found = pictures_in(source);
   } else if (is_film(source) && fs::exists(source, ignored)) {
-    throw FileError("{}: a video; `ydistill video --help` says how those are read",
-                    printable(source));
+    throw FileError("{}: a video; see `ydistill video --help`", printable(source));
   } else if (fs::exists(source, ignored)) {
     found.paths.emplace_back(source);
   } else {
@@ -87,7 +86,7 @@ PictureFiles pictures_of(const std::string& source) {
     globfree(&matched);
   }
   if (found.paths.empty()) {
-    throw FileError("{}: no such picture, no folder, and no pattern that matches a file",
+    throw FileError("{}: no such picture or folder, and no file matches it as a pattern",
                     printable(source));
   }
   std::sort(found.paths.begin(), found.paths.end());

@@ -48,7 +48,7 @@ void print_event(const nlohmann::ordered_json& event) {
 
 void catch_stop_signals(OnSignal words) {
   if (words == OnSignal::kSay) {
-    constexpr std::string_view kNotice = "\nstopping soon; a second Ctrl-C ends it at once\n";
+    constexpr std::string_view kNotice = "\nstopping soon; press Ctrl-C again to end at once\n";
     // In a terminal the cursor may be within a line, after the ^C that was typed.
     stop_notice = isatty(STDERR_FILENO) != 0 ? kNotice : kNotice.substr(1);
   }

@@ -81,13 +81,14 @@ Task prepare(const QuantizeArgs& args) {
   }
   std::error_code missing;
   if (fs::equivalent(args.in, args.out, missing)) {
-    throw ConfigError("{}: is the weights; the name of another file wanted", printable(args.out));
+    throw ConfigError("{}: is the input file; name another file to write", printable(args.out));
   }
   check_file_has_place(args.out);
   Task task{load_checkpoint(args.in, PtWeights::kEma), {}};
   const int64_t stride = task.checkpoint.spec.max_stride();
   if (args.image_size < stride || args.image_size % stride != 0) {
-    throw ConfigError("quantize: --size: a multiple of {} wanted, got {}", stride, args.image_size);
+    throw ConfigError("quantize: --size: must be a multiple of {}, got {}", stride,
+                      args.image_size);
   }
   check_runs_in_int8(task.checkpoint);
   task.paths = some_of(pictures_of(args.pictures).paths, args.count);
@@ -166,8 +167,8 @@ int quantize(const QuantizeArgs& args) {
                       printable(args.out), task.checkpoint.spec.name,
                       task.checkpoint.calibration.size(), read.size()));
   message(
-      fmt::format("in {} of them: {} objects in float32, {} in int8, {} in both; `ydistill "
-                  "val` says what that costs",
+      fmt::format("in {} of them: {} objects in float32, {} in int8, {} in both; `ydistill val` "
+                  "measures the difference",
                   agreement.pictures, agreement.in_float, agreement.in_bytes, agreement.in_both));
   return 0;
 }
@@ -181,7 +182,7 @@ Run add_quantize(CLI::App& app) {
   cmd->add_option("weights", args->in, ".pt or .safetensors")->required();
   cmd->add_option("out", args->out, "file to write: .safetensors")->required();
   cmd->add_option("--pictures", args->pictures,
-                  "a folder of pictures such as the network will see, a file or a pattern")
+                  "pictures like those the network will see: a folder, a file or a pattern")
       ->required();
   cmd->add_option("--count", args->count, "pictures to take of them, evenly spread")
       ->check(CLI::Range(1, 1 << 20))
@@ -189,8 +190,8 @@ Run add_quantize(CLI::App& app) {
   cmd->add_option("--size", args->image_size, "longer side in the network, pixels")
       ->capture_default_str();
   cmd->add_flag("--bytes", args->bytes,
-                "write the weights as bytes, a quarter of the size; other precisions then have "
-                "their rounding too");
+                "store the weights as int8, a quarter of the size; other precisions then use the "
+                "rounded weights too");
   cmd->add_option("--threads", args->threads, "threads that compute; 0: all cores")
       ->check(CLI::Range(0, 1024))
       ->capture_default_str();

@@ -18,7 +18,7 @@ Run add_report(CLI::App& app) {
   return [run] {
     std::error_code ignored;
     if (!std::filesystem::is_directory(*run, ignored)) {
-      throw FileError("{}: {}; the folder of a run is wanted", *run,
+      throw FileError("{}: {}; expected the folder of a run", *run,
                       std::filesystem::exists(*run, ignored) ? "a file" : "no such folder");
     }
     write_report(*run, read_run_record(*run));

@@ -42,8 +42,9 @@ Run add_train(CLI::App& app) {
       }
       std::error_code ignored;
       if (args->resume.empty() && std::filesystem::is_directory(args->config, ignored)) {
-        throw ConfigError("train: {}: a folder; a config file wanted, or --resume {} to go on",
-                          args->config, args->config);
+        throw ConfigError(
+            "train: {}: a folder; expected a config file, or --resume {} to continue a run",
+            args->config, args->config);
       }
     };
     const auto run = [&](TrainEvents& events) {

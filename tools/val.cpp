@@ -67,7 +67,7 @@ struct ValArgs {
 void check_results_file(const std::filesystem::path& file) {
   std::error_code ignored;
   if (std::filesystem::exists(file, ignored)) {
-    throw ConfigError("val: --coco-results {}: is there already; another name wanted",
+    throw ConfigError("val: --coco-results {}: already exists; choose another name",
                       printable(file.string()));
   }
   check_file_has_place(file);
@@ -100,7 +100,7 @@ int validate(const Config& config, const ValArgs& args, Exchange& exchange) {
     reading.stop = stop_signal_came;
     dataset = open_dataset("data.val", val_source(config), reading, say);
     if (dataset->num_labels() == 0) {
-      say("data.val: none of its pictures has a label: every figure will be 0");
+      say("data.val: none of its pictures has a label: all metrics will be 0");
     }
     options.found_as = classes_of_data(checkpoint.class_names, dataset->names, config.data.merge);
     model = build_inference_model(checkpoint, compute);
@@ -168,7 +168,7 @@ Run add_val(CLI::App& app) {
   cmd->add_option("overrides", args->overrides, "key.path=value, e.g. val.conf=0.01");
   cmd->add_flag("--json", args->json, "print one JSON document");
   cmd->add_flag("--tta", args->tta,
-                "test-time augmentation: look three times, find more, take longer");
+                "test-time augmentation: three passes per picture; finds more, takes longer");
   cmd->add_option("--coco-results", args->coco_results,
                   "also write all boxes in COCO's format of results: a new file");
   return [args] {

@@ -33,7 +33,7 @@ class Sink {
     if (is_pipe_) return;
     std::error_code ignored;
     if (fs::is_regular_file(path, ignored)) {
-      throw ConfigError("video: {} {}: is there already; another name wanted", option, name_);
+      throw ConfigError("video: {} {}: already exists; choose another name", option, name_);
     }
     file_.open(path, std::ios::binary);
     if (!file_) throw FileError("{}: cannot be written", name_);
@@ -146,13 +146,13 @@ Run add_video(CLI::App& app) {
   cmd->add_option("--out", args->out,
                   "the video with boxes drawn: a new file, or - for standard output");
   cmd->add_option("--json", args->json,
-                  "one JSON object a frame and line: a new file, or - for standard output");
+                  "one line with a JSON object per frame: a new file, or - for standard output");
   return [args] {
     if (args->out.empty() && args->json.empty()) {
-      throw ConfigError("video: nothing to write; --out, --json or both wanted");
+      throw ConfigError("video: nothing to write; give --out, --json or both");
     }
     if (args->out == args->json) {
-      throw ConfigError("video: --out and --json both name {}; two places wanted",
+      throw ConfigError("video: --out and --json both name {}; give two different files",
                         printable(args->out));
     }
     use_machine(args->detector);

@@ -61,15 +61,15 @@ std::vector<Tensor> state_of(const ParameterStore& parameters, const Optimizer& 
 }  // namespace
 
 void check_same_config(Exchange& exchange, const Config& config) {
-  refuse_others(exchange, to_json(config), [](const std::string&) {
-    return "the config is another than the first process's";
-  });
+  refuse_others(exchange, to_json(config),
+                [](const std::string&) { return "the config differs from the first process's"; });
 }
 
 void check_same_precision(Exchange& exchange, Precision precision) {
   const std::string own = name_of(precision);
   refuse_others(exchange, own, [&own](const std::string& first) {
-    return fmt::format("precision: {} here, {} in the first process: name one for all", own, first);
+    return fmt::format("precision: {} here, {} in the first process; set the same for all", own,
+                       first);
   });
 }
 

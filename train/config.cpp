@@ -262,7 +262,8 @@ class TwiceGivenKeys {
 
 /// A hint at what was perhaps given instead of a config.
 std::string hint_about(const std::string& source, const std::string& text) {
-  if (text.find('\0') != std::string::npos) return "; a config is JSON, this file is no UTF-8 text";
+  if (text.find('\0') != std::string::npos)
+    return "; a config is JSON, but this file is not UTF-8 text";
   if (source.ends_with(".yaml") || source.ends_with(".yml")) {
     return "; a config is JSON, and names a data.yaml as \"data\": {\"yaml\": \"data.yaml\"}";
   }
@@ -354,8 +355,8 @@ void check_without_labels(const Config& config, const std::string& name) {
   const DistillConfig& d = config.distill;
   if (d.gain * (d.box + d.obj + d.cls) == 0) {
     throw ConfigError(
-        "{}: distill: without data.train the teacher alone speaks, and its gains are 0; "
-        "distill.gain and one of box, obj and cls above 0 wanted",
+        "{}: distill: without data.train there is only the distillation loss, and its gains are 0; "
+        "distill.gain and one of box, obj and cls must be above 0",
         name);
   }
 }
@@ -371,8 +372,8 @@ void check_whole(const Config& config, const std::string& name) {
   if (!config.data.train && !config.data.val && config.data.yaml.empty()) {
     if (config.data.unlabeled) {
       throw ConfigError(
-          "{}: data: the pictures without labels need ones to validate on, which say what the "
-          "classes are; give data.val (`ydistill label` writes one)",
+          "{}: data: besides pictures without labels, labelled ones are needed to validate on and "
+          "to know the classes; give data.val (`ydistill label` writes one)",
           name);
     }
     throw ConfigError("{}: data: missing; give data.train, data.val or both, or data.yaml", name);
@@ -399,15 +400,15 @@ void check_whole(const Config& config, const std::string& name) {
   }
   if (config.train.rect && config.train.image_weights) {
     throw ConfigError(
-        "{}: train.rect: not with train.image_weights, whose batches hold pictures of all shapes; "
-        "leave one out",
+        "{}: train.rect: cannot be used with train.image_weights, whose batches hold pictures of "
+        "all shapes; leave one out",
         name);
   }
   if (trains_without_labels(config)) check_without_labels(config, name);
   if (config.train.rect && config.data.unlabeled && has_train_source(config)) {
     throw ConfigError(
-        "{}: train.rect: not with data.unlabeled, whose pictures are mixed into batches whatever "
-        "their shape; leave one out",
+        "{}: train.rect: cannot be used with data.unlabeled, whose pictures are mixed into batches "
+        "regardless of their shape; leave one out",
         name);
   }
   try {
@@ -510,8 +511,9 @@ void check_is_text(const Config& config) {
     const ConfigValue value = field.get(config);
     const std::string* text = std::get_if<std::string>(&value);
     if (text && !is_utf8(*text)) {
-      throw ConfigError("{}: \"{}\" is no UTF-8, and what a run keeps of its config is; rename it",
-                        field.path, printable(*text));
+      throw ConfigError(
+          "{}: \"{}\" is not UTF-8, as the config that a run keeps must be; rename it", field.path,
+          printable(*text));
     }
   }
 }

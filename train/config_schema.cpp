@@ -172,7 +172,7 @@ std::string config_schema_json() {
   const Config config = complete_defaults();
   Json root{{"$schema", "https://json-schema.org/draft/2020-12/schema"},
             {"title", "ydistill config"}};
-  root.update(object_json("", "What `ydistill train` and `ydistill val` are told.", config));
+  root.update(object_json("", "Settings of `ydistill train` and `ydistill val`.", config));
   root["required"] = {"model", "data"};
   return root.dump(2) + "\n";
 }
@@ -183,7 +183,7 @@ std::string config_reference_markdown() {
       "# Config reference\n\n"
       "Written by the program from its own table of keys. A config file is JSON with these keys; "
       "comments are\nallowed. Only `model` and `data` are required. On the command line "
-      "`key.path=value` overrides the file, and\n`key.path=null` takes the key back: "
+      "`key.path=value` overrides the file, and\n`key.path=null` resets the key: "
       "`teacher=null`, "
       "`model.graph=null`. Paths in the file start at the file's folder, those\nof overrides and "
       "`run.dir` at the working directory. Brackets hold the default with `train.compat` v5, "

@@ -183,28 +183,29 @@ std::vector<ConfigField> make_fields() {
   std::vector<ConfigField> f;
   f.push_back(YD_KEY(model.weights, "checkpoint to start from (.pt or .safetensors)"));
   f.push_back(YD_KEY(model.graph,
-                     "yolov5n, -s, -m, -l, -x (v6-v7 graph), with 6 behind it the graph with a "
-                     "fourth head for "
-                     "larger pictures (yolov5s6), with -v5 the v5.0 graph "
-                     "(yolov5s-v5), or a file that describes one (.json, or .yaml as in YOLOv5)")
+                     "yolov5n, -s, -m, -l or -x (graph of v6-v7); with the suffix 6 a fourth head "
+                     "for larger pictures (yolov5s6), with -v5 the graph of v5.0 (yolov5s-v5); or "
+                     "a file that describes a graph (.json, or .yaml as in YOLOv5)")
                   .graph()
                   .default_is("the graph of the weights"));
 
-  f.push_back(YD_KEY(model.keep_classes,
-                     "where the weights are of other classes, their head keeps those of the same "
-                     "names; false: as in YOLOv5, a new head unless there are as many classes"));
+  f.push_back(
+      YD_KEY(model.keep_classes,
+             "if the weights were trained on other classes, their head keeps the classes of the "
+             "same names; false: as in YOLOv5, a new head if the number of classes differs"));
 
   f.push_back(YD_KEY_AT("teacher.weights", teacher->weights, "checkpoint of the teacher")
                   .default_is("required in teacher"));
-  f.push_back(YD_KEY_AT("teacher.classes", teacher->classes,
-                        "which of its classes the student's are, in the student's order, \"\" for "
-                        "one that it does not know; its others count as background")
-                  .empty_names()
-                  .default_is("those of the same names"));
+  f.push_back(
+      YD_KEY_AT("teacher.classes", teacher->classes,
+                "for each class of the student, in order, the name of the teacher's class, or \"\" "
+                "if the teacher does not know it; the teacher's other classes count as background")
+          .empty_names()
+          .default_is("those of the same names"));
   f.push_back(
       YD_KEY_AT("teacher.precision", teacher->precision,
-                "same: as the student; int8: of weights from `ydistill quantize`, on a CPU "
-                "with instructions for bytes, where it takes about half of float32's time"));
+                "same: as the student; int8: on the CPU, with weights from `ydistill quantize`; "
+                "takes about half the time of float32 if the CPU has int8 instructions"));
   f.push_back(YD_KEY_AT("teacher.validate", teacher->validate,
                         "print the teacher's mAP before the first step"));
 
@@ -216,10 +217,11 @@ std::vector<ConfigField> make_fields() {
                      "distance of the objectness logits: l2 = squared error where the teacher sees "
                      "something, bce = cross entropy everywhere")
                   .original(std::string("l2")));
-  f.push_back(YD_KEY(distill.mean,
-                     "what box and class terms are divided by: objects = the boxes where the "
-                     "teacher sees something, as the detection loss by its matches; boxes = all")
-                  .original(std::string("boxes")));
+  f.push_back(
+      YD_KEY(distill.mean,
+             "divisor of the box and class terms: objects = number of boxes where the teacher sees "
+             "something, as the detection loss divides by its matches; boxes = number of all boxes")
+          .original(std::string("boxes")));
   f.push_back(YD_KEY(distill.temperature, "softens the class scores in kl").above(0));
   f.push_back(YD_KEY(distill.gain, "times all distillation terms").min(0));
   f.push_back(
@@ -230,13 +232,12 @@ std::vector<ConfigField> make_fields() {
                   .loss("kl", 4.2)
                   .loss("bce", 11)
                   .original(0.5));
-  f.push_back(
-      YD_KEY(distill.fm_nms,
-             "of neighbouring boxes of one class the teacher keeps the one with the highest "
-             "objectness (FM-NMS)"));
+  f.push_back(YD_KEY(distill.fm_nms,
+                     "keep only the box of highest objectness among the teacher's neighbouring "
+                     "boxes of one class (FM-NMS)"));
   f.push_back(YD_KEY(distill.feature,
-                     "gain of the feature term: the maps before the head, by their correlation "
-                     "with the teacher's; 0 = none")
+                     "gain of the feature term, which compares the maps before the head with the "
+                     "teacher's by correlation; 0 = off")
                   .min(0));
 
   f.push_back(YD_KEY(data.yaml,
@@ -245,15 +246,15 @@ std::vector<ConfigField> make_fields() {
   add_source(f, YD_SOURCE(train));
   add_source(f, YD_SOURCE(val));
   f.push_back(YD_KEY(data.names,
-                     "class names in the order of their ids; some of those that the data names: "
-                     "labels of the others are left out")
+                     "class names in the order of their ids; they may be a subset of the names in "
+                     "the data set: labels of other classes are then left out")
                   .default_is("what the data set says"));
   f.push_back(YD_KEY(data.merge,
-                     "classes that count as one, in labels and for the teacher; data.names are "
-                     "those after the merge, with labels that have ids only those before")
+                     "classes to merge into one, in the labels and for the teacher; data.names "
+                     "lists the classes after the merge, or before it if the labels have only ids")
                   .default_is("none"));
   f.push_back(YD_KEY(data.label_cache,
-                     "keep what was read of labels and picture headers for the next time, in "
+                     "cache labels and picture headers that were read, for later runs, in "
                      "$XDG_CACHE_HOME/ydistill or ~/.cache/ydistill"));
 
   f.push_back(YD_KEY_AT("data.unlabeled.pictures", data.unlabeled->pictures,
@@ -280,7 +281,7 @@ std::vector<ConfigField> make_fields() {
   f.push_back(YD_KEY(train.compat, "YOLOv5 release whose defaults hold (v5 = v5.0, v7 = v6-v7)"));
   f.push_back(YD_KEY(
       train.optimizer,
-      "sgd: Nesterov momentum; adamw: momentum is beta1, wants a smaller lr0, 0.001 for instance"));
+      "sgd: Nesterov momentum; adamw: momentum is beta1, and lr0 should be smaller, e.g. 0.001"));
   f.push_back(YD_KEY(train.lr0, "learning rate after warm-up").above(0));
   f.push_back(YD_KEY(train.lrf, "last learning rate as a share of lr0").min(0).v5(0.2));
   f.push_back(YD_KEY(train.schedule, "how the learning rate falls over the epochs").v5("cosine"));
@@ -289,7 +290,7 @@ std::vector<ConfigField> make_fields() {
       YD_KEY(train.weight_decay, "on convolution weights, for a nominal batch of nominal_batch")
           .min(0));
   f.push_back(YD_KEY(train.warmup_epochs, "length of the warm-up in epochs").min(0));
-  f.push_back(YD_KEY(train.warmup_min_iterations, "its minimum length in batches")
+  f.push_back(YD_KEY(train.warmup_min_iterations, "minimum length of the warm-up in batches")
                   .min(0)
                   .v5(int64_t(1000)));
   f.push_back(YD_KEY(train.warmup_momentum, "momentum at the first batch").min(0).below(1));
@@ -300,8 +301,8 @@ std::vector<ConfigField> make_fields() {
   f.push_back(
       YD_KEY(train.shuffle, "new order of pictures each epoch; false: file order").v5(false));
   f.push_back(YD_KEY(train.rect,
-                     "batches of pictures of like shape with little padding, always the same ones; "
-                     "without mosaics"));
+                     "batches of pictures of similar shape, with little padding, the same batches "
+                     "each epoch; without mosaics"));
   f.push_back(YD_KEY(train.multi_scale,
                      "image_size varies from batch to batch by this share, both ways, in whole "
                      "strides; YOLOv5's --multi-scale is 0.5")
@@ -311,19 +312,19 @@ std::vector<ConfigField> make_fields() {
                      "draw pictures with replacement, more often those of classes that are rare or "
                      "have a low mAP"));
   f.push_back(YD_KEY(train.single_class,
-                     "all classes are one, in training and validation; where data.names or "
-                     "the data.yaml has one name, whatever the labels say is of that class"));
+                     "treat all classes as one, in training and validation; if data.names or the "
+                     "data.yaml has a single name, all labels get that class"));
   f.push_back(YD_KEY(train.step_rule,
                      "when to step: since_last = enough batches since the last step, multiple = "
                      "the batch number is a multiple of the accumulation")
                   .v5("multiple"));
   f.push_back(
       YD_KEY(train.ema_decay, "decay of the averaged weights in the long run").min(0).below(1));
-  f.push_back(YD_KEY(train.ema_tau, "steps over which that decay builds up").above(0));
-  f.push_back(YD_KEY(train.autoanchor,
-                     "anchors fitted to the labels: auto = where the network's own reach less than "
-                     "98 % of them and there is no teacher, always = wherever fitted ones are "
-                     "better"));
+  f.push_back(YD_KEY(train.ema_tau, "optimizer steps over which ema_decay builds up").above(0));
+  f.push_back(
+      YD_KEY(train.autoanchor,
+             "fit anchors to the labels: auto = if the network's anchors match less than 98 % of "
+             "the labels and there is no teacher, always = if fitted anchors are better"));
   f.push_back(YD_KEY(train.freeze,
                      "layers that are not trained, by the beginning of their parameters' names: "
                      "model.4, model.23.cv1, or model.0-9 for a range; the running mean and "
@@ -334,23 +335,23 @@ std::vector<ConfigField> make_fields() {
                      "run ends; 0: never")
                   .min(0));
   f.push_back(
-      YD_KEY(train.save_steps, "optimizer steps between checkpoints; 0: after each epoch alone")
+      YD_KEY(train.save_steps, "optimizer steps between checkpoints; 0: only after each epoch")
           .min(0));
   f.push_back(YD_KEY(train.workers, "threads that read and augment pictures").min(0).max(256));
   f.push_back(YD_KEY(train.threads, "threads that compute; 0: all cores").min(0).max(1024));
-  f.push_back(
-      YD_KEY(train.memory_mib,
-             "most memory a step, or a batch of validation, may take, MiB; 0: what the machine has")
-          .min(0)
-          .max(1 << 24));
+  f.push_back(YD_KEY(train.memory_mib,
+                     "limit in MiB for the memory of a training step and of a validation batch; 0: "
+                     "what the machine has")
+                  .min(0)
+                  .max(1 << 24));
   f.push_back(
       YD_KEY(train.recompute,
-             "outputs of batch norm and SiLU are not kept for the backward pass but "
-             "computed anew: less memory, some more time, the same bits; on the CPU alone"));
+             "recompute the outputs of batch norm and SiLU in the backward pass instead of keeping "
+             "them: less memory, slightly more time, identical results; only on the CPU"));
   f.push_back(YD_KEY(
       train.cache,
-      "where decoded pictures are kept; auto: in memory where they fit into a third of what is "
-      "free, else in a file beside the runs where there is room for it; printed"));
+      "where decoded pictures are kept; auto: in memory if they fit into a third of the free "
+      "memory, else in a file next to the runs if the disk has room; the choice is printed"));
 
   f.push_back(YD_KEY(loss.box, "gain of the CIoU loss").min(0));
   f.push_back(YD_KEY(loss.cls, "gain of the class loss, for 80 classes").min(0));
@@ -368,9 +369,10 @@ std::vector<ConfigField> make_fields() {
   f.push_back(YD_KEY(augment.translate, "shift as a share of the side, both ways").min(0).max(1));
   f.push_back(YD_KEY(augment.scale, "zoom by 1 - scale to 1 + scale").min(0).max(0.99));
   f.push_back(YD_KEY(augment.shear, "shear in degrees, both ways").min(0).max(89));
-  f.push_back(YD_KEY(augment.perspective, "change of the scale a pixel, both ways, along each axis")
-                  .min(0)
-                  .max(0.001));
+  f.push_back(
+      YD_KEY(augment.perspective, "change of the scale per pixel, both ways, along each axis")
+          .min(0)
+          .max(0.001));
   f.push_back(YD_KEY(augment.flipud, "probability of a flip upside down").min(0).max(1));
   f.push_back(YD_KEY(augment.fliplr, "probability of a flip left to right").min(0).max(1));
   f.push_back(YD_KEY(augment.mosaic, "probability of four pictures in one").min(0).max(1));
@@ -381,7 +383,7 @@ std::vector<ConfigField> make_fields() {
                   .min(0)
                   .max(1));
   f.push_back(YD_KEY(augment.mixup, "probability of blending a mosaic with another").min(0).max(1));
-  f.push_back(YD_KEY(augment.close_mosaic, "so many epochs at the end are without mosaics").min(0));
+  f.push_back(YD_KEY(augment.close_mosaic, "number of epochs without mosaics at the end").min(0));
   f.push_back(YD_KEY(augment.device,
                      "where samples are made: gpu keeps all training pictures in the GPU's memory "
                      "(train.cache then holds none) and gives the same bytes"));
@@ -393,27 +395,31 @@ std::vector<ConfigField> make_fields() {
                   .multiple_of(32)
                   .default_is("train.image_size"));
   f.push_back(YD_KEY(val.conf, "minimum score of a box").min(0).max(1));
-  f.push_back(YD_KEY(val.iou, "overlap above which the weaker box of a class goes").min(0).max(1));
+  f.push_back(YD_KEY(val.iou,
+                     "overlap (IoU) of two boxes of a class above which the one with the lower "
+                     "score is removed")
+                  .min(0)
+                  .max(1));
   f.push_back(YD_KEY(val.max_det, "boxes kept per picture").min(1).max(30000));
   f.push_back(YD_KEY(val.rect, "pictures of like shape share batches with little padding"));
   f.push_back(YD_KEY(val.compat, "release whose matching and AP convention is used")
                   .v5("v5")
                   .default_is("train.compat"));
 
-  f.push_back(YD_KEY(device, "where to compute; auto: a GPU where there is one")
+  f.push_back(YD_KEY(device, "where to compute; auto: a GPU if there is one")
                   .matching("^(auto|cpu|cuda(:[0-9]{1,3})?)$", is_device,
                             "\"auto\", \"cpu\", \"cuda\" or \"cuda:N\""));
-  f.push_back(YD_KEY(precision,
-                     "of activations; auto: bf16 on a GPU and on a CPU that multiplies it faster "
-                     "than float32 (AMD with AVX-512 BF16, AMX), else fp32; printed; bf16 on any "
-                     "CPU halves their memory; int8: for val alone, of weights from "
-                     "`ydistill quantize`, with which auto takes it there where it is fastest")
-                  .matching("^(auto|fp32|tf32|bf16|int8)$", is_precision,
-                            "one of \"auto\", \"fp32\", \"tf32\", \"bf16\", \"int8\""));
   f.push_back(
-      YD_KEY(autotune,
-             "on a GPU: time the libraries' convolutions once, 1x1 ones as products of matrices "
-             "too, and compile fused ones; starts later, runs faster"));
+      YD_KEY(precision,
+             "precision of activations; auto: bf16 on a GPU and on a CPU that multiplies it faster "
+             "than float32 (AMD with AVX-512 BF16, AMX), else fp32; the choice is printed; bf16 "
+             "halves the memory of activations on any CPU; int8: only for val, with weights from "
+             "`ydistill quantize`, for which auto chooses it where it is fastest")
+          .matching("^(auto|fp32|tf32|bf16|int8)$", is_precision,
+                    "one of \"auto\", \"fp32\", \"tf32\", \"bf16\", \"int8\""));
+  f.push_back(YD_KEY(autotune,
+                     "on a GPU: time the libraries' convolutions once, 1x1 convolutions also as "
+                     "matrix products, and compile fused ones; slower to start, then faster"));
 
   f.push_back(YD_KEY(run.dir, "folder of the runs, from the working directory"));
   f.push_back(YD_KEY(run.name, "folder of this run in run.dir; NAME2, NAME3 where it exists")

@@ -250,7 +250,7 @@ EvolveOutcome evolve(const Config& config, const fs::path& folder, int64_t gener
   EvolveOutcome outcome;
   outcome.generations = read_generations(folder / "evolve.csv", config);
   if (!outcome.generations.empty()) {
-    events.message(fmt::format("evolve: goes on after {} generations in {}",
+    events.message(fmt::format("evolve: continues after {} generations in {}",
                                outcome.generations.size(), folder.string()));
   }
   while (int64_t(outcome.generations.size()) < generations) {

@@ -159,7 +159,7 @@ std::unique_ptr<Exchange> join_mpi() {
   YD_MPI_CHECK(MPI_Init_thread(nullptr, nullptr, MPI_THREAD_FUNNELED, &level));
   if (level < MPI_THREAD_FUNNELED) {
     MPI_Finalize();
-    throw LibraryError("MPI: this library does not work beside threads");
+    throw LibraryError("MPI: this library does not support threads");
   }
   return std::make_unique<MpiProcesses>();
 }

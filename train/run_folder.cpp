@@ -44,7 +44,7 @@ RunFolder RunFolder::create(const RunConfig& run) {
 RunFolder RunFolder::open(const fs::path& path) {
   std::error_code ignored;
   if (fs::is_regular_file(path, ignored)) {
-    throw FileError("{}: a file; the folder of a run is wanted", path.string());
+    throw FileError("{}: a file; expected the folder of a run", path.string());
   }
   if (!fs::exists(path / "weights" / "last.safetensors", ignored)) {
     throw FileError("{}: not the folder of a run, there is no weights/last.safetensors in it",

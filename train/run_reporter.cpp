@@ -139,7 +139,7 @@ RunReporter::RunReporter(fs::path folder, const ReportedRun& run,
     try {
       record_ = parse_record(read_text_file(earlier), earlier.string());
     } catch (const FileError& error) {
-      say(fmt::format("report: begun anew: {}", error.what()));
+      say(fmt::format("report: a new one is begun, the old one cannot be read: {}", error.what()));
       record_ = {};
     }
   }

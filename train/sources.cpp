@@ -221,8 +221,7 @@ Reading validation_reading(const Config& config, const Dataset& training) {
   // A folder of pictures has only ids: they have the meaning given by the other source.
   if (!both && beside.has_ids_alone()) return reading;
   throw ConfigError(
-      "{} has the classes {}, but those of {} are {}; the same names wanted, in any "
-      "order",
+      "{} has the classes {}, but those of {} are {}; expected the same names, in any order",
       other.what, printable_list(other.names), &other == &val ? "data.train" : "data.val",
       printable_list(both ? beside.names : names));
 }
@@ -241,7 +240,7 @@ std::vector<std::string> names_of_ids(const Config& config, const std::vector<st
     }
   }
   throw ConfigError(
-      "data.val: {}: its labels have ids alone, classes that are merged need names (data.names)",
+      "data.val: {}: its labels have only ids, but merging classes needs names (data.names)",
       printable(val_source(config).yolo.string()));
 }
 
@@ -327,25 +326,25 @@ TrainingData open_training_data(const Config& config, const Say& say, int max_fi
   const auto open_val = [&](const Reading& reading) {
     data.val = open("data.val", val_source(config), reading);
     if (data.val->num_labels() == 0) {
-      say("data.val: none of its pictures has a label: every figure of the validation will be 0");
+      say("data.val: none of its pictures has a label: all metrics of the validation will be 0");
     }
   };
   if (trains_without_labels(config)) {
     open_val(reading_of(config));
     if (data.val->names.empty()) {
-      throw ConfigError("data.val: has no label, and so no class; data.names wanted");
+      throw ConfigError("data.val: has no labels, so the classes are unknown; give data.names");
     }
     auto named = std::make_shared<Dataset>();
     named->names = data.val->names;
     data.train = std::move(named);
-    say("data.train: there is none: the student learns from the teacher alone");
+    say("data.train: not given; the student learns only from the teacher");
   } else {
     data.train = open("data.train", train_source(config), reading_of(config));
     if (!config.teacher) {
       check_has_labels(train_source(config), *data.train);
     } else if (data.train->num_labels() == 0) {
       say("data.train: none of its pictures has a label: the detection loss takes them for "
-          "pictures of nothing; data.unlabeled is for those that nobody labelled");
+          "pictures without objects; unlabelled pictures belong in data.unlabeled");
     }
     open_val(validation_reading(config, *data.train));
   }
@@ -411,8 +410,8 @@ GraphSpec with_fitting_anchors(GraphSpec spec, const Config& config, const Datas
   const AnchorFit reached = fit_of(fitted, scaled, anchor_t);
   const bool is_better = mode == Mode::kAlways || stand_in ? reached.fitness > own.fitness
                                                            : reached.recall > own.recall;
-  say(fmt::format("anchors: {}; fitted ones reach {:.4f} and are {}", recall, reached.recall,
-                  is_better ? "used" : "no better: kept as they were"));
+  say(fmt::format("anchors: {}; fitted anchors reach {:.4f} and are {}", recall, reached.recall,
+                  is_better ? "used" : "not better: the old ones are kept"));
   return is_better ? spec.with_anchors(fitted) : spec;
 }
 
@@ -480,7 +479,7 @@ std::optional<Checkpoint> with_known_classes(const Checkpoint& weights, const Mo
   if (names.size() == 1) {
     classes[0] = kNoClass;
     say(
-        fmt::format("model: of the {} classes of its weights {} alone is left; the head keeps its "
+        fmt::format("model: of the {} classes of its weights only {} is left; the head keeps its "
                     "boxes and objectness",
                     weights.class_names.size(), printable_list(kept)));
   } else {
@@ -551,7 +550,8 @@ Compute teacher_compute(const Config& config, const Checkpoint& teacher, const C
   if (config.teacher->precision == TeacherConfig::Precision::kSame) return student;
   if (student.device.is_cuda()) {
     throw ConfigError(
-        "teacher.precision: \"int8\" is the CPU's, and the student trains on {}; \"same\" wanted",
+        "teacher.precision: \"int8\" runs only on the CPU, but the student trains on {}; use "
+        "\"same\"",
         student.device.str());
   }
   if (teacher.calibration.empty()) {
@@ -562,8 +562,8 @@ Compute teacher_compute(const Config& config, const Checkpoint& teacher, const C
   }
   if (feature_gain(config) > 0) {
     throw ConfigError(
-        "teacher.precision: \"int8\" has no features to learn from; distill.feature=0 or "
-        "teacher.precision=same wanted");
+        "teacher.precision: \"int8\" has no features to learn from; use distill.feature=0 or "
+        "teacher.precision=same");
   }
   return {Device::cpu(), Precision::kInt8};
 }
@@ -581,21 +581,21 @@ void check_what_is_known(const Config& config, const ClassMatch& classes,
       if (classes.made_of[c].empty()) unknown.push_back(names[c]);
     }
     throw ConfigError(
-        "teacher.classes: the teacher does not know {}, and without data.train nobody would teach "
+        "teacher.classes: the teacher does not know {}, and without data.train nothing would teach "
         "it; leave it out of data.names or give labels",
         printable_list(unknown));
   }
   const bool is_kl = config.distill.loss == DistillConfig::Loss::kKl;
   if (compares_classes && is_kl && classes.known().size() == 1) {
     throw ConfigError(
-        "distill.loss: kl compares classes with each other, and the teacher knows one of the "
-        "student's alone; l2 or bce wanted");
+        "distill.loss: kl compares classes with each other, and the teacher knows only one of the "
+        "student's; use l2 or bce");
   }
   const bool is_l2 = config.distill.loss == DistillConfig::Loss::kL2;
   if (compares_classes && is_l2 && classes.teacher_classes == 1) {
     throw ConfigError(
-        "distill.loss: l2 learns class logits, and that of a teacher of one class alone was never "
-        "trained; bce or distill.cls=0 wanted");
+        "distill.loss: l2 learns class logits, and a teacher with a single class never trained its "
+        "own; use bce or distill.cls=0");
   }
 }
 

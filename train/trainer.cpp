@@ -61,7 +61,7 @@ class Trainer {
         say_([this](const std::string& line) { events_.message(line); }) {
     use_own_threads(config, exchange);
     if (config.train.batch < exchange.size()) {
-      throw ConfigError("train.batch: {} pictures for {} processes, at least one for each wanted",
+      throw ConfigError("train.batch: {} pictures for {} processes, expected at least one for each",
                         config.train.batch, exchange.size());
     }
     compute_ = choose_own_compute(config, exchange);
@@ -121,9 +121,8 @@ class Trainer {
     exchange_.together([&] {
       folder_ = std::move(folder);
       if (folder_->has_other_config(config_)) {
-        say_(
-            fmt::format("run: {} is not what the run was begun with; the checkpoint's config holds",
-                        (folder_->path() / "config.json").string()));
+        say_(fmt::format("run: {} differs from the config in the checkpoint, which is used",
+                         (folder_->path() / "config.json").string()));
       }
       read_teacher();
       open_data();
@@ -305,7 +304,7 @@ class Trainer {
     if (state_.batches != 0 && state_.batches != batches && !state_.finished) {
       say_(
           fmt::format("data: an epoch has {} batches now, {} when the run was stopped; epoch {} "
-                      "begins anew, and the run will not end with the bits it would have had",
+                      "starts again, and the result will differ from that of an uninterrupted run",
                       batches, state_.batches, state_.epoch + 1));
       state_.next_batch = 0;
       state_.last_step = state_.epoch * batches - 1;
@@ -398,8 +397,8 @@ class Trainer {
     if (take_state_of_first(exchange_, student_->parameters(), *optimizer_) && !told_differences_) {
       told_differences_ = true;
       say_(
-          "processes: their processors round differently; all take the first one's weights before "
-          "each epoch");
+          "processes: their processors round differently; all continue from the first one's "
+          "weights at each epoch");
     }
     const int64_t num_batches = loader_->batches_per_epoch();
     if (config_.train.image_weights) {
@@ -668,7 +667,8 @@ TrainOutcome resume_training(const std::filesystem::path& run, TrainEvents& even
     throw;
   } catch (const StoppedError&) {
     if (exchange.is_first()) {
-      events.message(fmt::format("run: stopped before it went on; {} is as it was", run.string()));
+      events.message(
+          fmt::format("run: stopped before it continued; {} is unchanged", run.string()));
     }
     TrainOutcome outcome;
     outcome.run = run;

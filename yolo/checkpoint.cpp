@@ -302,7 +302,7 @@ Checkpoint load_checkpoint(const std::filesystem::path& path, PtWeights prefer) 
   }
   if (std::filesystem::is_directory(path, ignored)) {
     const std::filesystem::path best = path / "weights" / "best.safetensors";
-    throw FileError("{}: a folder; a file wanted, .pt or .safetensors{}", path.string(),
+    throw FileError("{}: a folder; expected a file, .pt or .safetensors{}", path.string(),
                     std::filesystem::exists(best, ignored) ? ", such as " + best.string() : "");
   }
   const bool pt = is_zip(path) || path.extension() != ".safetensors";

@@ -243,7 +243,7 @@ void check_nms_options(const NmsOptions& o, int64_t classes) {
   if (o.max_nms < 1) throw ValueError("nms: max_nms is {}, must be at least 1", o.max_nms);
   for (const int64_t class_id : o.classes) {
     if (class_id < 0 || class_id >= classes) {
-      throw ValueError("nms: class {} is wanted, there are 0 to {}", class_id, classes - 1);
+      throw ValueError("nms: there is no class {}, there are 0 to {}", class_id, classes - 1);
     }
   }
 }

@@ -32,7 +32,7 @@ std::string behind(const std::string& text, std::string_view mark) {
 
 std::string json_problem(const std::exception& error, std::string_view text) {
   // The library's own message for this differs from release to release.
-  if (text.empty()) return "the text is empty, JSON wanted";
+  if (text.empty()) return "the text is empty, expected JSON";
   const std::string reason = error.what();
   if (const auto* syntax = dynamic_cast<const nlohmann::json::parse_error*>(&error)) {
     // "[...] parse error at line 3, column 5: syntax error while parsing ...": the last part.

@@ -18,9 +18,9 @@ std::string read_text_file(const std::filesystem::path& path) {
   std::error_code error;
   const fs::file_status status = fs::status(path, error);
   if (status.type() == fs::file_type::not_found) throw FileError("{}: no such file", name);
-  if (fs::is_directory(status)) throw FileError("{}: a file wanted, found a folder", name);
+  if (fs::is_directory(status)) throw FileError("{}: expected a file, found a folder", name);
   if (fs::is_character_file(status) || fs::is_block_file(status)) {  // may have no end
-    throw FileError("{}: a file wanted, found a device", name);
+    throw FileError("{}: expected a file, found a device", name);
   }
   const auto fail = [&](int code) {
     throw FileError("{}: cannot be read: {}", name, std::generic_category().message(code));

@@ -48,9 +48,9 @@ TEST_CASE("bad input: a picture under another format's name is read as what it i
   CHECK(data->samples[0].labels.size() == 1);
   const std::string all = all_findings(data->findings);
   INFO(all);
-  CHECK(all.find("0.jpg: is a PNG, whatever its name says (kept, read as what it is)") !=
+  CHECK(all.find("0.jpg: is a PNG, despite its name (kept, read by its content)") !=
         std::string::npos);
-  CHECK(all.find("1.bmp: is a JPEG, whatever its name says") != std::string::npos);
+  CHECK(all.find("1.bmp: is a JPEG, despite its name") != std::string::npos);
   CHECK(train_on(data) == std::vector<int64_t>{0, 1});
 }
 
@@ -60,7 +60,7 @@ TEST_CASE("bad input: pictures of one pixel are dropped and listed") {
   const Dataset data = load(dir / "images", {"x", "y"});
   CHECK(data.samples.size() == 1);
   REQUIRE(data.findings.size() == 1);
-  CHECK(data.findings[0].str().find("1.png: 1x1 pixels, at least 10 a side wanted (picture "
+  CHECK(data.findings[0].str().find("1.png: 1x1 pixels, expected at least 10 per side (picture "
                                     "dropped)") != std::string::npos);
 }
 
@@ -88,7 +88,7 @@ TEST_CASE("bad input: a class list shorter than the ids costs the labels beyond 
   CHECK(data.num_labels() == 2);
   CHECK(data.labels_dropped == 1);
   REQUIRE(data.findings.size() == 1);
-  CHECK(data.findings[0].str().find("2.txt:1: class 2 is out of range, 0 to 1 wanted (label "
+  CHECK(data.findings[0].str().find("2.txt:1: class 2 is out of range, expected 0 to 1 (label "
                                     "dropped)") != std::string::npos);
 }
 

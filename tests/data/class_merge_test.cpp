@@ -52,7 +52,7 @@ TEST_CASE("class merge: as it is typed") {
   CHECK(parse_merge("a=b=c") == ClassMerge{"a", {"b=c"}});
   CHECK(parse_merge("a=") == ClassMerge{"a", {""}});  // which check_merges refuses
   for (const char* text : {"", "a", "=a", " =a"}) {
-    CHECK_THROWS_WITH_TEXT(parse_merge(text), ValueError, "NAME=CLASS,CLASS wanted");
+    CHECK_THROWS_WITH_TEXT(parse_merge(text), ValueError, "expected NAME=CLASS,CLASS");
   }
 }
 
@@ -169,7 +169,7 @@ TEST_CASE("class merge: ids without names count before the merge, and need names
   const Dataset renamed = street.load(Kind::kYaml, {"walker", "car", "bus", "animal"});
   CHECK(renamed.names == Names{"walker", "vehicle", "animal"});
   CHECK(ids_of(renamed) == Ids{0, 1, 1, 2});
-  CHECK_THROWS_WITH_TEXT(street.load(Kind::kYolo, {}), ConfigError, "have ids alone");
+  CHECK_THROWS_WITH_TEXT(street.load(Kind::kYolo, {}), ConfigError, "have only ids");
   // Fewer names, of which one is not there: no ids are meant.
   CHECK_THROWS_WITH_TEXT(street.load(Kind::kYaml, {"walker", "vehicle"}), ConfigError,
                          "has no class \"walker\", it has person, vehicle, dog");

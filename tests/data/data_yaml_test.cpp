@@ -147,10 +147,10 @@ TEST_CASE("data.yaml: a byte order mark and Windows line ends are fine") {
 
 TEST_CASE("data.yaml: faults are refused with file and line") {
   check_refused("train: a/images\nnames: [a, b\n", ":3: malformed YAML");
-  check_refused("- a\n", ":1: no data.yaml");
-  check_refused("", ": no data.yaml");
+  check_refused("- a\n", ":1: not a data.yaml");
+  check_refused("", ": not a data.yaml");
   check_refused("train: a/images\n", ":1: neither names nor nc");
-  check_refused("train: a/images\nnames: 7\n", ":2: names: a list, or a map");
+  check_refused("train: a/images\nnames: 7\n", ":2: names: expected a list, or a map");
   check_refused("train: a/images\nnames: []\n", ":2: names: there is none");
   check_refused("train: a/images\nnames: [a, a]\n", ":2: names: \"a\" is there twice");
   check_refused("train: a/images\nnames: [a, [b]]\n", ":2: names: a name is no word");
@@ -161,18 +161,19 @@ TEST_CASE("data.yaml: faults are refused with file and line") {
   check_refused(many + "]\n", ":2: names: 10001 of them, at most 10000 are taken");
   check_refused("train: a/images\nnames: {0: a, 2: b}\n", ":2: names: there is an id 2 but none 1");
   check_refused("train: a/images\nnames: {1: a, 2: b}\n", ":2: names: there is an id 1 but none 0");
-  check_refused("train: a/images\nnames:\n  0: a\n  x: b\n", ":4: names: \"x\" is no class id");
+  check_refused("train: a/images\nnames:\n  0: a\n  x: b\n", ":4: names: \"x\" is not a class id");
   check_refused("train: a/images\nnames:\n  0: a\n  0: b\n", ":4: names: the id 0 is there twice");
   check_refused("train: a/images\nnames: [a, b]\nnc: 3\n", ":3: nc is 3, but there are 2 names");
-  check_refused("train: a/images\nnames: [a, b]\nnc: two\n", ":3: nc: a number from 1 to 10000");
+  check_refused("train: a/images\nnames: [a, b]\nnc: two\n",
+                ":3: nc: expected a number from 1 to 10000");
   check_refused("val: a/images\n" + kNames, ":1: no train pictures: the key \"train\" is missing");
   check_refused("train:\n" + kNames, ":2: no train pictures");
-  check_refused("train: {a: b}\n" + kNames, ":1: train: a folder, a list file, or a list");
+  check_refused("train: {a: b}\n" + kNames, ":1: train: expected a folder, a list file, or a list");
   check_refused("train: [a/images, " + std::string(4097, 'a') + "]\n" + kNames,
                 ":1: train: a path of 4097 bytes, at most 4096 are taken");
   check_refused("train: []\n" + kNames, ":1: train: an empty list");
   check_refused("train: none/images\n" + kNames, ":1: train: there is no none/images; tried /");
-  check_refused("train: a/images\npath: [x]\n" + kNames, ":2: path: one word wanted");
+  check_refused("train: a/images\npath: [x]\n" + kNames, ":2: path: expected one word");
   check_refused("train: a/images\ntrain: b/images\n" + kNames,
                 ":2: the key \"train\" is there twice");
   check_refused("train: " + std::string(5000, '[') + "\n", ":2: malformed YAML: nested too deeply");

@@ -96,7 +96,8 @@ TEST_CASE("check: pictures in both sets are found by file and by content") {
   INFO(all);
   CHECK(std::count(all.begin(), all.end(), '\n') == 2);
   CHECK(all.find("copy.png: is in val, the same picture as " + (dir / "a/images/1.png").string() +
-                 " in train (kept, val judges by pictures learnt by heart)") != std::string::npos);
+                 " in train (kept, val measures on pictures that were trained on)") !=
+        std::string::npos);
   CHECK(all.find("link.png: is in train and in val") != std::string::npos);
   const std::vector<Finding> same = shared_pictures(train, open("val", dir / "a/images"));
   REQUIRE(same.size() == 1);

@@ -201,7 +201,7 @@ TEST_CASE("coco: missing pictures and other sizes are listed") {
 TEST_CASE("coco: files that are no COCO files are refused") {
   CHECK_THROWS_WITH_TEXT(load("{\"images\": [}"), FileError, "instances.json: malformed JSON: ");
   CHECK_THROWS_WITH_TEXT(load(""), FileError, "malformed JSON");
-  CHECK_THROWS_WITH_TEXT(load("[1, 2]"), FileError, "a JSON object wanted");
+  CHECK_THROWS_WITH_TEXT(load("[1, 2]"), FileError, "expected a JSON object");
   CHECK_THROWS_WITH_TEXT(load("{}"), FileError, "it has no list \"categories\"");
   CHECK_THROWS_WITH_TEXT(load(R"({"categories": [], "images": 3})"), FileError,
                          "it has no list \"images\"");

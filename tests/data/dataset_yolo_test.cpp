@@ -217,8 +217,8 @@ TEST_CASE("yolo: values out of range by rounding are clipped") {
 }
 
 TEST_CASE("yolo: bad lines are dropped and listed one by one") {
-  check_dropped("0 0.5 0.5 0.25", "4 columns, 5 wanted");
-  check_dropped("0 0.5 0.5 0.25 0.5 0.9", "6 columns, 5 wanted");
+  check_dropped("0 0.5 0.5 0.25", "4 columns, expected 5");
+  check_dropped("0 0.5 0.5 0.25 0.5 0.9", "6 columns, expected 5");
   check_dropped("0 0.1 0.1 0.5 0.1 0.5 0.5 0.3", "8 columns");
   check_dropped("0 0.5 0.5 nan 0.5", "column 4: \"nan\" is not a finite number");
   check_dropped("0 0.5 0.5 inf 0.5", "column 4: \"inf\"");
@@ -226,7 +226,7 @@ TEST_CASE("yolo: bad lines are dropped and listed one by one") {
   check_dropped("cat 0.5 0.5 0.5 0.5", "column 1: \"cat\"");
   check_dropped("0 0,5 0.5 0.5 0.5", "column 2: \"0,5\"");
   check_dropped("0.5 0.5 0.5 0.5 0.5", "class 0.5 is not an integer");
-  check_dropped("3 0.5 0.5 0.5 0.5", "class 3 is out of range, 0 to 2 wanted");
+  check_dropped("3 0.5 0.5 0.5 0.5", "class 3 is out of range, expected 0 to 2");
   check_dropped("-1 0.5 0.5 0.5 0.5", "class -1 is out of range");
   check_dropped("1e300 0.5 0.5 0.5 0.5", "is out of range");
   check_dropped("0 1.1 0.5 0.5 0.5", "column 2: 1.1 is outside 0 to 1");
@@ -259,7 +259,7 @@ TEST_CASE("yolo: bad pictures are dropped and listed") {
   REQUIRE(data.findings.size() == 5);
   const std::string all = all_findings(data.findings);
   INFO(all);
-  CHECK(all.find("small.png: 9x100 pixels, at least 10 a side wanted (picture dropped)\n") !=
+  CHECK(all.find("small.png: 9x100 pixels, expected at least 10 per side (picture dropped)\n") !=
         std::string::npos);
   CHECK(all.find("text.jpg: is no JPEG, PNG or BMP picture") != std::string::npos);
   CHECK(all.find("empty.png: is empty") != std::string::npos);

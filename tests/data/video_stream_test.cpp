@@ -53,7 +53,7 @@ TEST_CASE("video stream: what is no header of 8-bit video is refused, saying wha
     CHECK_THROWS_AS(format_of(header), FileError);
   }
   CHECK_THROWS_WITH(format_of("YUV4MPEG2 W2 H2 C420p10"),
-                    "x.y4m: colours of the kind C420p10; 8-bit YUV4MPEG2 wanted, as `ffmpeg -i "
+                    "x.y4m: colours of the kind C420p10; expected 8-bit YUV4MPEG2, as `ffmpeg -i "
                     "VIDEO -f yuv4mpegpipe -pix_fmt yuv420p -` writes it");
 }
 
@@ -89,7 +89,7 @@ TEST_CASE("video stream: a stream that ends early or goes astray says where") {
   CHECK_THROWS_WITH(read(header + frame("abcdef") + frame("abc")),
                     "pipe: ends within frame 2: 3 of 6 bytes");
   CHECK_THROWS_WITH(read(header + frame("abcdefgh") + frame("abcdef")),
-                    "pipe: no frame begins behind frame 1: \"ghFRAME\"");
+                    "pipe: no frame begins after frame 1: \"ghFRAME\"");
   CHECK_THROWS_AS(read(""), FileError);
   CHECK_THROWS_AS(read(std::string(100000, 'x')), FileError);
 }

@@ -150,7 +150,7 @@ TEST_CASE("convert: what cannot be written leaves nothing behind") {
   const Dataset data = boxes(dir);
   write_file(out / "there/file", "precious");
   CHECK_THROWS_WITH_TEXT(write(data, DatasetFormat::kYolo, out / "there"), FileError,
-                         "there: exists already, a new folder wanted");
+                         "there: already exists; name a new folder");
   CHECK(read_file(out / "there/file") == "precious");
   fs::remove(dir / "images/1.png");
   CHECK_THROWS_WITH_TEXT(

@@ -188,8 +188,8 @@ TEST_CASE("detector in C: classes that count as one are found as in C++") {
     CHECK(yd_open(opened.weights.c_str(), &options) == nullptr);
     CHECK(std::string(yd_last_error()) == why);
   };
-  refused("long", "NAME=CLASS,CLASS wanted, as vehicle=car,bus, got \"long\"");
-  refused("long=wide;;", "NAME=CLASS,CLASS wanted, as vehicle=car,bus, got \"\"");
+  refused("long", "expected NAME=CLASS,CLASS like vehicle=car,bus, got \"long\"");
+  refused("long=wide;;", "expected NAME=CLASS,CLASS like vehicle=car,bus, got \"\"");
   refused("long=wade", "detector: merge: there is no class \"wade\", the nearest is \"wide\"");
   refused("a=wide;b=wide", "detector: merge: \"wide\" cannot be part of \"a\" and of \"b\"");
 }
@@ -270,7 +270,7 @@ TEST_CASE("detector in C: what is wrong is said in one line, and nothing ends") 
          o.classes = &third;
          o.num_classes = 1;
        }),
-       "class 2 is wanted, there are 0 to 1");
+       "there is no class 2, there are 0 to 1");
   says(with([](yd_options& o) { o.num_classes = 1; }), "options: classes is NULL");
   says(with([](yd_options& o) { o.num_classes = -1; }), "num_classes is -1");
 

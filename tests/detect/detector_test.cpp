@@ -180,7 +180,7 @@ TEST_CASE("detector: wrong input is refused with what would be right") {
   CHECK_THROWS_WITH_TEXT(Detector(checkpoint, {.conf = 2}), ValueError, "conf is 2, must be 0..1");
   CHECK_THROWS_WITH_TEXT(Detector(checkpoint, {.max_det = 0}), ValueError, "max_det is 0");
   CHECK_THROWS_WITH_TEXT(Detector(checkpoint, {.classes = {2}}), ValueError,
-                         "class 2 is wanted, there are 0 to 1");
+                         "there is no class 2, there are 0 to 1");
   CHECK_THROWS_WITH_TEXT(Detector("none.pt"), FileError, "none.pt: no such file");
 }
 

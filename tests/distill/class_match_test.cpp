@@ -102,7 +102,7 @@ TEST_CASE("class_match: what cannot be matched is refused with what would be rig
 
 TEST_CASE("class_match: numbers that stand for names match nothing by chance") {
   CHECK_THROWS_WITH_TEXT(match_classes({"class0", "class1"}, {"class0", "class1", "class2"}),
-                         ConfigError, "the data does not say what class 0 is");
+                         ConfigError, "the data has no name for class 0");
   CHECK(match_classes({"class0"}, kTeacher, {"car"}).made_of == Parts{{2}});
 }
 

@@ -21,7 +21,7 @@ std::string problem_of(const std::string& text) {
 }
 
 TEST_CASE("json problem: what is no JSON is told with line and column") {
-  CHECK(problem_of("") == "the text is empty, JSON wanted");
+  CHECK(problem_of("") == "the text is empty, expected JSON");
   CHECK(problem_of("{").find("line 1, column 2: syntax error") == 0);
   CHECK(problem_of("{\n  \"epoch\": x}").find("line 2, column 12: syntax error") == 0);
   CHECK(problem_of("[\n\n]]").find("line 3, column 2: syntax error") == 0);

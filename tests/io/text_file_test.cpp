@@ -34,9 +34,9 @@ TEST_CASE("text file: a pipe is read to its end") {
 TEST_CASE("text file: what is none is refused by its name") {
   const test::TempDir dir;
   CHECK_THROWS_WITH_TEXT(read_text_file(dir / "none"), FileError, "none: no such file");
-  CHECK_THROWS_WITH_TEXT(read_text_file(dir.path()), FileError, "a file wanted, found a folder");
+  CHECK_THROWS_WITH_TEXT(read_text_file(dir.path()), FileError, "expected a file, found a folder");
   CHECK_THROWS_WITH_TEXT(read_text_file("/dev/zero"), FileError,
-                         "/dev/zero: a file wanted, found a device");
+                         "/dev/zero: expected a file, found a device");
   test::write_file(dir / "file", "");
   CHECK_THROWS_WITH_TEXT(read_text_file(dir / "file" / "a"), FileError, "file/a: no such file");
 }

@@ -216,7 +216,8 @@ TEST_CASE("page: a report before the first epoch and without a teacher is whole"
   const Shown shown = show(report_page(record), 1280, 900, "light");
   CHECK(count_of(shown.log, "CONSOLE") == 0);
   CHECK(shown.page.at("ready") == "yes");
-  CHECK(shown.page.at("text").get<std::string>().find("No epoch is done yet") != std::string::npos);
+  CHECK(shown.page.at("text").get<std::string>().find("No epoch is finished yet") !=
+        std::string::npos);
 }
 
 TEST_CASE("page: a comparison shows groups and curves on a desktop and on a phone") {

@@ -123,7 +123,7 @@ TEST_CASE("tensorboard: a folder in the place of the file is refused by its name
   const test::TempDir dir;
   std::filesystem::create_directory(dir / "events");
   CHECK_THROWS_WITH_TEXT(update_event_file(dir / "events", some_events(1)), FileError,
-                         "events: a file wanted, found a folder");
+                         "events: expected a file, found a folder");
 }
 
 TEST_CASE("tensorboard: a record cut in the middle is completed") {

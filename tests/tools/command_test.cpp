@@ -90,21 +90,21 @@ TEST_CASE("command: export writes ONNX files and refuses what it cannot write") 
   check_refused(setup.run("export tiny.safetensors tiny.engine"), 2, "must end in .onnx");
   check_refused(setup.run("export none.pt tiny.onnx"), 1, "none.pt: no such file");
   check_refused(setup.run("export cfg.json tiny.onnx"), 1, "cfg.json: ");
-  check_refused(setup.run(to + "--size 60"), 2, "--size: multiples of 16 wanted, got 60");
-  check_refused(setup.run(to + "--size 64 0"), 2, "--size: multiples of 16 wanted, got 0");
+  check_refused(setup.run(to + "--size 60"), 2, "--size: must be multiples of 16, got 60");
+  check_refused(setup.run(to + "--size 64 0"), 2, "--size: must be multiples of 16, got 0");
   check_refused(setup.run(to + "--size 1 2 3"), 2, "--size");
-  check_refused(setup.run(to + "--size 1600000"), 2, "--size: at most 16384 wanted");
+  check_refused(setup.run(to + "--size 1600000"), 2, "--size: must be at most 16384");
   check_refused(setup.run(to + "--batch 0"), 2, "--batch");
   check_refused(setup.run(to + "--dynamic --size 64"), 2, "--size excludes --dynamic");
   check_refused(setup.run(to + "--output masks"), 2, "masks not in {boxes,detections,logits}");
-  check_refused(setup.run(to + "--conf 0.5"), 2, "--conf belongs to --output detections");
-  check_refused(setup.run(to + "--output detections --iou 3"), 2, "from 0 to 1 wanted");
+  check_refused(setup.run(to + "--conf 0.5"), 2, "--conf is only for --output detections");
+  check_refused(setup.run(to + "--output detections --iou 3"), 2, "expected a number from 0 to 1");
   check_refused(setup.run("export tiny.safetensors none/tiny.onnx"), 1, "none");
   check_refused(setup.run("convert tiny.safetensors a.onnx"), 2, "`ydistill export` writes .onnx");
   std::filesystem::copy_file(setup.dir / "tiny.safetensors", setup.dir / "weights.onnx");
   std::filesystem::create_symlink("weights.onnx", setup.dir / "link.onnx");
   for (const char* out : {"weights.onnx", "./weights.onnx", "link.onnx"}) {
-    check_refused(setup.run(std::string("export weights.onnx ") + out), 2, "is the weights");
+    check_refused(setup.run(std::string("export weights.onnx ") + out), 2, "is the input file");
   }
   CHECK(test::read_file(setup.dir / "weights.onnx") ==
         test::read_file(setup.dir / "tiny.safetensors"));
@@ -121,7 +121,7 @@ TEST_CASE("command: export --dynamic takes a network whose stride does not divid
                   {model.spec(), {"wide", "high"}, export_weights(model), {}, ""});
   CHECK(setup.run("export thirds.safetensors thirds.onnx --dynamic").code == 0);
   check_refused(setup.run("export thirds.safetensors thirds.onnx"), 2,
-                "--size: multiples of 3 wanted, got 640");
+                "--size: must be multiples of 3, got 640");
 }
 
 TEST_CASE("command: info --memory predicts a training and inference and refuses what is neither") {
@@ -175,17 +175,17 @@ TEST_CASE("command: an empty value is refused by the name of its option, whateve
         "evolve cfg.json --out ''", "convert-data train/images --to coco --out ''",
         "trace --student tiny.safetensors --batch b --case c --out ''"}) {
     INFO(args);
-    check_refused(setup.run(args), 2, "--out: a value wanted, got an empty one; see ydistill ");
+    check_refused(setup.run(args), 2, "--out: expected a value, got an empty one; see ydistill ");
   }
   check_refused(setup.run("detect --weights '' --source val/images --out o"), 2,
                 "--weights: a val");
-  check_refused(setup.run("compare runs --page ''"), 2, "--page: a value wanted");
-  check_refused(setup.run("convert tiny.safetensors ''"), 2, "out: a value wanted");
-  check_refused(setup.run("train ''"), 2, "config: a value wanted");
-  check_refused(setup.run("train --resume ''"), 2, "--resume: a value wanted");
-  check_refused(setup.run("report ''"), 2, "run: a value wanted");
+  check_refused(setup.run("compare runs --page ''"), 2, "--page: expected a value");
+  check_refused(setup.run("convert tiny.safetensors ''"), 2, "out: expected a value");
+  check_refused(setup.run("train ''"), 2, "config: expected a value");
+  check_refused(setup.run("train --resume ''"), 2, "--resume: expected a value");
+  check_refused(setup.run("report ''"), 2, "run: expected a value");
   check_refused(setup.run("convert-data train/images --split '' --to voc --out z"), 2,
-                "--split: a value wanted");
+                "--split: expected a value");
   check_refused(setup.run("train cfg.json run.dir="), 2, "run.dir: expected a path, got \"\"");
 }
 
@@ -213,7 +213,7 @@ TEST_CASE(
   check_refused(o, 1, "run/report.json: not the report of a run: line 2, column 3: syntax error");
   CHECK(o.err.find("json.exception") == std::string::npos);
   check_refused(setup.run("train cfg.json model.graph=folder.json"), 1,
-                "folder.json: a file wanted, found a folder");
+                "folder.json: expected a file, found a folder");
   test::write_file(setup.dir / "graph.json", "{\"nc\": 2,\n\"anchors\": [,]}");
   check_refused(setup.run("train cfg.json"), 2,
                 "graph.json: graph: malformed JSON: line 2, column ");
@@ -512,7 +512,7 @@ TEST_CASE("command: convert-data goes round through all formats and never overwr
     for (size_t k = 0; k < after.size(); ++k) CHECK(after[k] == Approx(before[k]).margin(0.5 / 64));
   }
   const std::string kept = test::read_file(setup.dir / "y/data.yaml");
-  check_refused(setup.run("convert-data set.yaml --to yolo --out y"), 1, "y: exists already");
+  check_refused(setup.run("convert-data set.yaml --to yolo --out y"), 1, "y: already exists");
   CHECK(test::read_file(setup.dir / "y/data.yaml") == kept);
   check_refused(setup.run("convert-data v --to yolo --out z"), 2, "--split: missing; voc needs");
   check_refused(setup.run("convert-data c/annotations/instances_val.json --to yolo --out z"), 2,
@@ -520,7 +520,7 @@ TEST_CASE("command: convert-data goes round through all formats and never overwr
   check_refused(setup.run("convert-data none.yaml --to yolo --out z"), 1,
                 "none.yaml: no such file");
   check_refused(setup.run("convert-data cfg.json --to yolo --out z"), 2,
-                "cfg.json: no COCO file, it has no list \"images\"; give what this config's");
+                "cfg.json: not a COCO file: it has no list \"images\"; give what this config's");
   check_refused(setup.run("convert-data train/images --split names --to yolo --out z"), 2,
                 "split \"names\": data.yaml has a key of that name");
   for (const auto& [split, text] :

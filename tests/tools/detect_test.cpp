@@ -109,9 +109,9 @@ TEST_CASE("command: detect takes classes by name and number and leaves out the o
   CHECK(classes_in(setup.run(args + "c --tta --agnostic --classes 0")) ==
         std::set<std::string>{"wide"});
   check_refused(setup.run(args + "d --classes hihg"), 2,
-                "--classes: the weights know no \"hihg\", the nearest is \"high\"");
+                "--classes: the weights have no class \"hihg\", the nearest is \"high\"");
   check_refused(setup.run(args + "d --classes high 2"), 2,
-                "--classes: class 2 is wanted, the weights have 0 to 1");
+                "--classes: there is no class 2, the weights have 0 to 1");
   check_refused(setup.run(args + "d --max-det 0"), 2, "--max-det");
   CHECK_FALSE(fs::exists(setup.dir / "d"));
 }
@@ -125,7 +125,7 @@ TEST_CASE("command: val writes its boxes as COCO results, and overwrites nothing
   const auto boxes = nlohmann::json::parse(read_file(setup.dir / "boxes.json"));
   REQUIRE_FALSE(boxes.empty());
   CHECK(boxes[0].contains("image_id"));
-  check_refused(setup.run(args + "boxes.json"), 2, "boxes.json: is there already");
+  check_refused(setup.run(args + "boxes.json"), 2, "boxes.json: already exists");
   for (const char* nowhere : {"cfg.json/b.json", "none/b.json", "none/"}) {
     const Outcome o = setup.run(args + nowhere);
     CHECK(o.code == 1);
@@ -149,7 +149,7 @@ TEST_CASE("command: detect --batch refuses what is no number of pictures in one 
         "detect --weights tiny.safetensors --source val/images --out o "
         "--batch " +
         std::string(batch));
-    check_refused(o, 2, "--batch: a whole number from 1 to 1024 wanted");
+    check_refused(o, 2, "--batch: expected a whole number from 1 to 1024");
   }
   CHECK_FALSE(fs::exists(setup.dir / "o"));
 }

@@ -112,19 +112,19 @@ TEST_CASE("command: classes that count as one are found, labelled and converted 
                 "label: --merge: there is no class \"hihg\", the nearest is \"high\"");
   check_refused(setup.run(label + " --merge a=wide --merge b=wide"), 2,
                 "label: --merge: \"wide\" cannot be part of \"a\" and of \"b\"");
-  check_refused(setup.run(label + " --merge wide"), 2, "NAME=CLASS,CLASS wanted");
+  check_refused(setup.run(label + " --merge wide"), 2, "expected NAME=CLASS,CLASS");
   check_refused(setup.run(label + " --merge a="), 2, "\"a\" of a class without a name");
   check_refused(setup.run("detect --out d" + std::string(kFind) + " --classes wide" + merge), 2,
-                "--classes: \"wide\" counts as \"long\", by --merge");
+                "--classes: \"wide\" is merged into \"long\" by --merge");
   CHECK_FALSE(fs::exists(setup.dir / "new"));
 }
 
 TEST_CASE("command: label overwrites nothing and tells at once what is wrong") {
   const Setup setup;
   const std::string label = "label" + std::string(kFind);
-  check_refused(setup.run(label + " --out val"), 1, "val: exists already, a new folder wanted");
+  check_refused(setup.run(label + " --out val"), 1, "val: already exists; name a new folder");
   check_refused(setup.run(label + " --out new --classes wade"), 2,
-                "the weights know no \"wade\", the nearest is \"wide\"");
+                "the weights have no class \"wade\", the nearest is \"wide\"");
   check_refused(setup.run(label + " --out new --split 'a b'"), 2,
                 "label: --split: write_dataset: split \"a b\"");
   check_refused(setup.run("label --weights tiny.safetensors --source none --size 64 --out new"), 1,
@@ -148,7 +148,7 @@ TEST_CASE("command: a student is trained without a single label, on what its tea
   const Outcome trained = setup.run("train free.json");
   INFO(trained.err);
   CHECK(trained.code == 0);
-  CHECK(trained.err.find("the student learns from the teacher alone") != std::string::npos);
+  CHECK(trained.err.find("the student learns only from the teacher") != std::string::npos);
   CHECK(trained.err.find("teacher: 1 of its 2 classes are the student's: high") !=
         std::string::npos);
   const Outcome memory = setup.run("info --memory free.json");

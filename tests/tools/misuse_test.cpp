@@ -13,9 +13,10 @@ using namespace test;
 TEST_CASE("command: a word that is no command is named with the nearest one") {
   const test::TempDir dir;
   const Outcome typo = run(dir.path(), "trian cfg.json");
-  check_refused(typo, 2, "\"trian\" is no command; did you mean train? There are train, evolve,");
+  check_refused(typo, 2,
+                "\"trian\" is not a command; did you mean train? Commands: train, evolve,");
   check_refused(run(dir.path(), "Detect"), 2, "did you mean detect?");
-  check_refused(run(dir.path(), "--foo"), 2, "--foo is no option, a command was expected");
+  check_refused(run(dir.path(), "--foo"), 2, "--foo is not an option; expected a command");
   check_refused(run(dir.path(), ""), 2, "A subcommand is required");
 }
 
@@ -25,14 +26,14 @@ TEST_CASE("command: contradictory and repeated options are refused, not ignored"
   for (const char* option : {"--conf", "--iou"}) {
     for (const char* value : {"1.5", "-1", "nan", "x"}) {
       check_refused(setup.run(detect + option + "=" + value), 2,
-                    std::string(option) + ": a number from 0 to 1 wanted");
+                    std::string(option) + ": expected a number from 0 to 1");
     }
   }
   for (const char* size : {"0", "-16", "65"}) {
     check_refused(setup.run(detect + "--size=" + size), 2,
-                  "detect: --size: a multiple of 16 wanted, got ");
+                  "detect: --size: must be a multiple of 16, got ");
   }
-  check_refused(setup.run(detect + "--out p"), 2, "--out: one value wanted, got 2");
+  check_refused(setup.run(detect + "--out p"), 2, "--out: expected one value, got 2");
   check_refused(setup.run("convert-data val/images --to coco --out o --images train"), 2,
                 "--images: goes with COCO only");
   check_refused(setup.run("convert-data val/images --to coco --out o --split a/b"), 2, "--split: ");
@@ -49,7 +50,7 @@ TEST_CASE("command: an option that a command lacks is named with the nearest one
   const std::string detect = "detect --weights tiny.safetensors --source val/images --out o ";
   check_refused(setup.run(detect + "--img 64"), 2, "detect has no option --img; see ydistill");
   check_refused(setup.run(detect + "--confg=0.3"), 2, "no option --confg (did you mean --conf?)");
-  check_refused(setup.run(detect + "--size 1e2"), 2, "--size: a number wanted, got \"1e2\"");
+  check_refused(setup.run(detect + "--size 1e2"), 2, "--size: expected a number, got \"1e2\"");
   CHECK_FALSE(fs::exists(setup.dir / "o"));
 }
 
@@ -59,10 +60,10 @@ TEST_CASE("command: what was given instead of a config, of weights or of a run i
   check_refused(setup.run("train set.yaml"), 2,
                 "a config is JSON, and names a data.yaml as \"data\": {\"yaml\": \"data.yaml\"}");
   check_refused(setup.run("val tiny.safetensors"), 2,
-                "a config is JSON, this file is no UTF-8 text");
+                "a config is JSON, but this file is not UTF-8 text");
   const std::string detect = "detect --source val/images --out o --weights ";
   check_refused(setup.run(detect + "train"), 1,
-                "train: a folder; a file wanted, .pt or .safetensors\n");
+                "train: a folder; expected a file, .pt or .safetensors\n");
   test::write_file(setup.dir / "run/weights/best.safetensors", "");
   check_refused(setup.run(detect + "run"), 1, "such as run/weights/best.safetensors\n");
   for (const auto& [given, meant] : {std::pair{"data.train=train/images", "data.train.yolo"},
@@ -77,19 +78,19 @@ TEST_CASE("command: what was given instead of a config, of weights or of a run i
                 "a run continues with its own config; train.epochs=3 cannot be given with it");
   check_refused(setup.run("train"), 2, "name a config file, or a run folder with --resume\n");
   check_refused(setup.run("train run"), 2,
-                "run: a folder; a config file wanted, or --resume run to go on");
+                "run: a folder; expected a config file, or --resume run to continue a run");
   check_refused(setup.run("train --resume cfg.json"), 1,
-                "cfg.json: a file; the folder of a run is wanted");
+                "cfg.json: a file; expected the folder of a run");
   test::write_file(setup.dir / "empty.yaml", "names: [wide, high]\n");
   check_refused(setup.run("convert-data empty.yaml --to coco --out o"), 1,
-                "empty.yaml: names no pictures, a key train, val or test wanted");
+                "empty.yaml: lists no pictures; expected a key train, val or test");
   test::write_file(setup.dir / "empty.json",
                    R"({"images": [], "annotations": [], "categories": []})");
   check_refused(setup.run("convert-data empty.json --images val/images --to yolo --out o"), 1,
                 "empty.json: its list \"images\" is empty");
-  check_refused(setup.run("compare cfg.json"), 1, "cfg.json: a file; the folder of a run is");
-  check_refused(setup.run("report cfg.json"), 1, "cfg.json: a file; the folder of a run is");
-  check_refused(setup.run("report none"), 1, "none: no such folder; the folder of a run is");
+  check_refused(setup.run("compare cfg.json"), 1, "cfg.json: a file; expected the folder of a run");
+  check_refused(setup.run("report cfg.json"), 1, "cfg.json: a file; expected the folder of a run");
+  check_refused(setup.run("report none"), 1, "none: no such folder; expected the folder of a run");
   CHECK_FALSE(fs::exists(setup.dir / "runs"));
 }
 
@@ -112,7 +113,7 @@ TEST_CASE("command: pictures none of which has a label are refused, saying where
         std::string::npos);
   const std::string convert = "convert-data train/images --to yolo --out o";
   check_refused(setup.run(convert), 2,
-                "train/images: no label found, and so no class; YOLO labels");
+                "train/images: no label found, so the classes are unknown; YOLO labels");
   CHECK_FALSE(fs::exists(setup.dir / "o"));
   CHECK(setup.run(convert + " --names wide").code == 0);
   fs::rename(setup.dir / "val/labels", setup.dir / "val/annotations");
@@ -130,7 +131,7 @@ TEST_CASE("command: no picture and no config is overwritten by what is said abou
   const std::string detect = "detect --weights tiny.safetensors --size 64 --out own --source ";
   for (const char* source : {"own", "own/a.jpg", "'o*/*.jpg'", "links", "./links/../own/a.jpg"}) {
     INFO(source);
-    check_refused(setup.run(detect + source), 2, "another folder wanted");
+    check_refused(setup.run(detect + source), 2, "name another folder");
   }
   CHECK(test::read_file(setup.dir / "own/a.jpg") == before);
   const std::string config = test::read_file(setup.dir / "cfg.json");
@@ -158,7 +159,7 @@ TEST_CASE("command: detect says how many files of a folder are of kinds that it 
   const std::string detect =
       "detect --weights tiny.safetensors --source mixed --out o --size 64 --json";
   check_refused(setup.run(detect), 1,
-                "mixed: no picture in this folder, .jpg, .jpeg, .png or .bmp wanted; 5 files are "
+                "mixed: no picture in this folder, expected .jpg, .jpeg, .png or .bmp; 5 files are "
                 "left out, of kinds that are not read (.gif, .mp4, .tif, .webp)\n");
   fs::copy_file(setup.dir / "val/images/p000.png", setup.dir / "mixed/p.PNG");
   fs::create_symlink("nowhere", setup.dir / "mixed/q.png");

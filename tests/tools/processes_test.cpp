@@ -76,7 +76,7 @@ TEST_CASE("command: a validation in two processes prints the table of one, once"
   CHECK(two_files.code == 0);
   CHECK(two_files.out == one_file.out);
   CHECK(read_file(setup.dir / "two.json") == read_file(setup.dir / "one.json"));
-  CHECK(count(run_two(setup, args + " --coco-results two.json").err, "is there already") == 1);
+  CHECK(count(run_two(setup, args + " --coco-results two.json").err, "already exists") == 1);
   CHECK(count(run_two(setup, "val cfg.json").err, "ydistill: model.weights: val needs") == 1);
 }
 

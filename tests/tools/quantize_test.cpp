@@ -118,11 +118,11 @@ TEST_CASE("command: quantize refuses in one line and writes nothing") {
   check_refused(setup.run(quantize + "q.onnx --pictures val/images"), 2,
                 "q.onnx: the file to write must end in .safetensors");
   check_refused(setup.run(quantize + "tiny.safetensors --pictures val/images"), 2,
-                "tiny.safetensors: is the weights; the name of another file wanted");
+                "tiny.safetensors: is the input file; name another file to write");
   check_refused(setup.run(quantize + "q.safetensors"), 2, "--pictures is required");
   check_refused(setup.run(quantize + "q.safetensors --pictures none"), 1, "none: no such picture");
   check_refused(setup.run(quantize + "q.safetensors --pictures val/images --size 65"), 2,
-                "quantize: --size: a multiple of 16 wanted, got 65");
+                "quantize: --size: must be a multiple of 16, got 65");
   check_refused(setup.run(quantize + "q.safetensors --pictures val/images --count 0"), 2,
                 "--count: ");
   check_refused(setup.run(quantize + "cfg.json/q.safetensors --pictures val/images"), 1,

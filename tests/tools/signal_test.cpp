@@ -147,7 +147,7 @@ TEST_CASE("command: a signal before the first batch is answered at once and leav
     const int fifo = open((setup.dir / "cfg.json").c_str(), O_WRONLY);  // once it reads
     REQUIRE(fifo >= 0);
     train.send(signal);
-    CHECK(train.says("stopping soon; a second Ctrl-C ends it at once\n"));
+    CHECK(train.says("stopping soon; press Ctrl-C again to end at once\n"));
     CHECK(write(fifo, config.data(), config.size()) == ssize_t(config.size()));
     close(fifo);
     CHECK(train.wait() == 0);

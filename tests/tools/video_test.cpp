@@ -111,20 +111,20 @@ TEST_CASE("command: video refuses in one line what it cannot do, and overwrites 
   const Setup setup;
   write_file(setup.dir / "in.y4m", Video().stream);
   write_file(setup.dir / "good", "good");
-  check_refused(setup.run(kVideo + "--source in.y4m"), 2, "--out, --json or both wanted");
+  check_refused(setup.run(kVideo + "--source in.y4m"), 2, "give --out, --json or both");
   check_refused(setup.run(kVideo + "--out - --json - < in.y4m"), 2, "both name -");
-  check_refused(setup.run(kVideo + "--out good < in.y4m"), 2, "--out good: is there already");
-  check_refused(setup.run(kVideo + "--json good < in.y4m"), 2, "--json good: is there already");
+  check_refused(setup.run(kVideo + "--out good < in.y4m"), 2, "--out good: already exists");
+  check_refused(setup.run(kVideo + "--json good < in.y4m"), 2, "--json good: already exists");
   CHECK(read_file(setup.dir / "good") == "good");
   check_refused(setup.run(kVideo + "--json none/x < in.y4m"), 1, "none/x: cannot be written");
   check_refused(setup.run(kVideo + "--json - --source none.y4m"), 1, "none.y4m: no such file");
   check_refused(setup.run(kVideo + "--json - --source train"), 1, "train: a folder");
-  check_refused(setup.run(kVideo + "--json - < cfg.json"), 1, "YUV4MPEG2 wanted");
+  check_refused(setup.run(kVideo + "--json - < cfg.json"), 1, "expected 8-bit YUV4MPEG2");
   check_refused(setup.run("video --weights tiny.safetensors --size 65 --json - < in.y4m"), 2,
-                "video: --size: a multiple of 16 wanted, got 65");
+                "video: --size: must be a multiple of 16, got 65");
   check_refused(setup.run("video --weights none.pt --json - < in.y4m"), 1, "none.pt");
   check_refused(setup.run("detect --weights tiny.safetensors --out x --source in.y4m"), 1,
-                "in.y4m: a video; `ydistill video --help`");
+                "in.y4m: a video; see `ydistill video --help`");
   const Outcome cut = setup.run(kVideo + "--json - --source -", "head -c 2500 in.y4m |");
   CHECK(cut.code == 1);
   CHECK(num_lines(cut.out) == 1);  // the frame that came whole

@@ -363,7 +363,7 @@ TEST_CASE("config: a file of nothing but brackets and a file without an end are 
   CHECK_THROWS_WITH_TEXT(with_override("train.freeze=" + deep), ConfigError,
                          "command line: train.freeze: lists and objects are nested more than 64");
   CHECK_THROWS_WITH_TEXT(load_config("/dev/zero", {}), FileError,
-                         "/dev/zero: a file wanted, found a device");
+                         "/dev/zero: expected a file, found a device");
 }
 
 TEST_CASE("config: a command that needs a source says which") {
@@ -396,7 +396,7 @@ TEST_CASE("config: a syntax error names file line and column") {
   };
   refused("{\n  \"model\": {,}\n}", "cfg.json: line 2, column 13: syntax error");
   refused("{\n  \"train\": {\"epochs\": 3}\n", "cfg.json: line 3, column 1: syntax error");
-  refused("", "cfg.json: the text is empty, JSON wanted");
+  refused("", "cfg.json: the text is empty, expected JSON");
   refused("{} x", "cfg.json: line 1, column 4: syntax error");
   refused("[1]", "cfg.json: expected a JSON object, got [1]");
   refused("{\"a\": \"\xff\"}", "cfg.json: line 1, column");
@@ -407,21 +407,21 @@ TEST_CASE("config: a syntax error names file line and column") {
 TEST_CASE(
     "config: rectangular batches go neither with image weights nor with unlabelled pictures") {
   CHECK_THROWS_WITH_TEXT(parsed(with(R"("train": {"rect": true, "image_weights": true})")),
-                         ConfigError, "train.rect: not with train.image_weights");
+                         ConfigError, "train.rect: cannot be used with train.image_weights");
   const auto unlabeled = [](const std::string& labelled) {
     return R"({"model": {"graph": "yolov5s"}, "teacher": {"weights": "t.pt"}, "train": {"rect": true},
                "data": {"val": {"yolo": "v"}, "unlabeled": {"pictures": "u"})" +
            labelled + "}}";
   };
   CHECK_THROWS_WITH_TEXT(parsed(unlabeled(R"(, "train": {"yolo": "t"})")), ConfigError,
-                         "train.rect: not with data.unlabeled");
+                         "train.rect: cannot be used with data.unlabeled");
   CHECK_NOTHROW(parsed(unlabeled("")));  // pictures of one kind
 }
 
 TEST_CASE("config: a file that cannot be read is named") {
   TempDir dir;
   CHECK_THROWS_WITH_TEXT(load_config(dir / "none.json"), FileError, "none.json: no such file");
-  CHECK_THROWS_WITH_TEXT(load_config(dir.path()), FileError, "a file wanted, found a folder");
+  CHECK_THROWS_WITH_TEXT(load_config(dir.path()), FileError, "expected a file, found a folder");
   write_file(dir / "bad.json", "{]");
   CHECK_THROWS_WITH_TEXT(load_config(dir / "bad.json"), ConfigError, "bad.json: line 1, column 2");
 }

@@ -191,7 +191,7 @@ TEST_CASE("train: a teacher in 8 bits is refused where it cannot be, before the 
   const Checkpoint teacher = load_checkpoint(config.teacher->weights, PtWeights::kEma);
   CHECK(teacher_compute(config, teacher, {}).precision == Precision::kInt8);
   CHECK_THROWS_WITH_TEXT(teacher_compute(config, teacher, Compute{Device::cuda(0)}), ConfigError,
-                         "\"int8\" is the CPU's, and the student trains on cuda:0");
+                         "\"int8\" runs only on the CPU, but the student trains on cuda:0");
   std::vector<Tensor> features;
   Teacher in_bytes(teacher, teacher_compute(config, teacher, {}));
   CHECK_THROWS_WITH_TEXT(in_bytes.logits(Tensor::zeros({1, 64, 64, 3}, DType::kUInt8), &features),
@@ -283,7 +283,7 @@ TEST_CASE("train: without any training labels the teacher alone speaks") {
   const auto overrides = without_labels(setup, teacher_of(taught), "student");
   const TrainOutcome outcome = train(setup.config(overrides), events);
   REQUIRE(outcome.finished);
-  CHECK(events.log.find("data.train: there is none: the student learns from the teacher alone") !=
+  CHECK(events.log.find("data.train: not given; the student learns only from the teacher") !=
         std::string::npos);
   CHECK(events.log.find("data.unlabeled: 10 pictures without labels") != std::string::npos);
   for (const EpochResult& r : events.results) {
@@ -323,7 +323,7 @@ TEST_CASE("train: without labels a student from scratch has the teacher's anchor
         .spec.anchors.wh_px[0][0];
   };
   CHECK(anchors_of(train(setup.config(overrides), events)) == std::array<double, 2>{12, 12});
-  CHECK(events.log.find("anchors: the teacher's are taken") != std::string::npos);
+  CHECK(events.log.find("anchors: taken from the teacher") != std::string::npos);
   overrides.push_back("train.autoanchor=off");
   CHECK(anchors_of(train(setup.config(overrides), kept)) == std::array<double, 2>{14, 14});
 }
@@ -348,7 +348,7 @@ TEST_CASE("train: a run from before distill.mean goes on as it began") {
   test::write_file(stopped.run / "config.json", kept);
   CHECK(resume_training(stopped.run, second).finished);
   check_same_bits(reference.run / "weights/last.safetensors", last);
-  CHECK(second.log.find("is not what the run was begun with") == std::string::npos);
+  CHECK(second.log.find("differs from the config in the checkpoint") == std::string::npos);
 }
 
 TEST_CASE("train: a teacher that lacks a class is refused where nobody else would teach it") {
@@ -359,7 +359,7 @@ TEST_CASE("train: a teacher that lacks a class is refused where nobody else woul
   overrides.insert(overrides.end(),
                    {"data.names=[\"flat\",\"high\"]", "teacher.classes=[\"\",\"high\"]"});
   CHECK_THROWS_WITH_TEXT(train(setup.config(overrides), events), ConfigError,
-                         "the teacher does not know flat, and without data.train nobody would");
+                         "the teacher does not know flat, and without data.train nothing would");
   CHECK_THROWS_WITH_TEXT(train(setup.config({teacher_of(taught), "data.names=[\"flat\",\"high\"]",
                                              "teacher.classes=[\"\",\"high\"]", "distill.loss=kl"}),
                                events),
@@ -372,7 +372,7 @@ TEST_CASE("train: a teacher that lacks a class is refused where nobody else woul
   const std::vector<std::string> of_one{"teacher={\"weights\":\"" + one.string() + "\"}",
                                         "teacher.classes=[\"\",\"high\"]"};
   CHECK_THROWS_WITH_TEXT(train(setup.config(of_one), events), ConfigError,
-                         "that of a teacher of one class alone was never trained");
+                         "a teacher with a single class never trained its own");
   CHECK_FALSE(std::filesystem::exists(setup.dir / "runs" / "exp"));
 }
 
@@ -419,9 +419,9 @@ TEST_CASE("train: what needs labels is refused where there are none") {
   refused({"train.image_weights=true"},
           "train.image_weights: counts labels, and without data.train there are none");
   refused({"train.autoanchor=always"}, "train.autoanchor: fits anchors to labels, and without");
-  refused({"distill.gain=0"}, "the teacher alone speaks, and its gains are 0");
+  refused({"distill.gain=0"}, "there is only the distillation loss, and its gains are 0");
   refused({"distill.box=0", "distill.obj=0", "distill.cls=0"}, "and its gains are 0");
-  refused({"data.val=null"}, "the pictures without labels need ones to validate on");
+  refused({"data.val=null"}, "labelled ones are needed to validate on");
   refused({"teacher=null"}, "only a teacher can teach from pictures without labels");
   auto alone = without_labels(setup, "teacher={\"weights\":\"t.pt\"}", "x");
   alone.insert(alone.end(), {"train.batch=1", "train.rect=true"});
@@ -605,7 +605,7 @@ TEST_CASE("train: a teacher of other classes is refused before the data is read,
   for (const Quiet& events : {named, yaml, single}) CHECK(events.log.empty());
   // The labels alone say that there are two classes and so what they are called.
   CHECK_THROWS_WITH_TEXT(train(setup.config({teacher, "data.names=[]"}), numbered), ConfigError,
-                         "the data does not say what class 0 is, \"class0\" stands for a name");
+                         "the data has no name for class 0, called \"class0\" here");
   CHECK(numbered.log.find("data.train: 12 pictures") != std::string::npos);
 }
 

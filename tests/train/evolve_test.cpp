@@ -23,7 +23,7 @@ TEST_CASE("evolve: a search that was stopped and goes on equals one in one go") 
   REQUIRE(whole.generations.size() == 4);
   CHECK_FALSE(evolve(setup.config({"train.epochs=1"}), setup.dir / "parts", 4, halted).finished);
   CHECK(evolve(setup.config({"train.epochs=1"}), setup.dir / "parts", 4, rest).finished);
-  CHECK(rest.log.find("evolve: goes on after 2 generations") != std::string::npos);
+  CHECK(rest.log.find("evolve: continues after 2 generations") != std::string::npos);
   for (const char* file : {"evolve.csv", "best.json"}) {
     CHECK(test::read_file(setup.dir / "whole" / file) ==
           test::read_file(setup.dir / "parts" / file));

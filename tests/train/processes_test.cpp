@@ -460,10 +460,11 @@ TEST_CASE("processes: other data or another config in one of them is refused, na
            : "EndedTogether"));
   CHECK(processes().ends_together());
   CHECK(failure_of([&] { train(config, events, processes()); }) ==
-        (processes().is_first() ? fmt::format("ConfigError: process 1 on {}: the config is another "
-                                              "than the first process's",
-                                              processes().machine())
-                                : "EndedTogether"));
+        (processes().is_first()
+             ? fmt::format(
+                   "ConfigError: process 1 on {}: the config differs from the first process's",
+                   processes().machine())
+             : "EndedTogether"));
   CHECK_FALSE(std::filesystem::exists(shared.dir / "runs/x"));
 }
 
@@ -488,7 +489,7 @@ TEST_CASE(
   };
   CHECK(failure_of([&] { check_precision(Precision::kFp32); }) == "");
   check_refused([&] { check_precision(Precision::kBf16); },
-                "precision: bf16 here, fp32 in the first process: name one for all");
+                "precision: bf16 here, fp32 in the first process; set the same for all");
 
   GraphSpec graph = graph_from_json(test::tiny_graph());
   CHECK(failure_of([&] { check_same_graph(all, graph); }) == "");
@@ -522,11 +523,10 @@ TEST_CASE("processes: a batch with fewer pictures than there are processes is re
   test::QuietEvents events;
   const std::string text =
       failure_of([&] { train(shared.config("x", {"train.batch=1"}), events, processes()); });
-  CHECK(text == (processes().is_first()
-                     ? fmt::format("ConfigError: train.batch: 1 pictures for {} processes, at "
-                                   "least one for each wanted",
-                                   processes().size())
-                     : "EndedTogether"));
+  CHECK(text == (processes().is_first() ? fmt::format("ConfigError: train.batch: 1 pictures for {} "
+                                                      "processes, expected at least one for each",
+                                                      processes().size())
+                                        : "EndedTogether"));
 }
 
 TEST_CASE("processes: a loss that is not finite ends all of them with one message") {

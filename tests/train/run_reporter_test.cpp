@@ -135,7 +135,7 @@ TEST_CASE("run reporter: a report that cannot be read is said and begun anew") {
   const TrainOutcome stopped = train(setup.config(), first);
   test::write_file(stopped.run / "report.json", "{\"format\": 1");
   REQUIRE(resume_training(stopped.run, second).finished);
-  CHECK(second.log.find("report: begun anew: ") != std::string::npos);
+  CHECK(second.log.find("report: a new one is begun, ") != std::string::npos);
   CHECK(read_run_record(stopped.run).results.rows.size() == 3);
 }
 

@@ -51,7 +51,7 @@ TEST_CASE("classes: a validation data.yaml with the names in another order is re
   CHECK(val.samples.at(0).labels.at(0).class_id == 1);
   CHECK(val.samples.at(1).labels.at(0).class_id == 0);
   REQUIRE(val.notes.size() == 1);
-  CHECK(val.notes[0].find("val.yaml: its names stand in another order") != std::string::npos);
+  CHECK(val.notes[0].find("val.yaml: its names are in another order") != std::string::npos);
 }
 
 TEST_CASE("classes: data.names in another order than a data.yaml are matched by name") {
@@ -101,7 +101,7 @@ TEST_CASE("classes: those that data.merge makes one are one in every source") {
                                "val": {"yolo": "val/images"})";
   const auto [train, val] = sets.load(sets.config(mixed + merge));
   CHECK(val.samples.at(1).labels.at(0).class_id == 0);
-  CHECK_THROWS_WITH_TEXT(sets.load(sets.config(kFolders + merge)), ConfigError, "have ids alone");
+  CHECK_THROWS_WITH_TEXT(sets.load(sets.config(kFolders + merge)), ConfigError, "have only ids");
   // As `val` reads the folder for the model of that training, and for one that knows the parts.
   const auto ids_for = [&](const Names& model) {
     return model_reading(sets.config(mixed + merge), model).names;
@@ -110,7 +110,7 @@ TEST_CASE("classes: those that data.merge makes one are one in every source") {
   CHECK(ids_for({"high", "round", "wide"}) == Names{"high", "round", "wide"});
   CHECK_THROWS_WITH_TEXT(
       model_reading(sets.config(R"("val": {"yolo": "val/images"})" + merge), {"long", "round"}),
-      ConfigError, "have ids alone");
+      ConfigError, "have only ids");
   // Names afterwards say nothing of what the ids beside them are.
   CHECK_THROWS_WITH_TEXT(sets.load(sets.config(mixed + R"(, "names": ["long", "round"])" + merge)),
                          ConfigError, "train.yaml, while data.val has ids without names");
@@ -395,7 +395,7 @@ TEST_CASE("student: what a head keeps that has as many classes, or one, or reads
   const Tensor single = first_bias(fine_tune.student({"high"}));
   CHECK(single.at(4) == start.at(4));
   CHECK(single.at(5) > 10);
-  CHECK(log.find("of its weights high alone is left; the head keeps its boxes and objectness") !=
+  CHECK(log.find("of its weights only high is left; the head keeps its boxes and objectness") !=
         std::string::npos);
   fine_tune.student({"high", "new", "wide"}, R"(, "graph": "wide.json")");
   CHECK(log.find("is replaced by one for 3") != std::string::npos);

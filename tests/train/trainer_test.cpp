@@ -287,7 +287,7 @@ TEST_CASE("train: anchors that miss the labels are fitted to them, but not with 
   train(setup.config({"train.epochs=1"}), fits);
   CHECK(fits.log.find("anchors: best possible recall 1.0000\n") != std::string::npos);
   const TrainOutcome outcome = train(setup.config({graph, "train.epochs=1"}), fitted);
-  CHECK(fitted.log.find("fitted ones reach 1.0000 and are used") != std::string::npos);
+  CHECK(fitted.log.find("fitted anchors reach 1.0000 and are used") != std::string::npos);
   const Checkpoint best =
       load_checkpoint(outcome.run / "weights/best.safetensors", PtWeights::kEma);
   CHECK(best.spec.anchors.wh_px[0][0][0] > 10);
@@ -306,9 +306,9 @@ TEST_CASE("train: anchors that a graph only counts are fitted, with a teacher to
   const std::string counted = "model={\"graph\":\"" + (setup.dir / "counted.json").string() + "\"}";
   Quiet alone, taught, off;
   const TrainOutcome outcome = train(setup.config({counted, "train.epochs=1"}), alone);
-  CHECK(alone.log.find("fitted ones reach 1.0000 and are used") != std::string::npos);
+  CHECK(alone.log.find("fitted anchors reach 1.0000 and are used") != std::string::npos);
   train(setup.config({counted, teacher_of(outcome), "train.epochs=1"}), taught);
-  CHECK(taught.log.find("fitted ones reach 1.0000 and are used") != std::string::npos);
+  CHECK(taught.log.find("fitted anchors reach 1.0000 and are used") != std::string::npos);
   const TrainOutcome kept =
       train(setup.config({counted, "train.epochs=1", "train.autoanchor=off"}), off);
   const auto first_anchor = [](const TrainOutcome& run) {
@@ -445,8 +445,8 @@ TEST_CASE("train: stopped before its first batch it can be resumed, with the bit
   CHECK_FALSE(once_more.finished);
   CHECK(once_more.run == stopped.run);
   CHECK(again.steps == 0);
-  CHECK(again.log.ends_with("run: stopped before it went on; " + stopped.run.string() +
-                            " is as it was\n"));
+  CHECK(again.log.ends_with("run: stopped before it continued; " + stopped.run.string() +
+                            " is unchanged\n"));
   CHECK(resume_training(stopped.run, rest).finished);
   check_same_bits(setup.dir / "runs/whole/weights/last.safetensors",
                   stopped.run / "weights/last.safetensors");
@@ -571,15 +571,15 @@ TEST_CASE("train: a resumed run says that a changed config.json has no effect") 
   const auto run = train(setup.config(), first).run;
   Quiet same(3);
   resume_training(run, same);
-  CHECK(same.log.find("the checkpoint's config holds") == std::string::npos);
+  CHECK(same.log.find("the config in the checkpoint") == std::string::npos);
   std::string text = test::read_file(run / "config.json");
   text.replace(text.find("\"epochs\": 3"), 11, "\"epochs\": 9");
   for (const std::string& changed : {text, std::string("{")}) {
     test::write_file(run / "config.json", changed);
     Quiet other(3);
     resume_training(run, other);
-    CHECK(other.log.find("config.json is not what the run was begun with; the checkpoint's config "
-                         "holds") != std::string::npos);
+    CHECK(other.log.find("config.json differs from the config in the checkpoint, which is used") !=
+          std::string::npos);
   }
 }
 

@@ -55,7 +55,7 @@ TEST_CASE("nms: boxes of classes that are not wanted suppress nothing") {
   options.labels = NmsLabels::kBest;
   CHECK(run(boxes, options) == std::vector<Detection>{{6, 6, 14, 14, 0.9f, 0}});
   options.classes = {0, 2};
-  CHECK_THROWS_WITH_TEXT(run(boxes, options), ValueError, "class 2 is wanted, there are 0 to 1");
+  CHECK_THROWS_WITH_TEXT(run(boxes, options), ValueError, "there is no class 2, there are 0 to 1");
 }
 
 TEST_CASE("nms: classes that count as one suppress each other, and are found once") {

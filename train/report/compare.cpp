@@ -143,7 +143,7 @@ namespace {
 void check_is_run(const fs::path& folder) {
   std::error_code error;
   if (!fs::is_directory(folder, error)) {
-    throw FileError("{}: {}; the folder of a run is wanted", folder.string(),
+    throw FileError("{}: {}; expected the folder of a run", folder.string(),
                     fs::exists(folder, error) ? "a file" : "no such folder");
   }
   if (!fs::exists(folder / "config.json", error)) {

@@ -40,8 +40,7 @@ std::string page(const char* title, const std::string& json, const char* script)
 )",
       title);
   html += kPageCss;
-  html +=
-      "</style>\n</head>\n<body>\n<noscript>This page draws itself with JavaScript.</noscript>\n";
+  html += "</style>\n</head>\n<body>\n<noscript>This page needs JavaScript.</noscript>\n";
   html += "<script type=\"application/json\" id=\"record\">" + without_tags(json) + "</script>\n";
   html += std::string("<script>\n") + kChartsJs + script + "</script>\n</body>\n</html>\n";
   return html;

@@ -20,7 +20,7 @@ function groupTable() {
   };
   const rows = groups.map((g, i) => ({ g, i }));
   return h("div", { class: "card" }, sortableTable(
-    "Best epoch of each run; runs that differ in train.seed alone are one row: mean ± sample standard deviation.",
+    "Best epoch of each run; runs that differ only in train.seed share a row: mean ± sample standard deviation.",
     [{ name: "Runs", value: (r) => groupName(r.g), text: (r) => [swatch(r.i), groupName(r.g)] },
       { name: "n", value: (r) => r.g.runs.length, text: (r) => String((r.g.at_best[kMap] || { n: 0 }).n) },
       ...shown.map(([key, name]) => ({ name, value: (r) => (r.g.at_best[key] || { mean: -1 }).mean, text: (r) => cell(r.g, key) }))],
@@ -29,7 +29,7 @@ function groupTable() {
 
 function differences() {
   if (groups.length < 2) return null;
-  return h("div", { class: "card", style: "margin-top:.9rem" }, h("h3", {}, "In what they differ"), h("dl", { class: "facts" }, groups.map((g, i) =>
+  return h("div", { class: "card", style: "margin-top:.9rem" }, h("h3", {}, "How they differ"), h("dl", { class: "facts" }, groups.map((g, i) =>
     [h("dt", {}, swatch(i), groupName(g)), h("dd", {}, g.differs.join(", ") || "–")])));
 }
 
@@ -65,7 +65,7 @@ function runTable() {
   return [h("h2", {}, "Runs"), h("div", { class: "card" }, sortableTable("Each run at its best epoch.",
     [{ name: "Run", value: (r) => r.run.name, text: (r) => [swatch(groupOf(r.i)), r.run.name] },
       { name: "Seed", value: (r) => r.run.seed, text: (r) => String(r.run.seed) },
-      { name: "Epochs", value: (r) => r.run.epochs, text: (r) => `${r.run.epochs}/${r.run.epochs_planned}${r.run.finished ? "" : " (going on)"}` },
+      { name: "Epochs", value: (r) => r.run.epochs, text: (r) => `${r.run.epochs}/${r.run.epochs_planned}${r.run.finished ? "" : " (unfinished)"}` },
       { name: "Best", value: (r) => r.run.best_epoch ?? -1, text: (r) => (r.run.best_epoch === null ? "–" : String(r.run.best_epoch + 1)) },
       ...shown.map(([key, name]) => ({ name, value: (r) => (r.run.at_best ? r.run.at_best[key] : -1), text: (r) => fixed(r.run.at_best ? r.run.at_best[key] : null, 4) })),
       { name: "Teacher", value: (r) => r.run.teacher_map ?? -1, text: (r) => fixed(r.run.teacher_map) },

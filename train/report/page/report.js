@@ -30,7 +30,7 @@ function header() {
 }
 
 function summary() {
-  if (!chosen) return h("p", { class: "note" }, "No epoch is done yet. This page is written again after each.");
+  if (!chosen) return h("p", { class: "note" }, "No epoch is finished yet. This page is updated after each epoch.");
   const m = chosen.metrics;
   const card = (label, key) => {
     const value = m[key], other = teacherMetrics ? teacherMetrics[key] : null;
@@ -48,13 +48,13 @@ function summary() {
         h("div", { class: "beside" }, "where mean F1 is largest")),
       speed ? h("div", { class: "card" }, h("div", { class: "label" }, "Training"), h("div", { class: "figure" }, speed.images_per_second.toFixed(speed.images_per_second < 10 ? 1 : 0), h("small", {}, " pictures/s")),
         h("div", { class: "beside" }, `${duration(seconds)} for ${record.speed.length} epochs`)) : null),
-    teacher && !teacherMetrics ? h("p", { class: "note", style: "margin-top:.75rem" }, "The teacher was not validated (teacher.validate is false), so there is nothing of it to stand beside the student.") : null,
+    teacher && !teacherMetrics ? h("p", { class: "note", style: "margin-top:.75rem" }, "The teacher was not validated (teacher.validate is false), so the student cannot be compared with it.") : null,
   ];
 }
 
 function teacherSection() {
   if (!teacher || !chosen || (!teacherMetrics && !record.maps.some((m) => m.teacher))) return null;
-  const nodes = [h("h2", {}, "Teacher beside student")];
+  const nodes = [h("h2", {}, "Teacher and student")];
   if (teacherMetrics) {
     const ofTeacher = new Map(teacherMetrics.per_class.map((c) => [c.class, c]));
     const row = (name, a, b) => ({ name, teacher: a.map, student: b.map, teacher50: a.map50, student50: b.map50 });
@@ -107,7 +107,7 @@ function classes() {
   const number = (name, key, digits) => ({ name, value: (c) => c[key], text: (c) => (digits === 0 ? String(c[key]) : fixed(c[key])) });
   const f1 = m.per_class.reduce((sum, c) => sum + c.f1, 0) / m.per_class.length;
   return [h("h2", {}, "Classes"), h("div", { class: "card" }, sortableTable(
-    `Epoch ${chosen.epoch + 1}; precision, recall and F1 at confidence ${fixed(m.best_score)}. Press a column's name to sort.`,
+    `Epoch ${chosen.epoch + 1}; precision, recall and F1 at confidence ${fixed(m.best_score)}. Click a column name to sort.`,
     [{ name: "Class", value: (c) => c.name, text: (c) => c.name }, number("Pictures", "images", 0), number("Labels", "instances", 0),
       number("Precision", "precision"), number("Recall", "recall"), number("F1", "f1"), number("mAP50", "map50"), number("mAP50-95", "map")],
     m.per_class, { ...m, name: "all", f1 }))];
@@ -162,7 +162,7 @@ function confusion() {
     },
   }, "Counts");
   return [h("div", { class: "row" }, h("h2", {}, "Confusion matrix"), toggle),
-    h("p", { class: "note" }, "Each column says what became of the labels of a class, at confidence above 0.25 and overlap (IoU) above 0.45. Last row: missed. Last column: false alarms, by the class they were taken for."),
+    h("p", { class: "note" }, "Each column shows how the labels of a class were predicted, at confidence above 0.25 and overlap (IoU) above 0.45. Last row: missed. Last column: false alarms, by the class they were taken for."),
     h("div", { class: "card" }, chart)];
 }
 
@@ -189,7 +189,7 @@ function predictions() {
   if (!chosen || !(chosen.worst.length + chosen.best.length)) return null;
   const key = (color, text, dash) => h("span", { class: dash ? "tag dash" : "tag" }, h("i", { style: `border-color:${color}` }), text);
   return [h("h2", {}, "Predictions"),
-    h("p", { class: "note" }, key("#2dd4bf", "found, right"), key("#ff3b5c", "wrong class, place, or nothing there"), key("#ffd60a", "label that was missed", true)),
+    h("p", { class: "note" }, key("#2dd4bf", "correct"), key("#ff3b5c", "wrong class, wrong place or no object"), key("#ffd60a", "missed label", true)),
     chosen.worst.length ? [h("h3", {}, "Worst"), h("div", { class: "grid", style: "--cell:10.5rem" }, chosen.worst.map(picture))] : null,
     chosen.best.length ? [h("h3", { style: "margin-top:1rem" }, "Best"), h("div", { class: "grid", style: "--cell:10.5rem" }, chosen.best.map(picture))] : null,
     teacher && record.maps.some((m) => m.teacher) ? null : studentMaps()];
@@ -197,7 +197,7 @@ function predictions() {
 
 function data() {
   const findings = (name, d) => (d.num_findings === 0
-    ? h("p", { class: "note", style: "margin:.5rem 0 0" }, "Nothing wrong was found.")
+    ? h("p", { class: "note", style: "margin:.5rem 0 0" }, "No problems were found.")
     : h("details", { open: d.num_findings <= 5 }, h("summary", {}, `${d.num_findings} findings`),
       h("ul", { class: "findings" }, d.findings.map((f) => h("li", {}, f))),
       d.findings.length < d.num_findings ? h("p", { class: "note" }, `The first ${d.findings.length} are listed.`) : null));
@@ -206,7 +206,7 @@ function data() {
     h("div", { class: "grid wide", style: "margin-bottom:.9rem" }, [["Training", record.train], ["Validation", record.val]].map(([name, d]) =>
       h("div", { class: "card" }, h("h3", {}, name), h("div", {}, d.summary), findings(name, d)))),
     h("div", { class: "grid" },
-      barChart({ title: "Training labels of each class", items: record.classes.map((name, i) => ({ name, value: record.train.class_counts[i] || 0, color: colorOf(i) })) }),
+      barChart({ title: "Training labels per class", items: record.classes.map((name, i) => ({ name, value: record.train.class_counts[i] || 0, color: colorOf(i) })) }),
       densityChart({ title: "Centres of the boxes", points: boxes, downwards: true, xLabel: "x / width", yLabel: "y / height" }),
       densityChart({ title: "Sizes of the boxes", points: boxes.map((b) => [b[2], b[3]]), xLabel: "box width / picture width", yLabel: "box height / picture" }))];
 }
@@ -216,10 +216,10 @@ function speed() {
   const x = record.speed.map((s) => s.epoch + 1);
   const list = (key, factor = 1) => record.speed.map((s) => s[key] * factor);
   return [h("h2", {}, "Speed"), h("div", { class: "grid" },
-    lineChart({ title: "Training pictures a second", xLabel: "epoch", whole: true, series: [{ x, y: list("images_per_second"), color: colorOf(0) }] }),
-    lineChart({ title: "Seconds an epoch", xLabel: "epoch", whole: true, series: [
+    lineChart({ title: "Training pictures per second", xLabel: "epoch", whole: true, series: [{ x, y: list("images_per_second"), color: colorOf(0) }] }),
+    lineChart({ title: "Seconds per epoch", xLabel: "epoch", whole: true, series: [
       { name: "training", x, y: list("train_seconds"), color: colorOf(0) }, { name: "validation", x, y: list("validation_seconds"), color: colorOf(1) }] }),
-    lineChart({ title: "Waiting for data, % of the training", xLabel: "epoch", whole: true, series: [{ x, y: list("waiting_share", 100), color: colorOf(0) }] }))];
+    lineChart({ title: "Waiting for data, % of training time", xLabel: "epoch", whole: true, series: [{ x, y: list("waiting_share", 100), color: colorOf(0) }] }))];
 }
 
 function setup() {
