@@ -105,7 +105,7 @@ std::string text_of(const DataReport::Set& set) {
       fmt::format("  boxes: small {}, medium {}, large {} (32 and 96 pixels a side)\n",
                   share(s.small, s.labels), share(s.medium, s.labels), share(s.large, s.labels));
   text += fmt::format("  {:<24} {:>9} {:>9} {:>9} {:>9} {:>9}\n", "", "minimum", "25 %", "median",
-                      "75 %", "most");
+                      "75 %", "maximum");
   const auto row = [&](const char* what, const Quantiles& q, const char* form) {
     text += fmt::format("  {:<24}", what);
     for (const double value : q) text += fmt::format(fmt::runtime(form), value);

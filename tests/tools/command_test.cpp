@@ -178,7 +178,7 @@ TEST_CASE("command: an empty value is refused by the name of its option, whateve
     check_refused(setup.run(args), 2, "--out: expected a value, got an empty one; see ydistill ");
   }
   check_refused(setup.run("detect --weights '' --source val/images --out o"), 2,
-                "--weights: a val");
+                "--weights: expected a value");
   check_refused(setup.run("compare runs --page ''"), 2, "--page: expected a value");
   check_refused(setup.run("convert tiny.safetensors ''"), 2, "out: expected a value");
   check_refused(setup.run("train ''"), 2, "config: expected a value");
@@ -447,7 +447,7 @@ TEST_CASE("command: check lists findings in text and JSON and says so by its exi
   const Outcome text = setup.run("check cfg.json");
   INFO(text.out);
   CHECK(text.code == 1);
-  CHECK(text.out.find("train/labels/p000.txt:2: class 7 is out of range, 0 to 1 wanted "
+  CHECK(text.out.find("train/labels/p000.txt:2: class 7 is out of range, expected 0 to 1 "
                       "(label dropped)\n") != std::string::npos);
   CHECK(text.out.find("2 findings\n") != std::string::npos);
 
@@ -516,7 +516,7 @@ TEST_CASE("command: convert-data goes round through all formats and never overwr
   CHECK(test::read_file(setup.dir / "y/data.yaml") == kept);
   check_refused(setup.run("convert-data v --to yolo --out z"), 2, "--split: missing; voc needs");
   check_refused(setup.run("convert-data c/annotations/instances_val.json --to yolo --out z"), 2,
-                "--images: one folder");
+                "--images: expected one folder");
   check_refused(setup.run("convert-data none.yaml --to yolo --out z"), 1,
                 "none.yaml: no such file");
   check_refused(setup.run("convert-data cfg.json --to yolo --out z"), 2,

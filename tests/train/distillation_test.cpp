@@ -323,7 +323,7 @@ TEST_CASE("train: without labels a student from scratch has the teacher's anchor
         .spec.anchors.wh_px[0][0];
   };
   CHECK(anchors_of(train(setup.config(overrides), events)) == std::array<double, 2>{12, 12});
-  CHECK(events.log.find("anchors: taken from the teacher") != std::string::npos);
+  CHECK(events.log.find("anchors: the teacher's are taken") != std::string::npos);
   overrides.push_back("train.autoanchor=off");
   CHECK(anchors_of(train(setup.config(overrides), kept)) == std::array<double, 2>{14, 14});
 }

@@ -558,9 +558,9 @@ TEST_CASE("train: a path that is no UTF-8 is refused before anything is read or 
   CHECK_THROWS_WITH_TEXT(train(setup.config({"run.name=\xff"
                                              "exp"}),
                                events),
-                         ConfigError, "run.name: \"\\xffexp\" is no UTF-8");
+                         ConfigError, "run.name: \"\\xffexp\" is not UTF-8");
   CHECK_THROWS_WITH_TEXT(train(setup.config({"data.train.yolo=\xfe/images"}), events), ConfigError,
-                         "\\xfe/images\" is no UTF-8");
+                         "\\xfe/images\" is not UTF-8");
   CHECK(events.log.empty());
   CHECK_FALSE(std::filesystem::exists(setup.dir / "runs"));
 }
