@@ -339,7 +339,7 @@ TEST_CASE("gpu: a run whose samples are made on the GPU equals one with the CPU'
     const std::string name = fmt::format("train_batch{}.jpg", i);
     CHECK(test::read_file(a.run / name) == test::read_file(b.run / name));
   }
-  CHECK(there.log.find("pictures are kept in 0 MiB of cuda:0") != std::string::npos);  // 120 KiB
+  CHECK(there.log.find("0 MiB of decoded pictures on cuda:0") != std::string::npos);  // 120 KiB
 }
 
 TEST_CASE(
