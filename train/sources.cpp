@@ -316,6 +316,25 @@ std::shared_ptr<const Dataset> open_dataset(const char* key, const DataSourceCon
   return dataset;
 }
 
+namespace {
+
+/// A name that is misspelt is a class without labels.
+void say_classes_without_labels(const Dataset& training, const Say& say) {
+  std::vector<int64_t> labels(training.names.size(), 0);
+  for (const Sample& sample : training.samples) {
+    for (const Label& label : sample.labels) ++labels.at(size_t(label.class_id));
+  }
+  std::vector<std::string> missing;
+  for (size_t c = 0; c < labels.size(); ++c) {
+    if (labels[c] == 0) missing.push_back(training.names[c]);
+  }
+  if (missing.empty() || missing.size() == labels.size()) return;
+  say(fmt::format("data.train: {} of {} classes have no label: {}", missing.size(), labels.size(),
+                  printable_list(missing)));
+}
+
+}  // namespace
+
 TrainingData open_training_data(const Config& config, const Say& say, int max_findings,
                                 const Stop& stop) {
   TrainingData data;
@@ -340,6 +359,7 @@ TrainingData open_training_data(const Config& config, const Say& say, int max_fi
     say("data.train: not given; the student learns only from the teacher");
   } else {
     data.train = open("data.train", train_source(config), reading_of(config));
+    say_classes_without_labels(*data.train, say);
     if (!config.teacher) {
       check_has_labels(train_source(config), *data.train);
     } else if (data.train->num_labels() == 0) {

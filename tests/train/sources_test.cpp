@@ -54,6 +54,18 @@ TEST_CASE("classes: a validation data.yaml with the names in another order is re
   CHECK(val.notes[0].find("val.yaml: its names are in another order") != std::string::npos);
 }
 
+TEST_CASE("classes: those of which no training picture has a label are reported") {
+  const TwoSets sets;
+  const auto said = [&](const std::string& data) {
+    std::string log;
+    open_training_data(sets.config(data), [&](const std::string& line) { log += line + "\n"; });
+    return log;
+  };
+  CHECK(said(kYamls).find("have no label") == std::string::npos);
+  CHECK(said(kFolders + R"(, "names": ["wide", "high", "round", "flat"])")
+            .find("data.train: 2 of 4 classes have no label: round, flat\n") != std::string::npos);
+}
+
 TEST_CASE("classes: data.names in another order than a data.yaml are matched by name") {
   const TwoSets sets;
   const auto [train, val] = sets.load(sets.config(kYamls + R"(, "names": ["high", "wide"])"));
