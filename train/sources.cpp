@@ -8,6 +8,7 @@
 #include <system_error>
 
 #include <ydistill/data/data_yaml.h>
+#include <ydistill/data/dataset_statistics.h>
 #include <ydistill/tensor/error.h>
 #include <ydistill/tensor/io/text.h>
 #include <ydistill/tensor/random.h>
@@ -320,16 +321,13 @@ namespace {
 
 /// A name that is misspelt is a class without labels.
 void say_classes_without_labels(const Dataset& training, const Say& say) {
-  std::vector<int64_t> labels(training.names.size(), 0);
-  for (const Sample& sample : training.samples) {
-    for (const Label& label : sample.labels) ++labels.at(size_t(label.class_id));
-  }
+  const std::vector<DatasetStatistics::Class> classes = statistics_of(training).classes;
   std::vector<std::string> missing;
-  for (size_t c = 0; c < labels.size(); ++c) {
-    if (labels[c] == 0) missing.push_back(training.names[c]);
+  for (const DatasetStatistics::Class& c : classes) {
+    if (c.labels == 0) missing.push_back(c.name);
   }
-  if (missing.empty() || missing.size() == labels.size()) return;
-  say(fmt::format("data.train: {} of {} classes have no label: {}", missing.size(), labels.size(),
+  if (missing.empty() || missing.size() == classes.size()) return;
+  say(fmt::format("data.train: {} of {} classes have no label: {}", missing.size(), classes.size(),
                   printable_list(missing)));
 }
 
