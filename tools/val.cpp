@@ -13,9 +13,10 @@
 #include <ydistill/tools/progress.h>
 #include <ydistill/train/agreement.h>
 #include <ydistill/train/coco_results.h>
+#include <ydistill/train/data_sources.h>
 #include <ydistill/train/evaluate.h>
 #include <ydistill/train/process_share.h>
-#include <ydistill/train/sources.h>
+#include <ydistill/train/student.h>
 
 namespace ydistill::tools {
 namespace {

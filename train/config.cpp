@@ -534,6 +534,10 @@ bool trains_without_labels(const Config& config) {
   return config.data.unlabeled && !has_train_source(config);
 }
 
+double feature_gain(const Config& config) {
+  return config.distill.gain * config.distill.feature;
+}
+
 bool has_val_source(const Config& config) {
   return config.data.val.has_value() || !config.data.yaml.empty();
 }

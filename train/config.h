@@ -217,5 +217,7 @@ bool has_train_source(const Config& config);
 bool has_val_source(const Config& config);
 /// Only pictures of data.unlabeled: all targets come from the teacher.
 bool trains_without_labels(const Config& config);
+/// The gain of the distillation's feature term; 0: none.
+double feature_gain(const Config& config);
 
 }  // namespace ydistill

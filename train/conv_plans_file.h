@@ -7,7 +7,7 @@
 #include <vector>
 
 #include <ydistill/tensor/conv.h>
-#include <ydistill/train/sources.h>
+#include <ydistill/train/say.h>
 
 namespace ydistill {
 

@@ -11,7 +11,7 @@
 
 #include <ydistill/data/data_yaml.h>
 #include <ydistill/tensor/io/text.h>
-#include <ydistill/train/sources.h>
+#include <ydistill/train/data_sources.h>
 
 namespace ydistill {
 namespace {

@@ -7,9 +7,13 @@
 #include <ydistill/data/loader.h>
 #include <ydistill/tensor/conv_plans.h>
 #include <ydistill/train/cache_plan.h>
+#include <ydistill/train/data_sources.h>
 #include <ydistill/train/loader_options.h>
+#include <ydistill/train/losses_of_config.h>
+#include <ydistill/train/opened_teacher.h>
 #include <ydistill/train/optimizer.h>
 #include <ydistill/train/step_runner.h>
+#include <ydistill/train/student.h>
 #include <ydistill/train/validation_memory.h>
 #include <ydistill/yolo/checkpoint.h>
 #include <ydistill/yolo/inference.h>

@@ -12,7 +12,7 @@
 #include <vector>
 
 #include <ydistill/train/config.h>
-#include <ydistill/train/sources.h>
+#include <ydistill/train/say.h>
 #include <ydistill/yolo/checkpoint.h>
 
 namespace ydistill {

@@ -16,16 +16,19 @@
 #include <ydistill/train/agreement.h>
 #include <ydistill/train/cache_plan.h>
 #include <ydistill/train/conv_plans_file.h>
+#include <ydistill/train/data_sources.h>
 #include <ydistill/train/gather_findings.h>
 #include <ydistill/train/loader_options.h>
+#include <ydistill/train/losses_of_config.h>
 #include <ydistill/train/memory_check.h>
+#include <ydistill/train/opened_teacher.h>
 #include <ydistill/train/pictures.h>
 #include <ydistill/train/process_share.h>
 #include <ydistill/train/run_reporter.h>
 #include <ydistill/train/schedule.h>
-#include <ydistill/train/sources.h>
 #include <ydistill/train/step_runner.h>
 #include <ydistill/train/step_totals.h>
+#include <ydistill/train/student.h>
 #include <ydistill/train/train_state.h>
 
 namespace ydistill {

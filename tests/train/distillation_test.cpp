@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Whole runs with a teacher.
+#include <ydistill/train/data_sources.h>
 #include <ydistill/train/evaluate.h>
-#include <ydistill/train/sources.h>
+#include <ydistill/train/opened_teacher.h>
 #include <ydistill/train/trainer.h>
 
 #include <filesystem>

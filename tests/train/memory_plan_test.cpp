@@ -7,7 +7,9 @@
 
 #include <ydistill/tensor/cpu_level.h>
 #include <ydistill/tensor/square_sum.h>
+#include <ydistill/train/data_sources.h>
 #include <ydistill/train/evaluate.h>
+#include <ydistill/train/losses_of_config.h>
 #include <ydistill/train/step_runner.h>
 #include <ydistill/train/validation_memory.h>
 #include <ydistill/yolo/calibrator.h>

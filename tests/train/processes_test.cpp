@@ -13,9 +13,9 @@
 #include <ydistill/tensor/io/safetensors.h>
 #include <ydistill/tensor/random.h>
 #include <ydistill/train/agreement.h>
+#include <ydistill/train/data_sources.h>
 #include <ydistill/train/exchange.h>
 #include <ydistill/train/gather_findings.h>
-#include <ydistill/train/sources.h>
 #include <ydistill/train/trainer.h>
 #include <ydistill/yolo/checkpoint.h>
 

@@ -1,28 +1,17 @@
 // SPDX-License-Identifier: MIT
-// Opens what a config names: datasets, the student, the teacher, the losses.
+// Opens the data sets that a config names.
 #pragma once
 
-#include <functional>
+#include <filesystem>
 #include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
 #include <ydistill/data/dataset.h>
-#include <ydistill/distill/class_match.h>
-#include <ydistill/distill/teacher.h>
 #include <ydistill/train/config.h>
-#include <ydistill/train/step.h>
+#include <ydistill/train/say.h>
 
 namespace ydistill {
-
-using Say = std::function<void(const std::string&)>;
-/// True: give up with StoppedError. Called by the calling thread, between pictures.
-using Stop = std::function<bool()>;
-
-/// Checks that the weights and the graph that a training's config names exist. throws FileError;
-/// ConfigError for an invalid graph.
-void check_named_files(const Config& config);
 
 /// The classes of a training as far as its config tells before the data is read: by data.names or
 /// the names of a data.yaml, data.merge and train.single_class. Empty: only the data tells. throws
@@ -77,57 +66,6 @@ struct TrainingData {
 /// FileError; StoppedError; ConfigError for pictures from which nothing can be learnt.
 TrainingData open_training_data(const Config& config, const Say& say,
                                 int max_findings = kMaxFindings, const Stop& stop = {});
-
-/// The student: from weights, from a graph, or a graph filled with weights; its head is replaced if
-/// the classes differ. Reports what was loaded and what was not. teacher: as for trained_model.
-/// weights: those of model.weights, if already read. throws ConfigError, FileError.
-std::unique_ptr<Model> make_student(const Config& config, const Dataset& dataset,
-                                    const Compute& compute, const Say& say,
-                                    const GraphSpec* teacher = nullptr,
-                                    std::optional<Checkpoint> weights = {});
-
-/// The spec, or the same with anchors fitted to the data set's labels (train.autoanchor). Reports
-/// the best possible recall of both.
-GraphSpec with_fitting_anchors(GraphSpec spec, const Config& config, const Dataset& dataset,
-                               const Say& say);
-
-/// A model without weights. The layers that the config names are frozen; for the feature term of
-/// its distillation, its features are projected to the teacher's channels. teacher: null for none.
-/// throws ConfigError.
-std::unique_ptr<Model> trained_model(const GraphSpec& spec, const Config& config,
-                                     const Compute& compute, const GraphSpec* teacher);
-
-/// The graph that a config names. throws ConfigError.
-GraphSpec graph_of(const std::string& graph);
-
-/// throws ConfigError naming the key, unless the network takes pictures with sides of this size.
-void check_image_size(const char* key, int64_t size, const GraphSpec& network);
-
-/// The device and precision of a config's teacher. student: those of the student. throws
-/// ConfigError if 8 bits are wanted and not possible.
-Compute teacher_compute(const Config& config, const Checkpoint& teacher, const Compute& student);
-
-/// names: the student's classes. throws ConfigError if the teacher's do not match, or if it knows
-/// too few of them for what the config asks.
-ClassMatch match_teacher(const Config& config, const Checkpoint& teacher,
-                         const std::vector<std::string>& names);
-
-struct OpenedTeacher {
-  std::unique_ptr<Teacher> teacher;
-  ClassMatch classes;  ///< how the student's match the teacher's
-};
-/// A config's teacher, with the student's classes first. compute: of teacher_compute. names: the
-/// student's classes. If the teacher's classes differ, reports which of them are the student's.
-/// throws as match_teacher, check_teacher and Teacher.
-OpenedTeacher open_teacher(const Config& config, const Checkpoint& teacher, const Compute& compute,
-                           const GraphSpec& student, const std::vector<std::string>& names,
-                           const Say& say);
-
-/// The losses with their gains scaled by classes, scales and picture size; no feature loss if no
-/// layer before the head is trained. teacher: null for none. classes: how the student's match the
-/// teacher's.
-StepLosses losses_of(const Config& config, const Model& student, const GraphSpec* teacher,
-                     const ClassMatch& classes = {});
 
 /// EvaluateOptions::found_as for a model of the classes `model` on data of the classes `data`:
 /// matched by name, where the data's may be fewer; equally many with other names are taken as the
