@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include <ydistill/data/letterbox.h>
+
 namespace ydistill {
 namespace {
 
@@ -24,18 +26,24 @@ std::vector<int64_t> sorted_by_shape(const Dataset& dataset, std::vector<int64_t
 PictureSize input_of_batch(const Dataset& dataset, std::span<const int64_t> indices,
                            int64_t image_size, int64_t stride, double extra_strides) {
   double low = ratio_of(dataset.samples[size_t(indices.front())]), high = low;
+  PictureSize loaded{0, 0};
   for (const int64_t index : indices) {
-    const double ratio = ratio_of(dataset.samples[size_t(index)]);
+    const Sample& sample = dataset.samples[size_t(index)];
+    const double ratio = ratio_of(sample);
     low = std::min(low, ratio);
     high = std::max(high, ratio);
+    const PictureSize size = load_size(sample.width, sample.height, image_size);
+    loaded = {std::max(loaded.width, size.width), std::max(loaded.height, size.height)};
   }
   const double height = high < 1 ? high : 1;
   const double width = low > 1 ? 1 / low : 1;
-  const auto whole_strides = [&](double side) {
+  // Rounding may make a picture one pixel larger than its ratio says.
+  const auto whole_strides = [&](double side, int64_t at_least) {
     const double strides = side * double(image_size) / double(stride);
-    return int64_t(std::ceil(strides + extra_strides)) * stride;
+    const int64_t rounded = int64_t(std::ceil(strides + extra_strides)) * stride;
+    return std::max(rounded, (at_least + stride - 1) / stride * stride);
   };
-  return {whole_strides(width), whole_strides(height)};
+  return {whole_strides(width, loaded.width), whole_strides(height, loaded.height)};
 }
 
 }  // namespace ydistill

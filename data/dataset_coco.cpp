@@ -320,7 +320,8 @@ Dataset load_coco(const DataSource& source, std::vector<std::string> names) {
         const CocoPicture& picture = pictures[size_t(i)];
         PictureReport& report = reports[size_t(i)];
         const fs::path path = source.images / fs::path(picture.file_name);
-        std::string stamp = cache.stamp(path, source.path);
+        // Two entries may name one file.
+        std::string stamp = fmt::format("{}|{}", cache.stamp(path, source.path), picture.id);
         if (cache.find(path, stamp, report)) {
           if (report.sample) report.sample->coco_id = picture.id;
           return;

@@ -56,6 +56,11 @@ int64_t EpochPlan::unlabelled_beside(int64_t labelled) const {
   return (beside_ * labelled + per_batch_ - 1) / per_batch_;
 }
 
+int64_t EpochPlan::pictures_in(int64_t batch) const {
+  const int64_t of_first = std::min(per_batch_, int64_t(first_.size()) - batch * per_batch_);
+  return of_first + unlabelled_beside(of_first);
+}
+
 double EpochPlan::unlabelled_share() const {
   const int64_t count = int64_t(first_.size());
   const int64_t rest = count % per_batch_;

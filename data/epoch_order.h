@@ -25,6 +25,8 @@ class EpochPlan {
             double share);
 
   int64_t num_batches() const;
+  /// Number of pictures in a batch: the last one may have fewer than the others.
+  int64_t pictures_in(int64_t batch) const;
   double unlabelled_share() const;
   /// Depends only on its arguments and on those of the constructor.
   EpochOrder order(Order order, uint64_t seed, int64_t epoch) const;

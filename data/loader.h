@@ -91,6 +91,9 @@ class TrainLoader {
   TrainLoader& operator=(const TrainLoader&) = delete;
 
   int64_t batches_per_epoch() const;
+  /// Number of pictures in the largest and the smallest batch that this loader returns.
+  int64_t largest_batch() const;
+  int64_t smallest_batch() const;
   /// Share of an epoch's pictures that are not labelled.
   double unlabelled_share() const;
   /// From the next epoch on, labelled pictures are drawn in proportion to these weights, with

@@ -138,7 +138,10 @@ struct TrainLoader::State : BatchMaker {
 
   /// Number of pictures of a batch that this loader returns.
   int64_t num_own(int64_t number) const {
-    const int64_t all = order.begins[size_t(number) + 1] - order.begins[size_t(number)];
+    return own_of(order.begins[size_t(number) + 1] - order.begins[size_t(number)]);
+  }
+  /// The same for a batch of `all` pictures.
+  int64_t own_of(int64_t all) const {
     return std::max<int64_t>((all - options.share + options.shares - 1) / options.shares, 1);
   }
 
@@ -266,6 +269,14 @@ TrainLoader::~TrainLoader() = default;
 
 int64_t TrainLoader::batches_per_epoch() const {
   return state_->plan.num_batches();
+}
+
+int64_t TrainLoader::largest_batch() const {
+  return state_->own_of(state_->plan.pictures_in(0));
+}
+
+int64_t TrainLoader::smallest_batch() const {
+  return state_->own_of(state_->plan.pictures_in(batches_per_epoch() - 1));
 }
 
 double TrainLoader::unlabelled_share() const {

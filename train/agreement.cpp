@@ -9,28 +9,10 @@
 #include <vector>
 
 #include <ydistill/tensor/fnv_hash.h>
-#include <ydistill/tensor/io/text_file.h>
+#include <ydistill/train/digest.h>
 
 namespace ydistill {
 namespace {
-
-std::string digest_of(const Dataset& dataset) {
-  FnvHash hash;
-  for (const Sample& sample : dataset.samples) {
-    hash.add(sample.width);
-    hash.add(sample.height);
-    hash.add(sample.labelled);
-    hash.add(sample.labels.size());
-    hash.add(std::as_bytes(std::span(sample.coco_id)));
-    for (const Label& label : sample.labels) {
-      hash.add(label.class_id);
-      for (const double number : {label.cx, label.cy, label.w, label.h}) hash.add(number);
-      for (const auto& point : label.polygon) hash.add(std::as_bytes(std::span(point)));
-    }
-  }
-  for (const int64_t id : dataset.coco_category_ids) hash.add(id);
-  return fmt::format("{:016x}", hash.value());
-}
 
 std::string digest_of(const ParameterStore& parameters) {
   FnvHash hash;
@@ -77,12 +59,7 @@ void check_same_file(Exchange& exchange, const std::string& key,
                      const std::filesystem::path& file) {
   if (exchange.size() == 1) return;
   std::string own;
-  exchange.together([&] {
-    const std::string bytes = read_text_file(file);
-    FnvHash hash;
-    hash.add(std::as_bytes(std::span(bytes)));
-    own = fmt::format("{} {:016x}", bytes.size(), hash.value());
-  });
+  exchange.together([&] { own = digest_of(file); });
   refuse_others(exchange, own, [&](const std::string&) {
     return fmt::format("{}: {} is not the file that the first process has", key, file.string());
   });
@@ -97,7 +74,7 @@ void check_same_graph(Exchange& exchange, const GraphSpec& graph) {
 void check_same_data(Exchange& exchange, const char* key, const Dataset& dataset) {
   if (exchange.size() == 1) return;
   const std::string number = std::to_string(dataset.samples.size());
-  refuse_others(exchange, number + " " + digest_of(dataset), [&](const std::string& first) {
+  refuse_others(exchange, digest_of(dataset), [&](const std::string& first) {
     const std::string number_of_first = first.substr(0, first.find(' '));
     return fmt::format(
         "{}: {} pictures here, {} in the first process{}: all need the same data", key, number,

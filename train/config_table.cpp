@@ -324,7 +324,8 @@ std::vector<ConfigField> make_fields() {
   f.push_back(
       YD_KEY(train.autoanchor,
              "fit anchors to the labels: auto = if the network's anchors match less than 98 % of "
-             "the labels and there is no teacher, always = if fitted anchors are better"));
+             "the labels, where those of a teacher are kept, or taken if they match more; always = "
+             "if fitted anchors are better"));
   f.push_back(YD_KEY(train.freeze,
                      "layers that are not trained, by the beginning of their parameters' names: "
                      "model.4, model.23.cv1, or model.0-9 for a range; the running mean and "

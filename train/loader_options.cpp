@@ -68,4 +68,10 @@ int64_t largest_side(const Config& config, const GraphSpec& student) {
   return (int64_t(side) + stride - 1) / stride * stride;
 }
 
+int64_t smallest_side(const Config& config, const GraphSpec& student) {
+  const int64_t stride = student.training_stride();
+  const double side = double(config.train.image_size) * (1 - config.train.multi_scale);
+  return std::max(int64_t(side) / stride * stride, stride);
+}
+
 }  // namespace ydistill

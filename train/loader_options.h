@@ -20,5 +20,7 @@ ValLoaderOptions val_loader_options(const ValConfig& config, int64_t stride, int
 
 /// The largest side of training batches, in pixels, including train.multi_scale.
 int64_t largest_side(const Config& config, const GraphSpec& student);
+/// The smallest of their longer sides.
+int64_t smallest_side(const Config& config, const GraphSpec& student);
 
 }  // namespace ydistill

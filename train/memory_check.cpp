@@ -33,7 +33,7 @@ void MemoryCheck::before_first_step(int64_t limit_bytes) const {
                        mib(limit_bytes));
   };
   const int64_t side = largest_side(config, student.spec());
-  const int64_t step = memory_of_step(student, teacher, losses, own_batch(), side).arena_bytes;
+  const int64_t step = memory_of_step(student, teacher, losses, own_batch, side).arena_bytes;
   if (step > limit_bytes) refuse_batch(reason("a step", step), limit_bytes);
   const ValidationMemory validation(config, val_pictures, student.spec(), losses, teacher, compute);
   const int64_t needed = validation.arena_bytes();

@@ -22,9 +22,7 @@ struct MemoryCheck {
   const std::shared_ptr<const Dataset>& val_pictures;
   const Compute& compute;
   int64_t processes = 1;  ///< that share a batch
-
-  /// The largest number of a batch's pictures that one process has.
-  int64_t own_batch() const { return (config.train.batch + processes - 1) / processes; }
+  int64_t own_batch = 1;  ///< the largest number of a batch's pictures that one process has
 
   /// On the CPU the memory of a step and of a validation batch is computed in advance; on a GPU
   /// nothing is checked. throws OutOfMemoryError.

@@ -33,6 +33,13 @@ std::vector<BoxSize> label_sizes(const Dataset& dataset, double image_size, uint
   return sizes;
 }
 
+/// Whether the student can take the teacher's anchors. Different strides or numbers of anchors are
+/// refused when the two are compared.
+bool has_places_for(const GraphSpec& student, const GraphSpec& teacher) {
+  return student.anchors.strides == teacher.anchors.strides &&
+         student.anchors.per_head() == teacher.anchors.per_head();
+}
+
 }  // namespace
 
 void check_named_files(const Config& config) {
@@ -72,26 +79,48 @@ std::unique_ptr<Model> trained_model(const GraphSpec& spec, const Config& config
   }
 }
 
+namespace {
+
+/// The spec, or the same with anchors fitted to the data set's labels or, where its own match too
+/// few of them and the teacher's match more, with those (train.autoanchor). Reports the best
+/// possible recalls.
 GraphSpec with_fitting_anchors(GraphSpec spec, const Config& config, const Dataset& dataset,
-                               const Say& say) {
+                               const Say& say, const GraphSpec* teacher) {
   constexpr double kEnough = 0.98;
   using Mode = TrainConfig::Autoanchor;
   const Mode mode = config.train.autoanchor;
   const std::vector<BoxSize> sizes = label_sizes(dataset, double(config.train.image_size), 0);
-  if (mode == Mode::kOff || sizes.empty()) return spec;
+  const bool stand_in = spec.anchors_are_counted;
+  if (mode == Mode::kOff || sizes.empty()) {
+    if (stand_in) say("anchors: the graph has only their number; square placeholders are used");
+    return spec;
+  }
   const double anchor_t = config.loss.anchor_t;
   // Sizes as after the augmentation, up to a tenth larger or smaller.
   const std::vector<BoxSize> scaled =
       label_sizes(dataset, double(config.train.image_size), uint64_t(config.train.seed) + 1);
   const AnchorFit own = fit_of(spec.anchors, scaled, anchor_t);
   const std::string recall = fmt::format("best possible recall {:.4f}", own.recall);
-  const bool stand_in = spec.anchors_are_counted;
-  if (mode == Mode::kAuto && !stand_in && (own.recall > kEnough || config.teacher)) {
-    say(fmt::format("anchors: {}{}", recall,
-                    own.recall > kEnough
-                        ? ""
-                        : "; the teacher's are kept (train.autoanchor always would fit new ones)"));
-    return spec;
+  if (mode == Mode::kAuto && !stand_in) {
+    if (own.recall > kEnough) {
+      say("anchors: " + recall);
+      return spec;
+    }
+    // Where student and teacher have the same anchors, equal logits mean equal boxes.
+    if (teacher != nullptr && same_anchors(spec.anchors, teacher->anchors)) {
+      say(
+          fmt::format("anchors: {}; they are the teacher's and are kept (train.autoanchor=always "
+                      "would fit new ones)",
+                      recall));
+      return spec;
+    }
+    if (teacher != nullptr && has_places_for(spec, *teacher)) {
+      const double theirs = fit_of(teacher->anchors, scaled, anchor_t).recall;
+      if (theirs > own.recall) {
+        say(fmt::format("anchors: {}; the teacher's reach {:.4f} and are used", recall, theirs));
+        return spec.with_anchors(teacher->anchors);
+      }
+    }
   }
   Anchors fitted;
   try {
@@ -108,19 +137,14 @@ GraphSpec with_fitting_anchors(GraphSpec spec, const Config& config, const Datas
   return is_better ? spec.with_anchors(fitted) : spec;
 }
 
-namespace {
-
 /// Without labels to fit anchors to, a student from scratch takes the teacher's anchors: then equal
 /// logits mean equal boxes.
 GraphSpec with_anchors_of_teacher(GraphSpec spec, const Config& config, const GraphSpec* teacher,
                                   const Say& say) {
   if (teacher == nullptr || config.train.autoanchor == TrainConfig::Autoanchor::kOff) return spec;
-  const Anchors &own = spec.anchors, &theirs = teacher->anchors;
-  // Different strides or numbers of anchors are refused when student and teacher are compared.
-  if (own.strides != theirs.strides || own.per_head() != theirs.per_head()) return spec;
-  if (same_anchors(own, theirs)) return spec;
+  if (!has_places_for(spec, *teacher) || same_anchors(spec.anchors, teacher->anchors)) return spec;
   say("anchors: the teacher's are taken");
-  return spec.with_anchors(theirs);
+  return spec.with_anchors(teacher->anchors);
 }
 
 /// For each class of a head, the class of its weights that it continues: by name (of several merged
@@ -206,7 +230,7 @@ std::unique_ptr<Model> make_student(const Config& config, const Dataset& dataset
   if (trains_without_labels(config) && !has_weights) {
     spec = with_anchors_of_teacher(std::move(spec), config, teacher, say);
   }
-  spec = with_fitting_anchors(std::move(spec), config, dataset, say);
+  spec = with_fitting_anchors(std::move(spec), config, dataset, say, teacher);
   auto model = trained_model(spec, config, compute, teacher);
   model->initialise(uint64_t(config.train.seed));
   if (has_weights) {

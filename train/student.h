@@ -26,11 +26,6 @@ std::unique_ptr<Model> make_student(const Config& config, const Dataset& dataset
                                     const GraphSpec* teacher = nullptr,
                                     std::optional<Checkpoint> weights = {});
 
-/// The spec, or the same with anchors fitted to the data set's labels (train.autoanchor). Reports
-/// the best possible recall of both.
-GraphSpec with_fitting_anchors(GraphSpec spec, const Config& config, const Dataset& dataset,
-                               const Say& say);
-
 /// A model without weights. The layers that the config names are frozen; for the feature term of
 /// its distillation, its features are projected to the teacher's channels. teacher: null for none.
 /// throws ConfigError.

@@ -111,6 +111,9 @@ void save_train_state(const std::filesystem::path& path, const TrainState& state
       {"best_fitness", state.best_fitness},
       {"best_epoch", state.best_epoch},
       {"finished", state.finished},
+      {"train_data", state.train_data},
+      {"val_data", state.val_data},
+      {"teacher", state.teacher},
       {"class_map", state.class_map},
       {"results", results}}.dump();
   checkpoint.metadata["config"] = to_json(config);
@@ -169,6 +172,9 @@ TrainState load_train_state(const std::filesystem::path& path, Model& model, Opt
     state.best_fitness = s.at("best_fitness").get<double>();
     state.best_epoch = s.at("best_epoch").get<int64_t>();
     state.finished = s.at("finished").get<bool>();
+    state.train_data = s.value("train_data", "");
+    state.val_data = s.value("val_data", "");
+    state.teacher = s.value("teacher", "");
     state.class_map = s.value("class_map", std::vector<double>());
     for (const json& r : s.at("results")) state.results.push_back(result_of(r));
     return state;

@@ -29,6 +29,9 @@ struct TrainState {
   double best_fitness = -1;
   int64_t best_epoch = 0;
   bool finished = false;
+  /// What the run learns from (digest.h): data.train with data.unlabeled, data.val, and the
+  /// teacher's file. Empty: not recorded.
+  std::string train_data, val_data, teacher;
   std::vector<EpochResult> results;  ///< of the epochs that are done
   std::vector<double> class_map;     ///< mAP of each class in the last validation; empty: none yet
 };

@@ -11,12 +11,14 @@
 
 #include <ydistill/data/loader.h>
 #include <ydistill/data/picture_weights.h>
+#include <ydistill/tensor/io/text.h>
 #include <ydistill/tensor/io/writable_folder.h>
 #include <ydistill/tensor/parallel.h>
 #include <ydistill/train/agreement.h>
 #include <ydistill/train/cache_plan.h>
 #include <ydistill/train/conv_plans_file.h>
 #include <ydistill/train/data_sources.h>
+#include <ydistill/train/digest.h>
 #include <ydistill/train/gather_findings.h>
 #include <ydistill/train/loader_options.h>
 #include <ydistill/train/losses_of_config.h>
@@ -109,6 +111,7 @@ class Trainer {
       if (!exchange_.is_first()) return;
       folder_ = RunFolder::create(config_.run);
       folder_->write_config(config_);
+      (void)compare_with_before();
       save();  // a run killed from now on can be resumed
     });
     share_folder();
@@ -129,14 +132,17 @@ class Trainer {
       }
       read_teacher();
       open_data();
-      student_ = trained_model(load_checkpoint(folder_->last(), PtWeights::kEma).spec, config_,
-                               compute_, teacher_spec());
+      const Checkpoint last = load_checkpoint(folder_->last(), PtWeights::kEma);
+      check_same_classes(last.class_names);
+      student_ = trained_model(last.spec, config_, compute_, teacher_spec());
     });
     check_same_data();
     check_same_teacher();
-    exchange_.together([this] {
+    bool teacher_changed = false;
+    exchange_.together([&] {
       open_rest();
       state_ = load_train_state(folder_->last(), *student_, *optimizer_);
+      teacher_changed = compare_with_before();
       if (!exchange_.is_first()) optimizer_->zero_grads();  // those saved are the sum of all
       if (compute_.device.is_cuda()) {
         offer_conv_plans(compute_.device, read_conv_plans(folder_->conv_plans(), say_));
@@ -145,7 +151,9 @@ class Trainer {
     });
     describe();
     open_report();
-    if (!exchange_.any(reporter_ && reporter_->knows_teacher())) validate_teacher();
+    if (teacher_changed || !exchange_.any(reporter_ && reporter_->knows_teacher())) {
+      validate_teacher();
+    }
   }
 
   const Config& config() const { return config_; }
@@ -237,7 +245,8 @@ class Trainer {
   /// The part of a machine's resources for one process.
   int64_t share_of(int64_t bytes) const { return bytes / exchange_.local_size(); }
   MemoryCheck memory_check() {
-    return {config_, *student_, teacher_.get(), losses_, val_data_, compute_, exchange_.size()};
+    return {config_,   *student_, teacher_.get(),   losses_,
+            val_data_, compute_,  exchange_.size(), loader_->largest_batch()};
   }
 
   void open_rest() {
@@ -288,6 +297,7 @@ class Trainer {
       say_(cache.text);
     }
     loader_ = std::make_unique<TrainLoader>(train_data_, options);
+    check_smallest_batch();
     schedule_ = std::make_unique<Schedule>(config_.train, loader_->batches_per_epoch());
     int64_t limit = config_.train.memory_mib << 20;
     if (limit == 0 && compute_.device.is_cpu()) limit = share_of(available_memory());
@@ -297,8 +307,61 @@ class Trainer {
     memory_check().before_first_step(arena_->limit_bytes());
   }
 
+  /// Refuses a batch of one picture whose coarsest map is one cell, before the epoch gets there.
+  void check_smallest_batch() const {
+    const int64_t side = smallest_side(config_, student_->spec());
+    double coarsest = 1;
+    for (const LayerSpec& layer : student_->spec().layers) {
+      coarsest = std::max(coarsest, layer.reduction);
+    }
+    if (loader_->smallest_batch() > 1 || double(side) > coarsest) return;
+    throw ConfigError(
+        "train.batch: an epoch's last batch has a single picture{}, and at {} pixels{} its "
+        "coarsest "
+        "map is one cell: batch norm needs more than one value; change train.batch, or use larger "
+        "pictures",
+        exchange_.size() > 1 ? " for one of the processes" : "", side,
+        config_.train.multi_scale > 0 ? " (train.multi_scale)" : "");
+  }
+
   /// Whether samples are made on the GPU.
   bool on_gpu() const { return config_.augment.device == AugmentConfig::Device::kGpu; }
+
+  /// The weights have learned the classes in the order of these names.
+  void check_same_classes(const std::vector<std::string>& names) const {
+    if (train_data_->names == names) return;
+    throw ConfigError(
+        "{}: the run trains the classes {}, but its data has the classes {} now; restore the data, "
+        "or begin a new run from the run's weights",
+        folder_->last().string(), printable_list(names), printable_list(train_data_->names));
+  }
+
+  /// Records what the run learns from; reports what differs from what was recorded. Returns whether
+  /// the teacher does.
+  bool compare_with_before() {
+    const auto differs = [](std::string& before, std::string now) {
+      const bool changed = !before.empty() && before != now;
+      before = std::move(now);
+      return changed;
+    };
+    constexpr const char* kConsequence = "the result will differ from that of an uninterrupted run";
+    if (differs(state_.train_data, digest_of(*train_data_))) {
+      say_(fmt::format("data.train: other pictures or labels than when the run was stopped; {}",
+                       kConsequence));
+    }
+    if (differs(state_.val_data, digest_of(*val_data_))) {
+      say_(
+          "data.val: other pictures or labels than when the run was stopped; its metrics cannot be "
+          "compared with the earlier ones");
+    }
+    const bool teacher_differs =
+        config_.teacher && differs(state_.teacher, digest_of(config_.teacher->weights));
+    if (teacher_differs) {
+      say_(fmt::format("teacher: {} is another file than when the run was stopped; {}",
+                       config_.teacher->weights.string(), kConsequence));
+    }
+    return teacher_differs;
+  }
 
   /// Iterations are counted in batches: if the number of batches per epoch has changed, the epoch
   /// begins again, and the counting of steps with it.
@@ -352,7 +415,7 @@ class Trainer {
     say_(fmt::format(
         "processes: {} on {}, each with up to {} of a batch's {} pictures", exchange_.size(),
         machines.size() == 1 ? *machines.begin() : fmt::format("{} machines", machines.size()),
-        memory_check().own_batch(), config_.train.batch));
+        loader_->largest_batch(), config_.train.batch));
   }
 
   void open_report() {
@@ -549,9 +612,12 @@ class Trainer {
     state_.class_map.assign(val_data_->names.size(), result.map);
     for (const ClassMetrics& c : outcome.last.metrics.per_class)
       state_.class_map.at(size_t(c.class_id)) = c.map;
-    const bool best = result.fitness() > state_.best_fitness;
-    if (result.fitness() >= state_.best_fitness) state_.best_epoch = state_.epoch;
-    if (best) state_.best_fitness = result.fitness();
+    // Of equal epochs the last is the best, as in YOLOv5.
+    const bool best = result.fitness() >= state_.best_fitness;
+    if (best) {
+      state_.best_epoch = state_.epoch;
+      state_.best_fitness = result.fitness();
+    }
     const bool gives_up = patience > 0 && state_.epoch - state_.best_epoch >= patience && !is_last;
     ++state_.epoch;
     state_.next_batch = 0;

@@ -42,6 +42,7 @@ TEST_CASE(
   for (const auto& [batch, size] : std::map<size_t, int64_t>{{0, 8}, {1, 8}, {2, 4}}) {
     const std::vector<int64_t> indices = batch_of(order, batch);
     REQUIRE(int64_t(indices.size()) == size);
+    CHECK(plan.pictures_in(int64_t(batch)) == size);
     CHECK(std::count_if(indices.begin(), indices.end(), [](int64_t i) { return i >= 10; }) ==
           size / 2);
   }

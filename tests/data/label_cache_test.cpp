@@ -81,6 +81,27 @@ TEST_CASE("label cache: of a COCO file it spares the headers of the pictures") {
   CHECK(load_dataset(source).labels_dropped == 1);
 }
 
+TEST_CASE("label cache: two entries of a COCO file with one picture keep their own labels") {
+  const CachedSet set;
+  write_file(set.dir / "a.json", R"({"images": [{"id": 1, "file_name": "0.png"},
+      {"id": 2, "file_name": "0.png"}, {"id": 3, "file_name": "1.png"}],
+      "annotations": [{"id": 1, "image_id": 1, "category_id": 1, "bbox": [4, 3, 20, 15]},
+                      {"id": 2, "image_id": 2, "category_id": 2, "bbox": [4, 3, 10, 15]}],
+      "categories": [{"id": 1, "name": "x"}, {"id": 2, "name": "y"}]})");
+  DataSource source;
+  source.kind = DataSource::Kind::kCoco;
+  source.path = set.dir / "a.json";
+  source.images = set.dir / "images";
+  source.cache_folder = set.cache.path();
+  for (int times = 0; times < 3; ++times) {
+    const Dataset read = load_dataset(source);
+    REQUIRE(read.samples.size() == 3);
+    REQUIRE(read.num_labels() == 2);
+    CHECK(read.samples[0].labels.at(0).class_id == 0);
+    CHECK(read.samples[1].labels.at(0).class_id == 1);
+  }
+}
+
 TEST_CASE("label cache: a file of another size or time is read again") {
   const CachedSet set;
   set.load();

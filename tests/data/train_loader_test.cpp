@@ -523,6 +523,24 @@ TEST_CASE("train loader: rectangular batches are sorted by shape and as flat as 
   CHECK(batch.images.shape() == Shape({2, 48, 64, 3}));  // 0.75 of 64
 }
 
+TEST_CASE("train loader: a rectangular batch has room for a size that is rounded up") {
+  const TempDir dir;
+  // 640 / 212 * 159 is 480, and a little more in floating point: the picture is loaded with 481.
+  write_yolo_set(dir.path(), {{212, 159}, {212, 159}, {160, 120}, {160, 120}});
+  const auto data =
+      std::make_shared<Dataset>(load_dataset({DataSource::Kind::kYolo, dir / "images", "", ""}));
+  TrainLoaderOptions options = small_options(0);
+  options.image_size = 640;
+  options.batch = 4;
+  options.form = BatchForm::kRectangular;
+  TrainLoader loader(data, options);
+  loader.start_epoch(0);
+  Batch batch;
+  REQUIRE(loader.next(batch));
+  CHECK(batch.images.shape() == Shape({4, 512, 640, 3}));
+  CHECK(std::set(batch.indices.begin(), batch.indices.end()).size() == 4);
+}
+
 TEST_CASE("train loader: an unreadable picture is replaced by one that its batch has room for") {
   const SevenPictures set;
   TrainLoaderOptions options = small_options(0);

@@ -276,7 +276,7 @@ TEST_CASE("train: a run without improvement ends after its patience and is finis
   CHECK(again.steps == 0);
 }
 
-TEST_CASE("train: anchors that miss the labels are fitted to them, but not with a teacher") {
+TEST_CASE("train: anchors that miss the labels are fitted to them, or the teacher's are taken") {
   const Setup setup;
   std::string far = test::tiny_graph();
   const std::string own = "[[14,14, 14,32, 32,14], [32,32, 40,20, 20,40]]";
@@ -293,9 +293,30 @@ TEST_CASE("train: anchors that miss the labels are fitted to them, but not with 
   CHECK(best.spec.anchors.wh_px[0][0][0] > 10);
   train(setup.config({graph, "train.epochs=1", "train.autoanchor=off"}), kept);
   CHECK(kept.log.find("anchors:") == std::string::npos);
-  const std::string teacher = teacher_of(outcome);
-  train(setup.config({graph, teacher, "train.epochs=1"}), taught);
-  CHECK(taught.log.find("the teacher's are kept") != std::string::npos);
+  const auto first_anchor = [](const TrainOutcome& run) {
+    return load_checkpoint(run.run / "weights/best.safetensors", PtWeights::kEma)
+        .spec.anchors.wh_px[0][0];
+  };
+  // A teacher with anchors that match.
+  const TrainOutcome student =
+      train(setup.config({graph, teacher_of(outcome), "train.epochs=1"}), taught);
+  CHECK(taught.log.find("the teacher's reach 1.0000 and are used") != std::string::npos);
+  CHECK(first_anchor(student) == first_anchor(outcome));
+  // One with the same anchors, and one whose anchors are others and no better.
+  Quiet same, worse;
+  const TrainOutcome unfitted = train(
+      setup.config({graph, "train.epochs=1", "train.autoanchor=off", "run.name=unfitted"}), same);
+  const TrainOutcome beside_same =
+      train(setup.config({graph, teacher_of(unfitted), "train.epochs=1"}), same);
+  CHECK(same.log.find("they are the teacher's and are kept") != std::string::npos);
+  CHECK(first_anchor(beside_same) == first_anchor(unfitted));
+  std::string further = far;
+  further.replace(further.find("[[2,2"), 5, "[[1,2");
+  test::write_file(setup.dir / "further.json", further);
+  train(setup.config({"model={\"graph\":\"" + (setup.dir / "further.json").string() + "\"}",
+                      teacher_of(unfitted), "train.epochs=1"}),
+        worse);
+  CHECK(worse.log.find("fitted anchors reach 1.0000 and are used") != std::string::npos);
 }
 
 TEST_CASE("train: anchors that a graph only counts are fitted, with a teacher too") {
@@ -316,6 +337,7 @@ TEST_CASE("train: anchors that a graph only counts are fitted, with a teacher to
         .spec.anchors.wh_px[0][0];
   };
   CHECK(first_anchor(kept) == std::array<double, 2>{12, 12});
+  CHECK(off.log.find("has only their number; square placeholders are used") != std::string::npos);
   CHECK_FALSE(first_anchor(outcome) == std::array<double, 2>{12, 12});
   // Weights that were trained with them keep them.
   Quiet tuned;
@@ -344,6 +366,89 @@ TEST_CASE(
   const TensorFile after = weights();
   const Tensor &a = before.at("raw.model.1.conv.weight"), &b = after.at("raw.model.1.conv.weight");
   CHECK(std::memcmp(a.raw(), b.raw(), size_t(a.nbytes())) != 0);
+}
+
+TEST_CASE("train: resumed with other classes, or the same in another order, it is refused") {
+  const Setup setup;
+  const auto write_names = [&](const char* names) {
+    test::write_file(setup.dir / "train.yaml",
+                     std::string("train: train/images\nval: val/images\nnames: ") + names + "\n");
+  };
+  write_names("[wide, high]");
+  const std::string data =
+      R"(data={"yaml": ")" + (setup.dir / "train.yaml").string() + R"(", "label_cache": false})";
+  Quiet first(2), second;
+  const TrainOutcome stopped =
+      train(setup.config({data, "data.names=null", "data.train=null", "data.val=null"}), first);
+  for (const char* names : {"[high, wide]", "[wide, high, new]"}) {
+    write_names(names);
+    CHECK_THROWS_WITH_TEXT(resume_training(stopped.run, second), ConfigError,
+                           "the run trains the classes wide, high, but its data has the classes");
+  }
+  write_names("[wide, high]");
+  CHECK(resume_training(stopped.run, second).finished);
+}
+
+TEST_CASE("train: a resumed run says that its labels or its teacher are others") {
+  const Setup setup;
+  Quiet teaches, first(2), same(2), second(2), third;
+  const TrainOutcome teacher = train(setup.config({"train.epochs=1"}), teaches);
+  const TrainOutcome stopped = train(setup.config({teacher_of(teacher)}), first);
+  resume_training(stopped.run, same);
+  CHECK(same.log.find("than when the run was stopped") == std::string::npos);
+  CHECK(same.log.find("teacher: precision") == std::string::npos);
+  test::write_file(setup.dir / "train/labels/p000.txt", "1 0.5 0.5 0.25 0.5\n");
+  test::write_file(setup.dir / "val/labels/p000.txt", "1 0.5 0.5 0.25 0.5\n");
+  resume_training(stopped.run, second);
+  CHECK(second.log.find("data.train: other pictures or labels than when the run was stopped") !=
+        std::string::npos);
+  CHECK(second.log.find("data.val: other pictures or labels than when the run was stopped") !=
+        std::string::npos);
+  std::filesystem::copy_file(teacher.run / "weights/last.safetensors",
+                             teacher.run / "weights/best.safetensors",
+                             std::filesystem::copy_options::overwrite_existing);
+  CHECK(resume_training(stopped.run, third).finished);
+  CHECK(third.log.find("data.train: other") == std::string::npos);
+  CHECK(third.log.find("best.safetensors is another file than when the run was stopped") !=
+        std::string::npos);
+  CHECK(third.log.find("teacher: precision") != std::string::npos);
+}
+
+TEST_CASE("train: of equal epochs the last one is the best") {
+  const Setup setup;
+  Quiet events;
+  const TrainOutcome outcome = train(setup.config({"val.conf=0.99"}), events);
+  for (const EpochResult& result : events.results) REQUIRE(result.fitness() == 0);
+  const auto tensors = [&](const char* name) {
+    return load_checkpoint(outcome.run / "weights" / name, PtWeights::kEma).tensors;
+  };
+  const NamedTensors best = tensors("best.safetensors"), last = tensors("last.safetensors");
+  for (size_t i = 0; i < best.size(); ++i) {  // followed in `last` by the state of the training
+    REQUIRE(best[i].first == last[i].first);
+    CHECK(std::memcmp(best[i].second.raw(), last[i].second.raw(),
+                      size_t(best[i].second.nbytes())) == 0);
+  }
+}
+
+TEST_CASE("train: a batch of one picture whose coarsest map is one cell is refused at once") {
+  const Setup setup;
+  Quiet events;
+  // 12 pictures in batches of 11: the last has one. At 32 pixels the coarsest map of the tiny
+  // network still has four cells, that of yolov5n one.
+  const std::string small = "train.multi_scale=0.5";
+  train(setup.config({"train.batch=11", "train.epochs=1", small}), events);
+  const std::string graph = R"(model={"graph": "yolov5n"})";
+  CHECK_THROWS_WITH_TEXT(train(setup.config({"train.batch=11", graph, small}), events), ConfigError,
+                         "train.batch: an epoch's last batch has a single picture, and at 32 "
+                         "pixels (train.multi_scale)");
+  CHECK_FALSE(std::filesystem::exists(setup.dir / "runs/exp2"));
+}
+
+TEST_CASE("train: memory is asked for the pictures that there are, not for those of train.batch") {
+  const Setup setup;
+  Quiet events;
+  train(setup.config({"train.batch=4096", "train.epochs=1", "train.memory_mib=100"}), events);
+  CHECK(events.results.size() == 1);
 }
 
 TEST_CASE("train: a run that another process works in is not resumed") {

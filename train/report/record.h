@@ -27,7 +27,7 @@ struct EpochTable {
   std::optional<size_t> find(const std::string& column) const;
   /// The column over the epochs; empty if there is no such column.
   std::vector<double> values(const std::string& column) const;
-  /// Row of the best checkpoint: largest 0.1 mAP50 + 0.9 mAP50-95, the first of equal ones. Nothing
+  /// Row of the best checkpoint: largest 0.1 mAP50 + 0.9 mAP50-95, the last of equal ones. Nothing
   /// if there are no rows or these columns are missing.
   std::optional<size_t> best_row() const;
 };

@@ -47,7 +47,7 @@ std::optional<size_t> EpochTable::best_row() const {
   size_t best = 0;
   const auto fitness = [&](size_t i) { return 0.1 * map50[i] + 0.9 * map[i]; };
   for (size_t i = 1; i < map.size(); ++i) {
-    if (fitness(i) > fitness(best)) best = i;
+    if (fitness(i) >= fitness(best)) best = i;
   }
   return best;
 }
