@@ -19,7 +19,8 @@ YD_HOST_DEVICE float shift_of(const Int8Scales& scales) {
 /// convolution + bias
 YD_HOST_DEVICE Vector real_of(const Int8Scales& scales, const float* biases, const Sums& sum,
                               const auto& at) {
-  return __builtin_convertvector(sum, Vector) * at.load(scales.multipliers) + at.load(biases);
+  return mul_add(__builtin_convertvector(sum, Vector), at.load(scales.multipliers),
+                 at.load(biases));
 }
 
 /// The output in its steps, before it is rounded.
@@ -29,8 +30,10 @@ YD_HOST_DEVICE Vector steps_of(const Int8Scales& scales, const Sums& sum, const 
   Vector value = real_of(scales, scales.biases, sum, at);
   // A step of 1/256 of the range hides what sigmoid_bf16 is off by.
   if constexpr (kSilu) value = value * sigmoid_bf16(value);
-  value = value * scales.y_steps + (scales.y_zero + shift_of<kResidual>(scales));
-  if constexpr (kResidual) value += at.load(residual) * scales.residual_steps;
+  value = mul_add(value, scales.y_steps, scales.y_zero + shift_of<kResidual>(scales));
+  if constexpr (kResidual) {
+    value = mul_add(at.load(residual), Vector{} + scales.residual_steps, value);
+  }
   return value;
 }
 
@@ -65,8 +68,10 @@ class SiluSteps {
     const auto look_up = [&](int i) __attribute__((always_inline)) {
       return Vector(_mm512_permutex2var_ps(__m512(low_[i]), piece, __m512(high_[i])));
     };
-    Vector steps = (look_up(2) * t + look_up(1)) * t + look_up(0);
-    if constexpr (kResidual) steps += at.load(residual) * scales_.residual_steps;
+    Vector steps = mul_add(mul_add(look_up(2), t, look_up(1)), t, look_up(0));
+    if constexpr (kResidual) {
+      steps = mul_add(at.load(residual), Vector{} + scales_.residual_steps, steps);
+    }
     return steps;
   }
 

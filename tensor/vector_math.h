@@ -5,6 +5,10 @@
 
 #include <type_traits>
 
+#if defined(__aarch64__)
+#include <arm_neon.h>
+#endif
+
 #include <ydistill/tensor/register_tile.h>
 
 namespace ydistill::YD_CPU_LEVEL {
@@ -19,6 +23,27 @@ YD_HOST_DEVICE double load(const double* from) {
 }
 YD_HOST_DEVICE void store(double v, double* to) {
   *to = v;
+}
+
+/// a b + c, rounded once where the level has such an instruction. The compiler may fuse a product
+/// with a sum in one copy of a loop and not in the next; what must be the same at every place of
+/// the output says so by this.
+YD_HOST_DEVICE Vector mul_add(const Vector& a, const Vector& b, const Vector& c) {
+#if defined(__AVX512F__)
+  return Vector(_mm512_fmadd_ps(__m512(a), __m512(b), __m512(c)));
+#elif defined(__AVX2__) && defined(__FMA__)
+  return Vector(_mm256_fmadd_ps(__m256(a), __m256(b), __m256(c)));
+#elif defined(__aarch64__)
+  return Vector(vfmaq_f32(float32x4_t(c), float32x4_t(a), float32x4_t(b)));
+#else
+  return a * b + c;
+#endif
+}
+YD_HOST_DEVICE Vector mul_add(const Vector& a, const Vector& b, float c) {
+  return mul_add(a, b, Vector{} + c);
+}
+YD_HOST_DEVICE Vector mul_add(const Vector& a, float b, float c) {
+  return mul_add(a, Vector{} + b, Vector{} + c);
 }
 
 /// The first n < kLanes numbers, zeros behind them.
@@ -98,9 +123,9 @@ YD_HOST_DEVICE Vector sigmoid_bf16(const Vector& x) {
   constexpr __mmask16 kAll = 0xffff;
   const Vector f = Vector(_mm512_maskz_reduce_ps(kAll, __m512(t), kDown));  // t - floor(t)
   // 2^f by the polynomial of degree 3 with the least relative error, 8e-5.
-  Vector p = 7.802455e-2f * f + 2.2606719e-1f;
-  p = p * f + 6.958335e-1f;
-  p = p * f + 9.9992526e-1f;
+  Vector p = mul_add(f, 7.802455e-2f, 2.2606719e-1f);
+  p = mul_add(p, f, 6.958335e-1f);
+  p = mul_add(p, f, 9.9992526e-1f);
   const Vector e = Vector(_mm512_maskz_scalef_ps(kAll, __m512(p), __m512(t)));  // p 2^floor(t)
   return Vector(_mm512_maskz_rcp14_ps(kAll, __m512(1.0f + e)));
 #elif defined(__AVX2__) && !defined(__AVX512F__)
@@ -111,12 +136,12 @@ YD_HOST_DEVICE Vector sigmoid_bf16(const Vector& x) {
   const __m256 below = _mm256_min_ps(__m256(x * -1.44269504f), _mm256_set1_ps(kMost));
   const Vector t = Vector(_mm256_max_ps(below, _mm256_set1_ps(-kMost)));
   const Vector shifted = t + kRoundShift, f = t - (shifted - kRoundShift);
-  Vector p = 5.517167e-2f * f + 2.4261113e-1f;
-  p = p * f + 6.9326099e-1f;
-  p = p * f + 9.9992807e-1f;
+  Vector p = mul_add(f, 5.517167e-2f, 2.4261113e-1f);
+  p = mul_add(p, f, 6.9326099e-1f);
+  p = mul_add(p, f, 9.9992807e-1f);
   const Vector d = 1.0f + Vector(Bits(p) + (Bits(shifted) << 23));
   const Vector r = Vector(_mm256_rcp_ps(__m256(d)));
-  return r * (2.0f - d * r);
+  return r * mul_add(-d, r, 2.0f);
 #else
   return map(x, [](float value) { return ydistill::sigmoid_bf16(value); });
 #endif
@@ -139,7 +164,7 @@ YD_HOST_DEVICE Pack<T> silu_grad_for(const Pack<T>& x) {
     return silu_grad(x);
   } else if constexpr (std::is_same_v<T, BFloat16>) {
     const Vector s = sigmoid_bf16(x);
-    return s * (1.0f + x * (1.0f - s));
+    return s * mul_add(x, 1.0f - s, 1.0f);
   } else {
     return map(x, [](float value) { return silu_grad(value); });
   }
