@@ -104,11 +104,11 @@ std::string describe_merges(const std::vector<std::string>& names, const ClassMe
     for (const std::string& name : names) {
       if (merged_name(name, merges) == merge.name) parts.push_back(name);
     }
-    if (parts == std::vector<std::string>{merge.name}) continue;
     std::vector<std::string> missing;
     for (const std::string& name : merge.of) {
       if (std::find(names.begin(), names.end(), name) == names.end()) missing.push_back(name);
     }
+    if (missing.empty() && parts == std::vector<std::string>{merge.name}) continue;
     text += fmt::format("{}\"{}\" is {}{}", text.empty() ? "" : "; ", printable(merge.name, 40),
                         parts.empty() ? "nothing here" : printable_list(parts),
                         missing.empty() ? "" : fmt::format(" (no {})", printable_list(missing)));

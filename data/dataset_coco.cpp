@@ -46,14 +46,38 @@ struct CocoPicture {
   int64_t labels_dropped = 0;
 };
 
-/// An id as text, so that numbers and strings are both accepted; nothing for other types.
+/// An integer, also written as 1.0.
+std::optional<int64_t> integer_of(const Json& value) {
+  if (value.is_number_integer()) return value.get<int64_t>();
+  if (!value.is_number_float()) return std::nullopt;
+  const double number = value.get<double>();
+  if (number != std::floor(number) || std::abs(number) > 9e15) return std::nullopt;
+  return int64_t(number);
+}
+
+/// An id as text, so that integers and strings are both accepted; nothing for other types.
 std::optional<std::string> id_of(const Json& entry, const char* key) {
   if (!entry.is_object()) return std::nullopt;
   const auto found = entry.find(key);
-  if (found == entry.end() || !(found->is_number_integer() || found->is_string())) {
-    return std::nullopt;
+  if (found == entry.end()) return std::nullopt;
+  if (found->is_number_float()) {
+    const std::optional<int64_t> integer = integer_of(*found);
+    return integer ? std::optional(std::to_string(*integer)) : std::nullopt;
   }
+  if (!found->is_number_integer() && !found->is_string()) return std::nullopt;
   return found->dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+/// A value that is wrong, for a message.
+std::string shown(const Json& entry, const char* key) {
+  if (!entry.is_object() || !entry.contains(key)) return "missing";
+  return printable(entry[key].dump(-1, ' ', false, Json::error_handler_t::replace), 40);
+}
+
+/// "category_id 9 is not among the categories", for a message.
+std::string not_among(const Json& entry, const char* key, const char* list) {
+  if (!entry.is_object() || !entry.contains(key)) return fmt::format("it has no {}", key);
+  return fmt::format("{} {} is not among the {}", key, shown(entry, key), list);
 }
 
 std::optional<double> number_of(const Json& entry, const char* key) {
@@ -68,21 +92,26 @@ class PolygonSieve {
  public:
   explicit PolygonSieve(std::vector<Polygon>& table) : table_(&table) {}
 
-  bool operator()(int, Json::parse_event_t event, Json& value) {
+  /// depth: of the event; a key and the beginning and end of its value have the same.
+  bool operator()(int depth, Json::parse_event_t event, Json& value) {
     using Event = Json::parse_event_t;
     if (event == Event::key) {
       inside_ = value == "segmentation";
-      depth_ = 0;
+      key_depth_ = depth;
       return true;
     }
     if (!inside_) return true;
+    const int arrays = depth - key_depth_;
+    if (arrays < 0) {  // the value is over: it was a number, a text or null
+      inside_ = false;
+      return true;
+    }
     if (event == Event::object_start) {
       inside_ = false;
-      return depth_ > 0;
+      return arrays > 0;
     }
-    if (event == Event::array_start) ++depth_;
     if (event == Event::array_end) {
-      if (depth_ == 2) {
+      if (arrays == 1) {
         if (std::optional<Polygon> polygon = polygon_of(value)) {
           table_->push_back(std::move(*polygon));
           value = Json::array({table_->size() - 1});
@@ -90,7 +119,7 @@ class PolygonSieve {
           value = nullptr;
         }
       }
-      inside_ = --depth_ > 0;
+      inside_ = arrays > 0;
     }
     return true;
   }
@@ -113,7 +142,7 @@ class PolygonSieve {
 
   std::vector<Polygon>* table_;  // the parser copies its callback
   bool inside_ = false;          // after a key "segmentation"
-  int depth_ = 0;                // of arrays there
+  int key_depth_ = 0;            // of that key
 };
 
 /// The joined outline of pieces given in pixels, as fractions of the picture.
@@ -140,19 +169,23 @@ class CocoFile {
 
   void read_categories(std::vector<std::string>& names) {
     for (const Json& entry : list("categories")) {
-      const bool usable = entry.is_object() && entry.contains("id") &&
-                          entry["id"].is_number_integer() && entry.contains("name") &&
-                          entry["name"].is_string();
-      if (!usable) fail("a category without an integer id and a name");
-      const int64_t id = entry["id"].get<int64_t>();
+      const std::optional<int64_t> whole =
+          entry.is_object() && entry.contains("id") ? integer_of(entry["id"]) : std::nullopt;
+      if (!whole || !entry.contains("name") || !entry["name"].is_string()) {
+        fail(fmt::format("a category needs an integer id and a name; its id is {}, its name {}",
+                         shown(entry, "id"), shown(entry, "name")));
+      }
+      const int64_t id = *whole;
       if (!categories_.emplace(id, Category{id, entry["name"].get<std::string>()}).second) {
         fail(fmt::format("category id {} is there twice", id));
       }
     }
+    report_equal_names();
     if (names.empty()) {
       for (auto& [id, category] : categories_) {  // ascending
-        category.class_id = int64_t(names.size());
-        names.push_back(category.name);
+        const auto same = std::find(names.begin(), names.end(), category.name);
+        category.class_id = same - names.begin();
+        if (same == names.end()) names.push_back(category.name);
       }
       return;
     }
@@ -168,7 +201,10 @@ class CocoFile {
       const std::optional<std::string> id = id_of(entry, "id");
       const auto name = id ? entry.find("file_name") : entry.end();
       if (!id || name == entry.end() || !name->is_string()) {
-        fail("an entry of \"images\" without id and file_name");
+        fail(fmt::format(
+            "an entry of \"images\" needs an id, an integer or a text, and a file_name; "
+            "its id is {}, its file_name {}",
+            shown(entry, "id"), shown(entry, "file_name")));
       }
       if (!index_.emplace(*id, pictures_.size()).second) {
         fail(fmt::format("image id {} is there twice", printable(*id, 40)));
@@ -200,7 +236,9 @@ class CocoFile {
   std::vector<int64_t> category_ids(int64_t classes) const {
     std::vector<int64_t> ids(size_t(classes), -1);
     for (const auto& [id, category] : categories_) {
-      if (category.class_id >= 0) ids[size_t(category.class_id)] = id;
+      if (category.class_id < 0) continue;
+      int64_t& first = ids[size_t(category.class_id)];
+      if (first < 0) first = id;
     }
     return ids;
   }
@@ -221,6 +259,18 @@ class CocoFile {
     return *found;
   }
 
+  void report_equal_names() {
+    std::map<std::string, int64_t> first;
+    for (const auto& [id, category] : categories_) {
+      const auto [at, is_new] = first.emplace(category.name, id);
+      if (is_new) continue;
+      findings_.push_back({path_, 0,
+                           fmt::format("categories {} and {} are both called \"{}\"", at->second,
+                                       id, printable(category.name, 40)),
+                           "count as one class"});
+    }
+  }
+
   void drop(int64_t& counter, std::string reason) {
     findings_.push_back({path_, 0, std::move(reason), kLabelDropped});
     ++counter;
@@ -232,8 +282,7 @@ class CocoFile {
     const std::optional<std::string> image_id = id_of(entry, "image_id");
     const auto picture_index = image_id ? index_.find(*image_id) : index_.end();
     if (picture_index == index_.end()) {
-      drop(stray_labels_, fmt::format("{}: image_id {} is not among the images", what,
-                                      printable(image_id.value_or("missing"), 40)));
+      drop(stray_labels_, what + ": " + not_among(entry, "image_id", "images"));
       return;
     }
     CocoPicture& picture = pictures_[picture_index->second];
@@ -243,11 +292,11 @@ class CocoFile {
       return;
     }
     const auto category_id = entry.find("category_id");
-    const auto category = category_id != entry.end() && category_id->is_number_integer()
-                              ? categories_.find(category_id->get<int64_t>())
-                              : categories_.end();
+    const std::optional<int64_t> id =
+        category_id != entry.end() ? integer_of(*category_id) : std::nullopt;
+    const auto category = id ? categories_.find(*id) : categories_.end();
     if (category == categories_.end()) {
-      drop(picture.labels_dropped, what + ": its category_id is not among the categories");
+      drop(picture.labels_dropped, what + ": " + not_among(entry, "category_id", "categories"));
       return;
     }
     if (category->second.class_id < 0) {

@@ -19,22 +19,26 @@ namespace fs = std::filesystem;
 struct ListedId {
   std::string id;
   int64_t line = 0;
+  std::string whole_row = {};  ///< where the id is the row without a second column
 };
 
-/// The ids of a split. A second column (-1, 0 or 1: whether a class occurs) is ignored.
+/// The ids of a split. A second column (-1, 0 or 1: whether a class occurs) is left out.
 std::vector<ListedId> read_split(const fs::path& file) {
   std::vector<ListedId> ids;
   const std::string text = read_text(file);
   int64_t line = 0;
   for (const std::string_view row : split_lines(text)) {
     ++line;
-    std::string_view id = trim(row);
+    const std::string_view whole = trim(row);
+    std::string_view id = whole;
     const size_t blank = id.find_last_of(" \t");
     if (blank != std::string_view::npos) {
       const std::string_view last = id.substr(blank + 1);
       if (last == "-1" || last == "0" || last == "1") id = trim(id.substr(0, blank));
     }
-    if (!id.empty()) ids.push_back({std::string(id), line});
+    if (id.empty()) continue;
+    ids.push_back({std::string(id), line});
+    if (id != whole) ids.back().whole_row = whole;
   }
   return ids;
 }
@@ -201,7 +205,14 @@ void name_labels(PictureReport& report, const fs::path& file,
 
 Dataset load_voc(const DataSource& source, std::vector<std::string> names) {
   const fs::path split = find_split(source);
-  const std::vector<ListedId> ids = read_split(split);
+  std::vector<ListedId> ids = read_split(split);
+  for (ListedId& listed : ids) {  // a picture may be called "frame 1"
+    std::error_code error;
+    if (!listed.whole_row.empty() &&
+        fs::exists(find_picture(source.path, listed.whole_row), error)) {
+      listed.id = listed.whole_row;
+    }
+  }
   LabelCache cache(source.cache_folder, source, "");
   std::vector<PictureReport> reports(ids.size());
   for_each_picture(

@@ -19,10 +19,19 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// Also true for a dangling link: its labels are missing, it does not mean a background picture.
+/// Also true for a dangling link, to the file or to a folder on the way, and in a folder that may
+/// not be entered: then labels are out of reach, which does not mean a background picture.
 bool is_there(const fs::path& file) {
   std::error_code error;
-  return fs::exists(fs::symlink_status(file, error));
+  const fs::file_status status = fs::symlink_status(file, error);
+  if (fs::exists(status) || status.type() == fs::file_type::none) return true;
+  fs::path folder = file.parent_path();
+  if (fs::exists(folder, error)) return false;
+  for (; folder.has_relative_path(); folder = folder.parent_path()) {
+    if (fs::is_symlink(fs::symlink_status(folder, error))) return !fs::exists(folder, error);
+    if (fs::exists(folder, error)) return false;
+  }
+  return false;
 }
 
 /// a/images/b/c.jpg -> a/labels/b/c.txt if that exists, else a/images/b/c.txt.

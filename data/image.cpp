@@ -233,9 +233,9 @@ std::string encode_jpeg(const Image& image, int quality) {
   if (quality < 1 || quality > 100) {
     throw ValueError("write_jpeg: quality {}, 1 to 100 wanted", quality);
   }
-  if (std::max(image.width, image.height) > 65500) {
-    throw ValueError("write_jpeg: {}x{} pixels, a JPEG holds 65500 a side", image.width,
-                     image.height);
+  if (std::max(image.width, image.height) > kMaxJpegSide) {
+    throw ValueError("write_jpeg: {}x{} pixels, a JPEG holds {} a side", image.width, image.height,
+                     kMaxJpegSide);
   }
 #ifdef YDISTILL_TURBOJPEG
   return encode_jpeg_turbojpeg(image, quality);

@@ -62,6 +62,9 @@ Image read_image(const std::filesystem::path& path);
 /// throws FileError.
 ImageInfo probe_image(const std::filesystem::path& path);
 
+/// The longest side of a JPEG file, in pixels.
+inline constexpr int64_t kMaxJpegSide = 65500;
+
 /// quality 1..100. The file is written atomically.
 /// throws ValueError for an empty picture or a quality out of range, FileError if the file cannot
 /// be written.

@@ -53,6 +53,8 @@ class FolderWalk {
     }
     std::sort(entries.begin(), entries.end());
     for (const fs::directory_entry& entry : entries) {
+      // Hidden ones are copies of editors and systems (.ipynb_checkpoints, ._a.jpg).
+      if (entry.path().filename().native().starts_with('.')) continue;
       if (entry.is_directory(error)) {
         if (entry.is_symlink(error)) {
           links_.push_back(entry.path());

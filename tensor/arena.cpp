@@ -107,7 +107,8 @@ namespace {
 class HostRange : public AddressRange {
  public:
   /// Where the system refuses nbytes (39-bit addresses on many ARM systems, strict overcommit,
-  /// ulimit -v), half as many are tried, again and again down to 64 MiB.
+  /// ulimit -v), half as many are tried, again and again down to 64 MiB. Of what is granted then,
+  /// half is given back: the rest of the program needs addresses, too.
   explicit HostRange(int64_t nbytes) {
     constexpr int64_t kLeast = int64_t(1) << 26;
     const auto reserve = [&] {
@@ -115,7 +116,13 @@ class HostRange : public AddressRange {
                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     };
     void* base = reserve();
+    const bool is_short = base == MAP_FAILED;
     while (base == MAP_FAILED && nbytes / 2 >= kLeast) {
+      nbytes /= 2;
+      base = reserve();
+    }
+    if (is_short && base != MAP_FAILED && nbytes / 2 >= kLeast) {
+      munmap(base, size_t(nbytes));
       nbytes /= 2;
       base = reserve();
     }
@@ -243,6 +250,9 @@ ArenaScope::~ArenaScope() {
 }
 
 std::shared_ptr<Storage> allocate_storage(int64_t nbytes, Device device) {
+#ifndef YD_HAVE_CUDA
+  if (device.is_cuda()) throw DeviceError("{}: this build has no CUDA", device.str());
+#endif
   const auto& arena = current_arenas[size_t(device.type)];
   if (arena) return arena->allocate(nbytes);
   return YD_BACKEND(device, std::shared_ptr<Storage>(std::make_shared<HeapBlock>(nbytes)),

@@ -147,7 +147,15 @@ std::string describe(const Compute& compute) {
                      by);
 }
 
-void use_compute([[maybe_unused]] const Compute& compute) {
+void use_compute(const Compute& compute) {
+  if (compute.device.is_cpu() && compute.precision == Precision::kTf32) {
+    throw ValueError("tf32 runs only on a GPU; on a CPU use fp32 or bf16");
+  }
+#ifndef YD_HAVE_CUDA
+  if (compute.device.is_cuda()) {
+    throw DeviceError("{}: this build has no CUDA", compute.device.str());
+  }
+#endif
 #ifdef YD_HAVE_CUDA
   if (compute.device.is_cpu()) return;
   cuda::require_device(compute.device.index);

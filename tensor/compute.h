@@ -51,7 +51,8 @@ Compute choose_inference_compute(const std::string& device, const std::string& p
 std::string describe(const Compute& compute);
 
 /// For the calling thread: makes the device current and sets whether its convolutions may use TF32
-/// and are tuned. Call before anything is put on the device. No effect for the CPU.
+/// and are tuned. Call before anything is put on the device. No effect for the CPU. throws
+/// DeviceError for a GPU in a build without CUDA, ValueError for TF32 on the CPU.
 void use_compute(const Compute& compute);
 
 }  // namespace ydistill

@@ -5,11 +5,29 @@
 
 #ifdef _OPENMP
 #include <omp.h>
+#include <pthread.h>
 #endif
 
 namespace ydistill {
 
 #ifdef _OPENMP
+
+namespace {
+
+int threads_before_fork = 0;
+
+/// The threads of OpenMP's pool do not exist in a child process, where the next loop would wait for
+/// them forever. They are ended before fork(), and begin again, in both, with the next loop.
+[[maybe_unused]] const bool is_safe_to_fork = [] {
+  const auto before = [] {
+    threads_before_fork = omp_get_max_threads();
+    (void)omp_pause_resource_all(omp_pause_hard);
+  };
+  const auto after = [] { omp_set_num_threads(threads_before_fork); };
+  return pthread_atfork(before, after, after) == 0;
+}();
+
+}  // namespace
 
 int num_threads() {
   return omp_get_max_threads();

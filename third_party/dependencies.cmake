@@ -4,9 +4,15 @@
 
 find_package(Threads REQUIRED)
 
+# More than one directory of a project may ask for the package.
 function(ydistill_dependency name)
+  if(TARGET ydistill_${name})
+    return()
+  endif()
   add_library(ydistill_${name} INTERFACE IMPORTED GLOBAL)
-  target_link_libraries(ydistill_${name} INTERFACE ${ARGN})
+  if(ARGN)
+    target_link_libraries(ydistill_${name} INTERFACE ${ARGN})
+  endif()
 endfunction()
 
 find_package(OpenMP COMPONENTS CXX)
@@ -29,7 +35,7 @@ else()
   ydistill_dependency(yaml yaml-cpp)
 endif()
 find_path(YDISTILL_STB_INCLUDE_DIR stb/stb_image.h REQUIRED)
-add_library(ydistill_stb INTERFACE IMPORTED GLOBAL)
+ydistill_dependency(stb)
 target_include_directories(ydistill_stb SYSTEM INTERFACE ${YDISTILL_STB_INCLUDE_DIR})
 
 if(YDISTILL_ONEDNN)

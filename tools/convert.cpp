@@ -25,6 +25,11 @@ Run add_convert(CLI::App& app) {
     if (std::filesystem::path(args->out).extension() != ".safetensors") {
       throw ConfigError("{}: the file to write must end in .safetensors", printable(args->out));
     }
+    std::error_code error;
+    if (std::filesystem::equivalent(args->in, args->out, error)) {
+      throw ConfigError("convert: {} is the input file; name another file to write",
+                        printable(args->out));
+    }
     const Checkpoint in = load_checkpoint(args->in, PtWeights::kEma);
     const auto model = build_model(in);  // checks that every weight is present and finite
     save_checkpoint(

@@ -180,6 +180,11 @@ LookedAt look_at(Detector& detector, std::vector<ReadPicture> files, size_t batc
     }
     try {
       for (auto& found : detector.detect_batch(views)) all.boxes.push_back(std::move(found));
+    } catch (const OutOfMemoryError& problem) {
+      all.failure = std::make_exception_ptr(OutOfMemoryError(
+          "{}{}", views.size() == 1 ? printable(files[all.done].path.string()) + ": " : "",
+          problem.what()));
+      return all;
     } catch (...) {
       all.failure = std::current_exception();
       return all;
@@ -214,13 +219,19 @@ size_t detect_and_write(Detector& detector, std::span<const fs::path> paths, siz
         as_json(picture.path, picture.image, all.boxes[i], detector.class_names()));
     message(fmt::format("{}: {}x{}, {} boxes", printable(picture.path.string()),
                         picture.image.width, picture.image.height, all.boxes[i].size()));
+    if (std::max(picture.image.width, picture.image.height) > kMaxJpegSide) {
+      message(fmt::format("{}: no annotated picture is written, a JPEG holds {} pixels a side",
+                          printable(picture.path.string()), kMaxJpegSide));
+    }
     stems.push_back(output_stem(picture.path, found.taken));
   }
   timing.measure("write", int64_t(all.pictures.size()), [&] {
     for_all(all.pictures.size(), [&](size_t i) {
       write_file_atomically(found.out / (stems[i] + ".txt"), as_text(all.boxes[i]));
-      write_annotated(found.out / (stems[i] + ".jpg"), std::move(all.pictures[i].image),
-                      all.boxes[i], detector.class_names());
+      Image& image = all.pictures[i].image;
+      if (std::max(image.width, image.height) > kMaxJpegSide) return;
+      write_annotated(found.out / (stems[i] + ".jpg"), std::move(image), all.boxes[i],
+                      detector.class_names());
     });
     return 0;
   });

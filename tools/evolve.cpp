@@ -42,12 +42,14 @@ Run add_evolve(CLI::App& app) {
       const Config config = ydistill::load_config(args->config, args->overrides);
       const EvolveOutcome outcome = evolve(config, args->folder, args->generations, progress);
       if (outcome.finished) {
-        progress.message(fmt::format("done: generation {} is the best, its config is {}/best.json",
-                                     outcome.best + 1, args->folder));
-      } else {
-        progress.message("evolve: stopped; the same command continues");
+        progress.message(
+            fmt::format("done: generation {} (gen{:03}) is the best, its config is "
+                        "{}/best.json",
+                        outcome.best + 1, outcome.best, args->folder));
+        return 0;
       }
-      return 0;
+      progress.message("evolve: stopped; the same command continues");
+      return kRunFailed;
     });
   };
 }

@@ -4,6 +4,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
+#include <ydistill/tensor/io/text.h>
 #include <ydistill/tools/command.h>
 #include <ydistill/train/memory_plan.h>
 #include <ydistill/yolo/checkpoint.h>
@@ -13,7 +14,7 @@ namespace {
 
 void print_text(const std::string& file, const Checkpoint& checkpoint, const Model& model) {
   const GraphSpec& spec = checkpoint.spec;
-  fmt::print("{}\n", file);
+  fmt::print("{}\n", printable(file));
   fmt::print("graph       {} (depth {}, width {}), weights from `{}`\n", spec.name,
              spec.depth_multiple, spec.width_multiple, checkpoint.source);
   fmt::print("parameters  {}\n", model.parameters().num_elements());
@@ -21,7 +22,9 @@ void print_text(const std::string& file, const Checkpoint& checkpoint, const Mod
   if (!checkpoint.calibration.empty()) {
     fmt::print("int8        calibrated by `ydistill quantize`\n");
   }
-  fmt::print("classes     {}: {}\n", spec.num_classes, fmt::join(checkpoint.class_names, ", "));
+  std::vector<std::string> names;
+  for (const std::string& name : checkpoint.class_names) names.push_back(printable(name));
+  fmt::print("classes     {}: {}\n", spec.num_classes, fmt::join(names, ", "));
   for (size_t k = 0; k < spec.anchors.strides.size(); ++k) {
     fmt::print("anchors /{:<2} ", spec.anchors.strides[k]);
     for (const auto& wh : spec.anchors.wh_px[k]) fmt::print(" {:g}x{:g}", wh[0], wh[1]);

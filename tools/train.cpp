@@ -21,7 +21,9 @@ Run add_train(CLI::App& app) {
   CLI::App* cmd = app.add_subcommand("train", "Train a student, with or without a teacher");
   cmd->add_option("config", args->config, "config file (JSON)");
   cmd->add_option("overrides", args->overrides, "key.path=value, e.g. train.epochs=10");
-  cmd->add_option("--resume", args->resume, "continue the run in this folder, without a config");
+  cmd->add_option(
+      "--resume", args->resume,
+      "continue the run in this folder (or its weights/last.safetensors), without a config");
   auto* quiet = cmd->add_flag("--quiet", args->quiet, "print nothing but errors");
   cmd->add_flag("--verbose", args->verbose, "also the kernel chosen for every convolution")
       ->excludes(quiet);
@@ -57,22 +59,25 @@ Run add_train(CLI::App& app) {
       if (args->json && speaks) {
         JsonProgress progress;
         try {
-          progress.done(run(progress));
+          const TrainOutcome outcome = run(progress);
+          progress.done(outcome);
+          return outcome.finished ? 0 : kRunFailed;
         } catch (const std::exception& error) {
           progress.error(error.what());
           throw;
         }
-        return 0;
       }
       using Words = Progress::Words;
       Progress progress(args->quiet || !speaks ? Words::kQuiet
                         : args->verbose        ? Words::kVerbose
                                                : Words::kNormal);
       const TrainOutcome outcome = run(progress);
-      if (outcome.finished) {
-        progress.message(
-            fmt::format("done: {}", (outcome.run / "weights" / "best.safetensors").string()));
-      }
+      if (!outcome.finished) return kRunFailed;
+      const std::filesystem::path best = outcome.run / "weights" / "best.safetensors";
+      std::error_code error;
+      const bool is_there = !speaks || std::filesystem::exists(best, error);
+      progress.message(fmt::format("done: {}{}", best.string(),
+                                   is_there ? "" : ", which is missing: it was removed"));
       return 0;
     });
   };

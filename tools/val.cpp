@@ -103,7 +103,10 @@ int validate(const Config& config, const ValArgs& args, Exchange& exchange) {
     if (dataset->num_labels() == 0) {
       say("data.val: none of its pictures has a label: all metrics will be 0");
     }
-    options.found_as = classes_of_data(checkpoint.class_names, dataset->names, config.data.merge);
+    const bool all_are_one = config.train.single_class && dataset->names.size() == 1;
+    options.found_as =
+        all_are_one ? std::vector<int64_t>(checkpoint.class_names.size(), 0)
+                    : classes_of_data(checkpoint.class_names, dataset->names, config.data.merge);
     model = build_inference_model(checkpoint, compute);
     check_image_size("val.image_size", config.val.image_size, model->spec());
     if (!args.coco_results.empty()) found.emplace(dataset);
@@ -125,7 +128,7 @@ int validate(const Config& config, const ValArgs& args, Exchange& exchange) {
   options.stop = stop_signal_came;
   options.tta = args.tta;
   if (found) options.on_batch = [&](const EvaluatedBatch& batch) { found->add(batch); };
-  const auto arena = Arena::create(0, model->device());
+  const auto arena = Arena::create(config.train.memory_mib << 20, model->device());
   const ArenaScope scope(arena);
   const EvaluateResult result = evaluate(*model, dataset, options);
   if (exchange.any(stop_signal_came())) {

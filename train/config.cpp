@@ -481,6 +481,10 @@ Config parse_config(const std::string& json_text, const fs::path& base_dir,
 }
 
 Config load_config(const fs::path& file, std::span<const std::string> overrides) {
+  if (file.extension() == ".safetensors" || file.extension() == ".pt") {
+    throw ConfigError("{}: weights, no config; a config names them as model.weights",
+                      printable(file.string()));
+  }
   return parse_config(read_text_file(file), fs::absolute(file).parent_path(), overrides,
                       printable(file.string()));
 }

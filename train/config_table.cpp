@@ -289,7 +289,7 @@ std::vector<ConfigField> make_fields() {
   f.push_back(
       YD_KEY(train.weight_decay, "on convolution weights, for a nominal batch of nominal_batch")
           .min(0));
-  f.push_back(YD_KEY(train.warmup_epochs, "length of the warm-up in epochs").min(0));
+  f.push_back(YD_KEY(train.warmup_epochs, "length of the warm-up in epochs").min(0).max(100000));
   f.push_back(YD_KEY(train.warmup_min_iterations, "minimum length of the warm-up in batches")
                   .min(0)
                   .v5(int64_t(1000)));

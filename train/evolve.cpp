@@ -235,6 +235,9 @@ EvolveOutcome evolve(const Config& config, const fs::path& folder, int64_t gener
   if (error) {
     throw FileError("{}: the search's folder cannot be made: {}", folder.string(), error.message());
   }
+  if (fs::exists(folder / "weights", error) || fs::exists(folder / "results.csv", error)) {
+    throw ConfigError("{}: holds a run; name another folder for the search", folder.string());
+  }
   const FolderLock lock(folder);
   remove_left_temporaries(folder);
   const std::string text = to_json(config) + "\n";

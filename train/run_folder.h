@@ -26,6 +26,8 @@ class RunFolder {
   /// throws FileError if it holds no weights/last.safetensors, if another process uses it, or if it
   /// cannot be written to.
   static RunFolder open(const std::filesystem::path& path);
+  /// RUN for RUN/weights/last.safetensors, where that exists; else the path itself.
+  static std::filesystem::path of_checkpoint(const std::filesystem::path& path);
   /// A run that another process has created or opened, for reading only.
   static RunFolder of_another(const std::filesystem::path& path);
 

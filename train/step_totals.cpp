@@ -68,9 +68,10 @@ void StepTotals::refuse(const StepSums& sums, int64_t epoch, int64_t batch) cons
     throw NotFiniteError(
         "epoch {}, {}: the loss is not finite (box {:g}, obj {:g}, cls {:g}, distill {:g}); "
         "lower train.lr0 or check the labels",
-        epoch, batches, sums.box, sums.obj, sums.cls, sums.distill());
+        epoch + 1, batches, sums.box, sums.obj, sums.cls, sums.distill());
   }
-  throw NotFiniteError("epoch {}, {}: a gradient is not finite; lower train.lr0", epoch, batches);
+  throw NotFiniteError("epoch {}, {}: a gradient is not finite; lower train.lr0", epoch + 1,
+                       batches);
 }
 
 }  // namespace ydistill

@@ -149,6 +149,7 @@ class Trainer {
       }
       fit_to_data();
     });
+    forget_missing_best();
     describe();
     open_report();
     if (teacher_changed || !exchange_.any(reporter_ && reporter_->knows_teacher())) {
@@ -184,7 +185,7 @@ class Trainer {
         say_(
             fmt::format("run: stopped in epoch {} after {} of {} batches; continue with "
                         "`ydistill train --resume {}`",
-                        state_.epoch, state_.next_batch, loader_->batches_per_epoch(),
+                        state_.epoch + 1, state_.next_batch, loader_->batches_per_epoch(),
                         folder_->path().string()));
         return false;
       }
@@ -326,6 +327,17 @@ class Trainer {
 
   /// Whether samples are made on the GPU.
   bool on_gpu() const { return config_.augment.device == AugmentConfig::Device::kGpu; }
+
+  /// If the best weights were removed, the next epoch's are the best.
+  void forget_missing_best() {
+    std::error_code error;
+    const bool is_missing = exchange_.is_first() && !state_.results.empty() && !state_.finished &&
+                            !std::filesystem::exists(folder_->best(), error);
+    if (!exchange_.any(is_missing)) return;
+    say_(fmt::format("run: {} is missing; the best of the remaining epochs will be kept there",
+                     folder_->best().string()));
+    state_.best_fitness = -1;
+  }
 
   /// The weights have learned the classes in the order of these names.
   void check_same_classes(const std::vector<std::string>& names) const {
@@ -596,7 +608,7 @@ class Trainer {
       const ArenaScope scope(arena_);
       outcome.last = evaluate(*model, val_data_, options);
     } catch (const NotFiniteError& error) {
-      throw NotFiniteError("epoch {}: its validation: {}; lower train.lr0", state_.epoch,
+      throw NotFiniteError("epoch {}: its validation: {}; lower train.lr0", state_.epoch + 1,
                            error.what());
     }
     model.reset();  // its memory is needed for the checkpoints
@@ -721,8 +733,9 @@ TrainOutcome train(const Config& config, TrainEvents& events, Exchange& exchange
   return trainer->run();
 }
 
-TrainOutcome resume_training(const std::filesystem::path& run, TrainEvents& events,
+TrainOutcome resume_training(const std::filesystem::path& run_or_checkpoint, TrainEvents& events,
                              Exchange& exchange) {
+  const std::filesystem::path run = RunFolder::of_checkpoint(run_or_checkpoint);
   std::optional<RunFolder> folder;
   std::optional<Trainer> trainer;
   try {

@@ -58,10 +58,10 @@ struct TrainOutcome {
 TrainOutcome train(const Config& config, TrainEvents& events,
                    Exchange& exchange = single_process());
 
-/// Continues the run in this folder from weights/last.safetensors. On the CPU, with the same number
-/// of threads (and processes, as in train()), it ends with the same bits as a run that was never
-/// stopped. All processes read the checkpoint.
-TrainOutcome resume_training(const std::filesystem::path& run, TrainEvents& events,
+/// Continues the run in this folder, or of this weights/last.safetensors. On the CPU, with the same
+/// number of threads (and processes, as in train()), it ends with the same bits as a run that was
+/// never stopped. All processes read the checkpoint.
+TrainOutcome resume_training(const std::filesystem::path& run_or_checkpoint, TrainEvents& events,
                              Exchange& exchange = single_process());
 
 }  // namespace ydistill

@@ -145,7 +145,7 @@ Checkpoint from_pt(const std::filesystem::path& path, PtWeights prefer) {
       checkpoint.spec = checkpoint.spec.with_classes(classes);
     }
   } catch (const ValueError& error) {
-    throw FileError("{}: {}", path.string(), error.what());
+    throw FileError("{}: {}", printable(path.string()), error.what());
   }
   return checkpoint;
 }
@@ -167,14 +167,15 @@ Checkpoint from_safetensors(const std::filesystem::path& path) {
     checkpoint.spec = graph != checkpoint.metadata.end() ? graph_from_json(graph->second)
                                                          : guess_graph(checkpoint.tensors);
   } catch (const ValueError& error) {
-    throw FileError("{}: {}", path.string(), error.what());
+    throw FileError("{}: {}", printable(path.string()), error.what());
   }
   const auto calibration = checkpoint.metadata.find(kCalibration);
   if (calibration != checkpoint.metadata.end()) {
     try {
       checkpoint.calibration = calibration_from_json(calibration->second);
     } catch (const ValueError& error) {
-      throw FileError("{}: metadata `{}`: {}", path.string(), kCalibration, error.what());
+      throw FileError("{}: metadata `{}`: {}", printable(path.string()), kCalibration,
+                      error.what());
     }
   }
   const auto names = checkpoint.metadata.find("names");
@@ -182,18 +183,27 @@ Checkpoint from_safetensors(const std::filesystem::path& path) {
     const auto list = nlohmann::json::parse(names->second, nullptr, false);
     if (!list.is_array() ||
         !std::all_of(list.begin(), list.end(), [](const auto& name) { return name.is_string(); })) {
-      throw FileError("{}: metadata `names` is not a list of class names", path.string());
+      throw FileError("{}: metadata `names` is not a list of class names",
+                      printable(path.string()));
     }
     checkpoint.class_names = list.get<std::vector<std::string>>();
   }
   return checkpoint;
 }
 
-bool is_zip(const std::filesystem::path& path) {
+enum class Form { kZip, kSafetensors, kUnknown };
+
+/// By the first bytes: a zip archive's, or the length of a JSON header and its brace.
+Form form_of(const std::filesystem::path& path) {
   std::ifstream in(path, std::ios::binary);
-  char magic[2] = {};
-  in.read(magic, 2);
-  return in && magic[0] == 'P' && magic[1] == 'K';
+  unsigned char bytes[9] = {};
+  in.read(reinterpret_cast<char*>(bytes), sizeof(bytes));
+  if (in.gcount() >= 2 && bytes[0] == 'P' && bytes[1] == 'K') return Form::kZip;
+  if (in.gcount() < std::streamsize(sizeof(bytes)) || bytes[8] != '{') return Form::kUnknown;
+  uint64_t length = 0;
+  for (int i = 7; i >= 0; --i) length = length << 8 | bytes[i];
+  std::error_code error;
+  return length < std::filesystem::file_size(path, error) ? Form::kSafetensors : Form::kUnknown;
 }
 
 constexpr const char* kStemWeight = "model.0.conv.weight";
@@ -298,16 +308,22 @@ void import_those(const Model& model, const NamedTensors& tensors, const Tensor&
 Checkpoint load_checkpoint(const std::filesystem::path& path, PtWeights prefer) {
   std::error_code ignored;
   if (!std::filesystem::exists(path, ignored)) {
-    throw FileError("{}: no such file (weights are .pt or .safetensors)", path.string());
+    throw FileError("{}: no such file (weights are .pt or .safetensors)", printable(path.string()));
   }
   if (std::filesystem::is_directory(path, ignored)) {
     const std::filesystem::path best = path / "weights" / "best.safetensors";
-    throw FileError("{}: a folder; expected a file, .pt or .safetensors{}", path.string(),
-                    std::filesystem::exists(best, ignored) ? ", such as " + best.string() : "");
+    throw FileError(
+        "{}: a folder; expected a file, .pt or .safetensors{}", printable(path.string()),
+        std::filesystem::exists(best, ignored) ? ", such as " + printable(best.string()) : "");
   }
-  const bool pt = is_zip(path) || path.extension() != ".safetensors";
-  Checkpoint checkpoint = pt ? from_pt(path, prefer) : from_safetensors(path);
-  finish(path.string(), checkpoint);
+  if (!std::filesystem::is_regular_file(path, ignored)) {
+    throw FileError("{}: is not a regular file", printable(path.string()));
+  }
+  const Form form = form_of(path);
+  const bool is_safetensors =
+      form == Form::kSafetensors || (form == Form::kUnknown && path.extension() == ".safetensors");
+  Checkpoint checkpoint = is_safetensors ? from_safetensors(path) : from_pt(path, prefer);
+  finish(printable(path.string()), checkpoint);
   return checkpoint;
 }
 

@@ -115,7 +115,12 @@ InferenceMemory memory_of_inference(Model& model, const Shape& images,
                                     const std::function<void(const std::vector<Tensor>&)>& then) {
   const auto arena = Arena::create(kUnlimited);
   const DryRun dry_run;
-  const Tensor batch = Tensor::zeros(images, DType::kUInt8);
+  const auto input = Arena::create(kUnlimited);  // addresses alone: nobody reads the pictures
+  Tensor batch;
+  {
+    const ArenaScope scope(input);
+    batch = Tensor::empty(images, DType::kUInt8);
+  }
   {
     const ArenaScope scope(arena);
     const std::vector<Tensor> logits = run(model, batch);

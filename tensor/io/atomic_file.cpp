@@ -21,8 +21,10 @@ namespace {
 constexpr std::string_view kTemporarySuffix = ".tmp";
 
 [[noreturn]] void fail(const std::filesystem::path& file, std::string_view what, int code) {
-  throw FileError("{}: cannot {}: {} (the file is left as it was)", printable(file.string()), what,
-                  std::generic_category().message(code));
+  std::error_code error;
+  throw FileError("{}: cannot {}: {}{}", printable(file.string()), what,
+                  std::generic_category().message(code),
+                  std::filesystem::exists(file, error) ? " (the file is left as it was)" : "");
 }
 
 /// Some file systems cannot sync; that is not treated as a failure.
@@ -74,10 +76,12 @@ AtomicFile::AtomicFile(std::filesystem::path target)
   // Process id and count make the name unique, except for files left by a killed process with the
   // same id: O_EXCL detects these, and the next count is tried.
   static std::atomic<unsigned> count{0};
+  constexpr size_t kMostBytes = 200;  // of a name, which may have 255 with what is added
+  const std::string name = resolved_.filename().string().substr(0, kMostBytes);
   std::filesystem::path temporary;
   do {
-    temporary = folder_of(resolved_) / fmt::format(".{}.{}-{}{}", resolved_.filename().string(),
-                                                   getpid(), count++, kTemporarySuffix);
+    temporary = folder_of(resolved_) /
+                fmt::format(".{}.{}-{}{}", name, getpid(), count++, kTemporarySuffix);
     fd_ = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
   } while (fd_ < 0 && errno == EEXIST);
   if (fd_ < 0) fail(target_, "create a file in its folder", errno);

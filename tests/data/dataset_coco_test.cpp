@@ -164,14 +164,71 @@ TEST_CASE("coco: boxes are clipped to the picture") {
   CHECK(label.h == Approx(0.25));
 }
 
+TEST_CASE("coco: a segmentation of any type leaves what follows it alone") {
+  // As the last key of an object: the next object must not be taken for its value.
+  for (const char* value :
+       {"null", "\"\"", "3", "true", "{}", "[]", R"({"counts": [1], "size": [2, 3]})",
+        R"([[1, 2, 3, 4, 5, 6]])", R"({"segmentation": 1})"}) {
+    INFO(value);
+    std::string all;
+    for (int i = 0; i < 3; ++i) {
+      all +=
+          fmt::format(R"({}{{"id": {}, "image_id": 10, "category_id": 7, "bbox": [10, {}, 50, 40],
+                             "attributes": {{"segmentation": "manual"}}, "segmentation": {}}})",
+                      i > 0 ? ", " : "", i, i, value);
+    }
+    const Dataset data = with_annotations(all);
+    CHECK(data.num_labels() == 3);
+    CHECK(data.findings.empty());
+  }
+  const Dataset data = load(coco_json(
+      R"([{"id": 20, "file_name": "b.png", "segmentation": null}, {"id": 10, "file_name": "a.png"}])",
+      kGood, R"([{"id": 7, "name": "dog", "segmentation": 1}, {"id": 3, "name": "cat"}])"));
+  CHECK(data.names.size() == 2);
+  CHECK(data.samples.size() == 2);
+  CHECK(data.num_labels() == 1);
+}
+
+TEST_CASE("coco: ids may be written as floats") {
+  const Dataset data =
+      load(coco_json(R"([{"id": 20.0, "file_name": "b.png"}, {"id": 10, "file_name": "a.png"}])",
+                     R"({"id": 1.0, "image_id": 20, "category_id": 7, "bbox": [10, 20, 50, 40]},
+         {"id": 2, "image_id": 10.0, "category_id": 7.0, "bbox": [10, 20, 50, 40]})",
+                     R"([{"id": 7.0, "name": "dog"}])"));
+  CHECK(data.num_labels() == 2);
+  CHECK(data.samples[0].coco_id == "20");
+  CHECK(data.findings.empty());
+  CHECK_THROWS_WITH_TEXT(
+      load(coco_json(R"([{"id": 1.5, "file_name": "b.png"}])", "")), FileError,
+      "an entry of \"images\" needs an id, an integer or a text, and a file_name; "
+      "its id is 1.5, its file_name \"b.png\"");
+}
+
+TEST_CASE("coco: categories of one name are one class and a finding") {
+  const std::string categories =
+      R"([{"id": 1, "name": "dog"}, {"id": 2, "name": "cat"}, {"id": 5, "name": "dog"}])";
+  const std::string annotations =
+      R"({"id": 1, "image_id": 10, "category_id": 1, "bbox": [10, 20, 50, 40]},
+         {"id": 2, "image_id": 10, "category_id": 5, "bbox": [10, 30, 50, 40]})";
+  for (const std::vector<std::string>& names : {std::vector<std::string>{}, {"dog", "cat"}}) {
+    const Dataset data = load(coco_json(kImages, annotations, categories), names);
+    CHECK(data.names == std::vector<std::string>{"dog", "cat"});
+    CHECK(data.coco_category_ids == std::vector<int64_t>{1, 2});
+    for (const Label& label : data.samples.at(1).labels) CHECK(label.class_id == 0);
+    CHECK(data.num_labels() == 2);
+    REQUIRE(data.findings.size() == 1);
+    CHECK(data.findings[0].reason == "categories 1 and 5 are both called \"dog\"");
+  }
+}
+
 TEST_CASE("coco: bad annotations are dropped and listed") {
   check_dropped(R"({"id": 5, "image_id": 99, "category_id": 3, "bbox": [1, 2, 3, 4]})",
                 "annotation 5: image_id 99 is not among the images");
   check_dropped(R"({"id": 5, "category_id": 3, "bbox": [1, 2, 3, 4]})",
-                "annotation 5: image_id missing");
+                "annotation 5: it has no image_id");
   check_dropped(R"({"id": 5, "image_id": 10, "category_id": 4, "bbox": [1, 2, 3, 4]})",
-                "annotation 5: its category_id is not among the categories");
-  check_dropped(R"({"id": 5, "image_id": 10, "bbox": [1, 2, 3, 4]})", "its category_id");
+                "annotation 5: category_id 4 is not among the categories");
+  check_dropped(R"({"id": 5, "image_id": 10, "bbox": [1, 2, 3, 4]})", "it has no category_id");
   check_dropped(R"({"id": 5, "image_id": 10, "category_id": 3, "bbox": [1, 2, 3]})",
                 "bbox is not four numbers");
   check_dropped(R"({"id": 5, "image_id": 10, "category_id": 3, "bbox": [1, 2, "3", 4]})",
@@ -209,14 +266,15 @@ TEST_CASE("coco: files that are no COCO files are refused") {
                          "it has no list \"annotations\"");
   CHECK_THROWS_WITH_TEXT(load(coco_json("[]", "")), FileError, "its list \"images\" is empty");
   CHECK_THROWS_WITH_TEXT(load(coco_json("[{\"id\": 1}]", "")), FileError,
-                         "without id and file_name");
-  CHECK_THROWS_WITH_TEXT(load(coco_json("[7]", "")), FileError, "without id and file_name");
+                         "an entry of \"images\" needs an id");
+  CHECK_THROWS_WITH_TEXT(load(coco_json("[7]", "")), FileError,
+                         "an entry of \"images\" needs an id");
   CHECK_THROWS_WITH_TEXT(load(coco_json(R"([{"id": 1, "file_name": "a.png"},
                                             {"id": 1, "file_name": "b.png"}])",
                                         "")),
                          FileError, "image id 1 is there twice");
   CHECK_THROWS_WITH_TEXT(load(coco_json("[]", "", R"([{"id": 1}])")), FileError,
-                         "a category without an integer id and a name");
+                         "a category needs an integer id and a name");
   CHECK_THROWS_WITH_TEXT(load(coco_json("[]", "", R"([{"id": 1, "name": "a"},
                                                       {"id": 1, "name": "b"}])")),
                          FileError, "category id 1 is there twice");

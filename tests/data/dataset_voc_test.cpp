@@ -200,6 +200,17 @@ TEST_CASE("voc: a split keeps its order and may have a second column") {
   CHECK(data.findings.empty());
 }
 
+TEST_CASE("voc: a second column may be part of a picture's name") {
+  VocFolder voc;
+  for (const char* id : {"frame", "frame 1", "frame -1"}) voc.picture(id, annotation(""));
+  voc.split("train", "frame\nframe 1\nframe -1 1\n");
+  const Dataset data = voc.load("train");
+  REQUIRE(data.samples.size() == 3);
+  CHECK(data.samples[1].image.filename() == "frame 1.jpg");
+  CHECK(data.samples[2].image.filename() == "frame -1.jpg");
+  CHECK(data.findings.empty());
+}
+
 TEST_CASE("voc: other picture formats and missing pictures") {
   VocFolder voc;
   voc.picture("p", annotation(""));

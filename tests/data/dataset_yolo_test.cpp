@@ -305,6 +305,30 @@ TEST_CASE("yolo: a label file that is a link to nowhere drops the picture, it is
         std::string::npos);
 }
 
+TEST_CASE("yolo: labels in a folder that is a link to nowhere drop their pictures") {
+  const TempDir dir;
+  for (const char* name : {"a", "b/c", "b/d"}) {
+    write_picture(dir / (std::string("images/") + name + ".png"));
+  }
+  write_file(dir / "labels/a.txt", "0 0.5 0.5 0.1 0.1\n");
+  std::filesystem::create_symlink("not mounted", dir / "labels/b");
+  const Dataset data = load_dataset(yolo(dir / "images"));
+  CHECK(data.samples.size() == 1);
+  CHECK(data.pictures_dropped == 2);
+  CHECK(all_findings(data.findings).find("c.txt: the labels cannot be read (picture dropped)") !=
+        std::string::npos);
+}
+
+TEST_CASE("yolo: hidden files and folders are not pictures of the set") {
+  const TempDir dir;
+  for (const char* name : {"a.png", "._a.png", ".ipynb_checkpoints/a-checkpoint.png"}) {
+    write_picture(dir / "images" / name);
+  }
+  const Dataset data = load_dataset(yolo(dir / "images"));
+  CHECK(data.samples.size() == 1);
+  CHECK(data.findings.empty());
+}
+
 TEST_CASE("yolo: a name given twice is refused") {
   CHECK_THROWS_WITH_TEXT(with_labels("", {"x", "y", "x"}), ValueError, "\"x\" is there twice");
 }

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include <ydistill/detect/detector.h>
 
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -10,6 +13,7 @@
 
 #include <ydistill/tensor/arena.h>
 #include <ydistill/tensor/io/safetensors.h>
+#include <ydistill/tensor/parallel.h>
 #include <ydistill/yolo/checkpoint.h>
 
 #include "data/pictures.h"
@@ -182,6 +186,39 @@ TEST_CASE("detector: wrong input is refused with what would be right") {
   CHECK_THROWS_WITH_TEXT(Detector(checkpoint, {.classes = {2}}), ValueError,
                          "there is no class 2, there are 0 to 1");
   CHECK_THROWS_WITH_TEXT(Detector("none.pt"), FileError, "none.pt: no such file");
+}
+
+#ifndef YD_HAVE_CUDA
+TEST_CASE("detector: a device or precision that this build lacks is refused") {
+  const Checkpoint checkpoint = tiny_checkpoint();
+  DetectorOptions options{.image_size = 64};
+  options.compute.device = Device::cuda(7);
+  CHECK_THROWS_WITH_TEXT(Detector(checkpoint, options), DeviceError,
+                         "cuda:7: this build has no CUDA");
+  CHECK_THROWS_WITH_TEXT(Tensor::zeros({2}, DType::kFloat32, Device::cuda()), DeviceError,
+                         "cuda:0: this build has no CUDA");
+  options.compute = {Device::cpu(), Precision::kTf32};
+  CHECK_THROWS_WITH_TEXT(Detector(checkpoint, options), ValueError, "tf32 runs only on a GPU");
+}
+#endif
+
+TEST_CASE("detector: a child process finds what its parent finds") {
+  const int threads = num_threads();
+  set_num_threads(2);
+  const Image image = Image::filled(64, 48, 130);
+  Detector detector(tiny_checkpoint(), {.conf = 0.0001, .image_size = 64});
+  const std::vector<Detection> expected = detector.detect(image);  // starts the threads
+  const pid_t child = fork();
+  if (child == 0) {
+    alarm(30);  // a loop that waits for threads which do not exist ends by this signal
+    _exit(num_threads() == 2 && detector.detect(image) == expected ? 0 : 1);
+  }
+  int status = -1;
+  REQUIRE(waitpid(child, &status, 0) == child);
+  CHECK((WIFEXITED(status) && WEXITSTATUS(status) == 0));
+  CHECK(num_threads() == 2);
+  CHECK(detector.detect(image) == expected);
+  set_num_threads(threads);
 }
 
 // From JPEG, agreement is limited by the decoder and the resize: 1 pixel and 0.01 in score.

@@ -433,6 +433,62 @@ TEST_CASE(
   CHECK(findings[0].at("set") == "unlabeled");
 }
 
+TEST_CASE("command: compare leaves out files beside the runs, such as its own page") {
+  const Setup setup;
+  for (const char* seed : {"0", "1"}) {
+    REQUIRE(setup.run(std::string("train cfg.json train.epochs=1 run.dir=runs train.seed=") + seed)
+                .code == 0);
+  }
+  REQUIRE(setup.run("compare runs/exp runs/exp2").code == 0);
+  const Outcome o = setup.run("compare runs/exp runs/exp2 compare.html cfg.json");
+  INFO(o.err);
+  CHECK(o.code == 0);
+  CHECK(o.err.find("compare.html: a file, no run; it is left out") != std::string::npos);
+}
+
+TEST_CASE(
+    "command: a run is resumed by its checkpoint, too, and best weights that are missing begin "
+    "anew") {
+  const Setup setup;
+  const std::string config = test::read_file(setup.dir / "cfg.json");
+  REQUIRE(setup.run("train cfg.json train.epochs=2 run.dir=runs").code == 0);
+  const fs::path best = setup.dir / "runs/exp/weights/best.safetensors";
+  fs::remove(best);
+  const Outcome done = setup.run("train --resume runs/exp/weights/last.safetensors");
+  INFO(done.err);
+  CHECK(done.code == 0);
+  CHECK(done.err.find("runs/exp is already finished") != std::string::npos);
+  CHECK(done.err.find("best.safetensors, which is missing: it was removed") != std::string::npos);
+}
+
+TEST_CASE("command: val with a single class takes a network of several") {
+  const Setup setup;
+  const Outcome o =
+      setup.run("val cfg.json model.weights=tiny.safetensors train.single_class=true --json");
+  INFO(o.err);
+  CHECK(o.code == 0);
+  CHECK(o.err.find("its 2 classes are measured as the data's 1: object") != std::string::npos);
+}
+
+TEST_CASE("command: val keeps to train.memory_mib") {
+  const Setup setup;
+  const Outcome o = setup.run(
+      "val cfg.json model.weights=tiny.safetensors val.image_size=512 train.memory_mib=1");
+  CHECK(o.code == 1);
+  CHECK(o.err.find("the limit is 1.0 MiB") != std::string::npos);
+}
+
+TEST_CASE("command: detect takes pictures with names of 250 bytes") {
+  const Setup setup;
+  const std::string name(246, 'n');
+  fs::create_directories(setup.dir / "long");
+  fs::copy_file(setup.dir / "val/images/p000.png", setup.dir / "long" / (name + ".png"));
+  const Outcome o = setup.run("detect --weights tiny.safetensors --size 64 --source long --out o");
+  INFO(o.err);
+  CHECK(o.code == 0);
+  CHECK(fs::exists(setup.dir / "o" / (name + ".txt")));
+}
+
 TEST_CASE("command: check lists findings in text and JSON and says so by its exit code") {
   Setup setup;
   const Outcome clean = setup.run("check cfg.json");

@@ -57,10 +57,12 @@ TEST_CASE("command: an option that a command lacks is named with the nearest one
 TEST_CASE("command: what was given instead of a config, of weights or of a run is told") {
   const Setup setup;
   test::write_file(setup.dir / "set.yaml", "train: train/images\nnames: [wide, high]\n");
+  test::write_file(setup.dir / "binary", std::string("\0\1", 2));
+  check_refused(setup.run("train binary"), 2, "a config is JSON, but this file is not UTF-8 text");
   check_refused(setup.run("train set.yaml"), 2,
                 "a config is JSON, and names a data.yaml as \"data\": {\"yaml\": \"data.yaml\"}");
   check_refused(setup.run("val tiny.safetensors"), 2,
-                "a config is JSON, but this file is not UTF-8 text");
+                "tiny.safetensors: weights, no config; a config names them as model.weights");
   const std::string detect = "detect --source val/images --out o --weights ";
   check_refused(setup.run(detect + "train"), 1,
                 "train: a folder; expected a file, .pt or .safetensors\n");
@@ -92,6 +94,19 @@ TEST_CASE("command: what was given instead of a config, of weights or of a run i
   check_refused(setup.run("report cfg.json"), 1, "cfg.json: a file; expected the folder of a run");
   check_refused(setup.run("report none"), 1, "none: no such folder; expected the folder of a run");
   CHECK_FALSE(fs::exists(setup.dir / "runs"));
+}
+
+TEST_CASE("command: neither a checkpoint nor a run is overwritten by something else") {
+  const Setup setup;
+  REQUIRE(setup.run("train cfg.json train.epochs=1 run.dir=runs").code == 0);
+  const std::string config = test::read_file(setup.dir / "runs/exp/config.json");
+  const std::string last = "runs/exp/weights/last.safetensors";
+  check_refused(setup.run("convert " + last + " runs/../" + last), 2,
+                "is the input file; name another file to write");
+  check_refused(setup.run("evolve cfg.json --generations 1 --quiet --out runs/exp"), 2,
+                "runs/exp: holds a run; name another folder for the search");
+  CHECK(test::read_file(setup.dir / "runs/exp/config.json") == config);
+  CHECK(setup.run("train --quiet --resume runs/exp").code == 0);
 }
 
 TEST_CASE("command: pictures none of which has a label are refused, saying where it was looked") {

@@ -58,7 +58,7 @@ TEST_CASE(
   for (const int signal : {SIGTERM, SIGINT, SIGHUP}) {
     const std::string run = fmt::format("cut{}", signal);
     INFO(run);
-    REQUIRE(train_and_signal(setup, run, signal) == 0);
+    REQUIRE(train_and_signal(setup, run, signal) == 1);
     CHECK(test::read_file(setup.dir / "err.txt").find("run: stopped in epoch ") !=
           std::string::npos);
     const Outcome resumed = setup.run("train --resume runs/train/" + run);
@@ -150,7 +150,7 @@ TEST_CASE("command: a signal before the first batch is answered at once and leav
     CHECK(train.says("stopping soon; press Ctrl-C again to end at once\n"));
     CHECK(write(fifo, config.data(), config.size()) == ssize_t(config.size()));
     close(fifo);
-    CHECK(train.wait() == 0);
+    CHECK(train.wait() == 1);
     const std::string& said = train.said;
     INFO(said);
     CHECK(said.find("run: stopped before the first batch") != std::string::npos);
@@ -243,7 +243,7 @@ TEST_CASE("command: SIGTERM while events wait for a slow reader loses none of th
   int status = 0;
   REQUIRE(waitpid(child, &status, 0) == child);
   INFO(test::read_file(setup.dir / "err.txt"));
-  CHECK((WIFEXITED(status) && WEXITSTATUS(status) == 0));
+  CHECK((WIFEXITED(status) && WEXITSTATUS(status) == 1));
   std::istringstream lines(out);
   std::string last;
   for (std::string line; std::getline(lines, line); last = line) {

@@ -485,7 +485,7 @@ TEST_CASE("train: a network that diverges in the last batch is told as that, wit
                           "train.warmup_min_iterations=0"}),
             events),
       NotFiniteError,
-      "epoch 0: its validation: nms: picture 0, box 0: NaN or infinity in the "
+      "epoch 1: its validation: nms: picture 0, box 0: NaN or infinity in the "
       "network's output; lower train.lr0");
   CHECK(events.steps == 1);
 }
@@ -544,7 +544,7 @@ TEST_CASE("train: stopped before its first batch it can be resumed, with the bit
   const TrainOutcome stopped = train(setup.config({"run.name=cut"}), first);
   CHECK_FALSE(stopped.finished);
   CHECK(first.steps == 0);
-  CHECK(first.log.find("run: stopped in epoch 0 after 0 of 3 batches; continue with") !=
+  CHECK(first.log.find("run: stopped in epoch 1 after 0 of 3 batches; continue with") !=
         std::string::npos);
   const TrainOutcome once_more = resume_training(stopped.run, again);
   CHECK_FALSE(once_more.finished);

@@ -146,6 +146,10 @@ void check_is_run(const fs::path& folder) {
     throw FileError("{}: {}; expected the folder of a run", folder.string(),
                     fs::exists(folder, error) ? "a file" : "no such folder");
   }
+  if (fs::exists(folder / "evolve.csv", error)) {
+    throw FileError("{}: the folder of a search (evolve); its runs are {}/gen*", folder.string(),
+                    folder.string());
+  }
   if (!fs::exists(folder / "config.json", error)) {
     throw FileError("{}: not the folder of a run, there is no config.json in it", folder.string());
   }
@@ -225,11 +229,22 @@ Comparison compare_runs(std::vector<ComparedRun> runs) {
 }
 
 Comparison compare_folders(std::span<const fs::path> folders) {
-  for (const fs::path& folder : folders) check_is_run(folder);
+  // Of several, files are left out: compare * meets the page that it wrote itself.
+  const auto is_left_out = [&](const fs::path& path) {
+    std::error_code error;
+    return folders.size() > 1 && fs::is_regular_file(path, error);
+  };
+  for (const fs::path& folder : folders) {
+    if (!is_left_out(folder)) check_is_run(folder);
+  }
   std::vector<ComparedRun> runs;
   std::vector<std::string> notes;
   std::set<fs::path> seen;
   for (const fs::path& folder : folders) {
+    if (is_left_out(folder)) {
+      notes.push_back(fmt::format("{}: a file, no run; it is left out", folder.string()));
+      continue;
+    }
     std::error_code error;
     const fs::path real = fs::canonical(folder, error);
     if (!seen.insert(error ? folder : real).second) {
@@ -244,7 +259,7 @@ Comparison compare_folders(std::span<const fs::path> folders) {
     }
   }
   if (runs.empty()) {
-    throw FileError("none of the {} runs can be read, the first: {}", seen.size(),
+    throw FileError("none of the {} runs can be read, the first: {}", folders.size(),
                     notes.empty() ? "" : notes.front());
   }
   Comparison comparison = compare_runs(std::move(runs));
