@@ -152,6 +152,30 @@ void read_labels(PictureReport& report, const fs::path& file, size_t num_names) 
   }
 }
 
+/// class0, class1, ... up to the largest id. throws FileError if hardly any of them has a label:
+/// then the largest is a mistake.
+std::vector<std::string> numbered_classes(const std::vector<PictureReport>& reports) {
+  constexpr int64_t kMany = 1000, kLabelledShare = 20;
+  std::set<int64_t> ids;
+  const Sample* largest = nullptr;
+  for (const PictureReport& report : reports) {
+    if (!report.sample) continue;
+    for (const Label& label : report.sample->labels) {
+      if (ids.empty() || label.class_id > *ids.rbegin()) largest = &*report.sample;
+      ids.insert(label.class_id);
+    }
+  }
+  const int64_t count = ids.empty() ? 0 : *ids.rbegin() + 1;
+  if (count > kMany && int64_t(ids.size()) * kLabelledShare < count) {
+    throw FileError(
+        "{}: class {}, but only {} classes have labels; correct it, or name the classes",
+        printable(label_file_of(largest->image).string()), count - 1, ids.size());
+  }
+  std::vector<std::string> names;
+  for (int64_t i = 0; i < count; ++i) names.push_back(fmt::format("class{}", i));
+  return names;
+}
+
 }  // namespace
 
 Dataset load_yolo(const DataSource& source, std::vector<std::string> names) {
@@ -182,16 +206,7 @@ Dataset load_yolo(const DataSource& source, std::vector<std::string> names) {
         if (report.sample) report.sample->labelled = has_labels;
       },
       source.stop);
-  if (names.empty()) {
-    int64_t num_classes = 0;
-    for (const PictureReport& report : reports) {
-      if (!report.sample) continue;
-      for (const Label& label : report.sample->labels) {
-        num_classes = std::max(num_classes, label.class_id + 1);
-      }
-    }
-    for (int64_t i = 0; i < num_classes; ++i) names.push_back(fmt::format("class{}", i));
-  }
+  if (names.empty()) names = numbered_classes(reports);
   Dataset dataset =
       assemble(source.path, std::move(reports), std::move(names), std::move(list.findings));
   cache.save(dataset.notes);

@@ -125,6 +125,7 @@ function(ydistill_install_package)
     INSTALL_DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/ydistill)
   write_basic_package_version_file(${PROJECT_BINARY_DIR}/ydistill-config-version.cmake
     COMPATIBILITY SameMinorVersion)
+  install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})
   install(FILES ${PROJECT_BINARY_DIR}/ydistill-config.cmake
                 ${PROJECT_BINARY_DIR}/ydistill-config-version.cmake
                 third_party/dependencies.cmake third_party/cuda_dependencies.cmake

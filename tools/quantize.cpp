@@ -166,6 +166,12 @@ int quantize(const QuantizeArgs& args) {
   message(fmt::format("{}: {}, calibrated for int8: {} convolutions, {} pictures",
                       printable(args.out), task.checkpoint.spec.name,
                       task.checkpoint.calibration.size(), read.size()));
+  constexpr size_t kFew = 16;
+  if (read.size() < kFew) {
+    message(fmt::format(
+        "quantize: {} pictures are few; what goes beyond their ranges is cut off, 100 are better",
+        read.size()));
+  }
   message(
       fmt::format("in {} of them: {} objects in float32, {} in int8, {} in both; `ydistill val` "
                   "measures the difference",

@@ -222,7 +222,7 @@ std::vector<ConfigField> make_fields() {
              "divisor of the box and class terms: objects = number of boxes where the teacher sees "
              "something, as the detection loss divides by its matches; boxes = number of all boxes")
           .original(std::string("boxes")));
-  f.push_back(YD_KEY(distill.temperature, "softens the class scores in kl").above(0));
+  f.push_back(YD_KEY(distill.temperature, "softens the class scores in kl").above(0).max(1000));
   f.push_back(YD_KEY(distill.gain, "times all distillation terms").min(0));
   f.push_back(
       YD_KEY(distill.box, "gain of the squared error of the box logits").min(0).original(0.05));

@@ -7,6 +7,7 @@
 #include <chrono>
 #include <optional>
 #include <set>
+#include <thread>
 #include <utility>
 
 #include <ydistill/data/loader.h>
@@ -399,6 +400,13 @@ class Trainer {
         loader_->batches_per_epoch(), schedule_->accumulate(1 << 30),
         std::max<int64_t>(schedule_->warmup_iterations(), 0)));
     describe_processes();
+    const int64_t cores = int64_t(std::thread::hardware_concurrency());
+    if (cores > 0 && num_threads() > 2 * cores) {
+      say_(
+          fmt::format("train.threads: {} threads on {} cores wait for each other more than they "
+                      "compute",
+                      num_threads(), cores));
+    }
     if (!config_.data.yaml.empty() && config_.data.train && config_.data.val) {
       say_("data.yaml: has no effect where data.train and data.val are both given");
     }

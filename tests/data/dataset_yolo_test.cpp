@@ -238,7 +238,9 @@ TEST_CASE("yolo: bad lines are dropped and listed one by one") {
 }
 
 TEST_CASE("yolo: without names class ids have a limit") {
-  const Dataset data = with_labels("9999 0.5 0.5 0.5 0.5\n10000 0.5 0.5 0.5 0.5\n", {});
+  std::string rows;
+  for (int id = 9; id <= 10009; id += 10) rows += fmt::format("{} 0.5 0.5 0.5 0.5\n", id);
+  const Dataset data = with_labels(rows, {});
   CHECK(data.names.size() == 10000);
   CHECK(data.labels_dropped == 1);
 }
@@ -317,6 +319,16 @@ TEST_CASE("yolo: labels in a folder that is a link to nowhere drop their picture
   CHECK(data.pictures_dropped == 2);
   CHECK(all_findings(data.findings).find("c.txt: the labels cannot be read (picture dropped)") !=
         std::string::npos);
+}
+
+TEST_CASE("yolo: a class id far above the others is refused where the classes have no names") {
+  const TempDir dir;
+  write_yolo_set(dir.path(), {{40, 30}, {40, 30}});
+  write_file(dir / "labels/1.txt", "1 0.5 0.5 0.1 0.1\n9999 0.5 0.5 0.2 0.1\n");
+  CHECK_THROWS_WITH_TEXT(load_dataset(yolo(dir / "images")), FileError,
+                         "labels/1.txt: class 9999, but only 3 classes have labels; correct it");
+  write_file(dir / "labels/1.txt", "999 0.5 0.5 0.1 0.1\n");
+  CHECK(load_dataset(yolo(dir / "images")).names.size() == 1000);
 }
 
 TEST_CASE("yolo: hidden files and folders are not pictures of the set") {
