@@ -35,6 +35,11 @@ std::optional<int64_t> whole_number(const std::string& text) {
   return value;
 }
 
+std::string lower_case(std::string text) {
+  for (char& c : text) c = c >= 'A' && c <= 'Z' ? char(c - 'A' + 'a') : c;
+  return text;
+}
+
 class YamlFile {
  public:
   explicit YamlFile(const fs::path& file) : file_(file) {
@@ -50,9 +55,15 @@ class YamlFile {
     std::set<std::string> seen;
     for (const auto& entry : root_) {
       if (!entry.first.IsScalar()) fail(entry.first.Mark(), "a key that is no word");
-      if (!seen.insert(entry.first.Scalar()).second) {
-        fail(entry.first.Mark(),
-             fmt::format("the key \"{}\" is there twice", printable(entry.first.Scalar(), 40)));
+      const std::string& key = entry.first.Scalar();
+      if (!seen.insert(key).second) {
+        fail(entry.first.Mark(), fmt::format("the key \"{}\" is there twice", printable(key, 40)));
+      }
+      if (key == "<<") fail(entry.first.Mark(), "merge keys (<<) are not read; write the keys out");
+      for (const char* const known : {"path", "train", "val", "test", "names", "nc"}) {
+        if (key == known || lower_case(key) != known) continue;
+        fail(entry.first.Mark(), fmt::format("there is no key \"{}\"; did you mean \"{}\"?",
+                                             printable(key, 40), known));
       }
     }
   }

@@ -89,7 +89,8 @@ std::vector<NamedSource> separate(const Args& args, const std::string& from) {
               {args.paths.begin() + 1, args.paths.end()}}}};
   }
   if (splits.size() != n) {
-    throw ConfigError("convert-data: --split: {} names for {} paths", splits.size(), n);
+    throw ConfigError("convert-data: --split: {} for {} paths, expected one name each",
+                      args.splits.empty() ? "missing" : fmt::format("{} names", splits.size()), n);
   }
   if (from == "coco" && args.images.empty()) check_is_coco(args.paths.front());
   if (from == "coco" && args.images.size() != 1 && args.images.size() != n) {

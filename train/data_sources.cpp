@@ -84,12 +84,17 @@ void check_some_labels_kept(const DataSourceConfig& source, const Reading& readi
                           source.kind() == DataSourceConfig::Kind::kCoco;
   if (!is_by_name || reading.names.empty() || reading.classes == Classes::kSingle) return;
   if (dataset.labels_dropped == 0 || dataset.num_labels() > 0 || dataset.findings.empty()) return;
+  const auto other =
+      std::find_if(dataset.findings.begin(), dataset.findings.end(), [](const Finding& finding) {
+        return finding.reason.find("not among the names") != std::string::npos;
+      });
+  if (other == dataset.findings.end()) return;  // the boxes are at fault
   const bool is_voc = source.kind() == DataSourceConfig::Kind::kVoc;
   throw ConfigError(
       "data.names: none of the {} labels of {} can be read with the classes {}; the first: {}; "
       "give the names in the order of the ids",
       dataset.labels_dropped, printable((is_voc ? source.voc : source.coco).string()),
-      printable_list(reading.names), dataset.findings.front().str());
+      printable_list(reading.names), other->str());
 }
 
 /// The labelled pictures followed by the unlabelled ones of data.unlabeled.

@@ -35,6 +35,8 @@ RunFolder RunFolder::create(const RunConfig& run) {
       folder.lock();
       return folder;
     }
+    std::error_code ignored;
+    if (error && fs::is_regular_file(path, ignored)) continue;
     if (error) {
       throw FileError("{}: the run folder cannot be made: {}", path.string(), error.message());
     }

@@ -321,7 +321,7 @@ void check_is_plain(const json& spec) {
 double read_multiple(const json& spec, const char* key) {
   const json value = spec.value(key, json(1.0));
   if (!value.is_number() || !(value.get<double>() > 0) || value.get<double>() > 100) {
-    throw ValueError("graph: {} must be a number > 0, got {}", key, shown(value));
+    throw ValueError("graph: {} must be a number > 0 and at most 100, got {}", key, shown(value));
   }
   return value.get<double>();
 }

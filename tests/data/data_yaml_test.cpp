@@ -149,6 +149,9 @@ TEST_CASE("data.yaml: faults are refused with file and line") {
   check_refused("train: a/images\nnames: [a, b\n", ":3: malformed YAML");
   check_refused("- a\n", ":1: not a data.yaml");
   check_refused("", ": not a data.yaml");
+  check_refused("names: [a]\nTrain: a/images\n",
+                ":2: there is no key \"Train\"; did you mean \"train\"?");
+  check_refused("base: &b {train: a/images}\n<<: *b\nnames: [a]\n", ":2: merge keys (<<)");
   check_refused("train: a/images\n", ":1: neither names nor nc");
   check_refused("train: a/images\nnames: 7\n", ":2: names: expected a list, or a map");
   check_refused("train: a/images\nnames: []\n", ":2: names: there is none");

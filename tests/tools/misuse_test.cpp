@@ -96,6 +96,13 @@ TEST_CASE("command: what was given instead of a config, of weights or of a run i
   CHECK_FALSE(fs::exists(setup.dir / "runs"));
 }
 
+TEST_CASE("command: a file in the place of a run's folder is stepped over") {
+  const Setup setup;
+  test::write_file(setup.dir / "runs/exp", "");
+  REQUIRE(setup.run("train cfg.json train.epochs=1 run.dir=runs").code == 0);
+  CHECK(fs::exists(setup.dir / "runs/exp2/weights/best.safetensors"));
+}
+
 TEST_CASE("command: neither a checkpoint nor a run is overwritten by something else") {
   const Setup setup;
   REQUIRE(setup.run("train cfg.json train.epochs=1 run.dir=runs").code == 0);
