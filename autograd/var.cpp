@@ -35,6 +35,7 @@ Var Var::leaf(Tensor value) {
 Var Var::receiver(Tensor value) {
   Var var(std::move(value));
   var.slot_ = std::make_shared<Slot>(Slot{{}, var.shape(), var.dtype(), "", /*is_leaf=*/true});
+  var.slot_->owns_buffer = false;
   return var;
 }
 
@@ -110,7 +111,8 @@ void Tape::accumulate(const std::string& op, size_t input, Var::Slot* slot, Tens
     sum = std::move(grad);
   } else {
     // Not in place if it is shared: an op may have returned the same tensor for two inputs.
-    if (!slot->is_leaf && !sum.is_unique()) sum = sum.clone();
+    const bool is_buffer = slot->is_leaf && slot->owns_buffer;
+    if (!is_buffer && !sum.is_unique()) sum = sum.clone();
     add_into(sum, grad);
   }
 }

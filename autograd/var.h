@@ -81,6 +81,7 @@ class Var {
     DType dtype = DType::kFloat32;
     std::string name;
     bool is_leaf = false;
+    bool owns_buffer = true;  // of a leaf; false: `grad` may be shared with whoever gave it
   };
   friend class SavedValue;
   Tensor value_;

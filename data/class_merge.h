@@ -36,8 +36,8 @@ struct MergedNames {
 /// the same name stay separate.
 MergedNames merged_names(const std::vector<std::string>& names, const ClassMerges& merges);
 
-/// What the merges do to classes of these names: `"vehicle" is car, bus (no truck)`. A merge that
-/// changes nothing, as of one class already called vehicle, is left out.
+/// What the merges do to classes of these names: `"vehicle" is car, bus (no truck)`. A merge
+/// that changes nothing and lacks no class is left out.
 std::string describe_merges(const std::vector<std::string>& names, const ClassMerges& merges);
 
 }  // namespace ydistill

@@ -206,20 +206,18 @@ void name_labels(PictureReport& report, const fs::path& file,
 Dataset load_voc(const DataSource& source, std::vector<std::string> names) {
   const fs::path split = find_split(source);
   std::vector<ListedId> ids = read_split(split);
-  for (ListedId& listed : ids) {  // a picture may be called "frame 1"
-    std::error_code error;
-    if (!listed.whole_row.empty() &&
-        fs::exists(find_picture(source.path, listed.whole_row), error)) {
-      listed.id = listed.whole_row;
-    }
-  }
   LabelCache cache(source.cache_folder, source, "");
   std::vector<PictureReport> reports(ids.size());
   for_each_picture(
       int64_t(ids.size()),
       [&](int64_t i) {
-        const ListedId& listed = ids[size_t(i)];
+        ListedId& listed = ids[size_t(i)];
         PictureReport& report = reports[size_t(i)];
+        std::error_code error;
+        if (!listed.whole_row.empty() &&  // a picture may be called "frame 1"
+            fs::exists(find_picture(source.path, listed.whole_row), error)) {
+          listed.id = listed.whole_row;
+        }
         const fs::path picture = find_picture(source.path, listed.id);
         const fs::path file = source.path / "Annotations" / (listed.id + ".xml");
         std::string stamp = cache.stamp(picture, file);

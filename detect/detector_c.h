@@ -9,8 +9,8 @@
  *
  * No function throws or ends the process. A function that fails returns NULL or -1, and
  * yd_last_error() gives the reason in one line. A detector may be used by one thread at a time;
- * several detectors may run concurrently. Strings are UTF-8 (paths: bytes, as the file system has
- * them) and end with a 0. */
+ * several detectors may run concurrently, and a child process may go on with those of its parent.
+ * Strings are UTF-8 (paths: bytes, as the file system has them) and end with a 0. */
 #ifndef YDISTILL_DETECTOR_C_H
 #define YDISTILL_DETECTOR_C_H
 
@@ -98,8 +98,9 @@ YD_C_API int yd_detect_batch(yd_detector* detector, const yd_picture* pictures,
                              int64_t num_pictures, yd_detection* found, int64_t capacity,
                              int64_t* num_found);
 
-/* Number of threads that later calls of this thread use; default: all cores. Returns 0, or -1
- * unless threads is 1 to 65536. */
+/* Number of threads that later calls of this thread use, and its other OpenMP loops; default: all
+ * cores. More than the system can start end the process, by OpenMP. Returns 0, or -1 unless threads
+ * is 1 to 65536. */
 YD_C_API int yd_set_threads(int64_t threads);
 /* Reason of this thread's last failed call; "" if none failed. Valid until its next call. */
 YD_C_API const char* yd_last_error(void);

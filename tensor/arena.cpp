@@ -122,9 +122,9 @@ class HostRange : public AddressRange {
       base = reserve();
     }
     if (is_short && base != MAP_FAILED && nbytes / 2 >= kLeast) {
-      munmap(base, size_t(nbytes));
-      nbytes /= 2;
-      base = reserve();
+      const int64_t kept = nbytes / 2 / kLeast * kLeast;  // whole pages
+      munmap(static_cast<std::byte*>(base) + kept, size_t(nbytes - kept));
+      nbytes = kept;
     }
     if (base == MAP_FAILED) {
       throw OutOfMemoryError("arena: cannot reserve {:.0f} MiB of addresses",

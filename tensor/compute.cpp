@@ -148,6 +148,7 @@ std::string describe(const Compute& compute) {
 }
 
 void use_compute(const Compute& compute) {
+  check_environment();
   if (compute.device.is_cpu() && compute.precision == Precision::kTf32) {
     throw ValueError("tf32 runs only on a GPU; on a CPU use fp32 or bf16");
   }

@@ -181,6 +181,10 @@ Tensor conv2d_forward_as(DType y_dtype, const Tensor& x, const Tensor& weight, c
   const Conv2dGeometry g = conv2d_geometry(x.shape(), weight.shape(), options);
   check_operands({&x}, {&weight, &bias});
   check_bias(bias, g);
+  if (y_dtype != x.dtype() && !(is_bf16(x) && y_dtype == DType::kFloat32)) {
+    throw DTypeError("conv2d: an output of {} from an input of {}", name_of(y_dtype),
+                     name_of(x.dtype()));
+  }
   const Tensor y = Tensor::empty(g.output_shape(), y_dtype, x.device());
   if (y.numel() == 0) return y;
   YD_BACKEND(x.device(), forward_on_cpu(g, x, weight, bias, y, packed, version),
@@ -200,7 +204,7 @@ void check_slice(const ChannelSlice& to, const Shape& output) {
 
 namespace {
 
-/// The tensor that a slice is part of has x's dtype and device.
+/// A residual, and the tensor that a slice is part of, have x's dtype and device.
 void check_like(const Tensor& whole, const Tensor& x) {
   if (whole.dtype() != x.dtype()) {
     throw DTypeError("conv2d: operands are {} and {}", name_of(x.dtype()), name_of(whole.dtype()));
@@ -219,6 +223,7 @@ Conv2dGeometry check_bias_silu(const Tensor& x, const Tensor& weight, const Tens
     throw ShapeError("conv2d: residual {} beside an output {}", residual.str(),
                      g.output_shape().str());
   }
+  if (residual.defined()) check_like(residual, x);
   return g;
 }
 

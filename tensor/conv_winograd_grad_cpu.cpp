@@ -78,14 +78,12 @@ int64_t scratch_size(const WinogradGrad& grad) {
 }
 
 /// sums[o][.] += sum over n tiles of g[tile][o] x[tile][.] for kCount outputs and a panel of
-/// inputs. Both operands are panels, tiles kPanel apart; rows of sums are `step` apart.
+/// inputs. Both operands are panels, tiles kPanel apart; rows of sums are `step` apart. The tiles'
+/// sum begins at zero: added one by one to a sum of many, they would lose digits.
 template <int kCount>
 [[gnu::noinline]] void multiply(const float* g, const float* x, int64_t n, float* sums,
                                 int64_t step) {
-  Vector sum[kCount][kVectors];
-  for (int i = 0; i < kCount; ++i) {
-    for (int v = 0; v < kVectors; ++v) sum[i][v] = load(sums + i * step + v * kLanes);
-  }
+  Vector sum[kCount][kVectors] = {};
   for (int64_t t = 0; t < n; ++t, g += kPanel, x += kPanel) {
     Vector value[kVectors];
     for (int v = 0; v < kVectors; ++v) value[v] = load(x + v * kLanes);
@@ -96,7 +94,10 @@ template <int kCount>
     }
   }
   for (int i = 0; i < kCount; ++i) {
-    for (int v = 0; v < kVectors; ++v) store(sum[i][v], sums + i * step + v * kLanes);
+    for (int v = 0; v < kVectors; ++v) {
+      float* const to = sums + i * step + v * kLanes;
+      store(load(to) + sum[i][v], to);
+    }
   }
 }
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include <ydistill/tensor/parallel.h>
 
+#include <exception>
+
 #include <ydistill/tensor/error.h>
 
 #ifdef _OPENMP
@@ -14,7 +16,7 @@ namespace ydistill {
 
 namespace {
 
-int threads_before_fork = 0;
+thread_local int threads_before_fork = 0;  // the child goes on in the thread that forked
 
 /// The threads of OpenMP's pool do not exist in a child process, where the next loop would wait for
 /// them forever. They are ended before fork(), and begin again, in both, with the next loop.
@@ -44,8 +46,22 @@ void run_chunks(int64_t num_chunks, void* context, RangeBody body) {
     for (int64_t i = 0; i < num_chunks; ++i) body(context, i);
     return;
   }
+  // An exception must not leave the parallel region.
+  std::exception_ptr failure;
+  int64_t failed = num_chunks;
 #pragma omp parallel for schedule(static)
-  for (int64_t i = 0; i < num_chunks; ++i) body(context, i);
+  for (int64_t i = 0; i < num_chunks; ++i) {
+    try {
+      body(context, i);
+    } catch (...) {
+#pragma omp critical(ydistill_failure)
+      if (i < failed) {
+        failed = i;
+        failure = std::current_exception();
+      }
+    }
+  }
+  if (failure) std::rethrow_exception(failure);
 }
 }  // namespace detail
 

@@ -24,8 +24,8 @@ Shape::Shape(std::span<const int64_t> sizes) : rank_(int(sizes.size())) {
     return;
   }
   for (const int64_t size : sizes) {
-    if (numel_ > (int64_t(1) << 62) / size) {
-      throw ShapeError("shape: [{}] has more than 2^62 elements", fmt::join(sizes, ","));
+    if (numel_ > (int64_t(1) << 59) / size) {  // 2^62 bytes at most
+      throw ShapeError("shape: [{}] has more than 2^59 elements", fmt::join(sizes, ","));
     }
     numel_ *= size;
   }

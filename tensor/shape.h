@@ -17,7 +17,7 @@ class Shape {
 
   Shape() = default;
   Shape(std::initializer_list<int64_t> sizes) : Shape(std::span(sizes.begin(), sizes.size())) {}
-  /// throws ShapeError for a negative size, more than kMaxRank sizes, or more than 2^62 elements.
+  /// throws ShapeError for a negative size, more than kMaxRank sizes, or more than 2^59 elements.
   explicit Shape(std::span<const int64_t> sizes);
 
   int rank() const { return rank_; }

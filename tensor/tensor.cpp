@@ -117,7 +117,7 @@ Tensor Tensor::over(std::shared_ptr<Storage> storage, int64_t offset_bytes, cons
   t.offset_ = offset_bytes;
   t.shape_ = shape;
   t.dtype_ = dtype;
-  if (offset_bytes < 0 || offset_bytes + t.nbytes() > t.storage_->nbytes()) {
+  if (offset_bytes < 0 || t.nbytes() > t.storage_->nbytes() - offset_bytes) {
     throw ShapeError("tensor: {} at byte {} does not fit into {} bytes", t.str(), offset_bytes,
                      t.storage_->nbytes());
   }

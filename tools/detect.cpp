@@ -175,15 +175,17 @@ LookedAt look_at(Detector& detector, std::vector<ReadPicture> files, size_t batc
   while (all.done < files.size() && !stop_signal_came()) {
     const size_t end = std::min(all.done + batch, files.size());
     std::vector<ImageView> views;
+    std::string only;  // the path of the last, for a message where it is the only one
     for (size_t i = all.done; i < end; ++i) {
-      if (files[i].problem.empty()) views.emplace_back(files[i].image);
+      if (!files[i].problem.empty()) continue;
+      views.emplace_back(files[i].image);
+      only = printable(files[i].path.string());
     }
     try {
       for (auto& found : detector.detect_batch(views)) all.boxes.push_back(std::move(found));
     } catch (const OutOfMemoryError& problem) {
-      all.failure = std::make_exception_ptr(OutOfMemoryError(
-          "{}{}", views.size() == 1 ? printable(files[all.done].path.string()) + ": " : "",
-          problem.what()));
+      all.failure = std::make_exception_ptr(
+          OutOfMemoryError("{}{}", views.size() == 1 ? only + ": " : "", problem.what()));
       return all;
     } catch (...) {
       all.failure = std::current_exception();

@@ -47,6 +47,7 @@ PictureFiles pictures_in(const fs::path& folder) {
   fs::directory_iterator at(folder, error);
   for (; !error && at != fs::directory_iterator(); at.increment(error)) {
     const fs::path& path = at->path();
+    if (path.filename().native().starts_with('.')) continue;  // hidden, as in data sets
     if (at->is_directory(ignored)) {
       rest.has_folders = true;
     } else if (reading::has_picture_suffix(path)) {  // dangling links too: reading reports them

@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 #include <string_view>
 
@@ -149,7 +150,9 @@ void JsonProgress::done(const TrainOutcome& outcome) {
   event["folder"] = event["best"] = nullptr;
   if (!outcome.run.empty()) {
     event["folder"] = outcome.run.string();
-    event["best"] = (outcome.run / "weights" / "best.safetensors").string();
+    const std::filesystem::path best = outcome.run / "weights" / "best.safetensors";
+    std::error_code error;
+    if (std::filesystem::exists(best, error)) event["best"] = best.string();
   }
   print_event(event);
 }

@@ -61,7 +61,7 @@ Run add_train(CLI::App& app) {
         try {
           const TrainOutcome outcome = run(progress);
           progress.done(outcome);
-          return outcome.finished ? 0 : kRunFailed;
+          return outcome.finished ? 0 : kRunFailed;  // only the first process is here
         } catch (const std::exception& error) {
           progress.error(error.what());
           throw;
@@ -72,7 +72,7 @@ Run add_train(CLI::App& app) {
                         : args->verbose        ? Words::kVerbose
                                                : Words::kNormal);
       const TrainOutcome outcome = run(progress);
-      if (!outcome.finished) return kRunFailed;
+      if (!outcome.finished) return speaks ? kRunFailed : 0;  // the first one's code counts
       const std::filesystem::path best = outcome.run / "weights" / "best.safetensors";
       std::error_code error;
       const bool is_there = !speaks || std::filesystem::exists(best, error);

@@ -321,11 +321,11 @@ std::vector<ConfigField> make_fields() {
   f.push_back(
       YD_KEY(train.ema_decay, "decay of the averaged weights in the long run").min(0).below(1));
   f.push_back(YD_KEY(train.ema_tau, "optimizer steps over which ema_decay builds up").above(0));
-  f.push_back(
-      YD_KEY(train.autoanchor,
-             "fit anchors to the labels: auto = if the network's anchors match less than 98 % of "
-             "the labels, where those of a teacher are kept, or taken if they match more; always = "
-             "if fitted anchors are better"));
+  f.push_back(YD_KEY(
+      train.autoanchor,
+      "fit anchors to the labels: auto = if the network's anchors match less than 98 % of "
+      "the labels; but anchors equal to a teacher's are kept, and a teacher's that match 98 % "
+      "are taken. always = if fitted anchors are better"));
   f.push_back(YD_KEY(train.freeze,
                      "layers that are not trained, by the beginning of their parameters' names: "
                      "model.4, model.23.cv1, or model.0-9 for a range; the running mean and "

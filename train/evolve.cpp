@@ -235,7 +235,7 @@ EvolveOutcome evolve(const Config& config, const fs::path& folder, int64_t gener
   if (error) {
     throw FileError("{}: the search's folder cannot be made: {}", folder.string(), error.message());
   }
-  if (fs::exists(folder / "weights", error) || fs::exists(folder / "results.csv", error)) {
+  if (fs::exists(folder / "weights" / "last.safetensors", error)) {
     throw ConfigError("{}: holds a run; name another folder for the search", folder.string());
   }
   const FolderLock lock(folder);

@@ -5,6 +5,7 @@
 #include <ydistill/tensor/io/text.h>
 
 namespace ydistill {
+
 Compute teacher_compute(const Config& config, const Checkpoint& teacher, const Compute& student) {
   if (config.teacher->precision == TeacherConfig::Precision::kSame) return student;
   if (student.device.is_cuda()) {

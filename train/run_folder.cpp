@@ -63,11 +63,10 @@ RunFolder RunFolder::open(const fs::path& path) {
 
 fs::path RunFolder::of_checkpoint(const fs::path& path) {
   std::error_code ignored;
-  const fs::path weights = path.parent_path();
+  const fs::path weights = fs::absolute(path).parent_path();
   const bool is_checkpoint = path.filename() == "last.safetensors" &&
                              weights.filename() == "weights" && fs::is_regular_file(path, ignored);
-  if (!is_checkpoint) return path;
-  return weights.has_parent_path() ? weights.parent_path() : fs::path(".");
+  return is_checkpoint ? weights.parent_path() : path;
 }
 
 RunFolder RunFolder::of_another(const fs::path& path) {

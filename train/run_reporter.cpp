@@ -177,6 +177,12 @@ void RunReporter::teacher(const EvaluateResult& result) {
   write(/*last=*/false);
 }
 
+void RunReporter::forget_teacher() {
+  if (!knows_teacher()) return;
+  record_.teacher->validation.reset();
+  write(/*last=*/false);
+}
+
 std::function<void(const EvaluatedBatch&)> RunReporter::watch_student(bool last) {
   pictures_ = ShownPictures();
   student_maps_ = ObjectnessPictures();

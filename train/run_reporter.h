@@ -47,6 +47,8 @@ class RunReporter {
   std::function<void(const EvaluatedBatch&)> watch_teacher();
   void teacher(const EvaluateResult& result);
   /// Whether the teacher's validation is known, possibly from before the run was resumed.
+  /// The teacher is another one now, which has not been validated.
+  void forget_teacher();
   bool knows_teacher() const { return record_.teacher && record_.teacher->validation; }
 
   /// The same for the student. last: also draws the sheets val_batch*.jpg.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// How long work reports and is stopped.
+// How work that takes long reports, and how it is stopped.
 #pragma once
 
 #include <functional>

@@ -124,7 +124,13 @@ StepMemory memory_of_step(Model& student, Teacher* teacher, const StepLosses& lo
   std::optional<DryRun> dry_run;
   if (on_cpu) dry_run.emplace();
   Batch batch;
-  batch.images = Tensor::zeros({pictures, image_size, image_size, 3}, DType::kUInt8);
+  const Shape shape{pictures, image_size, image_size, 3};
+  if (on_cpu) {  // addresses alone: nobody reads the pictures
+    const ArenaScope addresses(Arena::create(kUnlimited));
+    batch.images = Tensor::empty(shape, DType::kUInt8);
+  } else {
+    batch.images = Tensor::zeros(shape, DType::kUInt8);
+  }
   batch.targets = Tensor::zeros({0, 6});
   batch.labelled.assign(size_t(pictures), 1);
   StepLosses trial = losses;
@@ -164,7 +170,8 @@ int64_t largest_below(int64_t limit, const std::function<int64_t(int64_t)>& byte
     last = {last[1], {n, bytes}};
     const auto [n0, bytes0] = last[0];
     const double slope = double(bytes - bytes0) / double(n - n0);
-    const double guess = slope > 0 ? double(n) + double(limit - bytes) / slope : double(fails);
+    // Small batches may take no more than a single picture: then the line says nothing.
+    const double guess = slope > 0 ? double(n) + double(limit - bytes) / slope : 4.0 * double(n);
     n = std::clamp(int64_t(std::min(guess, double(kMost))), fits + 1,
                    std::max(fails - 1, fits + 1));
   }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <ydistill/train/student.h>
 
+#include <fmt/format.h>
 #include <fmt/ranges.h>
 
 #include <algorithm>
@@ -81,9 +82,8 @@ std::unique_ptr<Model> trained_model(const GraphSpec& spec, const Config& config
 
 namespace {
 
-/// The spec, or the same with anchors fitted to the data set's labels or, where its own match too
-/// few of them and the teacher's match more, with those (train.autoanchor). Reports the best
-/// possible recalls.
+/// The spec; where its anchors match too few of the data set's labels, with the teacher's if those
+/// match enough, else with fitted ones (train.autoanchor). Reports the best possible recalls.
 GraphSpec with_fitting_anchors(GraphSpec spec, const Config& config, const Dataset& dataset,
                                const Say& say, const GraphSpec* teacher) {
   constexpr double kEnough = 0.98;
@@ -116,7 +116,7 @@ GraphSpec with_fitting_anchors(GraphSpec spec, const Config& config, const Datas
     }
     if (teacher != nullptr && has_places_for(spec, *teacher)) {
       const double theirs = fit_of(teacher->anchors, scaled, anchor_t).recall;
-      if (theirs > own.recall) {
+      if (theirs > kEnough) {
         say(fmt::format("anchors: {}; the teacher's reach {:.4f} and are used", recall, theirs));
         return spec.with_anchors(teacher->anchors);
       }

@@ -14,8 +14,8 @@
 
 namespace ydistill {
 
-/// Checks that the weights and the graph that a training's config names exist. throws FileError;
-/// ConfigError for an invalid graph.
+/// Checks that the weights, the teacher's too, and the graph that a training's config names exist.
+/// throws FileError; ConfigError for an invalid graph.
 void check_named_files(const Config& config);
 
 /// The student: from weights, from a graph, or a graph filled with weights; its head is replaced if

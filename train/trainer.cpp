@@ -150,12 +150,11 @@ class Trainer {
       }
       fit_to_data();
     });
-    forget_missing_best();
+    say_if_best_is_missing();
     describe();
     open_report();
-    if (teacher_changed || !exchange_.any(reporter_ && reporter_->knows_teacher())) {
-      validate_teacher();
-    }
+    if (teacher_changed && reporter_) reporter_->forget_teacher();
+    if (!exchange_.any(reporter_ && reporter_->knows_teacher())) validate_teacher();
   }
 
   const Config& config() const { return config_; }
@@ -268,8 +267,7 @@ class Trainer {
     }
     losses_ =
         losses_of(config_, *student_, teacher_ ? &teacher_->spec() : nullptr, teacher_classes_);
-    if (teacher_ && config_.distill.gain * config_.distill.feature > 0 &&
-        losses_.feature_gain == 0) {
+    if (teacher_ && feature_gain(config_) > 0 && losses_.feature_gain == 0) {
       say_("distill.feature: has no effect, all layers before the head are frozen (train.freeze)");
     }
     optimizer_ = std::make_unique<Optimizer>(
@@ -318,10 +316,9 @@ class Trainer {
     }
     if (loader_->smallest_batch() > 1 || double(side) > coarsest) return;
     throw ConfigError(
-        "train.batch: an epoch's last batch has a single picture{}, and at {} pixels{} its "
-        "coarsest "
-        "map is one cell: batch norm needs more than one value; change train.batch, or use larger "
-        "pictures",
+        "train.batch: {} has a single picture{}, and at {} pixels{} its coarsest map is one cell: "
+        "batch norm needs more than one value; change train.batch, or use larger pictures",
+        config_.train.batch == 1 ? "a batch" : "an epoch's last batch",
         exchange_.size() > 1 ? " for one of the processes" : "", side,
         config_.train.multi_scale > 0 ? " (train.multi_scale)" : "");
   }
@@ -329,15 +326,12 @@ class Trainer {
   /// Whether samples are made on the GPU.
   bool on_gpu() const { return config_.augment.device == AugmentConfig::Device::kGpu; }
 
-  /// If the best weights were removed, the next epoch's are the best.
-  void forget_missing_best() {
+  void say_if_best_is_missing() const {
     std::error_code error;
-    const bool is_missing = exchange_.is_first() && !state_.results.empty() && !state_.finished &&
-                            !std::filesystem::exists(folder_->best(), error);
-    if (!exchange_.any(is_missing)) return;
-    say_(fmt::format("run: {} is missing; the best of the remaining epochs will be kept there",
-                     folder_->best().string()));
-    state_.best_fitness = -1;
+    if (!exchange_.is_first() || state_.results.empty() || state_.finished) return;
+    if (std::filesystem::exists(folder_->best(), error)) return;
+    say_(fmt::format("run: {} is missing; only an epoch as good as epoch {} will write it again",
+                     folder_->best().string(), state_.best_epoch + 1));
   }
 
   /// The weights have learned the classes in the order of these names.

@@ -198,7 +198,9 @@ Form form_of(const std::filesystem::path& path) {
   std::ifstream in(path, std::ios::binary);
   unsigned char bytes[9] = {};
   in.read(reinterpret_cast<char*>(bytes), sizeof(bytes));
-  if (in.gcount() >= 2 && bytes[0] == 'P' && bytes[1] == 'K') return Form::kZip;
+  if (in.gcount() >= 2 && bytes[0] == 'P' && bytes[1] == 'K' && bytes[8] != '{') {
+    return Form::kZip;
+  }
   if (in.gcount() < std::streamsize(sizeof(bytes)) || bytes[8] != '{') return Form::kUnknown;
   uint64_t length = 0;
   for (int i = 7; i >= 0; --i) length = length << 8 | bytes[i];

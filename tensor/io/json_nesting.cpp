@@ -15,10 +15,14 @@ size_t behind_string(std::string_view text, size_t at) {
   return at + 1;
 }
 
-/// The index after the next `end`; the end of the text if there is none.
-size_t behind(std::string_view text, size_t at, std::string_view end) {
-  const size_t found = text.find(end, std::min(at, text.size()));
-  return found == std::string_view::npos ? text.size() : found + end.size();
+/// The index after a comment that begins at `at`; the end of the text if it has no end. The parser
+/// ends a comment of one line at a carriage return and at a zero byte, too.
+size_t behind_comment(std::string_view text, size_t at) {
+  constexpr std::string_view kLineEnds("\n\r\0", 3);
+  const bool is_line = text[at + 1] == '/';
+  const size_t from = std::min(at + 2, text.size());
+  const size_t found = is_line ? text.find_first_of(kLineEnds, from) : text.find("*/", from);
+  return found == std::string_view::npos ? text.size() : found + (is_line ? 1 : 2);
 }
 
 }  // namespace
@@ -32,7 +36,7 @@ bool json_nests_beyond(std::string_view text, int64_t levels) {
       continue;
     }
     if (two == "//" || two == "/*") {
-      at = behind(text, at + 2, two == "//" ? "\n" : "*/");
+      at = behind_comment(text, at);
       continue;
     }
     if (text[at] == '[' || text[at] == '{') {

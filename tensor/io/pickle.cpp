@@ -64,6 +64,10 @@ std::vector<std::pair<PickleRef, PickleRef>> PickleDocument::dict_entries(Pickle
   return entries;
 }
 
+size_t PickleDocument::dict_length(PickleRef ref) const {
+  return is_dict(ref) ? sequence(arg(ref, 0)).size() + nodes_[ref].entries.size() / 2 : 0;
+}
+
 PickleRef PickleDocument::get(PickleRef dict, std::string_view key) const {
   PickleRef found = kNoPickle;
   for (const auto& [name, value] : dict_entries(dict)) {

@@ -85,6 +85,8 @@ class PickleDocument {
   /// Key and value of each entry of such a dictionary, in order, as the pickle put them (a key that
   /// is set twice appears twice, the last one counts). Empty for anything else.
   std::vector<std::pair<PickleRef, PickleRef>> dict_entries(PickleRef ref) const;
+  /// Number of items that dict_entries() goes through, which may exceed that of its pairs.
+  size_t dict_length(PickleRef ref) const;
   /// The value of a text key, or kNoPickle.
   PickleRef get(PickleRef dict, std::string_view key) const;
   /// Items of a list, tuple or set (also as a call of builtins.set); empty for anything else.

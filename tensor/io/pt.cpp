@@ -24,6 +24,7 @@ namespace {
 constexpr int kMaxModuleDepth = 64;
 constexpr int64_t kMaxSteps = 10'000'000;
 constexpr size_t kMaxNameBytes = 1000;
+constexpr int64_t kMaxAllNameBytes = 64'000'000;
 constexpr size_t kMaxClassNames = 100'000;
 
 class CheckpointReader {
@@ -55,9 +56,10 @@ class CheckpointReader {
     }
   }
 
-  bool is_module(PickleRef ref) const {
+  bool is_module(PickleRef ref) {
     if (ref == kNoPickle || document_[ref].kind != PickleKind::kCall) return false;
     const PickleRef state = document_[ref].state;
+    count(2 * document_.dict_length(state));
     return state != kNoPickle && document_.get(state, "_parameters") != kNoPickle &&
            document_.get(state, "_modules") != kNoPickle;
   }
@@ -147,9 +149,8 @@ class CheckpointReader {
                        module.empty() ? "the model" : printable(module, 120), what,
                        document_.describe(ref)));
     }
-    auto entries = document_.dict_entries(ref);
-    count(entries.size());
-    return entries;
+    count(document_.dict_length(ref));
+    return document_.dict_entries(ref);
   }
 
   std::string class_of(PickleRef module) const {
@@ -169,7 +170,13 @@ class CheckpointReader {
       fail(printable(prefix, 120) + ": is " + document_.describe(module) +
            ", expected a module (nothing was called)");
     }
-    result_.modules.emplace_back(prefix, class_of(module));
+    std::string type = class_of(module);
+    if (type.size() > kMaxNameBytes) fail("a class's name is too long: " + printable(type, 120));
+    name_bytes_ += int64_t(prefix.size() + type.size());
+    if (name_bytes_ > kMaxAllNameBytes) {
+      fail(fmt::format("the names of its modules take more than {} bytes", kMaxAllNameBytes));
+    }
+    result_.modules.emplace_back(prefix, std::move(type));
 
     PickleRef parameters = kNoPickle, buffers = kNoPickle, hidden = kNoPickle, stride = kNoPickle;
     PickleRef children = kNoPickle;
@@ -306,7 +313,7 @@ class CheckpointReader {
   PtCheckpoint result_;
   std::unordered_set<std::string> names_;
   PickleRef stride_ = kNoPickle;
-  int64_t steps_ = 0;
+  int64_t steps_ = 0, name_bytes_ = 0;
 };
 
 /// The archive's only folder, which torch names after the file, with a trailing slash.

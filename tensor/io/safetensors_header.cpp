@@ -170,12 +170,10 @@ class HeaderEvents {
       fail("\"{}\": data_offsets [{}, {}] end before they begin", name(), tensor_.begin,
            tensor_.end);
     }
-    int64_t wanted = 0;
-    const bool huge = __builtin_mul_overflow(tensor_.shape.numel(), size_of(tensor_.type), &wanted);
-    if (huge || wanted != tensor_.end - tensor_.begin) {
+    const int64_t wanted = tensor_.shape.numel() * size_of(tensor_.type);  // Shape has a limit
+    if (wanted != tensor_.end - tensor_.begin) {
       fail("\"{}\": shape {} takes {} bytes, data_offsets [{}, {}] hold {}", name(),
-           tensor_.shape.str(), huge ? "too many" : std::to_string(wanted), tensor_.begin,
-           tensor_.end, tensor_.end - tensor_.begin);
+           tensor_.shape.str(), wanted, tensor_.begin, tensor_.end, tensor_.end - tensor_.begin);
     }
     header_.tensors.push_back(std::move(tensor_));
   }

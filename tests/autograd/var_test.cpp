@@ -46,6 +46,17 @@ TEST_CASE("tape: a receiver gets its user's own tensor, or the sum of several us
   CHECK(x.grad().item() == Approx(5 + 6));
 }
 
+TEST_CASE("tape: a receiver's second user leaves the first one's tensor alone") {
+  const Var x = Var::receiver(Tensor::of<double>({1}, std::vector<double>{3}));
+  const Tensor one = Tensor::full({1}, 1, DType::kFloat64);
+  const Tensor first = Tensor::full({1}, 5, DType::kFloat64);
+  Tape tape;
+  tape.backward(record(kSquare, one, {x}, [&](const Tensor&) { return Grads{first}; }), one);
+  tape.backward(square(x), one);
+  CHECK(x.grad().item() == Approx(5 + 6));
+  CHECK(first.item() == 5);
+}
+
 TEST_CASE("tape: a Var with two users gets the sum of both gradients") {
   const Var x = Var::leaf(Tensor::of<double>({1}, std::vector<double>{3}));
   Tape tape;

@@ -210,7 +210,7 @@ TEST_CASE("detector: a child process finds what its parent finds") {
   const std::vector<Detection> expected = detector.detect(image);  // starts the threads
   const pid_t child = fork();
   if (child == 0) {
-    alarm(30);  // a loop that waits for threads which do not exist ends by this signal
+    alarm(300);  // a loop that waits for threads which do not exist ends by this signal
     _exit(num_threads() == 2 && detector.detect(image) == expected ? 0 : 1);
   }
   int status = -1;

@@ -23,6 +23,10 @@ TEST_CASE("json nesting: brackets in strings and comments do not count") {
   CHECK(json_nests_beyond(R"({"a\\": [1]})", 1));
   CHECK_FALSE(json_nests_beyond("// \"[[\n{} /* [[ // */", 1));
   CHECK(json_nests_beyond("// \"\n[[]]", 1));
+  // The parser ends a line, and with it a comment, there, too.
+  CHECK(json_nests_beyond("// x\r[[]]", 1));
+  CHECK(json_nests_beyond(std::string_view("// x\0[[]]", 9), 1));
+  CHECK(json_nests_beyond("/**/[[]]", 1));
 }
 
 TEST_CASE("json nesting: takes text that ends anywhere") {

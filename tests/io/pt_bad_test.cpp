@@ -202,6 +202,21 @@ TEST_CASE("pt: modules that contain themselves end in an error") {
   check_refused(twice, {}, "nested more than 64 deep");
 }
 
+TEST_CASE("pt: a small file cannot ask for endless names or steps") {
+  check_refused(pkl::module("m", std::string(1001, 'M'), {}, {}, {}), {},
+                "a class's name is too long");
+  // A module's state as a list of pairs, most of which are none, shared by many modules.
+  std::string items = "](";
+  for (const char* name : {"_parameters", "_buffers", "_modules"}) {
+    items += pkl::list({pkl::text(name), pkl::ordered_dict({})});
+  }
+  for (int i = 0; i < 200'000; ++i) items += pkl::none();
+  const std::string state = pkl::call("collections", "OrderedDict", pkl::tuple({items + "e"}));
+  pkl::Entries children{{"0", pkl::global("m", "M") + ")\x81" + state + "bq\x63"}};
+  for (int i = 1; i < 100; ++i) children.emplace_back(std::to_string(i), "h\x63");
+  check_refused(pkl::module("m", "M", {}, {}, children), {}, "steps to walk");
+}
+
 TEST_CASE("pt: odd facts are refused by name") {
   const auto with = [](const std::string& key, const std::string& value) {
     return tiny_model("", {{key, value}});

@@ -30,8 +30,9 @@ struct Runs {
            int epochs = 2) {
     test::write_file(dir / (name + "/config.json"),
                      fmt::format(R"({{"distill": {{"loss": "{}"}}, "run": {{"name": "{}"}},
-                                      "train": {{"epochs": {}, "seed": {}}}}})",
-                                 loss, name, epochs, seed));
+                                      "train": {{"epochs": {}, "seed": {}}}, "teacher": {}}})",
+                                 loss, name, epochs, seed,
+                                 loss == "none" ? "null" : R"({"weights": "/a/b/t.pt"})"));
     if (rows.empty()) return;
     test::write_file(
         dir / (name + "/results.csv"),
@@ -43,6 +44,18 @@ struct Runs {
     return compare_runs(std::move(runs));
   }
 };
+
+TEST_CASE("compare: a run without a teacher is told by that, not by settings without effect") {
+  Runs runs;
+  for (const char* loss : {"none", "l2", "kl"}) runs.add(loss, loss, 0, "0,0.1,0.2,0.3,0.10\n", 1);
+  const Comparison c = runs.compare({"none", "l2"});
+  REQUIRE(c.groups.size() == 2);
+  CHECK(c.groups[0].differs == std::vector<std::string>{"teacher=none"});
+  CHECK(c.groups[1].differs ==
+        std::vector<std::string>{"distill.loss=l2", "teacher.weights=b/t.pt"});
+  CHECK(runs.compare({"l2", "kl"}).groups[1].differs ==
+        std::vector<std::string>{"distill.loss=kl"});
+}
 
 TEST_CASE("compare: runs that differ in the seed alone are one group at their best epochs") {
   Runs runs;

@@ -96,6 +96,7 @@ TEST_CASE("plot: ticks are round and hold the range") {
   CHECK(tick_label(0.25, 0.25) == "0.25");
   CHECK(tick_label(1, 0.25) == "1.00");
   CHECK(tick_label(1500, 500) == "1500");
+  CHECK(tick_label(0.006302, 2e-6) != tick_label(0.0063, 2e-6));
 }
 
 TEST_CASE("plot: ticks of ranges that doubles hardly tell apart or hold are two to twelve") {

@@ -19,7 +19,7 @@ TEST_CASE("shape: sizes and axes are checked and named") {
   CHECK(Shape({2, 0}).numel() == 0);
   CHECK_THROWS_WITH_TEXT(Shape({2, -1}), ShapeError, "[2,-1]");
   CHECK_THROWS_WITH_TEXT(Shape({2})[1], ShapeError, "[2] has no axis 1");
-  CHECK_THROWS_WITH_TEXT(Shape({int64_t(1) << 40, int64_t(1) << 40}), ShapeError, "2^62");
+  CHECK_THROWS_WITH_TEXT(Shape({int64_t(1) << 40, int64_t(1) << 40}), ShapeError, "2^59");
 }
 
 TEST_CASE("tensor: views share their numbers and clones do not") {
@@ -108,6 +108,20 @@ TEST_CASE("parallel_for: every index exactly once") {
     parallel_for(n, 3, [&](int64_t i) { ++seen[size_t(i)]; });
     CHECK(seen == std::vector<int>(size_t(n), 1));
   }
+}
+
+TEST_CASE("parallel_for: an exception comes out, that of the lowest chunk") {
+  const int threads = num_threads();
+  for (const int n : {1, 2, 3}) {
+    set_num_threads(n);
+    const auto run = [] {
+      parallel_for(100, 1, [](int64_t i) {
+        if (i >= 40) throw ValueError("at {}", i);
+      });
+    };
+    CHECK_THROWS_WITH_TEXT(run(), ValueError, "at 40");
+  }
+  set_num_threads(threads);
 }
 
 TEST_CASE("add_into: adds and checks") {

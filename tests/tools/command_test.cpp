@@ -446,19 +446,20 @@ TEST_CASE("command: compare leaves out files beside the runs, such as its own pa
   CHECK(o.err.find("compare.html: a file, no run; it is left out") != std::string::npos);
 }
 
-TEST_CASE(
-    "command: a run is resumed by its checkpoint, too, and best weights that are missing begin "
-    "anew") {
+TEST_CASE("command: a run is resumed by its checkpoint's path, too") {
   const Setup setup;
-  const std::string config = test::read_file(setup.dir / "cfg.json");
   REQUIRE(setup.run("train cfg.json train.epochs=2 run.dir=runs").code == 0);
-  const fs::path best = setup.dir / "runs/exp/weights/best.safetensors";
-  fs::remove(best);
-  const Outcome done = setup.run("train --resume runs/exp/weights/last.safetensors");
-  INFO(done.err);
-  CHECK(done.code == 0);
-  CHECK(done.err.find("runs/exp is already finished") != std::string::npos);
-  CHECK(done.err.find("best.safetensors, which is missing: it was removed") != std::string::npos);
+  fs::remove(setup.dir / "runs/exp/weights/best.safetensors");
+  for (const char* path : {"runs/exp", "runs/exp/weights/last.safetensors"}) {
+    const Outcome done = setup.run(std::string("train --resume ") + path);
+    INFO(done.err);
+    CHECK(done.code == 0);
+    CHECK(done.err.find("runs/exp is already finished") != std::string::npos);
+    CHECK(done.err.find("best.safetensors, which is missing: it was removed") != std::string::npos);
+  }
+  const Outcome inside = setup.run("train --resume last.safetensors", "cd runs/exp/weights &&");
+  INFO(inside.err);
+  CHECK(inside.code == 0);
 }
 
 TEST_CASE("command: val with a single class takes a network of several") {
@@ -476,6 +477,21 @@ TEST_CASE("command: val keeps to train.memory_mib") {
       "val cfg.json model.weights=tiny.safetensors val.image_size=512 train.memory_mib=1");
   CHECK(o.code == 1);
   CHECK(o.err.find("the limit is 1.0 MiB") != std::string::npos);
+}
+
+TEST_CASE("command: detect goes on after a picture that is too wide for a JPEG") {
+  const Setup setup;
+  fs::create_directories(setup.dir / "wide");
+  write_png(setup.dir / "wide/a.png", Image::filled(65501, 10, 90));
+  fs::copy_file(setup.dir / "val/images/p000.png", setup.dir / "wide/b.png");
+  const Outcome o = setup.run("detect --weights tiny.safetensors --size 64 --source wide --out o");
+  INFO(o.err);
+  CHECK(o.code == 0);
+  CHECK(o.err.find("a.png: no annotated picture is written, a JPEG holds 65500 pixels a side") !=
+        std::string::npos);
+  CHECK(fs::exists(setup.dir / "o/a.txt"));
+  CHECK_FALSE(fs::exists(setup.dir / "o/a.jpg"));
+  CHECK(fs::exists(setup.dir / "o/b.jpg"));
 }
 
 TEST_CASE("command: detect takes pictures with names of 250 bytes") {

@@ -414,6 +414,16 @@ TEST_CASE("train: a resumed run says that its labels or its teacher are others")
   CHECK(third.log.find("teacher: precision") != std::string::npos);
 }
 
+TEST_CASE("train: a resumed run says that its best weights are missing") {
+  const Setup setup;
+  Quiet first(4), second;  // in the second epoch
+  const TrainOutcome stopped = train(setup.config(), first);
+  std::filesystem::remove(stopped.run / "weights/best.safetensors");
+  CHECK(resume_training(stopped.run, second).finished);
+  CHECK(second.log.find("best.safetensors is missing; only an epoch as good as epoch 1") !=
+        std::string::npos);
+}
+
 TEST_CASE("train: of equal epochs the last one is the best") {
   const Setup setup;
   Quiet events;

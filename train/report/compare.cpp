@@ -82,12 +82,16 @@ std::vector<std::string> differences(const std::vector<ComparedRun>& runs,
     return found == settings.end() ? std::string() : found->second;
   };
   for (const std::string& key : keys) {
+    // Where there is no teacher, its settings have no effect.
+    const bool is_of_teacher = key.starts_with("distill.") || key.starts_with("teacher.");
+    std::set<std::string> values;
     for (const RunGroup& group : groups) {
-      if (!is_free(key) && setting(group, key) != setting(groups.front(), key)) {
-        differing.insert(key);
-      }
+      const bool counts = !is_of_teacher || setting(group, "teacher") != "none";
+      if (!is_free(key) && counts) values.insert(setting(group, key));
     }
+    if (values.size() > 1) differing.insert(key);
   }
+  if (differing.contains("teacher")) differing.insert({"teacher.weights", "distill.loss"});
   return {differing.begin(), differing.end()};
 }
 
@@ -173,6 +177,12 @@ ComparedRun read_compared_run(const fs::path& folder) {
     throw FileError("{}: is no JSON object", (folder / "config.json").string());
   }
   flatten(document, "", run.settings);
+  if (!document.contains("teacher") || document["teacher"].is_null()) {
+    std::erase_if(run.settings, [](const auto& entry) {
+      return entry.first.starts_with("distill.") || entry.first.starts_with("teacher");
+    });
+    run.settings["teacher"] = "none";
+  }
   const json train = document.value("train", json::object());
   if (!train.is_object() || !train.contains("epochs") || !train["epochs"].is_number_integer()) {
     throw FileError("{}: not the config of a run, there is no train.epochs in it",

@@ -163,7 +163,11 @@ std::vector<double> round_ticks(double low, double high, int wanted, TickKind ki
 
 std::string tick_label(double value, double step) {
   const double size = std::max(std::abs(value), step);
-  if (size >= 1e6 || step < 1e-5) return fmt::format("{:.2g}", value);
+  if (size >= 1e6 || step < 1e-5) {
+    // As many digits as tell neighbours apart.
+    const int digits = 2 + int(std::ceil(std::log10(size / step) - 1e-9));
+    return fmt::format("{:.{}g}", value, std::clamp(digits, 2, 12));
+  }
   int digits = 0;
   for (double s = step; digits < 8 && std::abs(s - std::round(s)) > 1e-6 * s; s *= 10) ++digits;
   return fmt::format("{:.{}f}", value == 0 ? 0.0 : value, digits);

@@ -52,7 +52,11 @@ function ticks(low, high, wanted, whole) {
   return list;
 }
 function tickLabel(value, step) {
-  if (Math.abs(value) >= 1e6 || step < 1e-5) return value === 0 ? "0" : value.toExponential(0);
+  if (Math.abs(value) >= 1e6 || step < 1e-5) {
+    // As many digits as tell neighbours apart.
+    const digits = value === 0 ? 0 : Math.ceil(Math.log10(Math.abs(value) / step) - 1e-9);
+    return value === 0 ? "0" : value.toExponential(Math.min(Math.max(digits, 0), 12));
+  }
   let digits = 0;
   for (let s = step; digits < 8 && Math.abs(s - Math.round(s)) > 1e-6 * s; s *= 10) ++digits;
   return (value || 0).toFixed(digits);
@@ -120,7 +124,7 @@ function drawLines(plot, options, width, hidden) {
   const yStep = yTicks.length > 1 ? yTicks[1] - yTicks[0] : 1;
   const labels = yTicks.map((t) => tickLabel(t, yStep));
   const left = 12 + 7 * Math.max(...labels.map((l) => l.length)) + (options.yLabel ? 16 : 0);
-  const right = width - 12, top = 10, bottom = height - (options.xLabel ? 40 : 24);
+  const right = width - 16, top = 10, bottom = height - (options.xLabel ? 40 : 24);
   const x = (v) => left + ((v - xAll[0]) / (xAll[1] - xAll[0] || 1)) * (right - left);
   const y = (v) => bottom - ((v - yTicks[0]) / (yTicks[yTicks.length - 1] - yTicks[0])) * (bottom - top);
   const xTicks = ticks(xAll[0], xAll[1], Math.max(2, Math.floor((right - left) / 55)), options.whole)
