@@ -410,6 +410,11 @@ class Trainer {
         say_("augment: mixup, copy_paste and mosaic9 have no effect without mosaics");
       }
     }
+    const DistillConfig& distill = config_.distill;
+    if (teacher_ && distill.gain * (distill.box + distill.obj + distill.cls) == 0 &&
+        losses_.feature_gain == 0) {
+      say_("distill: every gain is 0, the teacher has no effect");
+    }
     if (config_.train.multi_scale > 0) {
       say_(fmt::format("train.multi_scale: sides up to {} pixels, memory for those is needed",
                        largest_side()));

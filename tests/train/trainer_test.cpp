@@ -414,6 +414,17 @@ TEST_CASE("train: a resumed run says that its labels or its teacher are others")
   CHECK(third.log.find("teacher: precision") != std::string::npos);
 }
 
+TEST_CASE("train: a teacher whose gains are all 0 is said to have no effect") {
+  const Setup setup;
+  Quiet first, silent, loud;
+  const TrainOutcome teacher = train(setup.config({"train.epochs=1"}), first);
+  const std::string line = "distill: every gain is 0, the teacher has no effect";
+  train(setup.config({teacher_of(teacher), "train.epochs=1", "distill.gain=0"}), silent);
+  CHECK(silent.log.find(line) != std::string::npos);
+  train(setup.config({teacher_of(teacher), "train.epochs=1", "distill.cls=0"}), loud);
+  CHECK(loud.log.find(line) == std::string::npos);
+}
+
 TEST_CASE("train: a resumed run says that its best weights are missing") {
   const Setup setup;
   Quiet first(4), second;  // in the second epoch
