@@ -31,6 +31,21 @@ class QuietEvents : public TrainEvents {
   int64_t stop_after_;
 };
 
+/// Stops the run as soon as it has said something that begins so.
+class StopAt : public QuietEvents {
+ public:
+  explicit StopAt(std::string beginning) : beginning_(std::move(beginning)) {}
+  void message(const std::string& line) override {
+    QuietEvents::message(line);
+    stops_ = stops_ || line.starts_with(beginning_);
+  }
+  bool stop_requested() override { return stops_; }
+
+ private:
+  const std::string beginning_;
+  bool stops_ = false;
+};
+
 /// The tiny set and network in a folder of their own, with a config of three epochs in runs/.
 struct TinyRun {
   TempDir dir;
