@@ -46,9 +46,9 @@ class RunReporter {
   /// For EvaluateOptions::on_batch; then the result of that validation is passed to teacher().
   std::function<void(const EvaluatedBatch&)> watch_teacher();
   void teacher(const EvaluateResult& result);
-  /// Whether the teacher's validation is known, possibly from before the run was resumed.
   /// The teacher is another one now, which has not been validated.
   void forget_teacher();
+  /// Whether the teacher's validation is known, possibly from before the run was resumed.
   bool knows_teacher() const { return record_.teacher && record_.teacher->validation; }
 
   /// The same for the student. last: also draws the sheets val_batch*.jpg.
